@@ -1,0 +1,172 @@
+"""The index table: how an answer is spelled as a DynamoDB item, and under which key.
+
+Portable: runs under MicroPython and CPython. The table is a public read model (one `GetItem`
+resolves a service), so names here change only with a migration. Items are in DynamoDB's own JSON,
+`{"version": {"S": "1.4.2"}}`, which boto3's low-level client and the wire share.
+"""
+
+SERVICE = "service"
+SELECTOR = "selector"
+VERSION = "version"
+ARN = "arn"
+STATUS = "status"
+REASON = "reason"
+METADATA = "metadata"
+REVISION = "revision"
+UPDATED_AT = "updated_at"
+COPIES = "copies"
+
+ACTIVE = "active"
+YANKED = "yanked"
+
+
+class IndexItemError(ValueError):
+    """An index item is not as this module spells it; the message names the attribute."""
+
+
+class Answer:
+    """What a service's selector resolves to.
+
+    Attributes:
+        version: The resolved version's text.
+        arn: Its ARN.
+        status: `active` or `yanked`.
+        reason: Why it was yanked, or None.
+        metadata: What the publisher attached, text by text.
+        revision: A revision of the service at which this was the answer.
+        updated_at: When the item last changed: ISO 8601, UTC.
+        copies: How many copies of the item there are, itself included.
+    """
+
+    __slots__ = (
+        "arn",
+        "copies",
+        "metadata",
+        "reason",
+        "revision",
+        "status",
+        "updated_at",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        arn: str,
+        status: str,
+        revision: int,
+        updated_at: str,
+        reason: "str | None" = None,
+        metadata: "dict[str, str] | None" = None,
+        copies: int = 1,
+    ) -> None:
+        """Take the parts as they are."""
+        self.version = version
+        self.arn = arn
+        self.status = status
+        self.revision = revision
+        self.updated_at = updated_at
+        self.reason = reason
+        self.metadata = metadata or {}
+        self.copies = copies
+
+
+def partition_key(service: str, copy: int = 0) -> str:
+    """Spell the partition key of the original (0) or of one of its copies (from 1)."""
+    return f"#{copy}#{service}" if copy else service
+
+
+def item_key(service: str, selector: str, copy: int = 0) -> "dict[str, dict[str, str]]":
+    """Spell the key of an index item."""
+    return {SERVICE: {"S": partition_key(service, copy)}, SELECTOR: {"S": selector}}
+
+
+def _text(item: "dict[str, dict[str, object]]", name: str) -> str:
+    value = _optional_text(item, name)
+    if value is None:
+        raise IndexItemError(f"the index item has no text in {name!r}")
+    return value
+
+
+def _optional_text(item: "dict[str, dict[str, object]]", name: str) -> "str | None":
+    attribute = item.get(name)
+    if attribute is None:
+        return None
+    value = attribute.get("S") if isinstance(attribute, dict) else None
+    if not isinstance(value, str):
+        raise IndexItemError(f"the index item's {name!r} is not a text")
+    return value
+
+
+def _number(item: "dict[str, dict[str, object]]", name: str, default: "int | None") -> int:
+    attribute = item.get(name)
+    if attribute is None and default is not None:
+        return default
+    value = attribute.get("N") if isinstance(attribute, dict) else None
+    try:
+        return int(value)  # type: ignore[call-overload,no-any-return]  # refused below
+    except (TypeError, ValueError):
+        raise IndexItemError(f"the index item's {name!r} is not a whole number")
+
+
+def _metadata(item: "dict[str, dict[str, object]]") -> "dict[str, str]":
+    attribute = item.get(METADATA)
+    if attribute is None:
+        return {}
+    entries = attribute.get("M") if isinstance(attribute, dict) else None
+    if not isinstance(entries, dict):
+        raise IndexItemError(f"the index item's {METADATA!r} is not a map")
+    return {name: _text(entries, name) for name in entries}
+
+
+def key_of(item: "dict[str, dict[str, object]]") -> "tuple[str, str]":
+    """Read an item's own key: its partition key and its selector.
+
+    Raises:
+        IndexItemError: It has none.
+    """
+    return _text(item, SERVICE), _text(item, SELECTOR)
+
+
+def answer_from_item(item: "dict[str, dict[str, object]]") -> Answer:
+    """Read an index item.
+
+    Raises:
+        IndexItemError: An attribute is missing or of another type.
+    """
+    status = _text(item, STATUS)
+    if status not in (ACTIVE, YANKED):
+        raise IndexItemError(f"the index item's {STATUS!r} is {status!r}")
+    return Answer(
+        version=_text(item, VERSION),
+        arn=_text(item, ARN),
+        status=status,
+        reason=_optional_text(item, REASON),
+        metadata=_metadata(item),
+        revision=_number(item, REVISION, None),
+        updated_at=_text(item, UPDATED_AT),
+        copies=_number(item, COPIES, 1),
+    )
+
+
+def answer_to_item(
+    service: str, selector: str, answer: Answer, copy: int = 0
+) -> "dict[str, dict[str, object]]":
+    """Spell *answer* as the item under *service* and *selector*, or as its copy number *copy*."""
+    item: "dict[str, dict[str, object]]" = {
+        SERVICE: {"S": partition_key(service, copy)},
+        SELECTOR: {"S": selector},
+        VERSION: {"S": answer.version},
+        ARN: {"S": answer.arn},
+        STATUS: {"S": answer.status},
+        REVISION: {"N": str(answer.revision)},
+        UPDATED_AT: {"S": answer.updated_at},
+    }
+    if answer.reason is not None:
+        item[REASON] = {"S": answer.reason}
+    if answer.metadata:
+        item[METADATA] = {"M": {name: {"S": text} for name, text in answer.metadata.items()}}
+    if answer.copies > 1:
+        item[COPIES] = {"N": str(answer.copies)}
+    return item

@@ -1,0 +1,269 @@
+"""What a function asks for: the grammar of `NEEDED_SERVICES` and what each need means.
+
+Portable: runs under MicroPython and CPython. The extension and the registry's dry run share it.
+
+A need resolves with one key of the index: `users~=1.4` is the answer to `1.x`, provided that it is
+at least `1.4.0`, since the highest `1.x` is the highest of those at least `1.4.0`, if any is.
+"""
+
+from registry_model.version import Version, VersionError, number_fault, shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BLANKS = " \t\r\n"
+LATEST = "latest"
+_OPERATOR = "=~<>!^@"
+_NAME_FIRST = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NAME = _NAME_FIRST + "._-"
+MAX_NAME = 64
+
+
+def name_fault(name: str) -> "str | None":
+    """Say why *name* can't name a service, an alias or a channel, or nothing if it can."""
+    if not name:
+        return "it is empty"
+    if len(name) > MAX_NAME:
+        return f"it is longer than {MAX_NAME} characters"
+    if name[0] not in _NAME_FIRST:
+        return f"it starts with {shown(name[0])}; a letter or a digit must come first"
+    for character in name:
+        if character not in _NAME:
+            return f"{shown(character)} is not allowed; letters, digits, '.', '_' and '-' are"
+    return None
+
+
+class Fault:
+    """One fault of a text of needs.
+
+    Attributes:
+        position: Where the need at fault begins: an offset in characters, from 0.
+        text: The need at fault.
+        reason: What is wrong with it, and the way out.
+    """
+
+    __slots__ = ("position", "reason", "text")
+
+    def __init__(self, position: int, text: str, reason: str) -> None:
+        """Take the parts as they are."""
+        self.position = position
+        self.text = text
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Spell it for the person who wrote the text."""
+        return f"at {self.position}: {shown(self.text)}: {self.reason}"
+
+
+class NeedsError(ValueError):
+    """A text of needs is malformed; `faults` has all that is wrong with it, in its order."""
+
+    def __init__(self, faults: "list[Fault]") -> None:
+        """Name every fault."""
+        super().__init__("; ".join([str(fault) for fault in faults]))
+        self.faults = faults
+
+
+class Selector:
+    """Which version of a service is asked for.
+
+    Attributes:
+        requested: How the services file shows it: `latest`, `1.x`, `~=1.4`, `@beta`.
+        index_selector: The index's sort key that answers it.
+        minimum: The least version that the answer may have, or None for any.
+    """
+
+    __slots__ = ("index_selector", "minimum", "requested")
+
+    def __init__(
+        self, requested: str, index_selector: str, minimum: "Version | None" = None
+    ) -> None:
+        """Take the parts as they are; `parse_selector` is the way in for text."""
+        self.requested = requested
+        self.index_selector = index_selector
+        self.minimum = minimum
+
+    def accepts(self, version: str) -> bool:
+        """Tell whether the index's answer satisfies this selector.
+
+        Raises:
+            VersionError: The index holds something that is not a version.
+        """
+        return self.minimum is None or Version.parse(version) >= self.minimum
+
+    def __str__(self) -> str:
+        """Spell it with its operator, as it can be written behind a name."""
+        return self.requested if self.requested[0] in _OPERATOR else "==" + self.requested
+
+
+class Need:
+    """One service that a function needs.
+
+    Attributes:
+        key: Its member's name in the services file: the alias, or else the service's name.
+        service: The service's name.
+        selector: Which version of it.
+    """
+
+    __slots__ = ("key", "selector", "service")
+
+    def __init__(self, key: str, service: str, selector: Selector) -> None:
+        """Take the parts as they are; `parse_needs` is the way in for text."""
+        self.key = key
+        self.service = service
+        self.selector = selector
+
+
+class SelectorError(ValueError):
+    """A selector is malformed; the message says why, and the way out."""
+
+
+def _numbers(text: str, least: int) -> "list[int]":
+    """Read `major[.minor[.patch]]` with at least *least* numbers."""
+    parts = text.split(".")
+    if len(parts) < least or len(parts) > 3:
+        wanted = "major.minor or major.minor.patch" if least == 2 else "one to three numbers"
+        raise SelectorError(f"{shown(text)} should be {wanted}")
+    for part in parts:
+        fault = number_fault(part)
+        if fault:
+            raise SelectorError(f"in {shown(text)}, {fault}")
+    return [int(part) for part in parts]
+
+
+def _at_least(numbers: "list[int]") -> Version:
+    filled = numbers + [0, 0]
+    return Version(filled[0], filled[1], filled[2])
+
+
+def _equal_to(value: str) -> Selector:
+    if value == LATEST:
+        return Selector(LATEST, LATEST)
+    parts = value.split(".")
+    if parts[-1] in ("x", "*") and len(parts) in (2, 3):
+        for part in parts[:-1]:
+            fault = number_fault(part)
+            if fault:
+                raise SelectorError(f"in {shown(value)}, {fault}")
+        series = ".".join(parts[:-1]) + ".x"
+        return Selector(series, series)
+    try:
+        return Selector(value, str(Version.parse(value)))
+    except VersionError as error:
+        forms = "'latest', '1.x', '1.4.x' or a whole version may follow '=='"
+        raise SelectorError(f"{error}; {forms}")
+
+
+def _compatible_with(value: str) -> Selector:
+    numbers = _numbers(value, 2)
+    series = ".".join([str(number) for number in numbers[:-1]]) + ".x"
+    return Selector("~=" + value, series, _at_least(numbers))
+
+
+def _no_lower_than(value: str) -> Selector:
+    return Selector(">=" + value, LATEST, _at_least(_numbers(value, 1)))
+
+
+def _channel(value: str) -> Selector:
+    fault = name_fault(value)
+    if fault:
+        raise SelectorError(f"{shown(value)} can't name a channel: {fault}")
+    if value == LATEST:
+        return Selector(LATEST, LATEST)
+    return Selector("@" + value, "@" + value)
+
+
+_FORMS = {"==": _equal_to, "~=": _compatible_with, ">=": _no_lower_than, "@": _channel}
+
+
+def parse_selector(text: str) -> Selector:
+    """Read a selector with its operator; the empty text asks for the latest version.
+
+    Raises:
+        SelectorError: It is malformed.
+    """
+    text = text.strip(BLANKS)
+    if not text:
+        return Selector(LATEST, LATEST)
+    end = 0
+    while end < len(text) and text[end] in _OPERATOR:
+        end += 1
+    operator = text[:end]
+    if operator not in _FORMS:
+        raise SelectorError(f"unknown operator {shown(operator)}; use '==', '~=', '>=' or '@'")
+    value = text[end:].strip(BLANKS)
+    if not value:
+        raise SelectorError(f"nothing follows {operator!r}")
+    return _FORMS[operator](value)
+
+
+def _operator_at(text: str) -> int:
+    """Find where the first operator begins; the text's length if there is none."""
+    for offset, character in enumerate(text):
+        if character in _OPERATOR:
+            return offset
+    return len(text)
+
+
+def _entries(text: str) -> "Iterator[tuple[int, str]]":
+    """Name each entry that is not empty, without the blanks around it, and where it begins."""
+    start = 0
+    for entry in text.split(","):
+        stripped = entry.strip(BLANKS)
+        if stripped:
+            yield start + len(entry) - len(entry.lstrip(BLANKS)), stripped
+        start += len(entry) + 1
+
+
+def _parse_need(text: str, reasons: "list[str]") -> "Need | None":
+    """Read one need; add what is wrong with it to *reasons*."""
+    end = _operator_at(text)
+    head, tail = text[:end], text[end:]
+    alias, colon, service = head.partition(":")
+    if not colon:
+        alias, service = "", head
+    alias = alias.strip(BLANKS)
+    service = service.strip(BLANKS)
+    if colon:
+        fault = name_fault(alias)
+        if fault:
+            reasons.append(f"{shown(alias)} can't be an alias: {fault}")
+    fault = name_fault(service)
+    if fault and not service and tail:
+        reasons.append("no service is named before the operator; a need has one selector")
+    elif fault:
+        reasons.append(f"{shown(service)} can't name a service: {fault}")
+    try:
+        selector = parse_selector(tail)
+    except SelectorError as error:
+        reasons.append(str(error))
+        return None
+    return None if reasons else Need(alias or service, service, selector)
+
+
+def parse_needs(text: str) -> "list[Need]":
+    """Read a text of needs, such as `users,billing==1.x`, in its order.
+
+    Raises:
+        NeedsError: Something in it is malformed, or two needs have one key; every fault is named.
+    """
+    needs: "list[Need]" = []
+    faults: "list[Fault]" = []
+    positions: "dict[str, int]" = {}
+    for position, entry in _entries(text):
+        reasons: "list[str]" = []
+        need = _parse_need(entry, reasons)
+        if need is not None and need.key in positions:
+            first = positions[need.key]
+            reasons.append(
+                f"the key {shown(need.key)} is taken by the need at {first}; give one an alias"
+            )
+        elif need is not None:
+            positions[need.key] = position
+            needs.append(need)
+        for reason in reasons:
+            faults.append(Fault(position, entry, reason))
+    if faults:
+        raise NeedsError(faults)
+    return needs

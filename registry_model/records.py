@@ -1,0 +1,93 @@
+"""What the versions table holds, as values: a service, its versions and its history."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from registry_model.arn import Arn
+from registry_model.version import Version
+
+
+class Status(StrEnum):
+    """Whether selectors find a version: all of them, or the exact one alone."""
+
+    ACTIVE = "active"
+    YANKED = "yanked"
+
+
+class Action(StrEnum):
+    """What a change did, as the history names it."""
+
+    PUBLISH = "publish"
+    YANK = "yank"
+    ACTIVATE = "activate"
+    DELETE = "delete"
+    SET_CHANNEL = "set-channel"
+    DELETE_CHANNEL = "delete-channel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord:
+    """One published version of a service.
+
+    Attributes:
+        name: The service's name.
+        reason: Why it was yanked, or None.
+        published_at: ISO 8601, UTC.
+        published_by: The publisher's IAM identity.
+        revision: The service's revision at which this record last changed.
+    """
+
+    name: str
+    version: Version
+    arn: Arn
+    status: Status
+    published_at: str
+    published_by: str
+    revision: int
+    reason: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether `latest`, `x`, `~=` and `>=` may resolve to it: it is active and stable."""
+        return self.status is Status.ACTIVE and self.version.is_stable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRecord:
+    """A service's own state.
+
+    Attributes:
+        revision: Grows by one with every change of the service.
+        channels: The version that each channel is set to; `latest` only while it is pinned.
+        created_at: ISO 8601, UTC: the first publish.
+        updated_at: ISO 8601, UTC: the last change.
+    """
+
+    name: str
+    revision: int
+    created_at: str
+    updated_at: str
+    channels: dict[str, Version] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEvent:
+    """One change of a service.
+
+    Attributes:
+        name: The service's name.
+        revision: The service's revision that the change made.
+        at: ISO 8601, UTC.
+        by: The caller's IAM identity, `unknown` where the gateway gives none.
+        version: The version concerned, or None. Of a channel: the one that it was set to.
+    """
+
+    name: str
+    revision: int
+    at: str
+    by: str
+    action: Action
+    version: Version | None = None
+    channel: str | None = None
+    reason: str | None = None

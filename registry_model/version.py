@@ -1,0 +1,149 @@
+"""Versions: Semantic Versioning 2.0.0 without build metadata, and the order among them.
+
+Portable: runs under MicroPython and CPython. Source of the rules: semver.org, items 2 and 9 to 11.
+"""
+
+MAX_LENGTH = 64
+MAX_DIGITS = 18
+DIGITS = "0123456789"
+_IDENTIFIER = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
+_SHOWN = 80
+
+
+def shown(text: str) -> str:
+    """Quote *text* for a message, cut to a length that a log line can bear."""
+    return repr(text) if len(text) <= _SHOWN else repr(text[:_SHOWN]) + "..."
+
+
+class VersionError(ValueError):
+    """A text is not a version that the registry takes; `reason` says why."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        """Name the text at fault and what is wrong with it."""
+        super().__init__(f"{shown(text)} is not a version: {reason}")
+        self.reason = reason
+
+
+def number_fault(text: str) -> "str | None":
+    """Say why *text* is not a decimal number of SemVer, or nothing if it is one."""
+    if not text:
+        return "a number is missing"
+    for character in text:
+        if character not in DIGITS:
+            return f"{shown(text)} is not a number"
+    if len(text) > 1 and text[0] == "0":
+        return f"{shown(text)} has a leading zero"
+    if len(text) > MAX_DIGITS:
+        return f"{shown(text)} has more than {MAX_DIGITS} digits"
+    return None
+
+
+def _is_number(identifier: str) -> bool:
+    for character in identifier:
+        if character not in DIGITS:
+            return False
+    return True
+
+
+def _identifier_fault(identifier: str) -> "str | None":
+    if not identifier:
+        return "a pre-release identifier is empty"
+    for character in identifier:
+        if character not in _IDENTIFIER:
+            return f"{shown(character)} is not allowed in a pre-release identifier"
+    return number_fault(identifier) if _is_number(identifier) else None
+
+
+class Version:
+    """A version. Equal and ordered by SemVer precedence, which is total without build metadata.
+
+    Attributes:
+        major, minor, patch: The three numbers.
+        prerelease: The pre-release identifiers as written; empty for a stable version.
+    """
+
+    __slots__ = ("major", "minor", "patch", "precedence", "prerelease")
+
+    def __init__(
+        self, major: int, minor: int, patch: int, prerelease: "tuple[str, ...]" = ()
+    ) -> None:
+        """Take the parts as they are; `parse` is the way in for text."""
+        self.major = major
+        self.minor = minor
+        self.patch = patch
+        self.prerelease = prerelease
+        # A numeric identifier ranks below an alphanumeric one, a pre-release below its release.
+        self.precedence = (
+            major,
+            minor,
+            patch,
+            0 if prerelease else 1,
+            tuple([(0, int(i), "") if _is_number(i) else (1, 0, i) for i in prerelease]),
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> "Version":
+        """Read a version.
+
+        Raises:
+            VersionError: It is not one, or longer than 64 characters, or a number in it has more
+                than 18 digits.
+        """
+        if len(text) > MAX_LENGTH:
+            raise VersionError(text, f"it is longer than {MAX_LENGTH} characters")
+        if text[:1] in ("v", "V"):
+            raise VersionError(text, f"it starts with {text[0]!r}; write the number alone")
+        if "+" in text:
+            raise VersionError(text, "build metadata ('+...') is not taken; leave it out")
+        core, dash, tail = text.partition("-")
+        numbers = core.split(".")
+        if len(numbers) != 3:
+            raise VersionError(text, "it needs three numbers: major.minor.patch")
+        for number in numbers:
+            fault = number_fault(number)
+            if fault:
+                raise VersionError(text, fault)
+        prerelease = tuple(tail.split(".")) if dash else ()
+        for identifier in prerelease:
+            fault = _identifier_fault(identifier)
+            if fault:
+                raise VersionError(text, fault)
+        return cls(int(numbers[0]), int(numbers[1]), int(numbers[2]), prerelease)
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether it has no pre-release part."""
+        return not self.prerelease
+
+    def __str__(self) -> str:
+        """Spell it as it was read."""
+        core = f"{self.major}.{self.minor}.{self.patch}"
+        return core + "-" + ".".join(self.prerelease) if self.prerelease else core
+
+    def __repr__(self) -> str:
+        """Spell it for a person who debugs."""
+        return f"Version({str(self)!r})"
+
+    def __hash__(self) -> int:
+        """Hash what `==` compares."""
+        return hash(self.precedence)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by precedence."""
+        return isinstance(other, Version) and self.precedence == other.precedence
+
+    def __lt__(self, other: "Version") -> bool:
+        """Compare by precedence."""
+        return self.precedence < other.precedence
+
+    def __le__(self, other: "Version") -> bool:
+        """Compare by precedence."""
+        return self.precedence <= other.precedence
+
+    def __gt__(self, other: "Version") -> bool:
+        """Compare by precedence."""
+        return self.precedence > other.precedence
+
+    def __ge__(self, other: "Version") -> bool:
+        """Compare by precedence."""
+        return self.precedence >= other.precedence
