@@ -194,7 +194,7 @@ def parse_selector(text: str) -> Selector:
         raise SelectorError(f"unknown operator {shown(operator)}; use '==', '~=', '>=' or '@'")
     value = text[end:].strip(BLANKS)
     if not value:
-        raise SelectorError(f"nothing follows {operator!r}")
+        raise SelectorError(f"nothing follows {shown(operator)}")
     return _FORMS[operator](value)
 
 

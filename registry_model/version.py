@@ -11,8 +11,9 @@ _SHOWN = 80
 
 
 def shown(text: str) -> str:
-    """Quote *text* for a message, cut to a length that a log line can bear."""
-    return repr(text) if len(text) <= _SHOWN else repr(text[:_SHOWN]) + "..."
+    """Quote *text* for a message: on one line, and cut to a length that a log line can bear."""
+    kept = [c if ord(c) >= 0x20 and c != "\x7f" else f"\\x{ord(c):02x}" for c in text[:_SHOWN]]
+    return "'" + "".join(kept) + ("'" if len(text) <= _SHOWN else "'...")
 
 
 class VersionError(ValueError):
@@ -92,7 +93,7 @@ class Version:
         if len(text) > MAX_LENGTH:
             raise VersionError(text, f"it is longer than {MAX_LENGTH} characters")
         if text[:1] in ("v", "V"):
-            raise VersionError(text, f"it starts with {text[0]!r}; write the number alone")
+            raise VersionError(text, f"it starts with {shown(text[0])}; write the number alone")
         if "+" in text:
             raise VersionError(text, "build metadata ('+...') is not taken; leave it out")
         core, dash, tail = text.partition("-")

@@ -1,0 +1,301 @@
+"""What the function's environment asks of the extension.
+
+Portable: runs under MicroPython and CPython. Everything is read before anything is refused, so that
+one deployment shows every fault.
+"""
+
+from extension import credentials, endpoints, log
+from extension.sigv4 import Credentials
+from registry_model.needs import NeedsError, parse_needs
+from registry_model.version import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from extension.endpoints import Endpoint
+    from registry_model.needs import Need
+
+    Getenv = Callable[[str], "str | None"]
+
+_MAX_AGE_S = (30, 0, 86_400)
+_TIMEOUT_MS = (1_500, 1, 30_000)
+_DIGITS = "0123456789"
+_TABLE = _DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
+_REGION = _DIGITS + "abcdefghijklmnopqrstuvwxyz-"
+_LAMBDA_LEVELS = {"TRACE": log.DEBUG, "FATAL": log.ERROR}
+
+
+class ConfigError(ValueError):
+    """The environment is malformed; `faults` names all that is wrong with it."""
+
+    def __init__(self, faults: "list[str]") -> None:
+        """Name every fault."""
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class Config:
+    """What the function's environment asks of the extension.
+
+    Attributes:
+        needs: What is to be resolved, in the order of the file.
+        services_file: The file's absolute path.
+        table: The index table's name or ARN.
+        region: The Region that is called and signed for.
+        max_age_s: The age in seconds from which a check is due.
+        timeout_ms: How long a resolve or check may take, all in all.
+        is_strict: Whether an init that did not resolve everything fails.
+        endpoint: Where DynamoDB is asked.
+        is_ipv4_only: Whether the endpoint's name has IPv4 addresses alone.
+        ca_bundle: A file of certificates that replace the shipped ones, or None.
+        keys: The keys in the environment, or None.
+        container: Where keys are handed out, or None.
+        container_token: What that place wants to see, or None.
+        is_managed: Whether the platform says that it is Managed Instances.
+    """
+
+    __slots__ = (
+        "ca_bundle",
+        "container",
+        "container_token",
+        "endpoint",
+        "is_ipv4_only",
+        "is_managed",
+        "is_strict",
+        "keys",
+        "max_age_s",
+        "needs",
+        "region",
+        "services_file",
+        "table",
+        "timeout_ms",
+    )
+
+    def __init__(
+        self,
+        *,
+        needs: "list[Need]",
+        services_file: str,
+        table: str,
+        region: str,
+        max_age_s: int,
+        timeout_ms: int,
+        is_strict: bool,
+        endpoint: "Endpoint",
+        is_ipv4_only: bool,
+        ca_bundle: "str | None",
+        keys: "Credentials | None",
+        container: "Endpoint | None",
+        container_token: "str | None",
+        is_managed: bool,
+    ) -> None:
+        """Take the parts as they are; `from_env` is the way in."""
+        self.needs = needs
+        self.services_file = services_file
+        self.table = table
+        self.region = region
+        self.max_age_s = max_age_s
+        self.timeout_ms = timeout_ms
+        self.is_strict = is_strict
+        self.endpoint = endpoint
+        self.is_ipv4_only = is_ipv4_only
+        self.ca_bundle = ca_bundle
+        self.keys = keys
+        self.container = container
+        self.container_token = container_token
+        self.is_managed = is_managed
+
+    @classmethod
+    def from_env(cls, getenv: "Getenv") -> "Config":
+        """Read the environment.
+
+        Args:
+            getenv: Tells a variable's text, None where it is not set or empty; ValueError where it
+                is not UTF-8.
+
+        Raises:
+            ConfigError: Something in it is malformed.
+        """
+        faults: "list[str]" = []
+        read = _Reader(getenv, faults)
+        needs = _needs(read, faults)
+        table = read.text("SERVICE_DISCOVERY_TABLE") or "ServiceIndex"
+        region = _region(read, table, faults)
+        endpoint, is_ipv4_only = _endpoint(read, region, faults)
+        key_id = read.text("AWS_ACCESS_KEY_ID")
+        secret = read.text("AWS_SECRET_ACCESS_KEY")
+        keys = None
+        if key_id and secret:
+            keys = Credentials(key_id, secret, read.text("AWS_SESSION_TOKEN") or "")
+        config = cls(
+            needs=needs,
+            services_file=_path(read, "SERVICES_FILE", "/tmp/services.json", faults),
+            table=table,
+            region=region,
+            max_age_s=read.number("SERVICE_DISCOVERY_MAX_AGE", _MAX_AGE_S),
+            timeout_ms=read.number("SERVICE_DISCOVERY_TIMEOUT_MS", _TIMEOUT_MS),
+            is_strict=_flag(read, "SERVICE_DISCOVERY_STRICT", faults),
+            endpoint=endpoint,
+            is_ipv4_only=is_ipv4_only,
+            ca_bundle=read.text("AWS_CA_BUNDLE"),
+            keys=keys,
+            container=None if keys else _container(read, faults),
+            container_token=read.text("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+            is_managed=read.text("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances",
+        )
+        own_level = read.text("SERVICE_DISCOVERY_LOG_LEVEL")
+        if own_level and own_level.upper() not in log.LEVELS:
+            faults.append(
+                f"SERVICE_DISCOVERY_LOG_LEVEL: {shown(own_level)} should be DEBUG, INFO, WARN or ERROR"
+            )
+        if faults:
+            raise ConfigError(faults)
+        return config
+
+
+def log_level(getenv: "Getenv") -> int:
+    """Read the log's level, leniently: the faults of the environment have to be logged, too."""
+    try:
+        own = (getenv("SERVICE_DISCOVERY_LOG_LEVEL") or "").upper()
+        if own in log.LEVELS:
+            return log.LEVELS[own]
+        platform = (getenv("AWS_LAMBDA_LOG_LEVEL") or "").upper()
+    except ValueError:
+        return log.WARN
+    return log.LEVELS.get(platform, _LAMBDA_LEVELS.get(platform, log.WARN))
+
+
+def logs_json(getenv: "Getenv") -> bool:
+    """Tell whether the function's log is JSON."""
+    try:
+        return (getenv("AWS_LAMBDA_LOG_FORMAT") or "").upper() == "JSON"
+    except ValueError:
+        return False
+
+
+class _Reader:
+    """Reads variables and gathers what is wrong with them."""
+
+    def __init__(self, getenv: "Getenv", faults: "list[str]") -> None:
+        self._getenv = getenv
+        self._faults = faults
+
+    def text(self, name: str) -> "str | None":
+        try:
+            return self._getenv(name)
+        except ValueError as error:
+            self._faults.append(f"{name}: {error}")
+            return None
+
+    def is_true(self, name: str) -> bool:
+        return (self.text(name) or "").strip().lower() == "true"
+
+    def number(self, name: str, bounds: "tuple[int, int, int]") -> int:
+        default, least, most = bounds
+        text = self.text(name)
+        if text is None:
+            return default
+        number = -1
+        digits = text.strip()
+        if digits and len(digits) < 10 and not [c for c in digits if c not in _DIGITS]:
+            number = int(digits)
+        if not least <= number <= most:
+            self._faults.append(
+                f"{name}: {shown(text)} should be a whole number from {least} to {most}"
+            )
+        return number
+
+
+def _needs(read: _Reader, faults: "list[str]") -> "list[Need]":
+    try:
+        return parse_needs(read.text("NEEDED_SERVICES") or "")
+    except NeedsError as error:
+        for fault in error.faults:
+            faults.append(f"NEEDED_SERVICES {fault}")
+        return []
+
+
+def _path(read: _Reader, name: str, default: str, faults: "list[str]") -> str:
+    path = read.text(name) or default
+    if path[0] != "/" or path[-1] == "/":
+        faults.append(f"{name}: {shown(path)} should be the absolute path of a file")
+    return path
+
+
+def _flag(read: _Reader, name: str, faults: "list[str]") -> bool:
+    text = (read.text(name) or "false").strip().lower()
+    if text not in ("true", "false"):
+        faults.append(f"{name}: {shown(text)} should be true or false")
+    return text == "true"
+
+
+def _only(text: str, allowed: str) -> bool:
+    for character in text:
+        if character not in allowed:
+            return False
+    return True
+
+
+def _region(read: _Reader, table: str, faults: "list[str]") -> str:
+    """Find the Region: the table's own where it is named by its ARN."""
+    if table.startswith("arn:"):
+        parts = table.split(":", 5)
+        resource = parts[5] if len(parts) == 6 else ""
+        name = resource[6:] if resource.startswith("table/") else ""
+        if len(parts) != 6 or parts[2] != "dynamodb" or not parts[3] or not _is_table_name(name):
+            faults.append(
+                f"SERVICE_DISCOVERY_TABLE: {shown(table)} should be a table's name or "
+                "arn:partition:dynamodb:region:account:table/name"
+            )
+            return "us-east-1"
+        region, source = parts[3], "SERVICE_DISCOVERY_TABLE"
+    else:
+        if not _is_table_name(table):
+            faults.append(
+                f"SERVICE_DISCOVERY_TABLE: {shown(table)} can't name a table; "
+                "3 to 255 letters, digits, '_', '-' and '.' can"
+            )
+        region = read.text("AWS_REGION") or read.text("AWS_DEFAULT_REGION") or ""
+        source = "AWS_REGION"
+        if not region:
+            # Lambda always sets it; without needs nothing is asked anywhere.
+            if read.text("NEEDED_SERVICES"):
+                faults.append("AWS_REGION is not set")
+            return "us-east-1"
+    if not _only(region, _REGION) or not 0 < len(region) < 64:
+        faults.append(f"{source}: {shown(region)} is not a Region")
+        return "us-east-1"
+    return region
+
+
+def _is_table_name(name: str) -> bool:
+    return 3 <= len(name) <= 255 and _only(name, _TABLE)
+
+
+def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoint, bool]":
+    """Find DynamoDB's endpoint, and whether its name has IPv4 addresses alone."""
+    fips = read.is_true("AWS_USE_FIPS_ENDPOINT")
+    dual_stack = read.is_true("AWS_USE_DUALSTACK_ENDPOINT")
+    if not read.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
+        for name in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"):
+            url = read.text(name)
+            if not url:
+                continue
+            try:
+                return endpoints.parse(url), False
+            except ValueError as error:
+                faults.append(f"{name}: {shown(url)} is not an endpoint: {error}")
+                break
+    return endpoints.regional(region, fips=fips, dual_stack=dual_stack), not dual_stack
+
+
+def _container(read: _Reader, faults: "list[str]") -> "Endpoint | None":
+    uri = read.text("AWS_CONTAINER_CREDENTIALS_FULL_URI")
+    if not uri:
+        return None
+    try:
+        return credentials.endpoint_of(uri)
+    except ValueError as error:
+        faults.append(f"AWS_CONTAINER_CREDENTIALS_FULL_URI: {shown(uri)}: {error}")
+        return None

@@ -1,0 +1,108 @@
+"""Which DynamoDB endpoint is called: the rules of every AWS SDK.
+
+Portable: runs under MicroPython and CPython. Source of the rules: DynamoDB's endpoint rule set and
+the list of partitions, as botocore carries them; the tests compare with botocore, Region by Region.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class Endpoint(NamedTuple):
+        """Where requests go.
+
+        Attributes:
+            scheme: `http` or `https`.
+            host: A name, or an address without brackets.
+            path: What comes before an operation's own path; `/` by itself.
+        """
+
+        scheme: str
+        host: str
+        port: int
+        path: str
+
+else:
+    from collections import namedtuple
+
+    Endpoint = namedtuple("Endpoint", ("scheme", "host", "port", "path"))
+
+# What a Region begins with, the DNS suffix of its partition, and that of its dual-stack names.
+_PARTITIONS = (
+    ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("aws-cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+    ("eusc-", "amazonaws.eu", "api.amazonwebservices.eu"),
+    ("us-iso-", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("aws-iso-global", "c2s.ic.gov", "api.aws.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("aws-iso-b-", "sc2s.sgov.gov", "api.aws.scloud"),
+    ("eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("aws-iso-e-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    ("us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    ("aws-iso-f-", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+)
+_COMMERCIAL = ("", "amazonaws.com", "api.aws")
+_PORTS = {"http": 80, "https": 443}
+_HIGHEST_PORT = 65_535
+_HOST = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
+_PATH = _HOST + "~!$&'()*+,;=:@/%"
+
+
+def regional(region: str, *, fips: bool, dual_stack: bool) -> Endpoint:
+    """Name DynamoDB's own endpoint in *region*."""
+    partition = _COMMERCIAL
+    for each in _PARTITIONS:
+        if region.startswith(each[0]):
+            partition = each
+    # GovCloud's plain names are FIPS endpoints, and no others exist there.
+    plain_is_fips = region.startswith(("us-gov-", "aws-us-gov-")) and not dual_stack
+    service = "dynamodb-fips" if fips and not plain_is_fips else "dynamodb"
+    suffix = partition[2] if dual_stack else partition[1]
+    return Endpoint("https", f"{service}.{region}.{suffix}", 443, "/")
+
+
+def parse(url: str) -> Endpoint:
+    """Read a configured endpoint.
+
+    Raises:
+        ValueError: It is not an http or https URL that a request can be sent to.
+    """
+    scheme, mark, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not mark or scheme not in _PORTS:
+        raise ValueError("it should start with http:// or https://")
+    authority, slash, path = rest.partition("/")
+    if "?" in url or "#" in url or "@" in authority:
+        raise ValueError("it should be scheme, host and port alone")
+    if authority[:1] == "[":
+        host, bracket, port = authority[1:].partition("]")
+        allowed = "0123456789abcdefABCDEF:."
+        if not bracket or (port and port[0] != ":"):
+            raise ValueError("its host is malformed")
+        port = port[1:]
+    else:
+        host, _, port = authority.partition(":")
+        allowed = _HOST
+    if not host:
+        raise ValueError("it names no host")
+    for character in host:
+        if character not in allowed:
+            raise ValueError("its host is malformed")
+    for character in path:
+        if character not in _PATH:
+            raise ValueError("its path is malformed")
+    number = _PORTS[scheme]
+    if port:
+        for character in port:
+            if character not in "0123456789":
+                raise ValueError("its port is not a number")
+        number = int(port) if len(port) < 6 else _HIGHEST_PORT + 1
+        if not 0 < number <= _HIGHEST_PORT:
+            raise ValueError(f"its port is not between 1 and {_HIGHEST_PORT}")
+    return Endpoint(scheme, host, number, slash + path if path else "/")
+
+
+def host_header(endpoint: Endpoint) -> str:
+    """Spell the Host header: with the port, unless it is the scheme's own."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return host if endpoint.port == _PORTS[endpoint.scheme] else f"{host}:{endpoint.port}"

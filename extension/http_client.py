@@ -1,0 +1,252 @@
+"""A small HTTP/1.1 client: one connection kept alive, one deadline for all of a request.
+
+Portable: runs under MicroPython and CPython. Nothing here blocks past its deadline: not the look-up
+of a name, not a handshake, not an answer that drips.
+"""
+
+import errno
+
+from extension import endpoints, interpreter
+from extension.http_response import HttpError, ResponseParser
+from extension.interpreter import DeadlineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from extension.endpoints import Endpoint
+
+    class Trust(Protocol):
+        """Which certificates are trusted."""
+
+        def roots(self) -> bytes:
+            """Read the certificates, in PEM."""
+
+        def widen(self) -> bool:
+            """Trust more, since these did not verify; False if there is no more to trust."""
+
+
+_READ_SIZE = 16_384
+# Peers and the network between drop a connection that has been idle for a minute; nobody says so.
+_IDLE_LIMIT_S = 50
+
+
+class BrokenError(Exception):
+    """A request had no whole answer; the message says why."""
+
+
+class HttpClient:
+    """Sends requests to one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: "Endpoint",
+        waiter: interpreter.Waiter,
+        *,
+        trust: "Trust | None" = None,
+        ipv4_only: bool = False,
+    ) -> None:
+        """Take the endpoint, and for https what to trust; nothing is connected yet."""
+        self._endpoint = endpoint
+        self.waiter = waiter
+        self._trust = trust
+        self._ipv4_only = ipv4_only
+        self._socket: "object | None" = None
+        self._stream: "interpreter.Stream | None" = None
+        self._parser = ResponseParser()
+        self._used_at = 0.0
+        self._is_reused = False
+
+    @property
+    def host(self) -> str:
+        """The Host header's value."""
+        return endpoints.host_header(self._endpoint)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        headers: "Sequence[tuple[str, str]]",
+        body: bytes,
+        deadline: "float | None",
+    ) -> ResponseParser:
+        """Send a request and read its answer.
+
+        Args:
+            headers: All but Content-Length; names in lower case.
+            deadline: When to give up, on the monotonic clock; None for never.
+
+        Raises:
+            BrokenError: There is no whole answer.
+            DeadlineError: There is none in time.
+        """
+        self.start(method, path, headers, body, deadline)
+        try:
+            return self.finish(deadline)
+        except DeadlineError:
+            # The answer may still come, and would be taken for the next request's.
+            self.close()
+            raise
+
+    def start(
+        self,
+        method: str,
+        path: str,
+        headers: "Sequence[tuple[str, str]]",
+        body: bytes,
+        deadline: "float | None",
+    ) -> None:
+        """Send a request; `finish` reads its answer.
+
+        Raises:
+            BrokenError: It can't be sent.
+            DeadlineError: It can't be sent in time.
+        """
+        lines = [f"{method} {path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        if body or method == "POST":
+            lines.append(f"content-length: {len(body)}")
+        self._request = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8") + body
+        self._send(deadline)
+
+    def finish(self, deadline: "float | None") -> ResponseParser:
+        """Read the answer to what `start` sent; after a DeadlineError it can go on.
+
+        Raises:
+            BrokenError: There is no whole answer.
+            DeadlineError: It is not whole in time.
+        """
+        while True:
+            try:
+                return self._read(deadline)
+            except (OSError, HttpError) as error:
+                # The peer closed a connection that it had kept alive: ask once more on a new one.
+                again = self._is_reused and not self._parser.has_begun
+                self.close()
+                if not again:
+                    raise BrokenError(interpreter.why(error))
+            self._send(deadline)
+
+    def close(self) -> None:
+        """Give the connection up."""
+        if self._stream is not None:
+            try:
+                self._stream.close()
+            except OSError:
+                pass
+        if self._socket is not None and self._socket is not self._stream:
+            try:
+                self._socket.close()  # type: ignore[attr-defined]  # a socket
+            except OSError:
+                pass
+        self._stream = None
+        self._socket = None
+
+    def _read(self, deadline: "float | None") -> ResponseParser:
+        stream, parser = self._stream, self._parser
+        if stream is None:
+            raise OSError(errno.ENOTCONN, "not connected")
+        while not parser.is_done:
+            data = interpreter.receive(stream, _READ_SIZE)
+            if data is None:
+                self.waiter.wait(self._socket, to_write=False, deadline=deadline)
+            elif data:
+                parser.feed(data)
+            else:
+                parser.end()
+        self._used_at = interpreter.wall()
+        if not parser.keeps_alive:
+            self.close()
+        return parser
+
+    def _send(self, deadline: "float | None") -> None:
+        """Send the request, on the kept connection if it is still good."""
+        self._parser = ResponseParser()
+        if self._is_dead():
+            self.close()
+        self._is_reused = self._stream is not None
+        try:
+            if self._is_reused:
+                try:
+                    self._write(deadline)
+                    return
+                except OSError:
+                    self.close()
+                    self._is_reused = False
+            self._connect_and_write(deadline)
+        except (OSError, interpreter.CertificateError) as error:
+            self.close()
+            raise BrokenError(interpreter.why(error))
+        except DeadlineError:
+            self.close()
+            raise
+
+    def _is_dead(self) -> bool:
+        if self._stream is None:
+            return False
+        idle_s = interpreter.wall() - self._used_at
+        return not 0 <= idle_s < _IDLE_LIMIT_S or self.waiter.is_readable(self._socket)
+
+    def _connect_and_write(self, deadline: "float | None") -> None:
+        while True:
+            try:
+                self._connect(deadline)
+                self._write(deadline)
+                return
+            except interpreter.CertificateError:
+                self.close()
+                if self._trust is None or not self._trust.widen():
+                    raise
+
+    def _connect(self, deadline: "float | None") -> None:
+        endpoint = self._endpoint
+        addresses = interpreter.look_up(
+            endpoint.host, self.waiter, ipv4_only=self._ipv4_only, deadline=deadline
+        )
+        for position, address in enumerate(addresses):
+            left = len(addresses) - position
+            try:
+                self._connect_to(address, _share(deadline, left))
+                break
+            except (OSError, DeadlineError):
+                self.close()
+                if left == 1:
+                    raise
+        if endpoint.scheme == "https" and self._trust is not None:
+            self._stream = interpreter.start_tls(
+                self._socket, endpoint.host, self._trust.roots()  # type: ignore[arg-type]
+            )
+        else:
+            self._stream = self._socket  # type: ignore[assignment]  # a socket is a stream
+
+    def _connect_to(self, address: str, deadline: "float | None") -> None:
+        connection = interpreter.start_connecting(address, self._endpoint.port)
+        self._socket = connection
+        if not self.waiter.wait(connection, to_write=True, deadline=deadline):
+            # Reading from a connection that failed tells why.
+            interpreter.receive(connection, 1)
+            raise OSError(errno.ECONNREFUSED, "connection refused")
+
+    def _write(self, deadline: "float | None") -> None:
+        stream = self._stream
+        if stream is None:
+            raise OSError(errno.ENOTCONN, "not connected")
+        is_secure = stream is not self._socket
+        data = memoryview(self._request)
+        while data:
+            sent = interpreter.send(stream, data)  # type: ignore[arg-type]  # a memoryview is fine
+            if sent:
+                data = data[sent:]
+            elif is_secure:
+                self.waiter.look(self._socket, deadline=deadline)
+            else:
+                self.waiter.wait(self._socket, to_write=True, deadline=deadline)
+
+
+def _share(deadline: "float | None", addresses: int) -> "float | None":
+    """Give each address that is left its share of the time."""
+    if deadline is None or addresses == 1:
+        return deadline
+    now = interpreter.monotonic()
+    return now + (deadline - now) / addresses

@@ -1,0 +1,221 @@
+"""HTTP/1.1 answers, byte by byte: no sockets here, whatever way the bytes come.
+
+Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compare with h11.
+"""
+
+MAX_HEAD = 65_536
+# BatchGetItem answers with up to 16 MB, and JSON can take six characters for one.
+MAX_BODY = 134_217_728
+_NO_BODY = (204, 304)
+_TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class HttpError(Exception):
+    """An answer is not HTTP, is cut, or is too large."""
+
+
+def _whole_number(text: str, digits: str, base: int) -> int:
+    if not text or len(text) > 16:
+        raise HttpError("a length in the answer is not a number")
+    for character in text:
+        if character not in digits:
+            raise HttpError("a length in the answer is not a number")
+    return int(text, base)
+
+
+class ResponseParser:
+    """One answer, as far as it has come.
+
+    Attributes:
+        status: The status code; 0 before the head is whole.
+        headers: By name in lower case; repeated ones joined by a comma.
+        is_done: Whether the answer is whole.
+        keeps_alive: Whether the connection can be used again; known once it is done.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.status = 0
+        self.headers: "dict[str, str]" = {}
+        self.is_done = False
+        self.keeps_alive = True
+        self.has_begun = False
+        self._buffer = b""
+        self._body: "list[bytes]" = []
+        self._size = 0
+        self._left = 0
+        self._state = self._head
+
+    @property
+    def body(self) -> bytes:
+        """What has come of the body."""
+        if len(self._body) > 1:
+            self._body = [b"".join(self._body)]
+        return self._body[0] if self._body else b""
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come.
+
+        Raises:
+            HttpError: It is not HTTP, is too large, or goes on behind the answer's end.
+        """
+        self.has_begun = True
+        self._buffer = self._buffer + data if self._buffer else data
+        while not self.is_done and self._state():
+            pass
+        if self.is_done and self._buffer:
+            # Somebody who answers what was not asked is not to be asked again.
+            self.keeps_alive = False
+            self._buffer = b""
+
+    def end(self) -> None:
+        """Take the end of the stream.
+
+        Raises:
+            HttpError: The answer is cut.
+        """
+        if self.is_done:
+            return
+        if self._state != self._until_end:
+            raise HttpError("the answer is cut")
+        self.is_done = True
+
+    def _line(self) -> "str | None":
+        end = self._buffer.find(b"\n")
+        if end < 0:
+            if len(self._buffer) > MAX_HEAD:
+                raise HttpError("a line of the answer is too long")
+            return None
+        line = self._buffer[:end]
+        self._buffer = self._buffer[end + 1 :]
+        if line[-1:] == b"\r":
+            line = line[:-1]
+        return "".join([chr(byte) for byte in line])
+
+    def _head(self) -> bool:
+        end = self._buffer.find(b"\n\r\n")
+        bare = self._buffer.find(b"\n\n")
+        if end < 0 and bare < 0:
+            if len(self._buffer) > MAX_HEAD:
+                raise HttpError("the answer's head is too long")
+            if len(self._buffer) > 4 and self._buffer[:5] != b"HTTP/":
+                raise HttpError("the answer is not HTTP")
+            return False
+        self._read_status(self._line() or "")
+        self.headers = {}
+        while True:
+            line = self._line()
+            if not line:
+                break
+            self._read_header(line)
+        if 100 <= self.status < 200:
+            if self.status == 101:
+                raise HttpError("the answer changes the protocol")
+            return True
+        self._choose_body()
+        return True
+
+    def _read_status(self, line: str) -> None:
+        parts = line.split(" ", 2)
+        if len(parts) < 2 or parts[0] not in ("HTTP/1.1", "HTTP/1.0"):
+            raise HttpError("the answer is not HTTP/1.1")
+        self.status = _whole_number(parts[1], "0123456789", 10) if len(parts[1]) == 3 else 0
+        if self.status < 100:
+            raise HttpError("the answer's status is malformed")
+        self.keeps_alive = parts[0] == "HTTP/1.1"
+
+    def _read_header(self, line: str) -> None:
+        name, colon, value = line.partition(":")
+        if not colon or not name:
+            raise HttpError("a header of the answer is malformed")
+        for character in name:
+            if character not in _TOKEN:
+                raise HttpError("a header of the answer is malformed")
+        for character in value:
+            if character in "\x00\r":
+                raise HttpError("a header of the answer is malformed")
+        name = name.lower()
+        value = value.strip(" \t")
+        self.headers[name] = self.headers[name] + ", " + value if name in self.headers else value
+
+    def _choose_body(self) -> None:
+        for option in self.headers.get("connection", "").lower().split(","):
+            if option.strip() == "close":
+                self.keeps_alive = False
+        coding = self.headers.get("transfer-encoding")
+        length = self.headers.get("content-length")
+        if self.status in _NO_BODY:
+            self.is_done = True
+        elif coding is not None:
+            if coding.lower() != "chunked":
+                raise HttpError("the answer has an unknown transfer coding")
+            self._state = self._chunk_size
+        elif length is not None:
+            self._left = self._agreed_length(length)
+            self._state = self._counted
+            self.is_done = self._left == 0
+        else:
+            self.keeps_alive = False
+            self._state = self._until_end
+
+    def _agreed_length(self, value: str) -> int:
+        lengths = [_whole_number(each.strip(), "0123456789", 10) for each in value.split(",")]
+        for each in lengths:
+            if each != lengths[0]:
+                raise HttpError("the answer has two lengths")
+        if lengths[0] > MAX_BODY:
+            raise HttpError("the answer is too large")
+        return lengths[0]
+
+    def _take(self, size: int) -> bytes:
+        piece = self._buffer[:size]
+        self._buffer = self._buffer[size:]
+        self._size += len(piece)
+        if self._size > MAX_BODY:
+            raise HttpError("the answer is too large")
+        self._body.append(piece)
+        return piece
+
+    def _counted(self) -> bool:
+        if self._buffer:
+            self._left -= len(self._take(self._left))
+        self.is_done = self._left == 0
+        return False
+
+    def _until_end(self) -> bool:
+        if self._buffer:
+            self._take(len(self._buffer))
+        return False
+
+    def _chunk_size(self) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        size = line.partition(";")[0].rstrip(" \t")
+        self._left = _whole_number(size, "0123456789abcdefABCDEF", 16)
+        self._state = self._chunk if self._left else self._trailer
+        return True
+
+    def _chunk(self) -> bool:
+        if not self._buffer:
+            return False
+        self._left -= len(self._take(self._left))
+        if self._left:
+            return False
+        self._state = self._chunk_end
+        return True
+
+    def _chunk_end(self) -> bool:
+        if len(self._buffer) < 2 and self._buffer != b"\n":
+            return False
+        if self._line() != "":
+            raise HttpError("a chunk of the answer is longer than it says")
+        self._state = self._chunk_size
+        return True
+
+    def _trailer(self) -> bool:
+        line = self._line()
+        if line is None:
+            return False
+        self.is_done = not line
+        return True

@@ -1,0 +1,238 @@
+"""Reads the index table: all the wanted keys in one BatchGetItem, with retries inside a deadline.
+
+Portable: runs under MicroPython and CPython. Source: DynamoDB API Reference, "BatchGetItem" and
+"Error handling".
+"""
+
+import time
+
+from extension import interpreter
+from extension.credentials import CredentialsError
+from extension.http_client import BrokenError, HttpClient
+from extension.interpreter import DeadlineError
+from extension.sigv4 import sign
+from registry_model import strict_json
+from registry_model.index_layout import (
+    SELECTOR,
+    SERVICE,
+    IndexItemError,
+    answer_from_item,
+    key_of,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from extension.credentials import CredentialsProvider
+    from extension.http_response import ResponseParser
+    from registry_model.index_layout import Answer
+
+    Key = tuple[str, str]
+
+MAX_KEYS = 100
+_BACKOFF_S = 0.025
+_MAX_BACKOFF_S = 1.0
+_TARGET = "DynamoDB_20120810.BatchGetItem"
+_RETRIABLE = (
+    "ProvisionedThroughputExceededException",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "LimitExceededException",
+    "TransactionInProgressException",
+    "InternalServerError",
+    "InternalServerErrorException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+)
+
+
+class Reading:
+    """What came of asking for some keys.
+
+    Attributes:
+        answers: The answer to each key that was answered, None where the index has no item.
+        faults: Why each other key was not.
+    """
+
+    __slots__ = ("answers", "faults")
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.answers: "dict[Key, Answer | None]" = {}
+        self.faults: "dict[Key, str]" = {}
+
+
+class _RefusedError(Exception):
+    """The table can't be read, and asking again would not help."""
+
+
+class _TryAgainError(Exception):
+    """The table could not be read this time."""
+
+
+class IndexReader:
+    """Reads items of one index table."""
+
+    def __init__(
+        self,
+        client: HttpClient,
+        credentials: "CredentialsProvider",
+        *,
+        table: str,
+        region: str,
+        path: str,
+        wall: "Callable[[], float]",
+        random: "Callable[[], float]",
+    ) -> None:
+        """Take a client of DynamoDB's endpoint, the keys, the table, the clock and the dice.
+
+        Args:
+            path: The endpoint's own path.
+            random: Tells numbers from 0 up to 1.
+        """
+        self._client = client
+        self._credentials = credentials
+        self._table = table
+        self._region = region
+        self._path = path
+        self._wall = wall
+        self._random = random
+
+    def read(self, keys: "list[Key]", deadline: float) -> Reading:
+        """Ask for *keys*, which are distinct: (partition key, selector).
+
+        Never raises for what the network or the table does: what was answered counts, though others
+        were not.
+        """
+        reading = Reading()
+        pending = list(keys)
+        attempt = 0
+        why = f"table {self._table} in {self._region}: no answer in time"
+        while pending:
+            try:
+                left = self._read_batch(pending[:MAX_KEYS], reading, deadline)
+            except DeadlineError:
+                break
+            except _RefusedError as error:
+                why = str(error)
+                break
+            except _TryAgainError as error:
+                why = str(error)
+                left = pending[:MAX_KEYS]
+            # Keys that DynamoDB left unprocessed go behind those that have not been asked yet.
+            progress = len(left) < len(pending[:MAX_KEYS])
+            pending = pending[MAX_KEYS:] + left
+            if not left:
+                continue
+            if progress:
+                why = "the table left it unprocessed"
+            attempt = 0 if progress else attempt + 1
+            pause = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt) * self._random()
+            if interpreter.monotonic() + pause >= deadline:
+                break
+            self._client.waiter.pause(pause)
+        for key in pending:
+            if key not in reading.answers:
+                reading.faults[key] = why
+        return reading
+
+    def _read_batch(self, keys: "list[Key]", reading: Reading, deadline: float) -> "list[Key]":
+        """Ask for up to 100 keys; tell those that were left unprocessed."""
+        if interpreter.monotonic() >= deadline:
+            raise DeadlineError
+        try:
+            credentials = self._credentials.get(deadline)
+        except CredentialsError as error:
+            raise _TryAgainError(str(error))
+        body = self._body(keys)
+        seconds = time.gmtime(int(self._wall()))
+        date = f"{seconds[0]:04d}{seconds[1]:02d}{seconds[2]:02d}"
+        headers = sign(
+            [
+                ("content-type", "application/x-amz-json-1.0"),
+                ("host", self._client.host),
+                ("x-amz-target", _TARGET),
+            ],
+            method="POST",
+            path=self._path,
+            body=body,
+            region=self._region,
+            service="dynamodb",
+            credentials=credentials,
+            timestamp=f"{date}T{seconds[3]:02d}{seconds[4]:02d}{seconds[5]:02d}Z",
+        )
+        try:
+            answer = self._client.request("POST", self._path, headers, body, deadline)
+        except BrokenError as error:
+            raise _TryAgainError(f"the registry's table can't be reached: {error}")
+        document = self._document(answer)
+        return self._take(document, keys, reading)
+
+    def _body(self, keys: "list[Key]") -> bytes:
+        wanted = [
+            f'{{"{SERVICE}":{{"S":{strict_json.dumps(service)}}},'
+            + f'"{SELECTOR}":{{"S":{strict_json.dumps(selector)}}}}}'
+            for service, selector in keys
+        ]
+        table = strict_json.dumps(self._table)
+        text = '{"RequestItems":{' + table + ':{"Keys":[' + ",".join(wanted) + "]}}}"
+        return text.encode("utf-8")
+
+    def _document(self, answer: "ResponseParser") -> "dict[str, object]":
+        """Read an answer's document, or say what its error means."""
+        try:
+            document = strict_json.loads(answer.body)
+        except ValueError as error:
+            if answer.status == 200 or answer.status >= 500:
+                raise _TryAgainError(f"status {answer.status}, and its answer is malformed: {error}")
+            raise _RefusedError(f"the table refuses: status {answer.status}")
+        if not isinstance(document, dict):
+            raise _TryAgainError("the table's answer is not an object")
+        if answer.status == 200:
+            return document
+        kind = str(document.get("__type", "")).split("#")[-1].split(":")[0]
+        said = document.get("message") or document.get("Message") or ""
+        text = f"table {self._table} in {self._region}: status {answer.status}"
+        if kind:
+            text += f", {kind}"
+        if said:
+            text += f": {str(said)[:400]}"
+        if answer.status >= 500 or answer.status == 429 or kind in _RETRIABLE:
+            raise _TryAgainError(text)
+        raise _RefusedError(text)
+
+    def _take(
+        self, document: "dict[str, object]", keys: "list[Key]", reading: Reading
+    ) -> "list[Key]":
+        """Take the items of an answer; tell the keys that were left unprocessed."""
+        try:
+            items = _field(_field(document, "Responses"), self._table)
+            unprocessed = document.get("UnprocessedKeys") or {}
+            left = _field(unprocessed, self._table) if unprocessed else {}
+            left_keys = [key_of(key) for key in _field(left, "Keys")] if left else []
+        except (KeyError, TypeError, IndexItemError):
+            raise _TryAgainError("the table's answer is malformed")
+        wanted = {key: True for key in keys}
+        seen: "dict[Key, bool]" = {}
+        for item in items:
+            try:
+                key = key_of(item)
+            except (AttributeError, IndexItemError):
+                raise _TryAgainError("the table's answer is malformed")
+            if key not in wanted:
+                continue
+            seen[key] = True
+            try:
+                reading.answers[key] = answer_from_item(item)
+            except IndexItemError as error:
+                reading.faults[key] = str(error)
+        again = [key for key in left_keys if key in wanted and key not in seen]
+        for key in keys:
+            if key not in seen and key not in again:
+                reading.answers[key] = None
+        return again
+
+
+def _field(value: object, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
+    return value[name]  # type: ignore[index]  # a TypeError is the caller's to catch

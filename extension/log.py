@@ -1,0 +1,92 @@
+"""The extension's log: one line on stderr for each outcome, JSON or plain text.
+
+Portable: runs under MicroPython and CPython.
+"""
+
+import time
+
+from registry_model import strict_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DEBUG = 10
+INFO = 20
+WARN = 30
+ERROR = 40
+LEVELS = {"DEBUG": DEBUG, "INFO": INFO, "WARN": WARN, "ERROR": ERROR}
+_NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
+_SOURCE = "service-discovery"
+
+
+def timestamp(seconds: float) -> str:
+    """Spell a time since 1970 as ISO 8601, UTC, to the second."""
+    parts = time.gmtime(int(seconds))
+    date = f"{parts[0]:04d}-{parts[1]:02d}-{parts[2]:02d}"
+    return date + f"T{parts[3]:02d}:{parts[4]:02d}:{parts[5]:02d}Z"
+
+
+def _as_json(value: object) -> str:
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return str(value)
+    return strict_json.dumps(str(value))
+
+
+def _as_text(value: object) -> str:
+    text = str(value)
+    plain = text and " " not in text and '"' not in text and "=" not in text and "\n" not in text
+    return text if plain else strict_json.dumps(text)
+
+
+class Log:
+    """Writes lines at or above a level."""
+
+    def __init__(
+        self,
+        write: "Callable[[bytes], object]",
+        clock: "Callable[[], float]",
+        *,
+        level: int = WARN,
+        as_json: bool = False,
+    ) -> None:
+        """Take where lines go, the wall clock, the least level and the form."""
+        self._write = write
+        self._clock = clock
+        self._level = level
+        self._as_json = as_json
+
+    def debug(self, message: str, **facts: object) -> None:
+        """Say what helps to follow the extension at work."""
+        self._line(DEBUG, message, facts)
+
+    def info(self, message: str, **facts: object) -> None:
+        """Say what went as it should."""
+        self._line(INFO, message, facts)
+
+    def warn(self, message: str, **facts: object) -> None:
+        """Say what somebody should know of before it hurts."""
+        self._line(WARN, message, facts)
+
+    def error(self, message: str, **facts: object) -> None:
+        """Say what somebody has to mend."""
+        self._line(ERROR, message, facts)
+
+    def _line(self, level: int, message: str, facts: "dict[str, object]") -> None:
+        if level < self._level:
+            return
+        now = timestamp(self._clock())
+        names = sorted(facts)
+        if self._as_json:
+            fields = [("timestamp", now), ("level", _NAMES[level]), ("message", message)]
+            fields += [("logger", _SOURCE)]
+            pairs = [f'"{name}": {_as_json(value)}' for name, value in fields]
+            pairs += [f'"{name}": {_as_json(facts[name])}' for name in names]
+            line = "{" + ", ".join(pairs) + "}"
+        else:
+            words = [now, _NAMES[level], _SOURCE + ":", message]
+            words += [f"{name}={_as_text(facts[name])}" for name in names]
+            line = " ".join(words)
+        self._write((line + "\n").encode("utf-8"))

@@ -1,0 +1,121 @@
+"""Where the extension is put together, and the one place that catches everything.
+
+Portable: runs under MicroPython and CPython.
+"""
+
+import random
+
+from extension import endpoints, extensions_api, interpreter
+from extension.config import Config, ConfigError, log_level, logs_json
+from extension.credentials import ContainerCredentials, KeysFromEnvironment, NoCredentials
+from extension.extensions_api import ExtensionsApi, PlatformError
+from extension.file_writer import ServicesFile
+from extension.http_client import HttpClient
+from extension.index_reader import IndexReader
+from extension.lifecycle import InitFailedError, Lifecycle
+from extension.log import Log
+from extension.resolver import Resolver
+from extension.trust import CertificateBundle, ShippedRoots
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension.credentials import CredentialsProvider
+    from extension.interpreter import Waiter
+
+_CONFIGURATION_ERROR = "Extension.ConfigurationError"
+
+
+def _credentials(config: Config, waiter: "Waiter") -> "CredentialsProvider":
+    if config.keys is not None:
+        return KeysFromEnvironment(config.keys)
+    if config.container is not None:
+        return ContainerCredentials(config.container, config.container_token, waiter)
+    return NoCredentials()
+
+
+def _resolver(config: Config, waiter: "Waiter", log: Log) -> Resolver:
+    trust = CertificateBundle(config.ca_bundle) if config.ca_bundle else ShippedRoots()
+    client = HttpClient(
+        config.endpoint, waiter, trust=trust, ipv4_only=config.is_ipv4_only
+    )
+    index = IndexReader(
+        client,
+        _credentials(config, waiter),
+        table=config.table,
+        region=config.region,
+        path=config.endpoint.path,
+        wall=interpreter.wall,
+        random=random.random,
+    )
+    return Resolver(config.needs, index, log, wall=interpreter.wall, random=random.random)
+
+
+def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:
+    """Tell the platform why this init fails."""
+    log.error("init failed", type=error_type, reason=message)
+    if not api.is_registered:
+        api.register([extensions_api.SHUTDOWN])
+    api.report_init_error(error_type, message)
+    return 1
+
+
+def _serve(api: ExtensionsApi, waiter: "Waiter", log: Log) -> int:
+    """Work until the end; tell the process's status."""
+    try:
+        config = Config.from_env(interpreter.getenv)
+    except ConfigError as error:
+        return _fail_init(api, log, _CONFIGURATION_ERROR, str(error))
+    file = ServicesFile(config.services_file)
+    resolver = _resolver(config, waiter, log)
+    try:
+        Lifecycle(config, api, resolver, file, log, interpreter.wall).run()
+    except InitFailedError as error:
+        return _fail_init(api, log, error.error_type, str(error))
+    finally:
+        file.release()
+    return 0
+
+
+def _only_wait_for_the_end(api: ExtensionsApi) -> int:
+    """Stay out of the function's way after a bug of ours: answer events, and do no more."""
+    if not api.is_registered:
+        api.register([extensions_api.SHUTDOWN])
+    while api.next().kind != extensions_api.SHUTDOWN:
+        pass
+    return 0
+
+
+def run() -> int:
+    """Be the extension; tell the process's status."""
+    waiter = interpreter.Waiter(interpreter.watch_signals())
+    # Folders that we make are as the function's own.
+    interpreter.umask(0o022)
+    log = Log(
+        interpreter.write_stderr,
+        interpreter.wall,
+        level=log_level(interpreter.getenv),
+        as_json=logs_json(interpreter.getenv),
+    )
+    try:
+        address = interpreter.getenv("AWS_LAMBDA_RUNTIME_API")
+        if not address:
+            log.error("this is no Lambda environment: AWS_LAMBDA_RUNTIME_API is not set")
+            return 1
+        api = ExtensionsApi(HttpClient(endpoints.parse("http://" + address), waiter))
+        try:
+            return _serve(api, waiter, log)
+        except PlatformError:
+            raise
+        except Exception as error:  # the one place for bugs of ours: never the function's fault
+            log.error("extension stopped working", traceback=interpreter.format_traceback(error))
+            return _only_wait_for_the_end(api)
+    except interpreter.Ended:
+        return 0
+    except (PlatformError, ValueError) as error:
+        log.error("extensions api failed", reason=str(error))
+        return 1
+
+
+def main() -> None:
+    """Be the extension, to the end of the process."""
+    interpreter.exit_now(run())

@@ -1,0 +1,136 @@
+"""The system calls that the extension needs and MicroPython lacks.
+
+This is CPython's side; in the layer, `layer/native/posix_calls.c` is the same module in C. Every
+function raises OSError with the kernel's number.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import threading
+import time
+
+_F_SETLEASE = 1024
+_wakeup: "list[socket.socket]" = []
+
+
+def create(path: str) -> int:
+    """Make the file *path*, which must not exist, and open it for reading and writing."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    return os.open(path, flags, 0o600)
+
+
+def write_at(fd: int, data: bytes, offset: int) -> None:
+    """Write all of *data* at *offset*."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
+
+
+def allocate(fd: int, size: int) -> None:
+    """Reserve room for *size* bytes, so that a full disk says so now."""
+    os.posix_fallocate(fd, 0, size)
+
+
+def truncate(fd: int, size: int) -> None:
+    """Cut the file to *size* bytes."""
+    os.ftruncate(fd, size)
+
+
+def chmod(fd: int, mode: int) -> None:
+    """Set the file's mode."""
+    os.fchmod(fd, mode)
+
+
+def close(fd: int) -> None:
+    """Close *fd*; a lease that it holds ends."""
+    os.close(fd)
+
+
+def set_mtime(file: "int | str", nanoseconds: int) -> None:
+    """Set the modification time of an open file or of a path; the access time may move along."""
+    os.utime(file, ns=(nanoseconds, nanoseconds))
+
+
+def stat(path: str) -> "tuple[int, int, int, int, int]":
+    """Read mode, size, modification time (ns), inode and device."""
+    info = os.stat(path)
+    return info.st_mode, info.st_size, info.st_mtime_ns, info.st_ino, info.st_dev
+
+
+def lease(fd: int) -> int:
+    """Take a write lease: the kernel holds back whoever opens the file until it ends."""
+    return fcntl.fcntl(fd, _F_SETLEASE, fcntl.F_WRLCK)
+
+
+def umask(mode: int) -> int:
+    """Set the process's umask and tell the one before."""
+    return os.umask(mode)
+
+
+def watch_signals() -> int:
+    """Catch SIGTERM and SIGINT; tell a descriptor that is readable once one has come."""
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    _wakeup[:] = [reader, writer]
+    signal.set_wakeup_fd(writer.fileno())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return reader.fileno()
+
+
+def monotonic() -> float:
+    """Read the monotonic clock, in seconds."""
+    return time.monotonic()
+
+
+def wall() -> float:
+    """Read the wall clock, in seconds since 1970."""
+    return time.time()
+
+
+def environment(name: str) -> "bytes | None":
+    """Read a variable of the environment as it is, which need not be UTF-8."""
+    value = os.environ.get(name)
+    return None if value is None else os.fsencode(value)
+
+
+def write_stderr(data: bytes) -> None:
+    """Write a whole line to stderr; nobody is told where that fails."""
+    with contextlib.suppress(OSError):
+        os.write(2, data)
+
+
+def exit(status: int) -> None:  # noqa: A001  # the C module's name for it
+    """End the process at once, whatever its threads do."""
+    os._exit(status)
+
+
+def look_up(host: str, ipv4_only: bool) -> int:  # noqa: FBT001  # as in C
+    """Look *host* up beside the caller; tell a descriptor to read the answer from, to its end.
+
+    The answer is one numeric address a line, or `!` and a reason.
+    """
+    reader, writer = os.pipe()
+
+    def answer() -> None:
+        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
+        try:
+            found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
+            text = "".join(f"{each[4][0]}\n" for each in found)
+        except OSError as error:
+            text = f"!{error.strerror or error}"
+        with contextlib.suppress(OSError):
+            os.write(writer, text.encode())
+        os.close(writer)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return reader
+
+
+def read(fd: int, size: int) -> bytes:
+    """Read up to *size* bytes."""
+    return os.read(fd, size)

@@ -1,0 +1,216 @@
+"""What the needs resolve to, as far as is known: merges what the index says into the members.
+
+Portable: runs under MicroPython and CPython.
+"""
+
+from extension.log import timestamp
+from registry_model.index_layout import YANKED, partition_key
+from registry_model.services_file import (
+    MISSING,
+    answers_need,
+    member_for,
+    render,
+    unavailable_member,
+)
+from registry_model.version import VersionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from extension.index_reader import Reading
+    from extension.log import Log
+    from registry_model.index_layout import Answer
+    from registry_model.needs import Need
+    from registry_model.services_file import Member
+
+    Key = tuple[str, str]
+
+    class Index(Protocol):
+        """The index table, as the resolver needs it."""
+
+        def read(self, keys: "list[Key]", deadline: float) -> Reading:
+            """Ask for distinct keys; never raises for what the network or the table does."""
+
+
+NOT_ASKED = "the registry has not answered yet"
+
+
+class Outcome:
+    """What came of one resolve or check.
+
+    Attributes:
+        has_changed: Whether some answer is another one.
+        faults: Why needs were not answered, by key; empty when all were.
+    """
+
+    __slots__ = ("faults", "has_changed")
+
+    def __init__(self, *, has_changed: bool, faults: "dict[str, str]") -> None:
+        """Take the parts as they are."""
+        self.has_changed = has_changed
+        self.faults = faults
+
+
+class Resolver:
+    """Keeps the last good answer to each need."""
+
+    def __init__(
+        self,
+        needs: "list[Need]",
+        index: "Index",
+        log: "Log",
+        *,
+        wall: "Callable[[], float]",
+        random: "Callable[[], float]",
+    ) -> None:
+        """Take the needs, the index, the wall clock and the dice; nothing is known yet."""
+        self._needs = needs
+        self._index = index
+        self._log = log
+        self._wall = wall
+        self._random = random
+        self._members = {need.key: unavailable_member(need, NOT_ASKED) for need in needs}
+        self._held: "dict[Key, Answer]" = {}
+        self._doubted: "dict[Key, int]" = {}
+        self._told: "dict[str, str]" = {}
+
+    def adopt(self, leftover: "dict[str, Member]") -> bool:
+        """Take an earlier run's members as last good answers; tell whether they answer it all."""
+        for need in self._needs:
+            member = leftover.get(need.key)
+            if member is not None and answers_need(need.key, member, need):
+                self._members[need.key] = member
+        for need in self._needs:
+            if not self._members[need.key].is_answered:
+                return False
+        return True
+
+    def document(self) -> bytes:
+        """Spell the services file as it should be now."""
+        return render([(need.key, self._members[need.key]) for need in self._needs])
+
+    def unresolved(self, outcome: Outcome) -> "list[str]":
+        """Name the needs that *outcome* left without an `active` or `yanked` answer, and why."""
+        found = []
+        for need in self._needs:
+            member = self._members[need.key]
+            if need.key in outcome.faults:
+                found.append(f"{need.key}: {outcome.faults[need.key]}")
+            elif not member.is_resolved:
+                found.append(f"{need.key}: {member.error}")
+        return found
+
+    def resolve(self, deadline: float) -> Outcome:
+        """Ask the index about every need, each distinct key once.
+
+        Args:
+            deadline: When to give up, on the monotonic clock.
+        """
+        wanted: "dict[Key, Key]" = {}
+        for need in self._needs:
+            key = (need.service, need.selector.index_selector)
+            if key not in wanted:
+                wanted[key] = (partition_key(key[0], self._choose_copy(key)), key[1])
+        answers, faults = self._read(wanted, deadline)
+        has_changed = False
+        missed: "dict[str, str]" = {}
+        for need in self._needs:
+            key = (need.service, need.selector.index_selector)
+            if key in faults:
+                missed[need.key] = faults[key]
+                self._keep(need, faults[key])
+                continue
+            try:
+                has_changed = self._settle(need, answers[key]) or has_changed
+            except VersionError as error:
+                missed[need.key] = f"the index item is malformed: {error}"
+                self._keep(need, missed[need.key])
+        return Outcome(has_changed=has_changed, faults=missed)
+
+    def nothing_answered(self, fault: str) -> Outcome:
+        """Say that no need was answered, and why."""
+        for need in self._needs:
+            self._keep(need, fault)
+        return Outcome(has_changed=False, faults={need.key: fault for need in self._needs})
+
+    def _choose_copy(self, key: "Key") -> int:
+        held = self._held.get(key)
+        copies = 1 if held is None else held.copies
+        return int(self._random() * copies) if copies > 1 else 0
+
+    def _read(
+        self, wanted: "dict[Key, Key]", deadline: float
+    ) -> "tuple[dict[Key, Answer | None], dict[Key, str]]":
+        """Read the wanted keys, from copies where there are some; then originals of lost copies."""
+        reading = self._index.read(list(wanted.values()), deadline)
+        lost = [
+            key
+            for key, asked in wanted.items()
+            if asked[0] != key[0] and asked in reading.answers and reading.answers[asked] is None
+        ]
+        again = self._index.read(lost, deadline) if lost else None
+        answers: "dict[Key, Answer | None]" = {}
+        faults: "dict[Key, str]" = {}
+        for key, asked in wanted.items():
+            source, at = (again, key) if again is not None and key in lost else (reading, asked)
+            if at in source.answers:
+                answers[key] = self._believe(key, source.answers[at])
+            else:
+                faults[key] = source.faults[at]
+        return answers, faults
+
+    def _believe(self, key: "Key", answer: "Answer | None") -> "Answer | None":
+        """Ignore a stale read: an answer older than the one held, until a check repeats it."""
+        held = self._held.get(key)
+        if answer is not None and held is not None and answer.revision < held.revision:
+            doubted = self._doubted.get(key)
+            if doubted is None or answer.revision < doubted:
+                self._doubted[key] = answer.revision
+                return held
+        self._doubted.pop(key, None)
+        if answer is None:
+            self._held.pop(key, None)
+        else:
+            self._held[key] = answer
+        return answer
+
+    def _keep(self, need: "Need", fault: str) -> None:
+        """Keep what is known of a need that was not answered; of one never resolved, say why."""
+        if not self._members[need.key].is_answered:
+            self._members[need.key] = unavailable_member(need, fault)
+
+    def _settle(self, need: "Need", answer: "Answer | None") -> bool:
+        """Take the answer to a need; tell whether it is another one."""
+        before = self._members[need.key]
+        after = member_for(need, answer, timestamp(self._wall()))
+        self._tell(need, before, after)
+        if after.says_the_same(before):
+            return False
+        self._members[need.key] = after
+        return True
+
+    def _tell(self, need: "Need", before: "Member", after: "Member") -> None:
+        """Log what an operator wants to know of a member."""
+        told = self._told.get(need.key, "")
+        state = after.status if after.status in (MISSING, YANKED) else ""
+        facts = {"key": need.key, "service": need.service, "requested": need.selector.requested}
+        if state != told:
+            self._told[need.key] = state
+            if state == MISSING:
+                self._log.warn("service missing", error=after.error, **facts)
+            elif state == YANKED:
+                self._log.warn(
+                    "version yanked", version=after.version, reason=after.reason or "none", **facts
+                )
+            else:
+                self._log.warn("service resolved again", version=after.version, **facts)
+        if before.is_answered and after.is_resolved and not after.says_the_same(before):
+            self._log.info(
+                "answer changed",
+                version=after.version,
+                arn=after.arn,
+                before=before.version or before.status,
+                **facts,
+            )

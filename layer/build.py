@@ -1,0 +1,71 @@
+"""Build the extension's layer: `python3 layer/build.py --arch x86_64 --output build/layer/x86_64`."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import contents
+import interpreter_build
+import sources
+
+_OLDEST_PYTHON = (3, 11)
+
+
+def _say(text: str) -> None:
+    print(f"layer: {text}", file=sys.stderr, flush=True)
+
+
+def build(arch: str, output: Path | None, archive: Path | None, interpreter: Path | None) -> None:
+    """Build the layer of *arch*: its folder, its ZIP file, its interpreter, as asked for.
+
+    Raises:
+        interpreter_build.BuildError: A step of the build failed.
+        sources.SourceError: A pinned source is nowhere to be had.
+    """
+    modules = contents.portable_modules()
+    built = interpreter_build.interpreter(arch, modules, _say)
+    tools = interpreter_build.toolchain(interpreter_build.cache_folder(), _say)
+    if interpreter:
+        # Under this name the very binary that ships is a plain interpreter, for the tests.
+        interpreter.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(built.binary, interpreter)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "layer"
+        contents.write_layer(folder, arch, built, tools, modules)
+        if archive:
+            contents.write_zip(folder, archive)
+        if output:
+            # SAM makes the folder beforehand and looks into that very one.
+            output.mkdir(parents=True, exist_ok=True)
+            for path in output.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.copytree(folder, output, dirs_exist_ok=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Read the command line and build."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--arch", choices=sorted(interpreter_build.TARGETS), required=True)
+    parser.add_argument("--output", type=Path, help="the folder to lay the layer out in")
+    parser.add_argument("--zip", type=Path, help="the ZIP file to pack it into")
+    parser.add_argument(
+        "--interpreter", type=Path, help="where to copy the binary to; name it `micropython`"
+    )
+    wanted = parser.parse_args(arguments)
+    try:
+        build(wanted.arch, wanted.output, wanted.zip, wanted.interpreter)
+    except (interpreter_build.BuildError, sources.SourceError) as error:
+        _say(str(error))
+        return 1
+    for path in (wanted.output, wanted.zip, wanted.interpreter):
+        if path:
+            _say(f"{wanted.arch}: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.version_info < _OLDEST_PYTHON:
+        sys.exit(f"layer: Python 3.11 or later is needed, and this is {sys.version.split()[0]}")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,167 @@
+"""What is in the layer beside the binary: roots of trust, licence texts, bill of materials."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import tomllib
+import zipfile
+from pathlib import Path
+
+import sources
+from interpreter_build import HERE, BuildError, Interpreter, Toolchain
+
+FOLDER = "service-discovery"
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
+# ZIP's earliest date: the same bytes whenever it is built.
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def product_version() -> str:
+    """Name the version of this product."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version: str = project["version"]
+    return version
+
+
+def portable_modules() -> dict[str, bytes]:
+    """Read the Python that goes into the binary, by path: what pyproject.toml calls portable."""
+    settings = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))
+    names = settings["tool"]["service-discovery"]["portable"]
+    paths = {name.replace(".", "/") for name in names}
+    packages = {path.split("/")[0] + "/__init__" for path in paths}
+    return {f"{path}.py": (HERE / f"{path}.py").read_bytes() for path in sorted(paths | packages)}
+
+
+def write_layer(
+    folder: Path, arch: str, built: Interpreter, tools: Toolchain, modules: dict[str, bytes]
+) -> None:
+    """Lay out in *folder* exactly what /opt shall hold.
+
+    Raises:
+        BuildError: A pinned root certificate is not in the pinned bundle.
+    """
+    program = folder / "extensions" / FOLDER
+    program.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(built.binary, program)
+    program.chmod(0o755)
+    beside = folder / FOLDER
+    licenses = beside / "licenses"
+    licenses.mkdir(parents=True, exist_ok=True)
+    (beside / "roots.pem").write_text(_roots(tools.packages / "certifi/cacert.pem"))
+    (beside / "VERSION").write_text(product_version() + "\n")
+    (beside / "sbom.cdx.json").write_text(_bill_of_materials(arch, modules))
+    texts = {
+        "service-discovery": HERE / "LICENSE",
+        "micropython": built.micropython / "LICENSE",
+        "mbedtls": built.mbedtls / "LICENSE",
+        "musl": tools.packages / "ziglang/lib/libc/musl/COPYRIGHT",
+        "compiler-rt": tools.packages / "ziglang/LICENSE",
+        "certifi": next(tools.packages.glob("certifi-*.dist-info/licenses/LICENSE")),
+    }
+    for name, text in texts.items():
+        shutil.copyfile(text, licenses / f"{name}.txt")
+    for path in folder.rglob("*"):
+        if path != program:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def write_zip(layer: Path, path: Path) -> None:
+    """Pack *layer*: the same bytes each time.
+
+    Stored, not deflated: what deflating gives depends on the zlib of the machine.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(path.name + ".new")
+    with zipfile.ZipFile(staged, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(each for each in layer.rglob("*") if each.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(layer).as_posix(), _ZIP_DATE)
+            entry.create_system = 3
+            entry.external_attr = (0o100000 | (file.stat().st_mode & 0o777)) << 16
+            archive.writestr(entry, file.read_bytes())
+    staged.replace(path)
+
+
+def _roots(bundle: Path) -> str:
+    """Take the pinned roots out of a bundle of certificates."""
+    found = {}
+    for match in _PEM.finditer(bundle.read_text(encoding="utf-8")):
+        der = base64.b64decode("".join(match[1].split()))
+        found[hashlib.sha256(der).hexdigest()] = match[0]
+    lines = []
+    for name, fingerprint in sources.pinned_roots().items():
+        if fingerprint not in found:
+            message = f"{name} ({fingerprint}) is not in the pinned certifi; see layer/sources.toml"
+            raise BuildError(message)
+        lines += [f"# {name}", found[fingerprint]]
+    return "\n".join(lines) + "\n"
+
+
+def _requirement(name: str) -> tuple[str, list[str]]:
+    """Read a pinned package's version and hashes."""
+    text = (HERE / "requirements.txt").read_text(encoding="utf-8")
+    pinned = re.search(rf"^{name}==(\S+)((?:[^\n]*\\\n)*[^\n]*)", text, re.MULTILINE)
+    if pinned is None:
+        message = f"layer/requirements.txt pins no {name}"
+        raise BuildError(message)
+    return pinned[1], re.findall(r"sha256:([0-9a-f]{64})", pinned[2])
+
+
+def _component(name: str, version: str, license_id: str, hashes: list[str]) -> dict[str, object]:
+    component: dict[str, object] = {
+        "type": "library",
+        "bom-ref": f"{name}@{version}",
+        "name": name,
+        "version": version,
+        "licenses": [{"license": {"id": license_id}}],
+    }
+    if len(hashes) == 1:
+        component["hashes"] = [{"alg": "SHA-256", "content": hashes[0]}]
+    return component
+
+
+def _bill_of_materials(arch: str, modules: dict[str, bytes]) -> str:
+    """List every part in CycloneDX 1.6, with no date and no serial number: the same bytes."""
+    parts = sources.pinned_parts()
+    certifi, _ = _requirement("certifi")
+    zig, _ = _requirement("ziglang")
+    components = [
+        _component(part.name, part.version, part.license, [f.sha256 for f in part.files])
+        for part in parts.values()
+    ]
+    components += [
+        _component("certifi", certifi, "MPL-2.0", []),
+        _component("compiler-rt", f"zig-{zig}", "MIT", []),
+    ]
+    own = [
+        {
+            "type": "file",
+            "name": name,
+            "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(text).hexdigest()}],
+        }
+        for name, text in modules.items()
+    ]
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": "service-discovery",
+                "name": f"service-discovery-layer-{arch}",
+                "version": product_version(),
+                "licenses": [{"license": {"id": "Apache-2.0"}}],
+                "components": own,
+            }
+        },
+        "components": components,
+        "dependencies": [
+            {
+                "ref": "service-discovery",
+                "dependsOn": [component["bom-ref"] for component in components],
+            }
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"

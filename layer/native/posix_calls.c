@@ -1,0 +1,276 @@
+// The module `posix_calls`: the few system calls that the extension needs and MicroPython lacks.
+// extension/posix_calls.py is the same module for CPython; its docstrings define the functions.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "py/runtime.h"
+
+static mp_obj_t checked(long result) {
+    if (result < 0) {
+        mp_raise_OSError(errno);
+    }
+    return mp_obj_new_int_from_ll(result);
+}
+
+static mp_obj_t call_create(mp_obj_t path) {
+    return checked(open(mp_obj_str_get_str(path),
+        O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_create_obj, call_create);
+
+static mp_obj_t call_write_at(mp_obj_t fd, mp_obj_t data, mp_obj_t offset) {
+    mp_buffer_info_t buffer;
+    mp_get_buffer_raise(data, &buffer, MP_BUFFER_READ);
+    off_t start = mp_obj_get_int(offset);
+    size_t done = 0;
+    while (done < buffer.len) {
+        ssize_t n = pwrite(mp_obj_get_int(fd), (char *)buffer.buf + done, buffer.len - done,
+            start + done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            mp_raise_OSError(n ? errno : ENOSPC);
+        }
+        done += n;
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_3(call_write_at_obj, call_write_at);
+
+static mp_obj_t call_allocate(mp_obj_t fd, mp_obj_t size) {
+    int error = posix_fallocate(mp_obj_get_int(fd), 0, mp_obj_get_int(size));
+    if (error) {
+        mp_raise_OSError(error);
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_allocate_obj, call_allocate);
+
+static mp_obj_t call_truncate(mp_obj_t fd, mp_obj_t size) {
+    return checked(ftruncate(mp_obj_get_int(fd), mp_obj_get_int(size)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_truncate_obj, call_truncate);
+
+static mp_obj_t call_chmod(mp_obj_t fd, mp_obj_t mode) {
+    return checked(fchmod(mp_obj_get_int(fd), mp_obj_get_int(mode)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_chmod_obj, call_chmod);
+
+static mp_obj_t call_close(mp_obj_t fd) {
+    return checked(close(mp_obj_get_int(fd)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_close_obj, call_close);
+
+static mp_obj_t call_set_mtime(mp_obj_t file, mp_obj_t nanoseconds) {
+    mp_int_t ns = mp_obj_get_int(nanoseconds);
+    struct timespec times[2] = {{0, UTIME_OMIT}, {ns / 1000000000, ns % 1000000000}};
+    if (mp_obj_is_str(file)) {
+        return checked(utimensat(AT_FDCWD, mp_obj_str_get_str(file), times, 0));
+    }
+    return checked(futimens(mp_obj_get_int(file), times));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_set_mtime_obj, call_set_mtime);
+
+static mp_obj_t call_stat(mp_obj_t path) {
+    struct stat info;
+    checked(stat(mp_obj_str_get_str(path), &info));
+    mp_obj_t parts[5] = {
+        mp_obj_new_int_from_ull(info.st_mode),
+        mp_obj_new_int_from_ll(info.st_size),
+        mp_obj_new_int_from_ll(info.st_mtim.tv_sec * 1000000000LL + info.st_mtim.tv_nsec),
+        mp_obj_new_int_from_ull(info.st_ino),
+        mp_obj_new_int_from_ull(info.st_dev),
+    };
+    return mp_obj_new_tuple(5, parts);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_stat_obj, call_stat);
+
+static mp_obj_t call_lease(mp_obj_t fd) {
+    return checked(fcntl(mp_obj_get_int(fd), F_SETLEASE, F_WRLCK));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_lease_obj, call_lease);
+
+static mp_obj_t call_umask(mp_obj_t mode) {
+    return checked(umask(mp_obj_get_int(mode)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_umask_obj, call_umask);
+
+static mp_obj_t call_watch_signals(void) {
+    // A lease that breaks is told by SIGIO, whose default action would end the process.
+    signal(SIGIO, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    return checked(signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(call_watch_signals_obj, call_watch_signals);
+
+static mp_obj_t seconds(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return mp_obj_new_float(now.tv_sec + now.tv_nsec / 1e9);
+}
+
+static mp_obj_t call_monotonic(void) {
+    return seconds(CLOCK_MONOTONIC);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(call_monotonic_obj, call_monotonic);
+
+static mp_obj_t call_wall(void) {
+    return seconds(CLOCK_REALTIME);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(call_wall_obj, call_wall);
+
+static mp_obj_t call_environment(mp_obj_t name) {
+    const char *value = getenv(mp_obj_str_get_str(name));
+    return value ? mp_obj_new_bytes((const byte *)value, strlen(value)) : mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_environment_obj, call_environment);
+
+static mp_obj_t call_write_stderr(mp_obj_t data) {
+    mp_buffer_info_t buffer;
+    mp_get_buffer_raise(data, &buffer, MP_BUFFER_READ);
+    size_t done = 0;
+    while (done < buffer.len) {
+        ssize_t n = write(2, (char *)buffer.buf + done, buffer.len - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            break;  // Nobody is left to be told.
+        }
+        done += n;
+    }
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_write_stderr_obj, call_write_stderr);
+
+static mp_obj_t call_exit(mp_obj_t status) {
+    _exit(mp_obj_get_int(status));
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_exit_obj, call_exit);
+
+// A look-up of a host name: getaddrinfo has no deadline, so it gets a thread of its own, which
+// knows nothing of MicroPython and writes what it found into a pipe that can be polled.
+typedef struct {
+    int pipe;
+    int family;
+    char host[256];
+} look_up_t;
+
+static void *look_up(void *argument) {
+    look_up_t *wanted = argument;
+    struct addrinfo hints = {.ai_family = wanted->family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    char text[2048];
+    size_t length = 0;
+    int error = getaddrinfo(wanted->host, NULL, &hints, &found);
+    if (error) {
+        length = snprintf(text, sizeof(text), "!%s", gai_strerror(error));
+    }
+    for (struct addrinfo *each = found; each && length < sizeof(text) - NI_MAXHOST;
+        each = each->ai_next) {
+        char address[NI_MAXHOST];
+        if (!getnameinfo(each->ai_addr, each->ai_addrlen, address, sizeof(address), NULL, 0,
+            NI_NUMERICHOST)) {
+            length += snprintf(text + length, sizeof(text) - length, "%s\n", address);
+        }
+    }
+    if (write(wanted->pipe, text, length) < 0) {
+        // The reader went on without this answer.
+    }
+    close(wanted->pipe);
+    free(wanted);
+    return NULL;
+}
+
+static mp_obj_t call_look_up(mp_obj_t host, mp_obj_t ipv4_only) {
+    size_t length;
+    const char *name = mp_obj_str_get_data(host, &length);
+    look_up_t *wanted = calloc(1, sizeof(look_up_t));
+    if (!wanted || length >= sizeof(wanted->host)) {
+        free(wanted);
+        mp_raise_OSError(wanted ? ENAMETOOLONG : ENOMEM);
+    }
+    memcpy(wanted->host, name, length);
+    wanted->family = mp_obj_is_true(ipv4_only) ? AF_INET : AF_UNSPEC;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0) {
+        free(wanted);
+        mp_raise_OSError(errno);
+    }
+    wanted->pipe = ends[1];
+    pthread_t thread;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int error = pthread_create(&thread, &attributes, look_up, wanted);
+    if (error) {
+        close(ends[0]);
+        close(ends[1]);
+        free(wanted);
+        mp_raise_OSError(error);
+    }
+    return MP_OBJ_NEW_SMALL_INT(ends[0]);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_look_up_obj, call_look_up);
+
+static mp_obj_t call_read(mp_obj_t fd, mp_obj_t size) {
+    vstr_t text;
+    vstr_init_len(&text, mp_obj_get_int(size));
+    ssize_t n;
+    do {
+        n = read(mp_obj_get_int(fd), text.buf, text.len);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        mp_raise_OSError(errno);
+    }
+    text.len = n;
+    return mp_obj_new_bytes_from_vstr(&text);
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_read_obj, call_read);
+
+static const mp_rom_map_elem_t posix_calls_table[] = {
+    {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_posix_calls)},
+    {MP_ROM_QSTR(MP_QSTR_create), MP_ROM_PTR(&call_create_obj)},
+    {MP_ROM_QSTR(MP_QSTR_write_at), MP_ROM_PTR(&call_write_at_obj)},
+    {MP_ROM_QSTR(MP_QSTR_allocate), MP_ROM_PTR(&call_allocate_obj)},
+    {MP_ROM_QSTR(MP_QSTR_truncate), MP_ROM_PTR(&call_truncate_obj)},
+    {MP_ROM_QSTR(MP_QSTR_chmod), MP_ROM_PTR(&call_chmod_obj)},
+    {MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&call_close_obj)},
+    {MP_ROM_QSTR(MP_QSTR_set_mtime), MP_ROM_PTR(&call_set_mtime_obj)},
+    {MP_ROM_QSTR(MP_QSTR_stat), MP_ROM_PTR(&call_stat_obj)},
+    {MP_ROM_QSTR(MP_QSTR_lease), MP_ROM_PTR(&call_lease_obj)},
+    {MP_ROM_QSTR(MP_QSTR_umask), MP_ROM_PTR(&call_umask_obj)},
+    {MP_ROM_QSTR(MP_QSTR_watch_signals), MP_ROM_PTR(&call_watch_signals_obj)},
+    {MP_ROM_QSTR(MP_QSTR_monotonic), MP_ROM_PTR(&call_monotonic_obj)},
+    {MP_ROM_QSTR(MP_QSTR_wall), MP_ROM_PTR(&call_wall_obj)},
+    {MP_ROM_QSTR(MP_QSTR_environment), MP_ROM_PTR(&call_environment_obj)},
+    {MP_ROM_QSTR(MP_QSTR_write_stderr), MP_ROM_PTR(&call_write_stderr_obj)},
+    {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&call_exit_obj)},
+    {MP_ROM_QSTR(MP_QSTR_look_up), MP_ROM_PTR(&call_look_up_obj)},
+    {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&call_read_obj)},
+};
+static MP_DEFINE_CONST_DICT(posix_calls_globals, posix_calls_table);
+
+const mp_obj_module_t posix_calls_module = {
+    .base = {&mp_type_module},
+    .globals = (mp_obj_dict_t *)&posix_calls_globals,
+};
+MP_REGISTER_MODULE(MP_QSTR_posix_calls, posix_calls_module);

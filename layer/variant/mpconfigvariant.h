@@ -1,0 +1,36 @@
+// What the layer's MicroPython can do: MicroPython's usual unix set, less what an extension, which
+// is not interactive and drives no hardware, never uses.
+// The growing heap takes memory from malloc.
+#include <stdlib.h>
+
+#define MICROPY_CONFIG_ROM_LEVEL (MICROPY_CONFIG_ROM_LEVEL_EXTRA_FEATURES)
+#define MICROPY_PY_SYS_PATH_DEFAULT ".frozen"
+
+// The heap begins small (native/entry.c) and grows by itself.
+#define MICROPY_GC_SPLIT_HEAP (1)
+#define MICROPY_GC_SPLIT_HEAP_AUTO (1)
+
+#define MICROPY_EMIT_X64 (0)
+#define MICROPY_EMIT_ARM (0)
+#define MICROPY_PY_ASYNCIO (0)
+#define MICROPY_PY_FRAMEBUF (0)
+#define MICROPY_PY_UCTYPES (0)
+#define MICROPY_PY_HEAPQ (0)
+#define MICROPY_PY_CMATH (0)
+
+#include "ports/unix/variants/mpconfigvariant_common.h"
+
+#undef MICROPY_PY_MACHINE
+#define MICROPY_PY_MACHINE (0)
+#undef MICROPY_PY_WEBSOCKET
+#define MICROPY_PY_WEBSOCKET (0)
+#undef MICROPY_PY_OS_DUPTERM
+#define MICROPY_PY_OS_DUPTERM (0)
+#undef MICROPY_VFS_ROM
+#define MICROPY_VFS_ROM (0)
+#undef MICROPY_PY_CRYPTOLIB
+#define MICROPY_PY_CRYPTOLIB (0)
+#undef MICROPY_PY_HASHLIB_MD5
+#define MICROPY_PY_HASHLIB_MD5 (0)
+#undef MICROPY_PY_HASHLIB_SHA1
+#define MICROPY_PY_HASHLIB_SHA1 (0)

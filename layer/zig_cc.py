@@ -1,0 +1,39 @@
+"""A C compiler for MicroPython's make files: `zig cc` for one target, in the words of GCC.
+
+The variables ZIG (the program) and ZIG_TARGET (`x86_64-linux-musl`) say which.
+"""
+
+import os
+import subprocess
+import sys
+
+# GNU ld's, and only for people: zig's linker knows neither.
+_DROPPED = ("-Wl,-Map", "-Wl,--cref", "--cref")
+
+
+def _command(arguments: list[str]) -> list[str]:
+    kept = [word for word in arguments if not word.startswith(_DROPPED)]
+    if "-" in kept:
+        at = kept.index("-")
+        kept[at : at + 1] = ["-x", "c", "-"]
+    return [os.environ["ZIG"], "cc", "-target", os.environ["ZIG_TARGET"], *kept]
+
+
+def main(arguments: list[str]) -> int:
+    """Run the compiler once, or once for each source where only preprocessing is asked for.
+
+    Given several sources after `-E`, zig takes the machine's own headers instead of the target's.
+    """
+    sources = [word for word in arguments if word.endswith((".c", ".h")) and word[0] != "-"]
+    if "-E" not in arguments or len(sources) < 2 or "-o" in arguments:
+        return subprocess.run(_command(arguments), check=False).returncode
+    options = [word for word in arguments if word not in sources]
+    for source in sources:
+        status = subprocess.run(_command([*options, source]), check=False).returncode
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,242 @@
+"""The services file: what a function reads, one member for each of its needs.
+
+Portable: runs under MicroPython and CPython. The extension writes it; the registry's dry run answers
+with the same members.
+"""
+
+from registry_model import strict_json
+from registry_model.index_layout import ACTIVE, YANKED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from registry_model.index_layout import Answer
+    from registry_model.needs import Need
+
+MISSING = "missing"
+UNAVAILABLE = "unavailable"
+
+_TEXTS = ("requested", "service", "version", "arn", "status", "error", "resolved_at", "reason")
+
+
+class Member:
+    """One need's entry in the services file.
+
+    Attributes:
+        requested: The selector as the file shows it.
+        status: `active`, `yanked`, `missing` or `unavailable`.
+        service: The service's name where the key is an alias, or else None.
+        version, arn, resolved_at: Of `active` and `yanked` members alone, or else None.
+        metadata: What the publisher attached; empty if nothing.
+        reason: Why it was yanked, or None.
+        error: Why there is no answer, or None.
+    """
+
+    __slots__ = (
+        "arn",
+        "error",
+        "metadata",
+        "reason",
+        "requested",
+        "resolved_at",
+        "service",
+        "status",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        requested: str,
+        status: str,
+        service: "str | None" = None,
+        version: "str | None" = None,
+        arn: "str | None" = None,
+        metadata: "dict[str, str] | None" = None,
+        reason: "str | None" = None,
+        error: "str | None" = None,
+        resolved_at: "str | None" = None,
+    ) -> None:
+        """Take the parts as they are."""
+        self.requested = requested
+        self.status = status
+        self.service = service
+        self.version = version
+        self.arn = arn
+        self.metadata = metadata or {}
+        self.reason = reason
+        self.error = error
+        self.resolved_at = resolved_at
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether it has a version and an ARN."""
+        return self.status in (ACTIVE, YANKED)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the registry said it: `missing` is an answer, `unavailable` is none."""
+        return self.status != UNAVAILABLE
+
+    def says_the_same(self, other: "Member") -> bool:
+        """Tell whether both give the function the same answer, whenever and however worded."""
+        return (
+            self.requested == other.requested
+            and self.status == other.status
+            and self.service == other.service
+            and self.version == other.version
+            and self.arn == other.arn
+            and self.metadata == other.metadata
+            and self.reason == other.reason
+        )
+
+    def to_json(self) -> "list[tuple[str, str | dict[str, str]]]":
+        """Spell the fields that are there, in the order in which people read them."""
+        fields: "list[tuple[str, str | dict[str, str]]]" = [("requested", self.requested)]
+        if self.service is not None:
+            fields.append(("service", self.service))
+        if self.version is not None:
+            fields.append(("version", self.version))
+        if self.arn is not None:
+            fields.append(("arn", self.arn))
+        fields.append(("status", self.status))
+        if self.reason is not None:
+            fields.append(("reason", self.reason))
+        if self.metadata:
+            fields.append(("metadata", self.metadata))
+        if self.resolved_at is not None:
+            fields.append(("resolved_at", self.resolved_at))
+        if self.error is not None:
+            fields.append(("error", self.error))
+        return fields
+
+
+def _service_shown(need: "Need") -> "str | None":
+    return None if need.key == need.service else need.service
+
+
+def resolved_member(need: "Need", answer: "Answer", resolved_at: str) -> Member:
+    """Say that *answer* is what *need* resolves to."""
+    return Member(
+        requested=need.selector.requested,
+        service=_service_shown(need),
+        status=answer.status,
+        version=answer.version,
+        arn=answer.arn,
+        metadata=answer.metadata,
+        reason=answer.reason,
+        resolved_at=resolved_at,
+    )
+
+
+def missing_member(need: "Need") -> Member:
+    """Say that the registry has no answer to *need*."""
+    return Member(
+        requested=need.selector.requested,
+        service=_service_shown(need),
+        status=MISSING,
+        error=f"no version of '{need.service}' matches '{need.selector}'",
+    )
+
+
+def unavailable_member(need: "Need", error: str) -> Member:
+    """Say that the registry could not be asked about *need*, and why."""
+    return Member(
+        requested=need.selector.requested,
+        service=_service_shown(need),
+        status=UNAVAILABLE,
+        error=error,
+    )
+
+
+def member_for(need: "Need", answer: "Answer | None", resolved_at: str) -> Member:
+    """Say what the index's *answer*, or its having none, means for *need*."""
+    if answer is None or not need.selector.accepts(answer.version):
+        return missing_member(need)
+    return resolved_member(need, answer, resolved_at)
+
+
+def _render_value(value: "str | dict[str, str]") -> str:
+    if isinstance(value, str):
+        return strict_json.dumps(value)
+    entries = [
+        strict_json.dumps(name) + ": " + strict_json.dumps(value[name]) for name in sorted(value)
+    ]
+    return "{" + ", ".join(entries) + "}"
+
+
+def render_member(member: Member) -> str:
+    """Spell a member as a JSON object on one line."""
+    fields = [f'"{name}": ' + _render_value(value) for name, value in member.to_json()]
+    return "{" + ", ".join(fields) + "}"
+
+
+def render(members: "list[tuple[str, Member]]") -> bytes:
+    """Spell the whole document: an object with one member for each need, under its key."""
+    lines = [strict_json.dumps(key) + ": " + render_member(member) for key, member in members]
+    if not lines:
+        return b"{}\n"
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8")
+
+
+def _is_text_map(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    for name in value:
+        if not isinstance(name, str) or not isinstance(value[name], str):
+            return False
+    return True
+
+
+def _member_from_json(fields: object) -> "Member | None":
+    """Read one member; None if it is not as this module spells it."""
+    if not isinstance(fields, dict):
+        return None
+    texts: "dict[str, str]" = {}
+    for name in _TEXTS:
+        value = fields.get(name)
+        if value is not None and not isinstance(value, str):
+            return None
+        if value is not None:
+            texts[name] = value
+    metadata = fields.get("metadata", {})
+    if "requested" not in texts or not _is_text_map(metadata):
+        return None
+    wanted = {
+        ACTIVE: ("version", "arn", "resolved_at"),
+        YANKED: ("version", "arn", "resolved_at"),
+        MISSING: ("error",),
+        UNAVAILABLE: ("error",),
+    }.get(texts.get("status", ""))
+    if wanted is None:
+        return None
+    for name in wanted:
+        if name not in texts:
+            return None
+    return Member(metadata=metadata, **texts)
+
+
+def parse(data: bytes) -> "dict[str, Member]":
+    """Read a services file: its well-formed members, by key.
+
+    Raises:
+        ValueError: It is not a whole JSON object.
+    """
+    document = strict_json.loads(data)
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    members: "dict[str, Member]" = {}
+    for key in document:
+        member = _member_from_json(document[key])
+        if member is not None:
+            members[key] = member
+    return members
+
+
+def answers_need(key: str, member: Member, need: "Need") -> bool:
+    """Tell whether an earlier run's *member* under *key* is a last good answer to *need*."""
+    return (
+        member.is_answered
+        and key == need.key
+        and (member.service or key) == need.service
+        and member.requested == need.selector.requested
+    )
