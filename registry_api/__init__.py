@@ -1,0 +1,1 @@
+"""The registry's HTTP API: publishing, and looking at what was published."""

@@ -1,0 +1,78 @@
+"""The Lambda function behind the API: composes, and catches what nobody else does."""
+
+import os
+import random
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.logging import Logger, correlation_paths
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from registry_api.dynamodb import DynamoVersionStore
+from registry_api.operations import Registry
+from registry_api.problems import ProblemError
+from registry_api.routes import Routes
+from registry_api.settings import Settings
+
+logger = Logger()
+metrics = Metrics()
+
+# The API answers within API Gateway's 29 s: a table that does not answer is told in time.
+_CLIENT = Config(
+    connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3}
+)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _count(name: str) -> None:
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+
+
+def _compose() -> Routes:
+    settings = Settings.from_env(os.environ.get)
+    store = DynamoVersionStore(boto3.client("dynamodb", config=_CLIENT), settings.versions_table)
+    registry = Registry(store, now=_now, sleep=time.sleep, random=random.random)
+    return Routes(registry, _count)
+
+
+_routes = _compose()
+
+
+@logger.inject_lambda_context(
+    correlation_id_path=correlation_paths.API_GATEWAY_REST, clear_state=True
+)
+@metrics.log_metrics(raise_on_empty_metrics=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of API Gateway's."""
+    started = time.perf_counter()
+    try:
+        answer = _routes.app.resolve(event, context)
+    except Exception:
+        logger.exception("request failed")
+        problem = ProblemError(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "this is a fault of the registry's own; its log has the request id",
+        )
+        response = problem.to_response()
+        answer = {
+            "statusCode": response.status_code,
+            "headers": {"Content-Type": response.content_type},
+            "body": response.body,
+            "isBase64Encoded": False,
+        }
+    logger.info(
+        "request answered",
+        method=event.get("httpMethod"),
+        path=event.get("path"),
+        status=answer["statusCode"],
+        took_ms=round((time.perf_counter() - started) * 1000),
+    )
+    return answer

@@ -1,0 +1,60 @@
+"""Refusals as HTTP: problem details (RFC 9457), one for each kind of refusal."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+
+CONTENT_TYPE = "application/problem+json"
+_RETRY_AFTER_S = 1
+
+
+class ProblemError(Exception):
+    """A request is refused: what the client is told.
+
+    Attributes:
+        status: The HTTP status.
+        members: Members of the document besides the standard ones.
+        headers: Headers that the status asks for.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        members: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """Say what is wrong, and the way out."""
+        super().__init__(detail)
+        self.status = status
+        self.members = members or {}
+        self.headers = headers or {}
+
+    def to_response(self) -> Response[str]:
+        """Spell the refusal."""
+        document = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": str(self),
+        }
+        return Response(
+            status_code=int(self.status),
+            content_type=CONTENT_TYPE,
+            body=json.dumps(document | self.members),
+            headers=dict(self.headers),
+        )
+
+
+def invalid(errors: list[dict[str, str]]) -> ProblemError:
+    """Refuse a request for its content: every fault at once."""
+    detail = "; ".join(f"{error['pointer'] or 'the body'}: {error['detail']}" for error in errors)
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, members={"errors": errors})
+
+
+def try_again(status: HTTPStatus, detail: str) -> ProblemError:
+    """Refuse a request for now."""
+    return ProblemError(status, detail, headers={"Retry-After": str(_RETRY_AFTER_S)})
