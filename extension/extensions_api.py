@@ -145,6 +145,4 @@ def _event(answer: "ResponseParser") -> Event:
     if not isinstance(document, dict):
         raise PlatformError("next: the event is not an object")
     deadline_ms = document.get("deadlineMs")
-    return Event(
-        str(document.get("eventType")), deadline_ms if isinstance(deadline_ms, int) else 0
-    )
+    return Event(str(document.get("eventType")), deadline_ms if isinstance(deadline_ms, int) else 0)

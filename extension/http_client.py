@@ -215,7 +215,9 @@ class HttpClient:
                     raise
         if endpoint.scheme == "https" and self._trust is not None:
             self._stream = interpreter.start_tls(
-                self._socket, endpoint.host, self._trust.roots()  # type: ignore[arg-type]
+                self._socket,
+                endpoint.host,
+                self._trust.roots(),  # type: ignore[arg-type]
             )
         else:
             self._stream = self._socket  # type: ignore[assignment]  # a socket is a stream

@@ -185,7 +185,9 @@ class IndexReader:
             document = strict_json.loads(answer.body)
         except ValueError as error:
             if answer.status == 200 or answer.status >= 500:
-                raise _TryAgainError(f"status {answer.status}, and its answer is malformed: {error}")
+                raise _TryAgainError(
+                    f"status {answer.status}, and its answer is malformed: {error}"
+                )
             raise _RefusedError(f"the table refuses: status {answer.status}")
         if not isinstance(document, dict):
             raise _TryAgainError("the table's answer is not an object")

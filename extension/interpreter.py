@@ -183,9 +183,7 @@ class Waiter:
             raise Ended
 
 
-def look_up(
-    host: str, waiter: Waiter, *, ipv4_only: bool, deadline: "float | None"
-) -> "list[str]":
+def look_up(host: str, waiter: Waiter, *, ipv4_only: bool, deadline: "float | None") -> "list[str]":
     """Find the numeric addresses of *host*.
 
     Raises:
@@ -272,9 +270,7 @@ def start_tls(connection: socket.socket, host: str, roots: bytes) -> "Stream":
                 continue
         if not loaded:
             raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
-        return context.wrap_socket(
-            connection, server_hostname=host, do_handshake_on_connect=False
-        )
+        return context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
     import ssl
 
     secure = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -131,7 +131,8 @@ class Lifecycle:
             unresolved = self._resolver.unresolved(outcome)
             if unresolved:
                 raise InitFailedError(
-                    "Extension.ResolveError", "not every need was resolved: " + "; ".join(unresolved)
+                    "Extension.ResolveError",
+                    "not every need was resolved: " + "; ".join(unresolved),
                 )
 
     def _adopt_leftover(self) -> int:

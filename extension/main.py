@@ -35,9 +35,7 @@ def _credentials(config: Config, waiter: "Waiter") -> "CredentialsProvider":
 
 def _resolver(config: Config, waiter: "Waiter", log: Log) -> Resolver:
     trust = CertificateBundle(config.ca_bundle) if config.ca_bundle else ShippedRoots()
-    client = HttpClient(
-        config.endpoint, waiter, trust=trust, ipv4_only=config.is_ipv4_only
-    )
+    client = HttpClient(config.endpoint, waiter, trust=trust, ipv4_only=config.is_ipv4_only)
     index = IndexReader(
         client,
         _credentials(config, waiter),

@@ -46,9 +46,7 @@ def _hmac(key: bytes, message: str) -> bytes:
 
 def _encoded(path: str) -> str:
     """Percent-encode a path, each segment once more, as every service but S3 wants it."""
-    return "".join(
-        [chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in path.encode("utf-8")]
-    )
+    return "".join([chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in path.encode("utf-8")])
 
 
 def sign(

@@ -75,7 +75,9 @@ def digest(*parts: str | bytes | Path) -> str:
                     total.update(file.relative_to(part.parent).as_posix().encode() + b"\0")
                     total.update(hashlib.sha256(file.read_bytes()).digest())
         else:
-            total.update(hashlib.sha256(part if isinstance(part, bytes) else part.encode()).digest())
+            total.update(
+                hashlib.sha256(part if isinstance(part, bytes) else part.encode()).digest()
+            )
     return total.hexdigest()[:24]
 
 

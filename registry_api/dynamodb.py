@@ -32,9 +32,7 @@ _THROTTLED = frozenset(
     }
 )
 _LOST = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
-_UNREACHABLE = frozenset(
-    {"ResourceNotFoundException", "InternalServerError", "ServiceUnavailable"}
-)
+_UNREACHABLE = frozenset({"ResourceNotFoundException", "InternalServerError", "ServiceUnavailable"})
 
 
 class DynamoVersionStore:

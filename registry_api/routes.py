@@ -71,9 +71,7 @@ class Routes:
             return _json(HTTPStatus.OK, schemas.version_document(record))
         self._count("Publishes")
         location = f"/services/{record.name}/versions/{record.version}"
-        return _json(
-            HTTPStatus.CREATED, schemas.version_document(record), {"Location": location}
-        )
+        return _json(HTTPStatus.CREATED, schemas.version_document(record), {"Location": location})
 
     def _service(self, name: str) -> Response[str]:
         view = self._registry.service(_name(name))

@@ -58,9 +58,7 @@ class IndexTable:
                 key = index_layout.item_key(service, selector, copy)
                 if answer is None and before is not None:
                     writes.append(Write(key=key, item=None))
-                elif answer is not None and (
-                    before is None or not is_same_answer(before, answer)
-                ):
+                elif answer is not None and (before is None or not is_same_answer(before, answer)):
                     item = index_layout.answer_to_item(service, selector, answer, copy)
                     writes.append(Write(key=key, item=item))
             original = present.get((service, selector))

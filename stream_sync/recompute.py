@@ -57,7 +57,8 @@ class Recompute:
 
     def _differences(self, service: ServiceRecord, moved: Moved) -> list[Write]:
         highest = {
-            query: self.versions.highest(service.name, query) for query in sorted(moved.queries, key=str)
+            query: self.versions.highest(service.name, query)
+            for query in sorted(moved.queries, key=str)
         }
         chosen = projection.chosen_versions(moved, service, highest)
         records = self.versions.records(

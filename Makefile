@@ -1,0 +1,56 @@
+# The product's commands. `make help` lists them; each installs what it needs into .venv first.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+IS_NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
+	$(shell $(name) $(IS_NEW_ENOUGH) && echo $(name))))
+REQUIREMENTS := requirements/dev.txt
+STAMP := .venv/installed-$(shell cksum < $(REQUIREMENTS) | tr -dc '0-9')
+BIN := .venv/bin
+ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+PACKAGES := extension layer local registry_api registry_model stream_sync tests
+
+.PHONY: help run demo test check format layer clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
+
+run: $(STAMP) ## the registry and a function on this machine, until Ctrl-C
+	@exec $(BIN)/python -m local run
+
+demo: $(STAMP) ## the same story, then stop everything; exits 0 only if each step did what it should
+	@exec $(BIN)/python -m local demo
+
+test: $(STAMP) ## all the tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(STAMP) ## format, lint, types, import rules, template lint
+	$(BIN)/ruff format --check $(PACKAGES)
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+	$(BIN)/cfn-lint infra/template.yaml
+	$(BIN)/python -m local.repository
+
+format: $(STAMP) ## put the code into shape
+	$(BIN)/ruff check --fix-only $(PACKAGES)
+	$(BIN)/ruff format $(PACKAGES)
+
+layer: $(STAMP) ## build/layer/<arch>/ and build/service-discovery-layer-<arch>.zip; ARCH=x86_64|arm64
+	$(BIN)/python layer/build.py --arch $(ARCH) --output build/layer/$(ARCH) \
+		--zip build/service-discovery-layer-$(ARCH).zip
+
+clean: ## remove what the commands made here; the layer's cache stays
+	rm -rf .venv .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Two commands at once: one installs, the other waits for it.
+$(STAMP): $(REQUIREMENTS)
+	$(if $(PYTHON),,$(error Python 3.11 or later is needed, and none is on the PATH))
+	@exec 9> .venv.lock && flock 9 && if ! test -e $@; then \
+		echo "installing the tools into .venv (once, a minute) ..." && rm -rf .venv \
+		&& { $(PYTHON) -m venv .venv || { rm -rf .venv; \
+			echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }; } \
+		&& $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+			-r $(REQUIREMENTS) && touch $@; fi

@@ -1,0 +1,1 @@
+"""The embedded local stack: the whole product on one machine, without an AWS account."""

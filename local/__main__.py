@@ -1,0 +1,94 @@
+"""`python -m local demo` and `python -m local run`."""
+
+import argparse
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from types import FrameType
+from typing import NoReturn
+
+from local import story
+from local.processes import LocalStackError
+from local.story import Stage
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
+    # Once is enough: what was started is being ended, and a second signal must not stop that.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _shut_down(stage: Stage) -> None:
+    """End the functions as Lambda does, and see that their extensions take it well."""
+    for function in stage.functions.values():
+        function.shut_down()
+
+
+def demo() -> None:
+    """Tell the story, then stop everything."""
+    started = time.monotonic()
+    with story.stage_folder() as folder, ExitStack() as stack:
+        stage = story.tell(stack, folder)
+        _shut_down(stage)
+    print(f"\nEverything did what it should, in {time.monotonic() - started:.0f} s.", flush=True)
+
+
+def run() -> None:
+    """Tell the story, then keep everything up until Ctrl-C."""
+    with story.stage_folder() as folder, ExitStack() as stack:
+        stage = story.tell(stack, folder)
+        url = stage.deployment.registry_url
+        table = stage.deployment.outputs["IndexTableName"]
+        python = stage.functions["python"].invoke_url()
+        print(
+            f"""
+The registry is up; call it from another terminal:
+
+  export REGISTRY={url}
+
+  # look at a service, and at one of its versions
+  curl -s $REGISTRY/services/users
+  curl -s $REGISTRY/services/users/versions
+
+  # publish a newer version
+  curl -si $REGISTRY/services -d '{{"name": "users", "version": "1.6.0",
+    "arn": "arn:aws:lambda:us-east-1:123456789012:function:users:44"}}'
+
+  # invoke the sample function, twice with a second between: it reads its services file
+  curl -s {python} -d '{{}}'
+
+  # resolve a service by one key, from any language
+  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --endpoint-url {stage.emulator.url} \\
+    --region us-east-1 dynamodb get-item --table-name {table} \\
+    --key '{{"service": {{"S": "users"}}, "selector": {{"S": "1.x"}}}}'
+
+Logs are below {folder}. Ctrl-C stops everything.""",
+            flush=True,
+        )
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print("\nStopping ...", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("command", choices=("demo", "run"))
+    wanted = parser.parse_args(arguments)
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupted)
+    try:
+        demo() if wanted.command == "demo" else run()
+    except LocalStackError:
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", flush=True)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

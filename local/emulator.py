@@ -1,0 +1,113 @@
+"""The embedded AWS: MiniStack, one process without Docker, on a port and in folders of its own."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from local import processes
+from local.processes import LocalStackError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+_READY_WITHIN_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """A running emulator.
+
+    Attributes:
+        url: Its endpoint, for every AWS service.
+        log: Where it writes what it does.
+    """
+
+    url: str
+    log: Path
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment in which AWS's tools talk to it, and never to an account."""
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ}
+        return {
+            **kept,
+            **credentials(),
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        }
+
+    def dynamodb(self) -> "DynamoDBClient":
+        """Make a client of its DynamoDB."""
+        return boto3.client(
+            "dynamodb",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(retries={"total_max_attempts": 3}),
+        )
+
+
+def credentials() -> dict[str, str]:
+    """Give keys that no account knows."""
+    return {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+@contextmanager
+def emulator(folder: Path) -> Iterator[Emulator]:
+    """Run an emulator that keeps everything below *folder*.
+
+    Raises:
+        LocalStackError: It does not come up.
+    """
+    (port,) = processes.free_ports(1)
+    log = folder / "emulator.log"
+    folders = {name: folder / name.lower() for name in ("STATE_DIR", "S3_DATA_DIR", "TMPDIR")}
+    for each in folders.values():
+        each.mkdir(parents=True)
+    environment = {
+        **{name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ},
+        **{name: str(path) for name, path in folders.items()},
+        **credentials(),
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "ministack"]
+    with processes.running(command, environment=environment, log=log, cwd=folder) as process:
+        found = Emulator(url=f"http://127.0.0.1:{port}", log=log)
+
+        def is_ready() -> bool:
+            if process.poll() is not None:
+                message = f"the emulator ended with status {process.returncode}:\n{processes.tail(log)}"
+                raise LocalStackError(message)
+            return _answers(found.url)
+
+        processes.wait_until(is_ready, within_s=_READY_WITHIN_S, what="the emulator is ready")
+        yield found
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url + "/_ministack/health", timeout=5) as answer:
+            return isinstance(json.load(answer), dict)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False

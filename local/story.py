@@ -1,0 +1,236 @@
+"""The main job, told step by step: publish, resolve, publish anew, and nobody redeployed.
+
+`make demo` and `make run` tell the same story. Each step says what happened, how long it took and
+what the services file now says; a step that does not do what it should ends the story.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local import deployment, execution_environment, processes
+from local.deployment import Deployment
+from local.emulator import Emulator, credentials, emulator
+from local.execution_environment import ExecutionEnvironment, ProcessTree
+from local.processes import LocalStackError
+from local.registry_client import RegistryClient
+from registry_model.index_layout import answer_from_item, item_key
+
+NEEDS = "users,billing==1.x"
+_ARN = "arn:aws:lambda:us-east-1:123456789012:function"
+_SEEN_WITHIN_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """All that runs while the story is told."""
+
+    emulator: Emulator
+    deployment: Deployment
+    registry: RegistryClient
+    functions: dict[str, ExecutionEnvironment]
+
+
+def _say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+class _Steps:
+    """Numbers the steps and times them."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Tell a step: what it is, and how long it took or what went wrong."""
+        self._number += 1
+        _say(f"\n{self._number}. {what}")
+        started = time.monotonic()
+        try:
+            yield
+        except LocalStackError as error:
+            _say(f"   FAILED after {time.monotonic() - started:.1f} s: {error}")
+            raise
+        _say(f"   done in {time.monotonic() - started:.1f} s")
+
+
+def publish(registry: RegistryClient, name: str, version: str, arn: str) -> None:
+    """Publish a version, as a pipeline would.
+
+    Raises:
+        LocalStackError: The registry did not take it.
+    """
+    document = {"name": name, "version": version, "arn": arn}
+    answer = registry.call("POST", "/services", document)
+    if answer.status != 201:
+        message = (
+            f"POST /services {document}: expected 201, got {answer.status}: {answer.document}"
+        )
+        raise LocalStackError(message)
+    _say(f"   POST /services  {name} {version} -> 201 {answer.headers.get('location')}")
+
+
+def wait_for_index(emulator: Emulator, table: str, service: str, selector: str, version: str) -> None:
+    """Wait until the index answers with *version*.
+
+    Raises:
+        LocalStackError: It does not in time.
+    """
+    client = emulator.dynamodb()
+    seen: list[str] = []
+
+    def is_there() -> bool:
+        item = client.get_item(TableName=table, Key=item_key(service, selector)).get("Item")
+        seen[:] = [answer_from_item(item).version] if item else []
+        return seen == [version]
+
+    what = f"the index answers {service} {selector} with {version}"
+    try:
+        processes.wait_until(is_there, within_s=_SEEN_WITHIN_S, what=what)
+    except LocalStackError as error:
+        message = f"{error}; it has {seen or 'nothing'}\n{processes.tail(emulator.log)}"
+        raise LocalStackError(message) from error
+    _say(f"   index: {service} {selector} = {version}")
+
+
+def _invoke(function: ExecutionEnvironment) -> dict[str, Any]:
+    answer = function.invoke()
+    if answer.status != 200 or not isinstance(answer.payload, dict) or "now" not in answer.payload:
+        message = (
+            f"expected the function's answer, got status {answer.status}: {answer.payload}\n"
+            f"{processes.tail(function.log)}"
+        )
+        raise LocalStackError(message)
+    return answer.payload
+
+
+def _expect(what: str, expected: object, seen: object) -> None:
+    if expected != seen:
+        message = f"{what}: expected {expected!r}, got {seen!r}"
+        raise LocalStackError(message)
+
+
+def _show(document: dict[str, Any]) -> None:
+    for line in json.dumps(document, indent=2).splitlines():
+        _say(f"     {line}")
+
+
+def _functions(
+    stack: ExitStack, stage_folder: Path, emulator: Emulator, deployed: Deployment
+) -> dict[str, ExecutionEnvironment]:
+    found = {}
+    for name in ("python", "shell"):
+        folder = stage_folder / f"function-{name}"
+        variables = {
+            **credentials(),
+            "AWS_ENDPOINT_URL_DYNAMODB": emulator.url,
+            "NEEDED_SERVICES": NEEDS,
+            "SERVICES_FILE": str(folder / "services.json"),
+            "SERVICE_DISCOVERY_TABLE": deployed.outputs["IndexTableName"],
+            "SERVICE_DISCOVERY_MAX_AGE": "1",
+            "SERVICE_DISCOVERY_LOG_LEVEL": "INFO",
+        }
+        function = (
+            execution_environment.python_function(f"sample-{name}", "app.handler", variables)
+            if name == "python"
+            else execution_environment.shell_function(f"sample-{name}", variables)
+        )
+        found[name] = stack.enter_context(
+            execution_environment.execution_environment(function, deployed.layer, folder)
+        )
+    return found
+
+
+def _first_answers(functions: dict[str, ExecutionEnvironment]) -> dict[str, ProcessTree]:
+    """Invoke each function for the first time; tell the processes that answered."""
+    trees = {}
+    for name, function in functions.items():
+        answer = _invoke(function)
+        trees[name] = function.processes()
+        _say(
+            f"   {name} function: runtime process {trees[name].runtime[0]}, "
+            f"extension process {trees[name].extension[0]}"
+        )
+        for moment in ("at_start", "now"):
+            members = answer[moment]
+            _expect(f"{name}, users {moment}", "1.4.2", members["users"].get("version"))
+            _expect(f"{name}, users {moment}", f"{_ARN}:users:42", members["users"].get("arn"))
+            _expect(f"{name}, billing {moment}", "1.0.0", members["billing"].get("version"))
+    _say("   the file says, to module code already at the function's start:")
+    _show(_invoke(functions["python"])["at_start"])
+    return trees
+
+
+def _new_answers(functions: dict[str, ExecutionEnvironment], trees: dict[str, ProcessTree]) -> None:
+    """Invoke until each function reads the new ARN; prove that nothing was restarted."""
+    for name, function in functions.items():
+        started = time.monotonic()
+        invocations = 0
+        while True:
+            answer = _invoke(function)
+            invocations += 1
+            if answer["now"]["users"].get("version") == "1.5.0":
+                break
+            if time.monotonic() - started > _SEEN_WITHIN_S:
+                message = f"{name}: still {answer['now']['users']} after {invocations} invocations"
+                raise LocalStackError(message)
+            time.sleep(0.2)
+        _expect(f"{name}, the new ARN", f"{_ARN}:users:43", answer["now"]["users"]["arn"])
+        _expect(f"{name}, its start", f"{_ARN}:users:42", answer["at_start"]["users"]["arn"])
+        _expect(f"{name}, its processes", trees[name], function.processes())
+        _say(
+            f"   {name} function: new ARN after {invocations} invocations; still runtime process "
+            f"{trees[name].runtime[0]} and extension process {trees[name].extension[0]}"
+        )
+    _say("   the file now says:")
+    _show(_invoke(functions["python"])["now"])
+
+
+def tell(stack: ExitStack, folder: Path) -> Stage:
+    """Tell the story; what it started runs until *stack* is closed.
+
+    Raises:
+        LocalStackError: A step did not do what it should.
+    """
+    steps = _Steps()
+    with steps.step("Start an embedded AWS (MiniStack: no Docker, no account)"):
+        aws = stack.enter_context(emulator(folder / "aws"))
+        _say(f"   {aws.url}")
+    with steps.step("sam build (the first time also compiles the layer's interpreter: minutes)"):
+        built = deployment.build(aws, folder)
+    with steps.step("sam deploy"):
+        deployed = deployment.deploy(aws, folder, built)
+        for name, value in sorted(deployed.outputs.items()):
+            _say(f"   {name} = {value}")
+    registry = RegistryClient(deployed.registry_url)
+    table = deployed.outputs["IndexTableName"]
+    with steps.step("A pipeline publishes users 1.4.2 and billing 1.0.0"):
+        publish(registry, "users", "1.4.2", f"{_ARN}:users:42")
+        publish(registry, "billing", "1.0.0", f"{_ARN}:billing:7")
+        wait_for_index(aws, table, "users", "latest", "1.4.2")
+        wait_for_index(aws, table, "billing", "1.x", "1.0.0")
+    with steps.step(f"Two functions start, with the layer and NEEDED_SERVICES={NEEDS}"):
+        functions = _functions(stack, folder, aws, deployed)
+        trees = _first_answers(functions)
+    with steps.step("The pipeline publishes users 1.5.0; no function is redeployed"):
+        publish(registry, "users", "1.5.0", f"{_ARN}:users:43")
+        wait_for_index(aws, table, "users", "latest", "1.5.0")
+        _new_answers(functions, trees)
+    return Stage(emulator=aws, deployment=deployed, registry=registry, functions=functions)
+
+
+@contextmanager
+def stage_folder() -> Iterator[Path]:
+    """Make a folder for one run, and leave nothing of it behind."""
+    folder = Path(tempfile.mkdtemp(prefix="service-discovery-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
