@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
+_DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # the contract's, in an environment of one function
 _DIGITS = "0123456789"
 _TABLE = _DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
 _REGION = _DIGITS + "abcdefghijklmnopqrstuvwxyz-"
@@ -130,7 +131,7 @@ class Config:
             keys = Credentials(key_id, secret, read.text("AWS_SESSION_TOKEN") or "")
         config = cls(
             needs=needs,
-            services_file=_path(read, "SERVICES_FILE", "/tmp/services.json", faults),
+            services_file=_path(read, "SERVICES_FILE", _DEFAULT_FILE, faults),
             table=table,
             region=region,
             max_age_s=read.number("SERVICE_DISCOVERY_MAX_AGE", _MAX_AGE_S),
@@ -146,9 +147,8 @@ class Config:
         )
         own_level = read.text("SERVICE_DISCOVERY_LOG_LEVEL")
         if own_level and own_level.upper() not in log.LEVELS:
-            faults.append(
-                f"SERVICE_DISCOVERY_LOG_LEVEL: {shown(own_level)} should be DEBUG, INFO, WARN or ERROR"
-            )
+            levels = "DEBUG, INFO, WARN or ERROR"
+            faults.append(f"SERVICE_DISCOVERY_LOG_LEVEL: {shown(own_level)} should be {levels}")
         if faults:
             raise ConfigError(faults)
         return config
@@ -285,7 +285,8 @@ def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoin
             try:
                 return endpoints.parse(url), False
             except ValueError as error:
-                faults.append(f"{name}: {shown(url)} is not an endpoint: {error}")
+                # What stands before an @ may be a password.
+                faults.append(f"{name}: {shown(url.split('@')[-1])} is not an endpoint: {error}")
                 break
     return endpoints.regional(region, fips=fips, dual_stack=dual_stack), not dual_stack
 

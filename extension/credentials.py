@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from extension.endpoints import Endpoint
+    from extension.http_client import Trust
 
     class CredentialsProvider(Protocol):
         """Knows the keys to sign with."""
@@ -49,7 +50,7 @@ class KeysFromEnvironment:
 class NoCredentials:
     """No variable that names keys, or an endpoint that has some, is set."""
 
-    def get(self, deadline: float) -> Credentials:
+    def get(self, deadline: float) -> Credentials:  # noqa: ARG002  # the provider's signature
         """Say that there are none."""
         raise CredentialsError(
             "no credentials: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
@@ -70,10 +71,14 @@ class ContainerCredentials:
     """
 
     def __init__(
-        self, endpoint: "Endpoint", token: "str | None", waiter: interpreter.Waiter
+        self,
+        endpoint: "Endpoint",
+        token: "str | None",
+        waiter: interpreter.Waiter,
+        trust: "Trust",
     ) -> None:
-        """Take the endpoint and the token that it wants to see."""
-        self._client = HttpClient(endpoint, waiter)
+        """Take the endpoint, the token that it wants to see, and what to trust if it is https."""
+        self._client = HttpClient(endpoint, waiter, trust=trust)
         self._path = endpoint.path
         self._token = token
 

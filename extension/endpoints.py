@@ -45,6 +45,7 @@ _COMMERCIAL = ("", "amazonaws.com", "api.aws")
 _PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65_535
 _HOST = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
+_IPV6 = "0123456789abcdefABCDEF:."
 _PATH = _HOST + "~!$&'()*+,;=:@/%"
 
 
@@ -74,32 +75,40 @@ def parse(url: str) -> Endpoint:
     authority, slash, path = rest.partition("/")
     if "?" in url or "#" in url or "@" in authority:
         raise ValueError("it should be scheme, host and port alone")
+    host, port = _host_and_port(authority)
+    if not _has_only(path, _PATH):
+        raise ValueError("its path is malformed")
+    number = _number(port) if port else _PORTS[scheme]
+    return Endpoint(scheme, host, number, slash + path if path else "/")
+
+
+def _has_only(text: str, allowed: str) -> bool:
+    for character in text:
+        if character not in allowed:
+            return False
+    return True
+
+
+def _host_and_port(authority: str) -> "tuple[str, str]":
     if authority[:1] == "[":
         host, bracket, port = authority[1:].partition("]")
-        allowed = "0123456789abcdefABCDEF:."
-        if not bracket or (port and port[0] != ":"):
-            raise ValueError("its host is malformed")
+        is_well = bracket and port[:1] in ("", ":") and _has_only(host, _IPV6)
         port = port[1:]
     else:
         host, _, port = authority.partition(":")
-        allowed = _HOST
+        is_well = _has_only(host, _HOST)
     if not host:
         raise ValueError("it names no host")
-    for character in host:
-        if character not in allowed:
-            raise ValueError("its host is malformed")
-    for character in path:
-        if character not in _PATH:
-            raise ValueError("its path is malformed")
-    number = _PORTS[scheme]
-    if port:
-        for character in port:
-            if character not in "0123456789":
-                raise ValueError("its port is not a number")
-        number = int(port) if len(port) < 6 else _HIGHEST_PORT + 1
-        if not 0 < number <= _HIGHEST_PORT:
-            raise ValueError(f"its port is not between 1 and {_HIGHEST_PORT}")
-    return Endpoint(scheme, host, number, slash + path if path else "/")
+    if not is_well:
+        raise ValueError("its host is malformed")
+    return host, port
+
+
+def _number(port: str) -> int:
+    number = int(port) if len(port) < 6 and _has_only(port, "0123456789") else 0
+    if not 0 < number <= _HIGHEST_PORT:
+        raise ValueError(f"its port is not a number from 1 to {_HIGHEST_PORT}")
+    return number
 
 
 def host_header(endpoint: Endpoint) -> str:

@@ -125,7 +125,7 @@ class ServicesFile:
         """Write *document* beside the path; tell the open file."""
         self._make_folders()
         self._discard()
-        fd = interpreter.create(self._staging)
+        fd: int = interpreter.create(self._staging)
         try:
             interpreter.write_at(fd, document, 0)
             interpreter.chmod(fd, _MODE)

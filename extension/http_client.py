@@ -47,12 +47,16 @@ class HttpClient:
         trust: "Trust | None" = None,
         ipv4_only: bool = False,
     ) -> None:
-        """Take the endpoint, and for https what to trust; nothing is connected yet."""
+        """Take the endpoint, and what to trust if it is https; nothing is connected yet."""
         self._endpoint = endpoint
         self.waiter = waiter
-        self._trust = trust
+        # TLS goes with the scheme and nothing else: without trust there is no https.
+        self._trust = trust if endpoint.scheme == "https" else None
+        if endpoint.scheme == "https" and trust is None:
+            raise ValueError("https needs certificates to trust")
         self._ipv4_only = ipv4_only
-        self._socket: "object | None" = None
+        # What to poll for the stream: under TLS the two interpreters differ.
+        self._polled: "object" = None
         self._stream: "interpreter.Stream | None" = None
         self._parser = ResponseParser()
         self._used_at = 0.0
@@ -135,13 +139,8 @@ class HttpClient:
                 self._stream.close()
             except OSError:
                 pass
-        if self._socket is not None and self._socket is not self._stream:
-            try:
-                self._socket.close()  # type: ignore[attr-defined]  # a socket
-            except OSError:
-                pass
         self._stream = None
-        self._socket = None
+        self._polled = None
 
     def _read(self, deadline: "float | None") -> ResponseParser:
         stream, parser = self._stream, self._parser
@@ -150,7 +149,7 @@ class HttpClient:
         while not parser.is_done:
             data = interpreter.receive(stream, _READ_SIZE)
             if data is None:
-                self.waiter.wait(self._socket, to_write=False, deadline=deadline)
+                self.waiter.wait(self._polled, to_write=False, deadline=deadline)
             elif data:
                 parser.feed(data)
             else:
@@ -186,7 +185,7 @@ class HttpClient:
         if self._stream is None:
             return False
         idle_s = interpreter.wall() - self._used_at
-        return not 0 <= idle_s < _IDLE_LIMIT_S or self.waiter.is_readable(self._socket)
+        return not 0 <= idle_s < _IDLE_LIMIT_S or self.waiter.is_readable(self._polled)
 
     def _connect_and_write(self, deadline: "float | None") -> None:
         while True:
@@ -213,42 +212,37 @@ class HttpClient:
                 self.close()
                 if left == 1:
                     raise
-        if endpoint.scheme == "https" and self._trust is not None:
-            self._stream = interpreter.start_tls(
-                self._socket,
-                endpoint.host,
-                self._trust.roots(),  # type: ignore[arg-type]
-            )
-        else:
-            self._stream = self._socket  # type: ignore[assignment]  # a socket is a stream
 
     def _connect_to(self, address: str, deadline: "float | None") -> None:
         connection = interpreter.start_connecting(address, self._endpoint.port)
-        self._socket = connection
+        self._stream = self._polled = connection
         if not self.waiter.wait(connection, to_write=True, deadline=deadline):
             # Reading from a connection that failed tells why.
             interpreter.receive(connection, 1)
             raise OSError(errno.ECONNREFUSED, "connection refused")
+        if self._trust is not None:
+            roots = self._trust.roots()
+            self._stream = interpreter.start_tls(connection, self._endpoint.host, roots)
+            self._polled = interpreter.polled(self._stream, connection)
 
     def _write(self, deadline: "float | None") -> None:
         stream = self._stream
         if stream is None:
             raise OSError(errno.ENOTCONN, "not connected")
-        is_secure = stream is not self._socket
         data = memoryview(self._request)
         while data:
-            sent = interpreter.send(stream, data)  # type: ignore[arg-type]  # a memoryview is fine
+            sent = interpreter.send(stream, data)
             if sent:
                 data = data[sent:]
-            elif is_secure:
-                self.waiter.look(self._socket, deadline=deadline)
+            elif self._trust is not None:
+                self.waiter.look(self._polled, deadline=deadline)
             else:
-                self.waiter.wait(self._socket, to_write=True, deadline=deadline)
+                self.waiter.wait(self._polled, to_write=True, deadline=deadline)
 
 
 def _share(deadline: "float | None", addresses: int) -> "float | None":
     """Give each address that is left its share of the time."""
     if deadline is None or addresses == 1:
         return deadline
-    now = interpreter.monotonic()
+    now: float = interpreter.monotonic()
     return now + (deadline - now) / addresses

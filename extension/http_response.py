@@ -7,7 +7,7 @@ MAX_HEAD = 65_536
 # BatchGetItem answers with up to 16 MB, and JSON can take six characters for one.
 MAX_BODY = 134_217_728
 _NO_BODY = (204, 304)
-_TOKEN = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class HttpError(Exception):
@@ -129,7 +129,7 @@ class ResponseParser:
         if not colon or not name:
             raise HttpError("a header of the answer is malformed")
         for character in name:
-            if character not in _TOKEN:
+            if character not in _NAME:
                 raise HttpError("a header of the answer is malformed")
         for character in value:
             if character in "\x00\r":

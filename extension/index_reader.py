@@ -172,7 +172,7 @@ class IndexReader:
     def _body(self, keys: "list[Key]") -> bytes:
         wanted = [
             f'{{"{SERVICE}":{{"S":{strict_json.dumps(service)}}},'
-            + f'"{SELECTOR}":{{"S":{strict_json.dumps(selector)}}}}}'
+            f'"{SELECTOR}":{{"S":{strict_json.dumps(selector)}}}}}'
             for service, selector in keys
         ]
         table = strict_json.dumps(self._table)
@@ -215,7 +215,7 @@ class IndexReader:
             left_keys = [key_of(key) for key in _field(left, "Keys")] if left else []
         except (KeyError, TypeError, IndexItemError):
             raise _TryAgainError("the table's answer is malformed")
-        wanted = {key: True for key in keys}
+        wanted = dict.fromkeys(keys, True)
         seen: "dict[Key, bool]" = {}
         for item in items:
             try:

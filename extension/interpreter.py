@@ -26,6 +26,7 @@ if TYPE_CHECKING:
             """Give it up."""
 
 
+Socket = socket.socket
 IS_MICROPYTHON = sys.implementation.name == "micropython"
 _WOULD_BLOCK = (errno.EAGAIN, errno.EINPROGRESS)
 # Mbed TLS wants more than the raw socket's readiness can tell; look again after this long.
@@ -270,7 +271,10 @@ def start_tls(connection: socket.socket, host: str, roots: bytes) -> "Stream":
                 continue
         if not loaded:
             raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
-        return context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+        wrapped: "Stream" = context.wrap_socket(
+            connection, server_hostname=host, do_handshake_on_connect=False
+        )
+        return wrapped
     import ssl
 
     secure = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -279,6 +283,11 @@ def start_tls(connection: socket.socket, host: str, roots: bytes) -> "Stream":
         raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
     secure.load_verify_locations(cadata="\n".join([str(pem, "ascii") for pem in pems]))
     return secure.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+
+
+def polled(stream: "Stream", connection: Socket) -> object:
+    """Name what to poll for *stream*: CPython's TLS takes its socket over."""
+    return connection if IS_MICROPYTHON else stream
 
 
 def _certificates(bundle: bytes) -> "list[bytes]":
@@ -294,7 +303,7 @@ def _certificates(bundle: bytes) -> "list[bytes]":
     return found
 
 
-def send(stream: "Stream", data: bytes) -> int:
+def send(stream: "Stream", data: "bytes | memoryview") -> int:
     """Send what goes out without waiting; tell how many bytes that were.
 
     Raises:
@@ -303,7 +312,8 @@ def send(stream: "Stream", data: bytes) -> int:
     """
     if IS_MICROPYTHON:
         try:
-            return stream.write(data) or 0  # type: ignore[attr-defined]  # MicroPython's streams
+            sent: int = stream.write(data) or 0  # type: ignore[attr-defined]  # MicroPython's
+            return sent
         except ValueError as error:
             raise CertificateError(str(error))
     import ssl
@@ -311,7 +321,7 @@ def send(stream: "Stream", data: bytes) -> int:
     try:
         if isinstance(stream, ssl.SSLSocket):
             stream.do_handshake()
-        return stream.send(data)  # type: ignore[attr-defined]  # CPython's sockets
+        return stream.send(data)  # type: ignore[attr-defined,no-any-return]  # CPython's sockets
     except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
         return 0
     except ssl.SSLCertVerificationError as error:

@@ -200,7 +200,7 @@ class Lifecycle:
         started = interpreter.monotonic()
         try:
             outcome = self._resolver.resolve(started + time_s)
-        except Exception as error:  # a bug of ours is a failed check, never a failed invocation
+        except Exception as error:  # noqa: BLE001  # a bug of ours is a failed check, never a failed invocation
             self._log.error("check failed", traceback=interpreter.format_traceback(error))
             outcome = self._resolver.nothing_answered(interpreter.why(error))
         now = self._wall()

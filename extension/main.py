@@ -20,16 +20,17 @@ from extension.trust import CertificateBundle, ShippedRoots
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension.credentials import CredentialsProvider
+    from extension.http_client import Trust
     from extension.interpreter import Waiter
 
 _CONFIGURATION_ERROR = "Extension.ConfigurationError"
 
 
-def _credentials(config: Config, waiter: "Waiter") -> "CredentialsProvider":
+def _credentials(config: Config, waiter: "Waiter", trust: "Trust") -> "CredentialsProvider":
     if config.keys is not None:
         return KeysFromEnvironment(config.keys)
     if config.container is not None:
-        return ContainerCredentials(config.container, config.container_token, waiter)
+        return ContainerCredentials(config.container, config.container_token, waiter, trust)
     return NoCredentials()
 
 
@@ -38,7 +39,7 @@ def _resolver(config: Config, waiter: "Waiter", log: Log) -> Resolver:
     client = HttpClient(config.endpoint, waiter, trust=trust, ipv4_only=config.is_ipv4_only)
     index = IndexReader(
         client,
-        _credentials(config, waiter),
+        _credentials(config, waiter, trust),
         table=config.table,
         region=config.region,
         path=config.endpoint.path,
@@ -104,7 +105,7 @@ def run() -> int:
             return _serve(api, waiter, log)
         except PlatformError:
             raise
-        except Exception as error:  # the one place for bugs of ours: never the function's fault
+        except Exception as error:  # noqa: BLE001  # the one place for bugs of ours: never the function's fault
             log.error("extension stopped working", traceback=interpreter.format_traceback(error))
             return _only_wait_for_the_end(api)
     except interpreter.Ended:

@@ -82,11 +82,6 @@ def sign(
     for part in (region, service, "aws4_request"):
         key = _hmac(key, part)
     signature = _hmac(key, "\n".join([_ALGORITHM, timestamp, scope, canonical])).hex()
-    signed.append(
-        (
-            "authorization",
-            f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
-            f"SignedHeaders={names}, Signature={signature}",
-        )
-    )
+    credential = f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}"
+    signed.append(("authorization", f"{credential}, SignedHeaders={names}, Signature={signature}"))
     return signed

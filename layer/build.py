@@ -1,4 +1,4 @@
-"""Build the extension's layer: `python3 layer/build.py --arch x86_64 --output build/layer/x86_64`."""
+"""Build the extension's layer: `python3 layer/build.py --arch x86_64 --output FOLDER`."""
 
 import argparse
 import shutil

@@ -20,14 +20,14 @@ _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 def product_version() -> str:
     """Name the version of this product."""
-    project = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))["project"]
     version: str = project["version"]
     return version
 
 
 def portable_modules() -> dict[str, bytes]:
     """Read the Python that goes into the binary, by path: what pyproject.toml calls portable."""
-    settings = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))
     names = settings["tool"]["service-discovery"]["portable"]
     paths = {name.replace(".", "/") for name in names}
     packages = {path.split("/")[0] + "/__init__" for path in paths}

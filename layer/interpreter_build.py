@@ -1,6 +1,6 @@
 """How the static binary is made: MicroPython, Mbed TLS, our C module and our frozen Python.
 
-Two steps, each kept in the cache under a hash of what goes into it. The base (everything in C) takes
+Two steps, each kept in the cache under a hash of what goes into it. The base (all that is C) takes
 a minute or two; freezing our Python into it and linking takes seconds. Builds of one base take
 turns; a build that is killed leaves nothing that a later one would trust.
 """

@@ -97,7 +97,9 @@ def emulator(folder: Path) -> Iterator[Emulator]:
 
         def is_ready() -> bool:
             if process.poll() is not None:
-                message = f"the emulator ended with status {process.returncode}:\n{processes.tail(log)}"
+                message = (
+                    f"the emulator ended with status {process.returncode}:\n{processes.tail(log)}"
+                )
                 raise LocalStackError(message)
             return _answers(found.url)
 

@@ -216,7 +216,6 @@ def _payload(body: bytes) -> Any:
 
 def _is_listening(port: int) -> bool:
 
-
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
@@ -224,7 +223,9 @@ def _is_listening(port: int) -> bool:
 def _check_namespaces(layer: Path) -> None:
     """Try whether this machine lets us have an /opt of our own."""
     if not Path("/opt").is_dir():
-        message = "this machine has no folder /opt for the layer to be mounted on; make an empty one"
+        message = (
+            "this machine has no folder /opt for the layer to be mounted on; make an empty one"
+        )
         raise LocalStackError(message)
     tried = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _ENTER, str(layer), "true"],

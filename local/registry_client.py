@@ -50,7 +50,7 @@ class RegistryClient:
         )
         SigV4Auth(Credentials("local", "local"), "execute-api", REGION).add_auth(request)
         sent = urllib.request.Request(
-            request.url, data=data, headers=dict(request.headers.items()), method=method
+            self._url + path, data=data, headers=dict(request.headers.items()), method=method
         )
         try:
             with urllib.request.urlopen(sent, timeout=_TIMEOUT_S) as answer:

@@ -70,14 +70,14 @@ def publish(registry: RegistryClient, name: str, version: str, arn: str) -> None
     document = {"name": name, "version": version, "arn": arn}
     answer = registry.call("POST", "/services", document)
     if answer.status != 201:
-        message = (
-            f"POST /services {document}: expected 201, got {answer.status}: {answer.document}"
-        )
+        message = f"POST /services {document}: expected 201, got {answer.status}: {answer.document}"
         raise LocalStackError(message)
     _say(f"   POST /services  {name} {version} -> 201 {answer.headers.get('location')}")
 
 
-def wait_for_index(emulator: Emulator, table: str, service: str, selector: str, version: str) -> None:
+def wait_for_index(
+    emulator: Emulator, table: str, service: str, selector: str, version: str
+) -> None:
     """Wait until the index answers with *version*.
 
     Raises:

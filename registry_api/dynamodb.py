@@ -31,7 +31,14 @@ _THROTTLED = frozenset(
         "ThrottlingError",
     }
 )
-_LOST = frozenset({"ConditionalCheckFailed", "TransactionConflict"})
+_LOST = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
 _UNREACHABLE = frozenset({"ResourceNotFoundException", "InternalServerError", "ServiceUnavailable"})
 
 
@@ -168,17 +175,13 @@ def _translated() -> Iterator[None]:
 
 
 def _store_error(error: ClientError) -> StoreError | ClientError:
+    """Name what an error code means for the operations; the error itself where it is a bug."""
     code = error.response["Error"]["Code"]
-    if code == "TransactionCanceledException":
-        reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-        if reasons & _LOST:
-            return RaceLostError()
-        if reasons & _THROTTLED:
-            return ThrottledError()
-        return error
-    if code in {"TransactionInProgressException", "TransactionConflictException"}:
+    codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+    codes.add(code)
+    if codes & _LOST:
         return RaceLostError()
-    if code in _THROTTLED:
+    if codes & _THROTTLED:
         return ThrottledError()
     if code in _UNREACHABLE:
         return UnreachableError(error.response["Error"].get("Message", code))

@@ -74,7 +74,7 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _detail(fault: Any) -> str:
+def _detail(fault: Any) -> str:  # noqa: ANN401  # pydantic's own type is no public name
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
     if fault["type"] == "extra_forbidden":

@@ -5,6 +5,13 @@ resolves a service), so names here change only with a migration. Items are in Dy
 `{"version": {"S": "1.4.2"}}`, which boto3's low-level client and the wire share.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Item = Mapping[str, Any]
+
 SERVICE = "service"
 SELECTOR = "selector"
 VERSION = "version"
@@ -82,14 +89,14 @@ def item_key(service: str, selector: str, copy: int = 0) -> "dict[str, dict[str,
     return {SERVICE: {"S": partition_key(service, copy)}, SELECTOR: {"S": selector}}
 
 
-def _text(item: "dict[str, dict[str, object]]", name: str) -> str:
+def _text(item: "Item", name: str) -> str:
     value = _optional_text(item, name)
     if value is None:
         raise IndexItemError(f"the index item has no text in {name!r}")
     return value
 
 
-def _optional_text(item: "dict[str, dict[str, object]]", name: str) -> "str | None":
+def _optional_text(item: "Item", name: str) -> "str | None":
     attribute = item.get(name)
     if attribute is None:
         return None
@@ -99,18 +106,18 @@ def _optional_text(item: "dict[str, dict[str, object]]", name: str) -> "str | No
     return value
 
 
-def _number(item: "dict[str, dict[str, object]]", name: str, default: "int | None") -> int:
+def _number(item: "Item", name: str, default: "int | None") -> int:
     attribute = item.get(name)
     if attribute is None and default is not None:
         return default
     value = attribute.get("N") if isinstance(attribute, dict) else None
     try:
-        return int(value)  # type: ignore[call-overload,no-any-return]  # refused below
+        return int(value)  # type: ignore[arg-type]  # refused below
     except (TypeError, ValueError):
         raise IndexItemError(f"the index item's {name!r} is not a whole number")
 
 
-def _metadata(item: "dict[str, dict[str, object]]") -> "dict[str, str]":
+def _metadata(item: "Item") -> "dict[str, str]":
     attribute = item.get(METADATA)
     if attribute is None:
         return {}
@@ -120,7 +127,7 @@ def _metadata(item: "dict[str, dict[str, object]]") -> "dict[str, str]":
     return {name: _text(entries, name) for name in entries}
 
 
-def key_of(item: "dict[str, dict[str, object]]") -> "tuple[str, str]":
+def key_of(item: "Item") -> "tuple[str, str]":
     """Read an item's own key: its partition key and its selector.
 
     Raises:
@@ -129,7 +136,7 @@ def key_of(item: "dict[str, dict[str, object]]") -> "tuple[str, str]":
     return _text(item, SERVICE), _text(item, SELECTOR)
 
 
-def answer_from_item(item: "dict[str, dict[str, object]]") -> Answer:
+def answer_from_item(item: "Item") -> Answer:
     """Read an index item.
 
     Raises:
@@ -150,11 +157,9 @@ def answer_from_item(item: "dict[str, dict[str, object]]") -> Answer:
     )
 
 
-def answer_to_item(
-    service: str, selector: str, answer: Answer, copy: int = 0
-) -> "dict[str, dict[str, object]]":
+def answer_to_item(service: str, selector: str, answer: Answer, copy: int = 0) -> "dict[str, Any]":
     """Spell *answer* as the item under *service* and *selector*, or as its copy number *copy*."""
-    item: "dict[str, dict[str, object]]" = {
+    item: "dict[str, Any]" = {
         SERVICE: {"S": partition_key(service, copy)},
         SELECTOR: {"S": selector},
         VERSION: {"S": answer.version},

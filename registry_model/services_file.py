@@ -1,7 +1,7 @@
 """The services file: what a function reads, one member for each of its needs.
 
-Portable: runs under MicroPython and CPython. The extension writes it; the registry's dry run answers
-with the same members.
+Portable: runs under MicroPython and CPython. The extension writes it; the registry's dry run
+answers with the same members.
 """
 
 from registry_model import strict_json
@@ -43,7 +43,7 @@ class Member:
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # one for each field of the file
         self,
         *,
         requested: str,

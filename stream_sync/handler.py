@@ -55,7 +55,7 @@ class StreamHandler:
                 movement = stream_records.parse(record)
             except RecordError as error:
                 number = stream_records.sequence_number_of(record)
-                logger.error("record not understood", sequence_number=number, reason=str(error))
+                logger.warning("record not understood", sequence_number=number, reason=str(error))
                 failed.append(number)
             else:
                 movements[movement.service].append(movement)

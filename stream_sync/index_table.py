@@ -106,7 +106,7 @@ class IndexTable:
                 self._client.transact_write_items(TransactItems=actions)
 
     def _present(self, service: str, selectors: list[str]) -> dict[tuple[str, str], Answer]:
-        wanted = [
+        wanted: list[Any] = [
             index_layout.item_key(service, selector, copy)
             for selector in selectors
             for copy in range(self._copies)

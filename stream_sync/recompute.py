@@ -7,6 +7,7 @@ is always processed after the last change.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from registry_model.records import ServiceRecord
 from stream_sync import projection
@@ -14,6 +15,9 @@ from stream_sync.aws_errors import BusyError, MovedError
 from stream_sync.index_table import IndexTable, Write
 from stream_sync.projection import Moved
 from stream_sync.versions_reader import VersionsReader
+
+if TYPE_CHECKING:
+    from registry_model.index_layout import Answer
 
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.02
@@ -48,10 +52,7 @@ class Recompute:
 
     def _once(self, name: str, moved: Moved) -> int:
         service = self.versions.service(name)
-        if service is None:
-            writes = self.index.all_of(name)
-        else:
-            writes = self._differences(service, moved)
+        writes = self._differences(service, moved) if service else self.index.all_of(name)
         self.index.apply(name, service, writes)
         return len(writes)
 
@@ -64,10 +65,12 @@ class Recompute:
         records = self.versions.records(
             service.name, [version for version in chosen.values() if version is not None]
         )
-        answers = {}
+        answers: dict[str, Answer | None] = {}
         for selector, version in chosen.items():
             record = None if version is None else records.get(version)
-            answers[selector] = record and projection.answer_of(
-                record, revision=service.revision, updated_at=self.now(), copies=self.copies
-            )
+            answers[selector] = None
+            if record is not None:
+                answers[selector] = projection.answer_of(
+                    record, revision=service.revision, updated_at=self.now(), copies=self.copies
+                )
         return self.index.differences(service.name, answers)
