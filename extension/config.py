@@ -122,7 +122,7 @@ class Config:
         read = _Reader(getenv, faults)
         needs = _needs(read, faults)
         table = read.text("SERVICE_DISCOVERY_TABLE") or "ServiceIndex"
-        region = _region(read, table, faults)
+        region = _region(read, table, needs, faults)
         endpoint, is_ipv4_only = _endpoint(read, region, faults)
         key_id = read.text("AWS_ACCESS_KEY_ID")
         secret = read.text("AWS_SECRET_ACCESS_KEY")
@@ -237,7 +237,7 @@ def _only(text: str, allowed: str) -> bool:
     return True
 
 
-def _region(read: _Reader, table: str, faults: "list[str]") -> str:
+def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]") -> str:
     """Find the Region: the table's own where it is named by its ARN."""
     if table.startswith("arn:"):
         parts = table.split(":", 5)
@@ -260,7 +260,7 @@ def _region(read: _Reader, table: str, faults: "list[str]") -> str:
         source = "AWS_REGION"
         if not region:
             # Lambda always sets it; without needs nothing is asked anywhere.
-            if read.text("NEEDED_SERVICES"):
+            if needs:
                 faults.append("AWS_REGION is not set")
             return "us-east-1"
     if not _only(region, _REGION) or not 0 < len(region) < 64:

@@ -72,7 +72,7 @@ def loads(data: bytes) -> object:
         text = _with_pairs_joined(text)
     try:
         return json.loads(text)
-    except RecursionError:
+    except RuntimeError:  # RecursionError, which MicroPython has not
         raise ValueError("it is nested too deeply")
 
 

@@ -1,0 +1,44 @@
+"""What several levels of tests share."""
+
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltLayer:
+    """The layer for this machine, and the very binary in it as a plain interpreter."""
+
+    folder: Path
+    micropython: Path
+
+    @property
+    def program(self) -> Path:
+        """The extension."""
+        return self.folder / "extensions/service-discovery"
+
+
+def own_arch() -> str:
+    """Name this machine's architecture as Lambda does."""
+    return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
+
+
+@pytest.fixture(scope="session")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
+    """Build the layer of this machine's architecture; from the cache where nothing has changed."""
+    folder = tmp_path_factory.mktemp("layer")
+    built = BuiltLayer(folder=folder / "opt", micropython=folder / "micropython")
+    subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "layer/build.py"), "--arch", own_arch()),
+            *("--output", str(built.folder), "--interpreter", str(built.micropython)),
+        ],
+        check=True,
+    )
+    return built

@@ -1,0 +1,42 @@
+"""Portable modules use nothing that MicroPython lacks."""
+
+import ast
+import builtins
+import subprocess
+import tomllib
+from pathlib import Path
+
+from tests.conftest import ROOT, BuiltLayer
+
+
+def _portable_modules() -> list[Path]:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    names = settings["tool"]["service-discovery"]["portable"]
+    return [ROOT / (name.replace(".", "/") + ".py") for name in names]
+
+
+def test_every_built_in_name_exists_in_micropython(layer: BuiltLayer) -> None:
+    """A missing one shows only when its line runs, which may be in the worst moment."""
+    used = {
+        node.id
+        for path in _portable_modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name) and hasattr(builtins, node.id)
+    }
+    used.discard("BlockingIOError")  # in interpreter.py, where CPython alone comes
+    # Annotations are never evaluated there.
+    script = "\n".join(f"try: {name}\nexcept NameError: print('{name}')" for name in sorted(used))
+
+    missing = subprocess.run(
+        [str(layer.micropython), "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert missing.stdout.split() == []
+
+
+def test_the_list_names_every_module_of_the_extension() -> None:
+    """What is not frozen would be missing in the layer; posix_calls is C there."""
+    listed = {path.name for path in _portable_modules() if path.parent.name == "extension"}
+    present = {path.name for path in (ROOT / "extension").glob("*.py")}
+
+    assert present - listed == {"__init__.py", "posix_calls.py"}

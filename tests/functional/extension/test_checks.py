@@ -1,0 +1,517 @@
+"""INVOKE: when a check is made, what it does to the file, and what every fault does."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functional.extension import servers
+from tests.functional.extension.conftest import Certificates, Extension, Start
+from tests.functional.extension.servers import Fault, IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+
+
+def test_check_that_changes_nothing_moves_the_modification_time_alone(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Age is now minus mtime, and nobody has to read a file anew that says the same."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    before = extension.services_file.stat()
+
+    lambda_api.invoke()
+
+    after = extension.services_file.stat()
+    assert after.st_ino == before.st_ino
+    assert after.st_mtime_ns > before.st_mtime_ns
+
+
+def test_changed_answer_replaces_the_file(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The product in one line."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.put("billing", "latest", item("1.0.0", ARN))
+    extension = start("users,billing")
+    lambda_api.wait_until_ready()
+    before = extension.document()
+    index.put("users", "latest", item("1.1.0", ARN + "3", revision=2))
+
+    lambda_api.invoke()
+
+    after = extension.document()
+    assert after["users"]["version"] == "1.1.0"
+    assert after["billing"] == before["billing"]
+    assert "answer changed" in extension.log()
+
+
+def test_no_check_before_max_age(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+    """Nothing is asked twice."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    start("users", SERVICE_DISCOVERY_MAX_AGE="600")
+    lambda_api.wait_until_ready()
+
+    for _ in range(5):
+        lambda_api.invoke()
+
+    assert len(index.requests) == 1
+    assert index.connections == 1
+
+
+def test_checks_share_one_connection(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A handshake for each check would cost more than the check."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    start("users")
+    lambda_api.wait_until_ready()
+
+    for _ in range(5):
+        lambda_api.invoke()
+
+    assert len(index.requests) == 6
+    assert index.connections == 1
+
+
+def test_freeze_longer_than_max_age_makes_a_check_due(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The wall clock goes on while an environment is frozen."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
+    lambda_api.wait_until_ready()
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    os.kill(extension.process.pid, signal.SIGSTOP)
+    age = extension.services_file.stat().st_mtime
+    wait_for(lambda: time.time() - age > 1.1, "more than MAX_AGE")
+    os.kill(extension.process.pid, signal.SIGCONT)
+
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.1.0"
+
+
+@pytest.mark.parametrize("damage", ["gone", "emptied", "altered"])
+def test_file_that_somebody_touched_is_put_right(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, damage: str
+) -> None:
+    """A function that cleans up /tmp must not lose its services."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    if damage == "gone":
+        extension.services_file.unlink()
+    else:
+        extension.services_file.write_text("" if damage == "emptied" else '{"users": {}}')
+
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_missing_is_an_answer_and_said_once_each_way(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A service that is deleted is no trouble of the network's."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    gone = index.items.pop(("users", "latest"))
+    lambda_api.invoke()
+    lambda_api.invoke()
+    assert extension.document()["users"]["status"] == "missing"
+    assert time.time() - extension.services_file.stat().st_mtime < 30
+
+    index.items["users", "latest"] = gone
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["status"] == "active"
+    assert extension.log().count("service missing") == 1
+    assert extension.log().count("service resolved again") == 1
+
+
+def test_stale_read_never_takes_an_answer_back(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Reads are eventually consistent: an older item is believed when it comes twice."""
+    index.put("users", "latest", item("2.0.0", ARN, revision=9))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    index.put("users", "latest", item("1.0.0", ARN, revision=4))
+
+    lambda_api.invoke()
+    assert extension.document()["users"]["version"] == "2.0.0"
+    lambda_api.invoke()
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_copies_are_chosen_from_and_the_original_is_asked_where_one_is_lost(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """No consumer configures anything for a registry that spreads its reads."""
+    index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    for _ in range(10):
+        lambda_api.invoke()
+
+    asked = {
+        key["service"]["S"]
+        for request in index.requests[1:]
+        for key in request["RequestItems"]["ServiceIndex"]["Keys"]
+    }
+    assert any(name.startswith("#") and name.endswith("#users") for name in asked)
+    assert extension.document()["users"]["status"] == "active"
+
+
+FAULTS: dict[str, Fault] = {
+    "silence": servers.silence,
+    "reset": servers.reset,
+    "cut": servers.cut,
+    "drip": servers.drip,
+    "garbage": servers.garbage,
+    "cut json": servers.cut_json,
+    "not json": servers.not_json,
+    "throttled": servers.refuses("ProvisionedThroughputExceededException"),
+    "expired token": servers.refuses("ExpiredTokenException"),
+    "access denied": servers.refuses("AccessDeniedException"),
+    "no such table": servers.refuses("ResourceNotFoundException"),
+    "500": servers.refuses("InternalServerError", 500),
+    "503": servers.refuses("ServiceUnavailable", 503),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FAULTS))
+def test_fault_keeps_the_file_and_the_function_alive(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
+) -> None:
+    """In each: alive, the file right, the deadline kept, one clear line, recovery by itself."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="400")
+    lambda_api.wait_until_ready()
+    before = (extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns)
+
+    index.fault = FAULTS[name]
+    started = time.monotonic()
+    lambda_api.invoke()
+    took_s = time.monotonic() - started
+    lambda_api.invoke()
+    after = (extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns)
+    index.fault = None
+    wait_for(lambda: _recovers(lambda_api, extension), "the recovery")
+
+    assert after == before
+    assert took_s < 5, "the check has outlasted its time by far"
+    assert extension.log().count("needs not resolved") == 1, extension.log()
+    assert extension.log().count("needs resolved again") == 1
+    assert "SECRET" not in extension.log()
+    assert "TOKEN" not in extension.log()
+    assert "Signature" not in extension.log()
+
+
+def _recovers(lambda_api: LambdaApi, extension: Extension) -> bool:
+    lambda_api.invoke()
+    return "needs resolved again" in extension.log()
+
+
+@pytest.mark.parametrize("name", ["chunked", "closes after"])
+def test_odd_but_good_answers_count(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
+) -> None:
+    """A connection that is closed behind our back is opened anew, within the same check."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.fault = {"chunked": servers.chunked, "closes after": servers.closes_after}[name]
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    for _ in range(3):
+        lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert "WARN" not in extension.log()
+
+
+def test_unprocessed_keys_are_asked_again(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """DynamoDB may leave some of a batch for later."""
+    for number in range(5):
+        index.put(f"s{number}", "latest", item("1.0.0", ARN))
+
+    def leave_two(connection: socket.socket, data: bytes) -> None:
+        connection.sendall(servers.answer_of(200, data))
+        index.unprocessed = 0
+        index.fault = None
+
+    index.unprocessed = 2
+    index.fault = leave_two
+    extension = start("s0,s1,s2,s3,s4")
+    lambda_api.wait_until_ready()
+
+    assert {member["status"] for member in extension.document().values()} == {"active"}
+    assert len(index.requests) == 2
+
+
+def test_what_was_answered_counts_though_others_were_not(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Each need stands by itself."""
+    index.put("a", "latest", item("1.0.0", ARN))
+    index.put("b", "latest", item("1.0.0", ARN))
+    index.unprocessed = 1
+
+    extension = start("a,b", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    lambda_api.wait_until_ready()
+
+    statuses = sorted(member["status"] for member in extension.document().values())
+    assert statuses == ["active", "unavailable"]
+    assert extension.services_file.stat().st_mtime == 0
+
+
+def test_invocation_with_too_little_time_left_has_no_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A check never makes the function time out."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    start("users")
+    lambda_api.wait_until_ready()
+
+    lambda_api.invoke(deadlineMs=int(time.time() * 1000) + 150)
+
+    assert len(index.requests) == 1
+
+
+def test_check_ends_before_the_invocations_deadline(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """However long the check itself might take."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+    index.fault = servers.silence
+
+    deadline = time.time() + 1
+    lambda_api.invoke(deadlineMs=int(deadline * 1000))
+
+    assert time.time() < deadline + 5, "20 s is what the check would have taken"
+
+
+def test_failed_check_pauses_before_the_next(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A registry in trouble is not made worse, and no invocation pays twice."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    start("users", SERVICE_DISCOVERY_MAX_AGE="0")
+    lambda_api.wait_until_ready()
+    index.fault = FAULTS["access denied"]
+    lambda_api.invoke()
+    asked = len(index.requests)
+
+    for _ in range(5):
+        lambda_api.invoke()
+
+    assert len(index.requests) <= asked + 1, "a second has hardly passed"
+
+
+@pytest.mark.parametrize("stop", ["event", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("moment", ["waiting", "first resolve"])
+def test_end_is_clean_at_every_stage(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, stop: str, moment: str
+) -> None:
+    """Exit status 0: anything else is a failure in the platform's log."""
+    if stop == "event" and moment == "first resolve":
+        pytest.skip("the platform sends SHUTDOWN to whoever has asked for it")
+    index.put("users", "latest", item("1.0.0", ARN))
+    if moment == "first resolve":
+        index.fault = servers.silence
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    if moment == "waiting":
+        lambda_api.wait_until_ready()
+    else:
+        wait_for(lambda: bool(index.requests), "the first resolve")
+
+    if stop == "event":
+        lambda_api.shut_down()
+    else:
+        os.kill(extension.process.pid, getattr(signal, stop))
+
+    assert extension.ends_with() == 0
+    if moment == "first resolve":
+        assert extension.document()["users"]["status"] == "unavailable"
+
+
+def test_extensions_api_in_trouble_ends_the_process(start: Start, lambda_api: LambdaApi) -> None:
+    """There is nobody left to work for."""
+    lambda_api.next_status = 500
+
+    extension = start("")
+
+    assert extension.ends_with() == 1
+
+
+def test_managed_instances_are_served_on_a_timer(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """There is no INVOKE event, and nothing is ever frozen."""
+    lambda_api.refused_events = ("INVOKE",)
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
+    lambda_api.wait_until_ready()
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+
+    wait_for(lambda: extension.document()["users"]["version"] == "1.1.0", "the new answer")
+
+    assert [each["events"] for each in lambda_api.posted("register")][-1] == ["SHUTDOWN"]
+    lambda_api.shut_down()
+    assert extension.ends_with() == 0
+
+
+def test_log_is_json_where_the_functions_log_is(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """One object a line, with facts as fields of their own."""
+    start_log = start("users", AWS_LAMBDA_LOG_FORMAT="JSON")
+    lambda_api.wait_until_ready()
+
+    (line,) = start_log.log().splitlines()
+
+    document = json.loads(line)
+    assert document["level"] == "WARN"
+    assert document["message"] == "service missing"
+    assert document["service"] == "users"
+    assert index.requests
+
+
+def test_keys_come_from_the_containers_endpoint_where_none_are_set(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """SnapStart sets no keys, and swaps them at a restore: every check asks."""
+    keys = IndexServer()
+    given: list[str] = []
+
+    def give(connection: socket.socket, _data: bytes) -> None:
+        given.append("")
+        document = {
+            "AccessKeyId": "AKID",
+            "SecretAccessKey": "SECRET",
+            "Token": "TOKEN",
+            "Expiration": "0001-01-01T00:00:00Z",
+        }
+        connection.sendall(servers.answer_of(200, json.dumps(document).encode()))
+
+    keys.answer_anything = give
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start(
+        "users",
+        AWS_ACCESS_KEY_ID="",
+        AWS_SECRET_ACCESS_KEY="",
+        AWS_SESSION_TOKEN="",
+        AWS_CONTAINER_CREDENTIALS_FULL_URI=keys.url + "/2021-04-23/credentials",
+        AWS_CONTAINER_AUTHORIZATION_TOKEN="container-token",
+    )
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert len(given) == 2
+    keys.close()
+
+
+@pytest.fixture
+def secure(certificates: Certificates) -> Iterator[IndexServer]:
+    """Serve an index over TLS."""
+    server = IndexServer(tls=certificates.good, name="localhost")
+    server.put("users", "latest", item("1.0.0", ARN))
+    yield server
+    server.close()
+
+
+def test_tls_with_a_trusted_certificate(
+    start: Start, lambda_api: LambdaApi, secure: IndexServer, certificates: Certificates
+) -> None:
+    """AWS_CA_BUNDLE replaces the shipped roots; the handshake is paid once."""
+    extension = start(
+        "users", AWS_ENDPOINT_URL_DYNAMODB=secure.url, AWS_CA_BUNDLE=str(certificates.bundle)
+    )
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert secure.connections == 1
+
+
+@pytest.mark.parametrize("case", ["other CA", "other name", "expired", "shipped roots"])
+def test_tls_that_does_not_verify_is_refused(
+    start: Start,
+    lambda_api: LambdaApi,
+    certificates: Certificates,
+    other_certificates: Certificates,
+    case: str,
+) -> None:
+    """A name and a chain are always verified; the log says which of them was wrong."""
+    context = {"other name": certificates.other_name, "expired": certificates.expired}.get(
+        case, certificates.good
+    )
+    server = IndexServer(tls=context, name="localhost")
+    server.put("users", "latest", item("1.0.0", ARN))
+    bundle = other_certificates.bundle if case == "other CA" else certificates.bundle
+
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=server.url,
+        AWS_CA_BUNDLE="" if case == "shipped roots" else str(bundle),
+        SERVICE_DISCOVERY_TIMEOUT_MS="2000",
+    )
+    lambda_api.wait_until_ready()
+
+    member = extension.document()["users"]
+    assert member["status"] == "unavailable"
+    assert server.requests == []
+    assert "certificate" in member["error"].lower() or "hostname" in member["error"].lower()
+    server.close()
+
+
+def test_memory_stays_flat(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, interpreter: str
+) -> None:
+    """An environment may live for hours."""
+    if interpreter != "micropython":
+        pytest.skip("what ships is what counts")
+    for number in range(10):
+        index.put(f"s{number}", "latest", item("1.0.0", ARN))
+    extension = start(",".join(f"s{number}" for number in range(10)))
+    lambda_api.wait_until_ready()
+    for _ in range(100):
+        lambda_api.invoke()
+    before = extension.resident_kib()
+
+    for _ in range(400):
+        lambda_api.invoke()
+
+    assert extension.resident_kib() <= before + 64
+    assert extension.resident_kib() <= 1536
+
+
+def test_large_document_is_handled_whole(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A hundred needs with all the metadata there can be: 5.8 MB."""
+    metadata = {"M": {f"k{n:0127d}"[:128]: {"S": "v" * 1024} for n in range(50)}}
+    for number in range(100):
+        index.put(f"s{number}", "latest", item("1.0.0", ARN, metadata=metadata))
+
+    extension = start(
+        ",".join(f"s{number}" for number in range(100)), SERVICE_DISCOVERY_TIMEOUT_MS="30000"
+    )
+    lambda_api.wait_until_ready()
+
+    document = extension.document()
+    assert len(document) == 100
+    assert all(len(member["metadata"]) == 50 for member in document.values())
