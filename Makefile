@@ -45,12 +45,13 @@ layer: $(STAMP) ## build/layer/<arch>/ and build/service-discovery-layer-<arch>.
 clean: ## remove what the commands made here; the layer's cache stays
 	rm -rf .venv .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Two commands at once: one installs, the other waits for it.
+# Two commands at once: one installs, the other waits for it. The list is whole and pinned by hash, so
+# pip resolves nothing (with hashes it takes a pin with more extras than were asked for as another one).
 $(STAMP): $(REQUIREMENTS)
 	$(if $(PYTHON),,$(error Python 3.11 or later is needed, and none is on the PATH))
 	@exec 9> .venv.lock && flock 9 && if ! test -e $@; then \
 		echo "installing the tools into .venv (once, a minute) ..." && rm -rf .venv \
 		&& { $(PYTHON) -m venv .venv || { rm -rf .venv; \
 			echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }; } \
-		&& $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
-			-r $(REQUIREMENTS) && touch $@; fi
+		&& $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+			--require-hashes -r $(REQUIREMENTS) && touch $@; fi
