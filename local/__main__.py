@@ -1,14 +1,16 @@
 """`python -m local demo` and `python -m local run`."""
 
 import argparse
+import shutil
 import signal
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from local import story
+from local import processes, story
 from local.processes import LocalStackError
 from local.story import Stage
 
@@ -26,12 +28,37 @@ def _shut_down(stage: Stage) -> None:
         function.shut_down()
 
 
+def _check_that_nothing_is_left(folder: Path) -> None:
+    """See that what was started has ended, and that its files are gone.
+
+    Raises:
+        LocalStackError: Something is left.
+    """
+    pids = processes.left_over()
+    if pids:
+        named = [f"{pid} ({' '.join(processes.command_line(pid)[:3])})" for pid in pids]
+        message = f"processes left behind: {', '.join(named)}"
+        raise LocalStackError(message)
+    if folder.exists():
+        message = f"files left behind: {folder}"
+        raise LocalStackError(message)
+
+
 def demo() -> None:
-    """Tell the story, then stop everything."""
+    """Tell the story, then stop everything.
+
+    Raises:
+        LocalStackError: A step did not do what it should, or something is left.
+    """
     started = time.monotonic()
     with story.stage_folder() as folder, ExitStack() as stack:
         stage = story.tell(stack, folder)
-        _shut_down(stage)
+        with stage.steps.step("Stop everything"):
+            _shut_down(stage)
+            stack.close()
+            shutil.rmtree(folder)
+            _check_that_nothing_is_left(folder)
+            print("   no process and no file of this run is left", flush=True)
     print(f"\nEverything did what it should, in {time.monotonic() - started:.0f} s.", flush=True)
 
 
@@ -80,6 +107,7 @@ def main(arguments: list[str]) -> int:
     wanted = parser.parse_args(arguments)
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupted)
+    processes.adopt_orphans()
     try:
         demo() if wanted.command == "demo" else run()
     except LocalStackError:
@@ -87,6 +115,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 130
+    finally:
+        # An interrupt may have come just after a process was started and before it was noted down.
+        processes.end_all(processes.left_over())
     return 0
 
 

@@ -5,8 +5,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-
 from local import processes
 from local.emulator import REGION, Emulator
 
@@ -41,6 +39,8 @@ def _environment(emulator: Emulator, folder: Path) -> dict[str, str]:
         **environment,
         # `python3.x` and `pip` are those of the tools' own environment.
         "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}",
+        # SAM leaves folders behind where temporary files go.
+        "TMPDIR": str(settings),
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(settings),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -97,13 +97,7 @@ def deploy(emulator: Emulator, folder: Path, built: Path) -> Deployment:
         cwd=folder,
         within_s=_DEPLOY_WITHIN_S,
     )
-    client = boto3.client(
-        "cloudformation",
-        endpoint_url=emulator.url,
-        region_name=REGION,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    client = emulator.cloudformation()
     (stack,) = client.describe_stacks(StackName=STACK)["Stacks"]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
     host, _, stage = outputs["RegistryUrl"].removeprefix("https://").partition("/")

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
-from local import processes
+from local import loopback, processes
 from local.processes import LocalStackError
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 _READY_WITHIN_S = 60
+_CONFIG = Config(retries={"total_max_attempts": 3}, proxies={})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,25 +40,49 @@ class Emulator:
     log: Path
 
     def environment(self) -> dict[str, str]:
-        """Give the environment in which AWS's tools talk to it, and never to an account."""
-        kept = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ}
+        """Give the environment in which AWS's tools talk to it, and never to an account.
+
+        It is the caller's own (proxies, pip's settings, the layer's cache) but for what AWS's tools
+        and Python read.
+        """
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AWS_", "BOTO_", "SAM_", "PYTHON"))
+        }
         return {
             **kept,
             **credentials(),
             "AWS_ENDPOINT_URL": self.url,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
         }
 
     def dynamodb(self) -> "DynamoDBClient":
         """Make a client of its DynamoDB."""
-        return boto3.client(
-            "dynamodb",
-            endpoint_url=self.url,
+        return self._session().client("dynamodb", endpoint_url=self.url, config=_CONFIG)
+
+    def cloudformation(self) -> "CloudFormationClient":
+        """Make a client of its CloudFormation."""
+        return self._session().client("cloudformation", endpoint_url=self.url, config=_CONFIG)
+
+    def _session(self) -> boto3.Session:
+        """Make a session that reads neither the caller's profile nor their configuration."""
+        nothing_of_the_callers = botocore.session.Session(
+            session_vars={
+                "profile": (None, None, None, None),
+                "config_file": (None, None, os.devnull, None),
+                "credentials_file": (None, None, os.devnull, None),
+            }
+        )
+        return boto3.Session(
+            botocore_session=nothing_of_the_callers,
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",
-            config=Config(retries={"total_max_attempts": 3}),
         )
 
 
@@ -109,7 +135,7 @@ def emulator(folder: Path) -> Iterator[Emulator]:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url + "/_ministack/health", timeout=5) as answer:
+        with loopback.urlopen(url + "/_ministack/health", timeout=5) as answer:
             return isinstance(json.load(answer), dict)
     except (urllib.error.URLError, OSError, ValueError):
         return False

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import processes
+from local import loopback, processes
 from local.processes import LocalStackError
 
 _EXTENSION = "/opt/extensions/service-discovery"
@@ -80,7 +80,7 @@ class ExecutionEnvironment:
             self._url, data=json.dumps(payload or {}).encode(), method="POST"
         )
         try:
-            with urllib.request.urlopen(request, timeout=_INVOKE_WITHIN_S) as answer:
+            with loopback.urlopen(request, timeout=_INVOKE_WITHIN_S) as answer:
                 return Invocation(status=answer.status, payload=_payload(answer.read()))
         except urllib.error.HTTPError as error:
             with error:

@@ -1,6 +1,8 @@
 """Processes of the local stack: started in groups of their own, and always ended."""
 
+import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,6 +14,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 _LOG_TAIL_LINES = 30
 _GRACE_S = 10
+_KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_ENOUGH_PORTS = 12_000
+_RESERVED: list[socket.socket] = []
+# prctl(2): processes below us whose parent ends become our children, not init's.
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class LocalStackError(Exception):
@@ -19,15 +26,26 @@ class LocalStackError(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports on loopback that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Find ports on loopback that nobody listens on, and keep other runs from choosing them too.
+
+    A port that the kernel gives away may be another's before our server binds it. These lie below
+    the kernel's own range, and each is reserved by an abstract socket for as long as we run.
+    """
+    below = int(_KERNELS_PORTS.read_text(encoding="ascii").split()[0])
+    ports = range(10_000, below) if below > _ENOUGH_PORTS else range(10_000, 60_000)
+    found: list[int] = []
+    for port in random.sample(ports, len(ports)):
+        if len(found) == count:
+            break
+        reservation = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            reservation.bind(f"\0service-discovery-port-{port}")
+            _RESERVED.append(reservation)
+            found.append(port)
+            continue
+        reservation.close()
+    return found
 
 
 def tail(log: Path) -> str:
@@ -98,18 +116,43 @@ def running(
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process and everything below it: asked to at first, then made to."""
-    below = [process.pid, *descendants(process.pid)]
-    for sent, grace_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _GRACE_S)):
-        for pid in below:
+    """End a process and everything below it, in this order: asked to at first, then made to.
+
+    Raises:
+        LocalStackError: One of them outlives even that.
+    """
+    end_all([process.pid, *descendants(process.pid)])
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)
+
+
+def end_all(pids: list[int]) -> None:
+    """End processes: asked to at first, then made to.
+
+    Raises:
+        LocalStackError: One of them outlives even that.
+    """
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, sent)
-        deadline = time.monotonic() + grace_s
+        deadline = time.monotonic() + _GRACE_S
         while time.monotonic() < deadline:
-            process.poll()
-            if not any(_is_alive(pid) for pid in below):
+            if not any(_is_alive(pid) for pid in pids):
                 return
             time.sleep(0.02)
+    message = f"processes that do not end: {[pid for pid in pids if _is_alive(pid)]}"
+    raise LocalStackError(message)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below us whose own parent ends: none is lost sight of."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def left_over() -> list[int]:
+    """Name the processes below us that still run."""
+    return [pid for pid in descendants(os.getpid()) if _is_alive(pid)]
 
 
 def _is_alive(pid: int) -> bool:

@@ -10,7 +10,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from local import loopback
 from local.emulator import REGION
+from local.processes import LocalStackError
 
 _TIMEOUT_S = 60
 
@@ -40,7 +42,11 @@ class RegistryClient:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """Send a document, or a *body* as it is, and read what comes back."""
+        """Send a document, or a *body* as it is, and read what comes back.
+
+        Raises:
+            LocalStackError: The registry does not answer at all.
+        """
         data = json.dumps(document).encode() if document is not None else body
         request = AWSRequest(
             method=method,
@@ -53,11 +59,14 @@ class RegistryClient:
             self._url + path, data=data, headers=dict(request.headers.items()), method=method
         )
         try:
-            with urllib.request.urlopen(sent, timeout=_TIMEOUT_S) as answer:
+            with loopback.urlopen(sent, timeout=_TIMEOUT_S) as answer:
                 return _answer(answer.status, dict(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 return _answer(error.code, dict(error.headers), error.read())
+        except OSError as error:
+            message = f"{method} {path}: the registry was not reached: {error}"
+            raise LocalStackError(message) from error
 
 
 def _answer(status: int, headers: dict[str, str], body: bytes) -> Answer:

@@ -27,24 +27,15 @@ _ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 _SEEN_WITHIN_S = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """All that runs while the story is told."""
-
-    emulator: Emulator
-    deployment: Deployment
-    registry: RegistryClient
-    functions: dict[str, ExecutionEnvironment]
-
-
 def _say(text: str = "") -> None:
     print(text, flush=True)
 
 
-class _Steps:
+class Steps:
     """Numbers the steps and times them."""
 
     def __init__(self) -> None:
+        """Begin with the first."""
         self._number = 0
 
     @contextmanager
@@ -55,10 +46,21 @@ class _Steps:
         started = time.monotonic()
         try:
             yield
-        except LocalStackError as error:
+        except Exception as error:
             _say(f"   FAILED after {time.monotonic() - started:.1f} s: {error}")
             raise
         _say(f"   done in {time.monotonic() - started:.1f} s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """All that runs while the story is told."""
+
+    emulator: Emulator
+    deployment: Deployment
+    registry: RegistryClient
+    functions: dict[str, ExecutionEnvironment]
+    steps: Steps
 
 
 def publish(registry: RegistryClient, name: str, version: str, arn: str) -> None:
@@ -199,7 +201,7 @@ def tell(stack: ExitStack, folder: Path) -> Stage:
     Raises:
         LocalStackError: A step did not do what it should.
     """
-    steps = _Steps()
+    steps = Steps()
     with steps.step("Start an embedded AWS (MiniStack: no Docker, no account)"):
         aws = stack.enter_context(emulator(folder / "aws"))
         _say(f"   {aws.url}")
@@ -223,7 +225,9 @@ def tell(stack: ExitStack, folder: Path) -> Stage:
         publish(registry, "users", "1.5.0", f"{_ARN}:users:43")
         wait_for_index(aws, table, "users", "latest", "1.5.0")
         _new_answers(functions, trees)
-    return Stage(emulator=aws, deployment=deployed, registry=registry, functions=functions)
+    return Stage(
+        emulator=aws, deployment=deployed, registry=registry, functions=functions, steps=steps
+    )
 
 
 @contextmanager
@@ -233,4 +237,5 @@ def stage_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        if folder.exists():
+            shutil.rmtree(folder)

@@ -246,7 +246,14 @@ def test_every_fault_of_a_request_is_named_at_once(call: Call) -> None:
 
     assert answer.status == 422
     faults = {error["pointer"]: error["detail"] for error in answer.document["errors"]}
-    assert set(faults) >= {"/name", "/version", "/arn", "/metadata/a~1b", "/metadata/long", "/chanel"}
+    assert set(faults) >= {
+        "/name",
+        "/version",
+        "/arn",
+        "/metadata/a~1b",
+        "/metadata/long",
+        "/chanel",
+    }
     assert "three numbers" in faults["/version"]
     assert "arn:partition" in faults["/arn"]
     assert call("GET", "/services/users").status == 404

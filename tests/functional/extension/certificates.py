@@ -1,115 +1,111 @@
-"""Certificates for the tests: authorities of their own, and servers' chains, good and bad."""
+"""A CA of the tests' own, and servers' certificates that it has signed."""
 
 import datetime
+import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _DAY = datetime.timedelta(days=1)
+_CA_MAY_SIGN = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """A CA's bundle, and server contexts whose certificates it has signed."""
+
+    bundle: Path
+    good: ssl.SSLContext
+    other_name: ssl.SSLContext
+    expired: ssl.SSLContext
 
 
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Authority:
-    """Who signs certificates."""
-
-    certificate: x509.Certificate
-    key: PrivateKey
-
-    @classmethod
-    def new(cls, name: str, key: PrivateKey) -> "Authority":
-        """Make a root of one's own."""
-        return cls(certificate=_certificate(name, key, issuer=None, host=None), key=key)
-
-    def intermediate(self, name: str, key: PrivateKey) -> "Authority":
-        """Make an authority below this one."""
-        return Authority(certificate=_certificate(name, key, issuer=self, host=None), key=key)
-
-    @property
-    def pem(self) -> bytes:
-        """The certificate, as a bundle holds it."""
-        return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _certificate(
-    name: str,
-    key: PrivateKey,
-    *,
-    issuer: Authority | None,
-    host: str | None,
-    ends_in: datetime.timedelta = 30 * _DAY,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .issuer_name(issuer.certificate.subject if issuer else _name(name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - 60 * _DAY)
-        .not_valid_after(now + ends_in)
-        .add_extension(
-            x509.BasicConstraints(ca=host is None, path_length=None), critical=host is None
-        )
-    )
-    if host is not None:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False
-        )
-    return builder.sign(issuer.key if issuer else key, hashes.SHA256())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chain:
-    """What a server shows: one PEM file with its key, its certificate and the one above."""
-
-    path: Path
-
-
-class Certificates:
-    """Everything that the TLS tests need, made once a session."""
-
+class _Authority:
     def __init__(self, folder: Path) -> None:
-        """Make the files in *folder*."""
         self._folder = folder
-        self._root = Authority.new("Test Root", rsa.generate_private_key(65_537, 2048))
-        between = self._root.intermediate("Test CA", rsa.generate_private_key(65_537, 2048))
-        other = Authority.new("Other Root", ec.generate_private_key(ec.SECP256R1()))
-        self.bundle = self._file("bundle.pem", self._root.pem)
-        self.other_bundle = self._file("other.pem", other.pem)
-        # As a distribution's bundle: comments between, and more than one root.
-        self.long_bundle = self._file("long.pem", b"# Other\n" + other.pem + b"\n" + self._root.pem)
-        self.good = self._chain("good", between, "localhost")
-        self.wrong_host = self._chain("wrong-host", between, "dynamodb.example.com")
-        self.expired = self._chain("expired", between, "localhost", ends_in=-_DAY)
-        self.other = self._chain("other-chain", other, "localhost")
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._now = datetime.datetime.now(datetime.UTC)
 
-    def _file(self, name: str, content: bytes) -> Path:
-        path = self._folder / name
-        path.write_bytes(content)
+    def _builder(
+        self, name: str, key: ec.EllipticCurvePrivateKey, until: datetime.datetime
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(name))
+            .issuer_name(_name("Test CA"))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._now - 3 * _DAY)
+            .not_valid_after(until)
+        )
+
+    def write_bundle(self) -> Path:
+        """Write the authority's own certificate."""
+        own = (
+            self._builder("Test CA", self._key, self._now + _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_CA_MAY_SIGN, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
+            .sign(self._key, hashes.SHA256())
+        )
+        path = self._folder / "ca.pem"
+        path.write_bytes(own.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def _chain(
-        self,
-        name: str,
-        issuer: Authority,
-        host: str,
-        ends_in: datetime.timedelta = 30 * _DAY,
-    ) -> Chain:
+    def server(self, name: str, days: int) -> ssl.SSLContext:
+        """Make a server's context for *name*, good for so many days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        leaf = _certificate(host, key, issuer=issuer, host=host, ends_in=ends_in)
-        secret = key.private_bytes(
+        names: list[x509.GeneralName] = [
+            x509.DNSName(name),
+            x509.IPAddress(ipaddress.ip_address("127.0.0.9")),
+        ]
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            self._builder(name, key, self._now + days * _DAY)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        private = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        shown = leaf.public_bytes(serialization.Encoding.PEM) + issuer.pem
-        return Chain(path=self._file(f"{name}.pem", secret + shown))
+        path = self._folder / f"{name}{days}.pem"
+        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make an authority and its servers' certificates below *folder*."""
+    folder.mkdir()
+    authority = _Authority(folder)
+    return Certificates(
+        bundle=authority.write_bundle(),
+        good=authority.server("localhost", 1),
+        other_name=authority.server("other.example", 1),
+        expired=authority.server("localhost", -1),
+    )

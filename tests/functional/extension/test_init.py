@@ -1,360 +1,357 @@
-"""The init: what is asked, and what the file then says."""
+"""From the start of the process to the first `next`: the file, and who may read it when."""
 
+import json
+import os
+import shutil
+import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.functional.extension.conftest import ServicesFile, StartExtension
-from tests.functional.extension.index_server import IndexServer, arn_of, held, unprocessed
-from tests.functional.extension.lambda_server import LambdaServer
+from tests.functional.extension import servers
+from tests.functional.extension.conftest import Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
-def test_init_answers_every_need_in_one_call_before_next(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
+def test_init_resolves_every_need_in_one_call(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The main job: the file is right before the first invocation can begin."""
-    index.put("users", "latest", "1.4.2")
-    index.put("billing", "1.x", "1.9.0", metadata={"team": "money"})
-    started = int(time.time())
+    """The whole point: one round trip, one file, every form of a need."""
+    index.put("users", "latest", item("1.4.2", ARN, metadata={"M": {"team": {"S": "süß 😀"}}}))
+    index.put("billing", "1.x", item("1.9.0", "arn:aws:sqs:eu-west-1:123456789012:b"))
+    index.put("users", "2.0.0", item("2.0.0", ARN, status={"S": "yanked"}, reason={"S": "leak"}))
+    index.put("users", "@beta", item("2.1.0-rc.1", ARN))
 
-    extension(NEEDED_SERVICES="users,billing==1.x")
-    first_next = platform.wait_for("/event/next")
+    extension = start(
+        "users, billing ~= 1.4,old:users==2.0.0,b:users@beta,high:users>=1.5,gone==1.*,same:users"
+    )
+    lambda_api.wait_until_ready()
 
-    document = services_file.read()
-    resolved_at = document["users"].pop("resolved_at")
-    assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)) <= resolved_at
-    assert document["users"] == {
+    assert len(index.requests) == 1
+    document = extension.document()
+    assert document["users"] | {"resolved_at": ""} == {
         "requested": "latest",
         "version": "1.4.2",
-        "arn": arn_of("users", "1.4.2"),
+        "arn": ARN,
         "status": "active",
+        "metadata": {"team": "süß 😀"},
+        "resolved_at": "",
     }
-    assert document["billing"]["metadata"] == {"team": "money"}
-    assert document["billing"]["requested"] == "1.x"
-    assert list(document) == ["users", "billing"]
-    assert len(index.requests) == 1
-    assert index.requests[0].at < first_next.at
-    assert started <= services_file.mtime <= first_next.wall
-    assert services_file.path.stat().st_mode & 0o7777 == 0o644
+    assert document["billing"]["version"] == "1.9.0"
+    assert document["billing"]["requested"] == "~=1.4"
+    assert document["old"]["status"] == "yanked"
+    assert document["old"]["reason"] == "leak"
+    assert document["old"]["service"] == "users"
+    assert document["b"]["requested"] == "@beta"
+    assert document["high"] == {
+        "requested": ">=1.5",
+        "service": "users",
+        "status": "missing",
+        "error": "no version of 'users' matches '>=1.5'",
+    }
+    assert document["gone"] == {
+        "requested": "1.x",
+        "status": "missing",
+        "error": "no version of 'gone' matches '==1.x'",
+    }
+    assert list(document) == ["users", "billing", "old", "b", "high", "gone", "same"]
+    assert abs(extension.services_file.stat().st_mtime - time.time()) < 30
+    assert extension.services_file.stat().st_mode & 0o7777 == 0o644
+    assert lambda_api.posted("register") == [{"events": ["INVOKE", "SHUTDOWN"]}]
 
 
-def test_the_runtime_boots_while_the_needs_are_resolved(
-    extension: StartExtension, platform: LambdaServer, index: IndexServer
+def test_early_readers_wait_and_then_read_the_whole_document(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Registering must not wait for the network: that is on every cold start's critical path."""
-    index.put("users", "latest", "1.4.2")
-    index.fault = held
-
-    extension(NEEDED_SERVICES="users")
-
-    platform.wait_for("/register")
-    assert platform.registered_events is not None
-    assert sorted(platform.registered_events) == ["INVOKE", "SHUTDOWN"]
-    index.wait_for_requests(1)
-    assert platform.calls_to("/event/next") == []
-    index.release()
-    platform.wait_for_idle()
-
-
-def test_250_needs_take_three_calls(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-) -> None:
-    """BatchGetItem takes 100 keys, and any number of needs is allowed."""
-    for number in range(250):
-        index.put(f"service-{number}", "latest", f"1.0.{number}")
-
-    extension(NEEDED_SERVICES=",".join(f"service-{number}" for number in range(250)))
-    platform.wait_for_idle()
-
-    assert sorted(len(request.keys) for request in index.requests) == [50, 100, 100]
-    document = services_file.read()
-    assert len(document) == 250
-    assert all(document[f"service-{n}"]["version"] == f"1.0.{n}" for n in range(250))
-    assert index.accepted == 1
-
-
-def test_needs_with_one_answer_are_asked_for_once(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-) -> None:
-    """DynamoDB refuses a key that is there twice; two aliases may well mean the same."""
-    index.put("users", "1.x", "1.4.2")
-    index.put("users", "latest", "2.0.1")
-
-    extension(
-        NEEDED_SERVICES="old:users==1.x, older:users==1.*, users, new:users@latest,min:users>=2.0"
-    )
-    platform.wait_for_idle()
-
-    (request,) = index.requests
-    assert sorted(request.keys) == [("users", "1.x"), ("users", "latest")]
-    document = services_file.read()
-    assert [document[key]["version"] for key in ("old", "older", "users", "new", "min")] == [
-        "1.4.2",
-        "1.4.2",
-        "2.0.1",
-        "2.0.1",
-        "2.0.1",
+    """Module code in any language may read the file while the first resolve goes on."""
+    index.put("users", "latest", item("1.4.2", ARN, metadata={"M": {"k": {"S": "x" * 300_000}}}))
+    index.delay_s = 1.0
+    extension = start("users")
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+    path = str(extension.services_file)
+    readers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE)
+        for command in (
+            ["sh", "-c", f"cat {path}"],
+            ["python3", "-c", f"print(open({path!r}).read(), end='')"],
+            ["node", "-e", f"process.stdout.write(require('fs').readFileSync({path!r}))"],
+        )
+        if shutil.which(command[0])
     ]
+    asked_meanwhile = lambda_api.asks
+
+    texts = [reader.communicate()[0] for reader in readers]
+
+    assert len(texts) >= 2
+    assert asked_meanwhile == 0, "the first resolve was over too early to show anything"
+    for text in texts:
+        assert json.loads(text)["users"]["version"] == "1.4.2"
 
 
-@pytest.mark.parametrize(
-    ("need", "items", "expected"),
-    [
-        ("users", {"latest": "1.4.2"}, ("latest", "1.4.2")),
-        ("users==latest", {"latest": "1.4.2"}, ("latest", "1.4.2")),
-        ("users@latest", {"latest": "1.4.2"}, ("latest", "1.4.2")),
-        ("users==1.4.2", {"1.4.2": "1.4.2"}, ("1.4.2", "1.4.2")),
-        ("users==2.0.0-rc.1", {"2.0.0-rc.1": "2.0.0-rc.1"}, ("2.0.0-rc.1", "2.0.0-rc.1")),
-        ("users==1.x", {"1.x": "1.9.0"}, ("1.x", "1.9.0")),
-        ("users==1.*", {"1.x": "1.9.0"}, ("1.x", "1.9.0")),
-        ("users==1.4.*", {"1.4.x": "1.4.7"}, ("1.4.x", "1.4.7")),
-        ("users~=1.4", {"1.x": "1.9.0"}, ("~=1.4", "1.9.0")),
-        ("users~=1.4", {"1.x": "1.3.9"}, ("~=1.4", None)),
-        ("users~=1.4.2", {"1.4.x": "1.4.2", "1.x": "1.9.0"}, ("~=1.4.2", "1.4.2")),
-        ("users~=1.4.2", {"1.4.x": "1.4.1"}, ("~=1.4.2", None)),
-        ("users>=1.4", {"latest": "1.10.0"}, (">=1.4", "1.10.0")),
-        ("users>=2", {"latest": "1.10.0"}, (">=2", None)),
-        ("users>=1.10.1", {"latest": "1.10.0"}, (">=1.10.1", None)),
-        ("users@beta", {"@beta": "2.0.0-rc.1"}, ("@beta", "2.0.0-rc.1")),
-        ("users@beta", {"latest": "1.0.0"}, ("@beta", None)),
-        (" \tusers ~= 1.4 ", {"1.x": "1.9.0"}, ("~=1.4", "1.9.0")),
-        (",, users == 1.x ,", {"1.x": "1.9.0"}, ("1.x", "1.9.0")),
-    ],
-)
-def test_each_kind_of_need_gets_its_answer(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-    need: str,
-    items: dict[str, str],
-    expected: tuple[str, str | None],
+def test_file_is_never_absent_or_partial_once_registered(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """What the table in the documentation says is what a function gets."""
-    for selector, version in items.items():
-        index.put("users", selector, version)
+    """From the first moment that function code can run, whatever is being replaced."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users")
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+    stop = threading.Event()
+    seen: list[str] = []
 
-    extension(NEEDED_SERVICES=need)
-    platform.wait_for_idle()
+    def read() -> None:
+        while not stop.is_set():
+            seen.append(extension.document()["users"]["version"])
 
-    member = services_file.read()["users"]
-    assert (member["requested"], member.get("version")) == expected
-    assert member["status"] == ("active" if expected[1] else "missing")
+    reader = threading.Thread(target=read)
+    reader.start()
+    lambda_api.wait_until_ready()
+    for minor in range(30):
+        index.put("users", "latest", item(f"1.{minor}.0", ARN, revision=minor + 1))
+        lambda_api.invoke()
+    stop.set()
+    reader.join()
 
-
-def test_a_missing_service_says_so_and_is_an_answer(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-) -> None:
-    """A function that waits for its neighbour's first publish can tell that from an outage."""
-    index.put("users", "latest", "1.4.2")
-
-    process = extension(NEEDED_SERVICES="users,pay:billing==1.x")
-    platform.wait_for_idle()
-
-    document = services_file.read()
-    assert set(document["pay"]) == {"requested", "service", "status", "error"}
-    assert document["pay"]["status"] == "missing"
-    assert "billing" in document["pay"]["error"]
-    assert document["users"]["status"] == "active"
-    assert services_file.mtime > 0
-    (line,) = process.said("WARN")
-    assert "billing" in line.text
-
-
-def test_a_yanked_version_still_resolves_with_its_reason(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-) -> None:
-    """Who pinned a version is told that it was yanked, and goes on."""
-    index.put("users", "1.4.2", "1.4.2", status="yanked", reason="loses every second order")
-
-    process = extension(NEEDED_SERVICES="users==1.4.2")
-    platform.wait_for_idle()
-
-    member = services_file.read()["users"]
-    assert (member["status"], member["reason"]) == ("yanked", "loses every second order")
-    assert member["arn"] == arn_of("users", "1.4.2")
-    assert "resolved_at" in member
-    (line,) = process.said("WARN")
-    assert "users" in line.text
-
-
-def test_an_alias_is_the_key_and_the_service_is_named(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-) -> None:
-    """A function may need two versions of one service side by side."""
-    index.put("users", "1.x", "1.4.2")
-    index.put("users", "latest", "2.0.0")
-
-    extension(NEEDED_SERVICES="old:users==1.x,users")
-    platform.wait_for_idle()
-
-    document = services_file.read()
-    assert (document["old"]["service"], document["old"]["version"]) == ("users", "1.4.2")
-    assert "service" not in document["users"]
+    assert len(set(seen)) > 1
+    assert extension.document()["users"]["version"] == "1.29.0"
 
 
 def test_nothing_needed_asks_nothing(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A layer attached to every function costs nothing where it is not used."""
-    before = time.time() - 0.01
+    """A layer that is attached to every function costs those that need nothing next to nothing."""
+    extension = start(" , ", AWS_REGION="(unset)")
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
 
-    extension(NEEDED_SERVICES=" , ,", SERVICE_DISCOVERY_MAX_AGE="0")
-    registered = platform.wait_for("/register")
-    document = services_file.read()
-    platform.invoke()
-
-    assert document == {}
-    assert index.accepted == 0
-    assert before <= services_file.mtime <= registered.wall
+    assert extension.document() == {}
+    assert index.requests == []
+    assert abs(extension.services_file.stat().st_mtime - time.time()) < 30
 
 
-@pytest.mark.parametrize("ascii_json", [True, False], ids=["escaped", "plain"])
-def test_metadata_in_any_script_arrives_unharmed(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-    ascii_json: bool,  # noqa: FBT001  # a parameter of the test
+def test_more_than_a_hundred_needs_take_a_call_for_each_hundred(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Metadata is the publisher's text, whatever the script; JSON spells it in two ways."""
-    metadata = {
-        "größe": "zwölf Äpfel",
-        "表": "サービス",
-        "emoji": "😀👩‍👩‍👧",
-        "quotes": 'a "b" \\ c / \\u0041 \x7f',
-        "lines": "one\ntwo\ttabbed\r\x01\x1f",
-        "": "an empty key",
-        "empty": "",
+    """BatchGetItem takes 100 keys; the number of needs is not limited."""
+    for number in range(250):
+        index.put(f"s{number}", "latest", item(f"1.0.{number}", ARN))
+
+    extension = start(",".join(f"s{number}" for number in range(250)))
+    lambda_api.wait_until_ready()
+
+    assert len(index.requests) == 3
+    assert extension.document()["s249"]["version"] == "1.0.249"
+
+
+def test_unreachable_registry_leaves_unavailable_members(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The function starts all the same, and can see why it has no ARN."""
+    index.close()
+
+    extension = start("users,b:billing==1.x", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    lambda_api.wait_until_ready()
+
+    document = extension.document()
+    assert document["users"]["status"] == "unavailable"
+    assert "refused" in document["users"]["error"]
+    assert set(document["b"]) == {"requested", "service", "status", "error"}
+    assert extension.services_file.stat().st_mtime == 0
+    assert extension.log().count("needs not resolved") == 1
+
+
+@pytest.mark.parametrize("fault", ["silence", "drip", "cut", "garbage", "denied"])
+def test_faulty_first_resolve_ends_in_time_and_recovers_by_itself(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, fault: str
+) -> None:
+    """A cold start is never held up for longer than the timeout says."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.fault = {
+        "silence": servers.silence,
+        "drip": servers.drip,
+        "cut": servers.cut,
+        "garbage": servers.garbage,
+        "denied": servers.refuses("AccessDeniedException"),
+    }[fault]
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    lambda_api.wait_until_ready()
+    assert extension.document()["users"]["status"] == "unavailable"
+    index.fault = None
+
+    def recovers() -> bool:
+        lambda_api.invoke()
+        return bool(extension.document()["users"]["status"] == "active")
+
+    wait_for(recovers, "the recovery")
+
+
+def test_silent_name_server_holds_nobody_up(start: Start, lambda_api: LambdaApi) -> None:
+    """A look-up that never ends has a thread of its own, and the deadline."""
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB="http://registry.invalid",
+        SERVICE_DISCOVERY_TIMEOUT_MS="300",
+    )
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "unavailable"
+    lambda_api.shut_down()
+    assert extension.ends_with() == 0
+
+
+def test_leftover_file_is_the_last_good_answer(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """/tmp survives a reset: what was known is better than nothing while nobody answers."""
+    known = {
+        "requested": "latest",
+        "version": "1.0.0",
+        "arn": ARN,
+        "status": "active",
+        "resolved_at": "2026-01-01T00:00:00Z",
     }
-    index.ascii_json = ascii_json
-    index.put("users", "latest", "1.4.2", metadata=metadata)
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    left = {"users": known, "billing": known, "away": {**known, "requested": "1.x"}}
+    path.write_text(json.dumps(left))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    index.close()
 
-    extension(NEEDED_SERVICES="users")
-    platform.wait_for_idle()
+    extension = start("users,billing==2.x,away==1.x", SERVICE_DISCOVERY_TIMEOUT_MS="200")
+    lambda_api.wait_until_ready()
 
-    assert services_file.read()["users"]["metadata"] == metadata
+    document = extension.document()
+    assert document["users"] == known
+    assert document["away"]["version"] == "1.0.0"
+    assert document["billing"]["status"] == "unavailable", "another version was asked for then"
+    assert path.stat().st_mtime == 0, "not every need was answered by the earlier run"
 
 
-def test_the_largest_honest_document_works(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
+def test_leftover_file_that_answers_everything_keeps_its_age(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A hundred needs with all the metadata that there may be are several megabytes."""
-    metadata = {f"{number:0128d}": "ä" * 1024 for number in range(50)}
-    for number in range(100):
-        index.put(f"service-{number}", "latest", "1.0.0", metadata=metadata)
+    """The age that a function reads is that of the answers."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    first = start("users")
+    lambda_api.wait_until_ready()
+    lambda_api.shut_down()
+    assert first.ends_with() == 0
+    os.utime(first.services_file, (1_700_000_000, 1_700_000_000))
+    index.close()
 
-    extension(
-        NEEDED_SERVICES=",".join(f"service-{number}" for number in range(100)),
-        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
+    second = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="200")
+    lambda_api.wait_until_ready(2)
+
+    assert second.document()["users"]["version"] == "1.0.0"
+    assert second.services_file.stat().st_mtime == 1_700_000_000
+
+
+@pytest.mark.parametrize("text", ['{"users": {"requested": "latest"', "", "[]", "{{}}", "\x00\xff"])
+def test_leftover_that_is_no_whole_document_is_ignored(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, text: str
+) -> None:
+    """MicroPython's parser would take a cut document for a whole one."""
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    path.write_text(text, encoding="latin-1")
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_strict_init_fails_naming_each_need(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Whoever would rather not start at all can say so."""
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    extension = start("users,billing==1.x,orders", SERVICE_DISCOVERY_STRICT="true")
+
+    assert extension.ends_with() == 1
+    (error,) = lambda_api.posted("init/error")
+    assert error["errorType"] == "Extension.ResolveError"
+    assert "billing" in error["errorMessage"]
+    assert "orders" in error["errorMessage"]
+    assert "users" not in error["errorMessage"]
+
+
+def test_strict_init_goes_on_when_everything_is_resolved(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A yanked version is an answer, too."""
+    index.put("users", "1.0.0", item("1.0.0", ARN, status={"S": "yanked"}))
+
+    extension = start("users==1.0.0", SERVICE_DISCOVERY_STRICT="TRUE")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "yanked"
+    assert "version yanked" in extension.log()
+
+
+def test_malformed_configuration_fails_the_init_with_every_fault(
+    start: Start, lambda_api: LambdaApi
+) -> None:
+    """One deployment shows all that is wrong."""
+    extension = start(
+        "users=1.2,billing==v1,users<2",
+        SERVICE_DISCOVERY_MAX_AGE="soon",
+        SERVICE_DISCOVERY_TIMEOUT_MS="0",
+        SERVICE_DISCOVERY_STRICT="maybe",
+        SERVICES_FILE="services.json",
+        SERVICE_DISCOVERY_TABLE="arn:aws:sqs:eu-west-1:1:x",
+        SERVICE_DISCOVERY_LOG_LEVEL="LOUD",
+        AWS_ENDPOINT_URL_DYNAMODB="ftp://x",
     )
-    platform.wait_for_idle()
 
-    document = services_file.read()
-    assert len(document) == 100
-    assert all(member["metadata"] == metadata for member in document.values())
-    assert services_file.path.stat().st_size > 10_000_000
+    assert extension.ends_with() == 1
+    (error,) = lambda_api.posted("init/error")
+    assert error["errorType"] == "Extension.ConfigurationError"
+    for part in (
+        "at 0: 'users=1.2'",
+        "at 10: 'billing==v1'",
+        "at 22: 'users<2'",
+        "SERVICE_DISCOVERY_MAX_AGE",
+        "SERVICE_DISCOVERY_TIMEOUT_MS",
+        "SERVICE_DISCOVERY_STRICT",
+        "SERVICES_FILE",
+        "SERVICE_DISCOVERY_TABLE",
+        "SERVICE_DISCOVERY_LOG_LEVEL",
+        "AWS_ENDPOINT_URL_DYNAMODB",
+    ):
+        assert part in error["errorMessage"]
 
 
-def test_keys_that_were_left_unprocessed_are_asked_for_again(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
+def test_table_named_by_its_arn_is_asked_in_its_own_region(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """DynamoDB answers in parts when an answer is large or a partition is busy."""
-    names = [f"service-{number}" for number in range(5)]
-    for name in names:
-        index.put(name, "latest", "1.0.0")
-    index.faults.extend([unprocessed(3), unprocessed(1)])
+    """A registry in another account or Region."""
+    arn = "arn:aws:dynamodb:ap-south-1:123456789012:table/ServiceIndex"
+    index.put("users", "latest", item("1.0.0", ARN))
 
-    extension(NEEDED_SERVICES=",".join(names))
-    platform.wait_for_idle()
+    extension = start("users", SERVICE_DISCOVERY_TABLE=arn)
+    lambda_api.wait_until_ready()
 
-    assert {member["status"] for member in services_file.read().values()} == {"active"}
-    assert [len(request.keys) for request in index.requests] == [5, 3, 1]
+    assert index.tables == [arn]
+    assert index.regions == ["ap-south-1"]
+    assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_missing_parent_folders_are_made(
-    extension: StartExtension, platform: LambdaServer, index: IndexServer, tmp_path: Path
+def test_read_only_folder_is_an_error_in_the_log_and_no_more(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The path is the function's choice; /tmp is empty at each cold start."""
-    index.put("users", "latest", "1.4.2")
-    path = tmp_path / "a" / "b c" / "d" / "services.json"
+    """A function that can't have its file must run all the same."""
+    index.put("users", "latest", item("1.0.0", ARN))
 
-    extension(NEEDED_SERVICES="users", SERVICES_FILE=str(path))
-    platform.wait_for_idle()
+    extension = start("users", SERVICES_FILE="/proc/nowhere/services.json")
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
 
-    assert ServicesFile(path).read()["users"]["version"] == "1.4.2"
-    assert [entry.name for entry in path.parent.iterdir()] == ["services.json"]
-
-
-def test_the_table_may_be_an_arn_of_another_region(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-) -> None:
-    """A registry in another account is named by its table's ARN, and lives in its own Region."""
-    arn = "arn:aws:dynamodb:us-west-2:210987654321:table/Shared.Index"
-    index.table, index.region = arn, "us-west-2"
-    index.put("users", "latest", "1.4.2")
-
-    extension(NEEDED_SERVICES="users", SERVICE_DISCOVERY_TABLE=arn)
-    platform.wait_for_idle()
-
-    assert services_file.read()["users"]["version"] == "1.4.2"
-    assert index.requests[0].region == "us-west-2"
-
-
-def test_the_function_s_own_python_settings_do_not_reach_the_extension(
-    extension: StartExtension,
-    platform: LambdaServer,
-    index: IndexServer,
-    services_file: ServicesFile,
-    tmp_path: Path,
-) -> None:
-    """A function may set MICROPYPATH, HOME or LD_LIBRARY_PATH for itself; those are not ours."""
-    for name in ("json.py", "socket.py", "extension.py", "registry_model.py", "main.py"):
-        (tmp_path / name).write_text("raise SystemExit(9)\n")
-    folder = str(tmp_path)
-    index.put("users", "latest", "1.4.2")
-
-    extension(
-        NEEDED_SERVICES="users",
-        MICROPYPATH=folder,
-        PYTHONPATH=folder,
-        HOME=folder,
-        LD_LIBRARY_PATH=folder,
-        http_proxy="http://127.0.0.1:9",
-        HTTP_PROXY="http://127.0.0.1:9",
-        ALL_PROXY="http://127.0.0.1:9",
-    )
-    platform.wait_for_idle()
-
-    assert services_file.read()["users"]["version"] == "1.4.2"
+    assert extension.is_running()
+    assert extension.log().count("services file not written") == 1
+    assert "ERROR" in extension.log()
