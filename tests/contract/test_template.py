@@ -1,0 +1,306 @@
+"""The template joins the rooms: what it promises outside, and what the rooms rely on in it."""
+
+import importlib
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.transform import transform
+
+from registry_api.settings import Settings as RegistryApiSettings
+from registry_model import index_layout, versions_layout
+from stream_sync.settings import Settings as StreamSyncSettings
+from tests.conftest import ROOT
+
+_PARAMETERS = {
+    "PythonRuntime": "python3.13",
+    "IndexTableName": "ServiceIndex",
+    "IndexCopies": 1,
+    "LogLevel": None,
+    "LogRetentionDays": None,
+}
+_OUTPUTS = {
+    "RegistryUrl",
+    "IndexTableName",
+    "VersionsTableName",
+    "ExtensionLayerArn",
+    "ExtensionLayerArm64Arn",
+    "IndexReadPolicyArn",
+}
+_ROUTES = {
+    "/services": {"post"},
+    "/services/{name}": {"get"},
+    "/services/{name}/versions": {"get"},
+    "/services/{name}/versions/{version}": {"get"},
+    "/{proxy+}": {"get", "post", "put", "patch", "delete"},
+}
+_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+
+
+def _template() -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml_parse((ROOT / "infra/template.yaml").read_text(encoding="utf-8"))
+    return parsed
+
+
+@cache
+def _cloudformation() -> dict[str, Any]:
+    """Give the template as CloudFormation sees it, once SAM has read it."""
+
+    class NoManagedPolicies:
+        @staticmethod
+        def load() -> dict[str, str]:
+            return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+        source = _template()
+        # As after `sam build` and `sam package`: SAM takes no local folders.
+        for resource in source["Resources"].values():
+            for name in ("CodeUri", "ContentUri"):
+                if name in resource.get("Properties", {}):
+                    resource["Properties"][name] = "s3://bucket/key"
+        transformed: dict[str, Any] = transform(source, {}, NoManagedPolicies())
+    return transformed
+
+
+def _resource(name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = _cloudformation()["Resources"][name]["Properties"]
+    return properties
+
+
+def _statements(function: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for policy in _resource(f"{function}Role")["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_parameters_are_those_of_the_contract_each_with_a_default() -> None:
+    """A plain deployment asks nothing; a pipeline's overrides keep working."""
+    parameters = _template()["Parameters"]
+
+    assert set(parameters) == set(_PARAMETERS)
+    for name, default in _PARAMETERS.items():
+        assert parameters[name]["Description"]
+        assert parameters[name]["Default"] == (default or parameters[name]["Default"])
+
+
+def test_outputs_are_those_of_the_contract() -> None:
+    """Consumers' stacks import them by these names."""
+    outputs = _template()["Outputs"]
+
+    assert set(outputs) == _OUTPUTS
+    assert all(output["Description"] for output in outputs.values())
+
+
+def test_every_route_needs_iam_authorization() -> None:
+    """One route without it would let anybody publish."""
+    paths = _resource("RegistryApi")["Body"]["paths"]
+
+    assert {path: set(methods) for path, methods in paths.items()} == _ROUTES
+    for methods in paths.values():
+        for operation in methods.values():
+            assert operation["security"] == [{"AWS_IAM": []}]
+
+
+def test_callers_need_no_more_than_the_right_to_call() -> None:
+    """API Gateway invokes the function by itself, and nobody else may."""
+    permissions = [
+        each["Properties"]
+        for each in _cloudformation()["Resources"].values()
+        if each["Type"] == "AWS::Lambda::Permission"
+    ]
+
+    assert permissions
+    for each in permissions:
+        assert each["Principal"] == "apigateway.amazonaws.com"
+        assert "RegistryApi" in json.dumps(each["SourceArn"])
+    assert '"credentials"' not in json.dumps(_resource("RegistryApi")["Body"])
+
+
+def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
+    """What a function may not do, a fault in it can't do."""
+    documents = [*_statements("RegistryApiFunction"), *_statements("StreamSyncFunction")]
+    documents += _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
+
+    for statement in documents:
+        assert statement["Effect"] == "Allow"
+        for action in _as_list(statement["Action"]):
+            assert "*" not in action
+            assert action.startswith(("dynamodb:", "sqs:SendMessage"))
+        for resource in _as_list(statement["Resource"]):
+            assert "*" not in json.dumps(resource)
+
+
+def test_each_table_has_one_writer() -> None:
+    """The rule that everything else here rests on, enforced by IAM."""
+    writers: dict[str, set[str]] = {"VersionsTable": set(), "IndexTable": set()}
+    for function in ("RegistryApiFunction", "StreamSyncFunction"):
+        for statement in _statements(function):
+            for table, found in writers.items():
+                is_about_it = table in json.dumps(statement["Resource"])
+                if is_about_it and _WRITES & set(_as_list(statement["Action"])):
+                    found.add(function)
+
+    assert writers == {
+        "VersionsTable": {"RegistryApiFunction"},
+        "IndexTable": {"StreamSyncFunction"},
+    }
+
+
+def test_the_consumers_policy_is_read_on_the_index_and_no_more() -> None:
+    """It is attached to other teams' roles."""
+    (statement,) = _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
+
+    assert set(statement["Action"]) == {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
+    assert statement["Resource"] == {"Fn::GetAtt": ["IndexTable", "Arn"]}
+
+
+def test_versions_table_has_the_keys_and_indexes_that_the_layout_spells() -> None:
+    """A key under another name would show only when the first publish fails."""
+    table = _resource("VersionsTable")
+    (stable,) = table["LocalSecondaryIndexes"]
+    (listing,) = table["GlobalSecondaryIndexes"]
+
+    assert _keys(table) == [versions_layout.SERVICE, versions_layout.ENTRY]
+    assert stable["IndexName"] == versions_layout.STABLE_INDEX
+    assert _keys(stable) == [versions_layout.SERVICE, versions_layout.STABLE_ORDER]
+    assert listing["IndexName"] == versions_layout.SERVICES_INDEX
+    assert _keys(listing) == [versions_layout.LISTING, versions_layout.SERVICE]
+
+
+def test_index_table_has_the_contracts_key() -> None:
+    """Anybody may read it with one key, in any language."""
+    assert _keys(_resource("IndexTable")) == [index_layout.SERVICE, index_layout.SELECTOR]
+    assert _resource("IndexTable")["TableName"] == {"Ref": "IndexTableName"}
+
+
+def test_the_source_of_truth_outlives_the_stack_and_can_be_restored() -> None:
+    """Nothing else knows what was published."""
+    table = _cloudformation()["Resources"]["VersionsTable"]
+
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    recovery = table["Properties"]["PointInTimeRecoverySpecification"]
+    assert recovery == {"PointInTimeRecoveryEnabled": True}
+
+
+def _keys(table: dict[str, Any]) -> list[str]:
+    assert [key["KeyType"] for key in table["KeySchema"]] == ["HASH", "RANGE"]
+    return [key["AttributeName"] for key in table["KeySchema"]]
+
+
+def test_only_history_entries_and_services_ends_invoke_the_streams_function() -> None:
+    """A change writes several items; each would otherwise be computed anew."""
+    filters = [
+        json.loads(each["Pattern"])
+        for each in _resource("StreamSyncFunctionChanges")["FilterCriteria"]["Filters"]
+    ]
+
+    assert filters == [
+        {
+            "eventName": ["INSERT"],
+            "dynamodb": {"Keys": {"entry": {"S": [{"prefix": versions_layout.HISTORY_PREFIX}]}}},
+        },
+        {
+            "eventName": ["REMOVE"],
+            "dynamodb": {"Keys": {"entry": {"S": [versions_layout.SERVICE_ENTRY]}}},
+        },
+    ]
+
+
+def test_a_failing_record_holds_up_nobody_for_ever() -> None:
+    """Endless retries of a whole batch would stop every service's index for a day."""
+    mapping = _resource("StreamSyncFunctionChanges")
+    queue = _resource("FailedChangesQueue")
+
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert 0 < mapping["MaximumRetryAttempts"] < 10_000
+    assert 60 <= mapping["MaximumRecordAgeInSeconds"] < 24 * 3600
+    assert "FailedChangesQueue" in json.dumps(mapping["DestinationConfig"]["OnFailure"])
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["MessageRetentionPeriod"] > mapping["MaximumRecordAgeInSeconds"]
+
+
+def test_lost_changes_and_a_late_index_raise_alarms() -> None:
+    """What is given up is otherwise seen only by who misses it."""
+    alarms = {
+        each["Properties"]["MetricName"]: json.dumps(each["Properties"]["Dimensions"])
+        for each in _cloudformation()["Resources"].values()
+        if each["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+    assert "FailedChangesQueue" in alarms["ApproximateNumberOfMessagesVisible"]
+    assert "StreamSyncFunction" in alarms["IteratorAge"]
+
+
+@pytest.mark.parametrize("name", ["RegistryApiFunction", "StreamSyncFunction"])
+def test_handler_is_there_and_its_folder_holds_what_it_imports(name: str) -> None:
+    """A wrong name shows only at the first invocation."""
+    properties = _template()["Resources"][name]["Properties"]
+    module_name, _, attribute = properties["Handler"].rpartition(".")
+    folder = ROOT / "infra" / properties["CodeUri"]
+
+    module = importlib.import_module(module_name)
+
+    assert callable(getattr(module, attribute))
+    package = module_name.partition(".")[0]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [package, "registry_model", "requirements.txt"]
+    )
+    assert all(path.is_symlink() and path.exists() for path in folder.iterdir())
+
+
+def test_functions_get_the_variables_that_their_settings_ask_for() -> None:
+    """A variable that is not set ends every cold start."""
+    variables = {
+        name: _resource(name)["Environment"]["Variables"]
+        for name in ("RegistryApiFunction", "StreamSyncFunction")
+    }
+    as_deployed = {name: dict.fromkeys(each, "1") for name, each in variables.items()}
+
+    RegistryApiSettings.from_env(as_deployed["RegistryApiFunction"].get)
+    StreamSyncSettings.from_env(as_deployed["StreamSyncFunction"].get)
+
+    for each in variables.values():
+        assert each["POWERTOOLS_METRICS_NAMESPACE"] == "ServiceDiscovery"
+        assert each["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
+        assert each["VERSIONS_TABLE"] == {"Ref": "VersionsTable"}
+    assert variables["StreamSyncFunction"]["INDEX_TABLE"] == {"Ref": "IndexTable"}
+    assert variables["StreamSyncFunction"]["INDEX_COPIES"] == {"Ref": "IndexCopies"}
+
+
+def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
+    """Logs that nobody ends are paid for every month."""
+    for name in ("RegistryApi", "StreamSync"):
+        logging = _resource(f"{name}Function")["LoggingConfig"]
+
+        assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": f"{name}LogGroup"}}
+        group = _resource(f"{name}LogGroup")
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_each_architecture_has_its_layer_and_old_versions_stay() -> None:
+    """A function with an older version attached must keep starting."""
+    layers = {
+        name: resource
+        for name, resource in _template()["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::LayerVersion"
+    }
+
+    assert set(layers) == {"ServiceDiscoveryLayer", "ServiceDiscoveryLayerArm64"}
+    for name, arch in (
+        ("ServiceDiscoveryLayer", "x86_64"),
+        ("ServiceDiscoveryLayerArm64", "arm64"),
+    ):
+        assert layers[name]["Metadata"]["BuildMethod"] == "makefile"
+        assert layers[name]["Properties"]["CompatibleArchitectures"] == [arch]
+        assert layers[name]["Properties"]["RetentionPolicy"] == "Retain"

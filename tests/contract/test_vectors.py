@@ -1,0 +1,26 @@
+"""The same vectors under both interpreters: what ships, and what the rest of the tests run on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT, BuiltLayer
+
+
+@pytest.mark.parametrize("interpreter", ["micropython", "cpython"])
+def test_both_interpreters_agree_with_the_vectors(interpreter: str, layer: BuiltLayer) -> None:
+    """The very modules that are frozen into the binary, and the ones in the working tree."""
+    program = str(layer.micropython) if interpreter == "micropython" else sys.executable
+    run = subprocess.run(
+        [program, str(ROOT / "tests/vectors/run_vectors.py"), str(ROOT / "tests/vectors")],
+        env={"PYTHONPATH": str(ROOT), "MICROPYPATH": ".frozen", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr + run.stdout
+    count, _, rest = run.stdout.splitlines()[-1].partition(" ")
+    assert rest == "checks, 0 failed", run.stdout
+    assert int(count) > 2_000

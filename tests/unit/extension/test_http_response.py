@@ -1,0 +1,113 @@
+"""HTTP answers, against h11, however the bytes come."""
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extension.http_response import HttpError, ResponseParser
+
+_GOOD = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nX: y\r\n\r\n",
+    b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nTrailer: x\r\n\r\n",
+    b"HTTP/1.1 503 Slow Down\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nab",
+    b"HTTP/1.1 200 OK\r\nA: 1\r\na: 2\r\nContent-Length: 1\r\n\r\nx",
+    b"HTTP/1.1 200 OK\r\n\r\nuntil the end",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+]
+
+
+def _by_h11(data: bytes) -> tuple[int, bytes]:
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(data)
+    connection.receive_data(b"")
+    status, body = 0, b""
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            return status, body
+
+
+@pytest.mark.parametrize("data", _GOOD)
+def test_answer_is_read_as_h11_reads_it_byte_by_byte(data: bytes) -> None:
+    """Networks split where they like."""
+    for size in (1, 2, 3, 7, len(data)):
+        parser = ResponseParser()
+        for at in range(0, len(data), size):
+            parser.feed(data[at : at + size])
+        parser.end()
+
+        assert parser.is_done
+        assert (parser.status, parser.body) == _by_h11(data)
+
+
+@pytest.mark.parametrize("data", [each for each in _GOOD if b"until" not in each])
+def test_answer_that_is_cut_anywhere_is_an_error(data: bytes) -> None:
+    """Never a shorter answer."""
+    for at in range(len(data)):
+        parser = ResponseParser()
+        parser.feed(data[:at])
+        if not parser.is_done:
+            with pytest.raises(HttpError, match="cut"):
+                parser.end()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n: empty\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"X" * 70_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000,
+    ],
+)
+def test_what_is_no_http_is_an_error(data: bytes) -> None:
+    """A proxy, a wrong port, an attacker."""
+    with pytest.raises(HttpError):
+        ResponseParser().feed(data)
+
+
+@given(st.binary(max_size=300), st.sampled_from(_GOOD))
+def test_garbage_never_does_anything_else(garbage: bytes, good: bytes) -> None:
+    """An HttpError, or an answer; nothing else ever comes out."""
+    for data in (garbage, good[:20] + garbage, b"HTTP/1.1 200 OK\r\n" + garbage):
+        parser = ResponseParser()
+        try:
+            parser.feed(data)
+            parser.end()
+        except HttpError:
+            continue
+        assert parser.is_done
+
+
+def test_bytes_behind_an_answer_end_the_connection() -> None:
+    """They would be taken for the next request's answer."""
+    parser = ResponseParser()
+
+    parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK")
+
+    assert parser.is_done
+    assert not parser.keeps_alive

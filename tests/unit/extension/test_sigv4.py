@@ -1,0 +1,59 @@
+"""Signatures, against botocore, for generated requests."""
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extension.sigv4 import Credentials, sign
+
+_TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=90)
+
+
+@given(
+    key_id=st.from_regex(r"[A-Z0-9]{1,20}", fullmatch=True),
+    secret=_TEXT,
+    token=st.just("") | _TEXT,
+    path=st.sampled_from(["/", "/a/b", "/with~tilde", "/a%20b"]),
+    body=st.binary(max_size=200),
+    region=st.from_regex(r"[a-z]{2}-[a-z]{3,9}-[0-9]", fullmatch=True),
+)
+def test_signature_is_botocores(
+    key_id: str, secret: str, token: str, path: str, body: bytes, region: str
+) -> None:
+    """A wrong one shows only in production."""
+    headers = [
+        ("content-type", "application/x-amz-json-1.0"),
+        ("host", "dynamodb.example:8000"),
+        ("x-amz-target", "DynamoDB_20120810.BatchGetItem"),
+    ]
+
+    signed = dict(
+        sign(
+            headers,
+            method="POST",
+            path=path,
+            body=body,
+            region=region,
+            service="dynamodb",
+            credentials=Credentials(key_id, secret, token),
+            timestamp="20261123T080000Z",
+        )
+    )
+
+    request = AWSRequest(
+        method="POST",
+        url="http://dynamodb.example:8000" + path,
+        data=body,
+        headers={name: value for name, value in signed.items() if name != "authorization"},
+    )
+    request.context["timestamp"] = "20261123T080000Z"
+    oracle = SigV4Auth(BotocoreCredentials(key_id, secret, token or None), "dynamodb", region)
+    canonical = oracle.canonical_request(request)
+    signature = oracle.signature(oracle.string_to_sign(request, canonical), request)
+    assert signed["authorization"] == (
+        f"AWS4-HMAC-SHA256 Credential={oracle.scope(request)}, "
+        f"SignedHeaders={oracle.signed_headers(oracle.headers_to_sign(request))}, "
+        f"Signature={signature}"
+    )

@@ -1,0 +1,122 @@
+"""Walk the vectors; prints each case that fails, and a count. Runs on MicroPython and CPython.
+
+Usage: run_vectors.py FOLDER, with the packages on the path.
+"""
+
+import json
+import sys
+
+from registry_model import services_file, strict_json
+from registry_model.index_layout import Answer, answer_from_item, answer_to_item
+from registry_model.needs import NeedsError, parse_needs
+from registry_model.version import Version, VersionError
+
+FAILURES = []
+COUNT = [0]
+
+
+def check(what, expected, seen):
+    """Compare, and note a difference."""
+    COUNT[0] += 1
+    if expected != seen:
+        FAILURES.append(f"{what}: expected {expected!r}, got {seen!r}")
+
+
+def load(folder, name):
+    """Read a file of vectors."""
+    with open(folder + "/" + name, "rb") as file:
+        return strict_json.loads(file.read())
+
+
+def run_versions(vectors):
+    """Parse, spell and compare versions."""
+    for text in vectors["valid"]:
+        check(text, text, str(Version.parse(text)))
+    for case in vectors["invalid"]:
+        try:
+            Version.parse(case["text"])
+            check(case["text"], "refused", "taken")
+        except VersionError as error:
+            check(case["text"], True, case["reason"] in str(error) or str(error))
+    ascending = [Version.parse(text) for text in vectors["ascending"]]
+    for low in range(len(ascending)):
+        for high in range(len(ascending)):
+            one, other = ascending[low], ascending[high]
+            check(f"{one} < {other}", low < high, one < other)
+            check(f"{one} == {other}", low == high, one == other)
+            check(f"{one} >= {other}", low >= high, one >= other)
+
+
+def run_needs(vectors):
+    """Read needs, and all that is wrong with them."""
+    for case in vectors["good"]:
+        seen = [
+            {
+                "key": need.key,
+                "service": need.service,
+                "requested": need.selector.requested,
+                "index": need.selector.index_selector,
+                "minimum": None if need.selector.minimum is None else str(need.selector.minimum),
+            }
+            for need in parse_needs(case["text"])
+        ]
+        check(case["text"], case["needs"], seen)
+    for case in vectors["bad"]:
+        try:
+            parse_needs(case["text"])
+            check(case["text"], "refused", "taken")
+        except NeedsError as error:
+            check(case["text"], len(case["faults"]), len(error.faults))
+            for wanted, fault in zip(case["faults"], error.faults):
+                check(case["text"], wanted["position"], fault.position)
+                check(case["text"], wanted["text"], fault.text)
+                check(case["text"], True, wanted["reason"] in fault.reason or fault.reason)
+
+
+def run_json(vectors):
+    """Read whole documents, and refuse those that are not."""
+    for case in vectors["whole"]:
+        check(case["text"], case["value"], strict_json.loads(case["text"].encode()))
+    for text in vectors["broken"]:
+        try:
+            strict_json.loads(text.encode())
+            check(text, "refused", "taken")
+        except ValueError:
+            check(text, True, True)
+    for text in vectors["texts"]:
+        check(text, text, json.loads(strict_json.dumps(text)))
+
+
+def run_members(vectors):
+    """Spell answers as members, and read them back."""
+    for case in vectors["members"]:
+        answer = answer_from_item(case["item"]) if case["item"] else None
+        (need,) = parse_needs(case["need"])
+        member = services_file.member_for(need, answer, "2026-01-01T00:00:00Z")
+        document = services_file.render([(need.key, member)])
+        check(case["need"], case["member"], json.loads(document)[need.key])
+        again = services_file.parse(document)[need.key]
+        check(case["need"], True, again.says_the_same(member))
+        check(case["need"], True, services_file.answers_need(need.key, again, need))
+        if answer is not None:
+            item = answer_to_item("users", "latest", answer)
+            check(case["need"], case["item"], {name: item[name] for name in case["item"]})
+    check("copies", 3, answer_from_item(answer_to_item("u", "latest", _copied())).copies)
+
+
+def _copied():
+    return Answer(version="1.0.0", arn="a", status="active", revision=1, updated_at="t", copies=3)
+
+
+def main(folder):
+    """Walk all vectors."""
+    run_versions(load(folder, "versions.json"))
+    run_needs(load(folder, "needs.json"))
+    run_json(load(folder, "documents.json"))
+    run_members(load(folder, "documents.json"))
+    for failure in FAILURES:
+        print(failure)
+    print(f"{COUNT[0]} checks, {len(FAILURES)} failed")
+
+
+main(sys.argv[1])
