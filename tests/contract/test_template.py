@@ -1,7 +1,8 @@
 """The template joins the rooms: what it promises outside, and what the rooms rely on in it."""
 
-import importlib
 import json
+import subprocess
+import sys
 from functools import cache
 from typing import Any
 
@@ -9,9 +10,7 @@ import pytest
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
-from registry_api.settings import Settings as RegistryApiSettings
 from registry_model import index_layout, versions_layout
-from stream_sync.settings import Settings as StreamSyncSettings
 from tests.conftest import ROOT
 
 _PARAMETERS = {
@@ -243,32 +242,44 @@ def test_lost_changes_and_a_late_index_raise_alarms() -> None:
 
 
 @pytest.mark.parametrize("name", ["RegistryApiFunction", "StreamSyncFunction"])
-def test_handler_is_there_and_its_folder_holds_what_it_imports(name: str) -> None:
-    """A wrong name shows only at the first invocation."""
-    properties = _template()["Resources"][name]["Properties"]
-    module_name, _, attribute = properties["Handler"].rpartition(".")
-    folder = ROOT / "infra" / properties["CodeUri"]
+def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> None:
+    """A wrong name, of either, ends every cold start."""
+    module, _, attribute = _template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
+    variables = dict.fromkeys(_resource(name)["Environment"]["Variables"], "1")
 
-    module = importlib.import_module(module_name)
-
-    assert callable(getattr(module, attribute))
-    package = module_name.partition(".")[0]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [package, "registry_model", "requirements.txt"]
+    started = subprocess.run(
+        [sys.executable, "-c", f"from {module} import {attribute}; print(callable({attribute}))"],
+        env={**variables, "POWERTOOLS_LOG_LEVEL": "INFO", "AWS_DEFAULT_REGION": "eu-west-1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
+
+    assert (started.returncode, started.stdout) == (0, "True\n"), started.stderr
+
+
+@pytest.mark.parametrize("name", ["RegistryApiFunction", "StreamSyncFunction"])
+def test_source_folder_holds_the_function_and_the_model_alone(name: str) -> None:
+    """SAM's builder copies the folder whole: tests and tools would go to production with it."""
+    properties = _template()["Resources"][name]["Properties"]
+    folder = ROOT / "infra" / properties["CodeUri"]
+    package = properties["Handler"].partition(".")[0]
+
+    assert {path.name for path in folder.iterdir()} == {
+        package,
+        "registry_model",
+        "requirements.txt",
+    }
     assert all(path.is_symlink() and path.exists() for path in folder.iterdir())
 
 
-def test_functions_get_the_variables_that_their_settings_ask_for() -> None:
-    """A variable that is not set ends every cold start."""
+def test_functions_are_told_of_the_tables_that_the_template_makes() -> None:
+    """A table's name is CloudFormation's to choose."""
     variables = {
         name: _resource(name)["Environment"]["Variables"]
         for name in ("RegistryApiFunction", "StreamSyncFunction")
     }
-    as_deployed = {name: dict.fromkeys(each, "1") for name, each in variables.items()}
-
-    RegistryApiSettings.from_env(as_deployed["RegistryApiFunction"].get)
-    StreamSyncSettings.from_env(as_deployed["StreamSyncFunction"].get)
 
     for each in variables.values():
         assert each["POWERTOOLS_METRICS_NAMESPACE"] == "ServiceDiscovery"
