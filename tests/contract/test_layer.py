@@ -1,0 +1,240 @@
+"""The layer: exactly what /opt shall hold, for both architectures, the same bytes each time."""
+
+import hashlib
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, BuiltLayer, own_arch
+
+_MACHINES = {"x86_64": 62, "arm64": 183}
+_FILES = {
+    "extensions/service-discovery",
+    "service-discovery/VERSION",
+    "service-discovery/licenses/certifi.txt",
+    "service-discovery/licenses/compiler-rt.txt",
+    "service-discovery/licenses/mbedtls.txt",
+    "service-discovery/licenses/micropython.txt",
+    "service-discovery/licenses/musl.txt",
+    "service-discovery/licenses/service-discovery.txt",
+    "service-discovery/roots.pem",
+    "service-discovery/sbom.cdx.json",
+}
+
+
+def _build(script: Path, arch: str, folder: Path) -> Path:
+    subprocess.run(
+        [
+            *(sys.executable, str(script), "--arch", arch),
+            *("--output", str(folder / "opt"), "--zip", str(folder / "layer.zip")),
+        ],
+        check=True,
+    )
+    return folder
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="session", params=["x86_64", "arm64"])
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the layer of each architecture, as a folder and as a ZIP file."""
+    arch: str = request.param
+    return _build(ROOT / "layer/build.py", arch, tmp_path_factory.mktemp(f"layer-{arch}-"))
+
+
+def _arch(built: Path) -> str:
+    return built.name.split("-")[1]
+
+
+def test_layer_holds_what_the_contract_says(built: Path) -> None:
+    """Lambda starts every file in extensions/; one more would break every function."""
+    assert set(_files(built / "opt")) == _FILES
+    assert (built / "opt/extensions/service-discovery").stat().st_mode & 0o777 == 0o755
+
+
+def test_program_needs_nothing_of_the_functions_runtime(built: Path) -> None:
+    """No loader and no library: nothing in LD_LIBRARY_PATH can reach it."""
+    program = (built / "opt/extensions/service-discovery").read_bytes()
+    headers_at = int.from_bytes(program[32:40], "little")
+    size = int.from_bytes(program[54:56], "little")
+    count = int.from_bytes(program[56:58], "little")
+    kinds = {int.from_bytes(program[headers_at + i * size :][:4], "little") for i in range(count)}
+
+    assert program[:5] == b"\x7fELF\x02"
+    assert int.from_bytes(program[18:20], "little") == _MACHINES[_arch(built)]
+    assert 3 not in kinds, "PT_INTERP: it asks for a loader"
+    assert 2 not in kinds, "PT_DYNAMIC: it asks for libraries"
+    assert len(program) < 1_000_000
+
+
+def test_archive_is_the_folder(built: Path) -> None:
+    """`aws lambda publish-layer-version` takes it as it is, the program's mode included."""
+    with zipfile.ZipFile(built / "layer.zip") as archive:
+        held = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+        program = archive.getinfo("extensions/service-discovery")
+
+    assert held == _files(built / "opt")
+    assert program.external_attr >> 16 & 0o777 == 0o755
+
+
+def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    """Another clone in another folder freezes and links anew, and gets the same layer."""
+    shutil.copytree(ROOT / "layer", tmp_path / "elsewhere", ignore=shutil.ignore_patterns("*.pyc"))
+    marker = tmp_path / "elsewhere/extension/main.py"
+    original = marker.read_text(encoding="utf-8")
+    marker.write_text(original + "\nCHANGED = True\n", encoding="utf-8")
+    other = _build(tmp_path / "elsewhere/build.py", _arch(built), tmp_path / "other")
+    assert _files(other / "opt") != _files(built / "opt")
+    marker.write_text(original, encoding="utf-8")
+    cached = _cached_binary(built)
+    cached.unlink()
+
+    again = _build(tmp_path / "elsewhere/build.py", _arch(built), tmp_path / "again")
+
+    assert cached.exists(), "it was linked anew"
+    assert _files(again / "opt") == _files(built / "opt")
+    assert (again / "layer.zip").read_bytes() == (built / "layer.zip").read_bytes()
+
+
+def _cached_binary(built: Path) -> Path:
+    sys.path.insert(0, str(ROOT / "layer"))
+    try:
+        import interpreter_build  # noqa: PLC0415  # the build's scripts are no package
+    finally:
+        sys.path.remove(str(ROOT / "layer"))
+    wanted = (built / "opt/extensions/service-discovery").read_bytes()
+    folder: Path = interpreter_build.cache_folder()
+    for path in folder.glob(f"binary-{_arch(built)}-*"):
+        if path.read_bytes() == wanted:
+            return path
+    message = "the cache has no such binary"
+    raise AssertionError(message)
+
+
+def test_bill_of_materials_names_every_part(built: Path) -> None:
+    """Whoever attaches the layer has to know what he attaches."""
+    document = json.loads((built / "opt/service-discovery/sbom.cdx.json").read_text())
+    pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))
+
+    parts = {part["name"]: part for part in document["components"]}
+
+    assert document["bomFormat"] == "CycloneDX"
+    assert set(parts) == {"micropython", "mbedtls", "musl", "certifi", "compiler-rt"}
+    assert parts["mbedtls"]["version"] == pins["mbedtls"]["version"]
+    assert all(part["licenses"] for part in parts.values())
+
+
+def test_roots_are_the_pinned_ones(built: Path) -> None:
+    """Amazon's own, and nobody else's."""
+    pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))["roots"]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(built / "opt/service-discovery/roots.pem")
+
+    found = {hashlib.sha256(der).hexdigest() for der in context.get_ca_certs(binary_form=True)}
+
+    assert found == set(pins.values())
+
+
+def test_other_architectures_program_runs(built: Path) -> None:
+    """Under emulation, as far as a process without Lambda around it gets."""
+    program = str(built / "opt/extensions/service-discovery")
+    command = [program]
+    if _arch(built) != own_arch():
+        emulator = {"arm64": "qemu-aarch64-static", "x86_64": "qemu-x86_64-static"}[_arch(built)]
+        if not shutil.which(emulator):
+            pytest.skip(f"{emulator} is not installed (Debian: apt-get install qemu-user-static)")
+        command = [emulator, program]
+
+    run = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 1
+    assert "AWS_LAMBDA_RUNTIME_API is not set" in run.stderr
+
+
+def test_other_architecture_agrees_with_the_vectors(tmp_path: Path) -> None:
+    """64 bits here and there, but another compiler's code."""
+    if not shutil.which("qemu-aarch64-static"):
+        pytest.skip(
+            "qemu-aarch64-static is not installed (Debian: apt-get install qemu-user-static)"
+        )
+    micropython = tmp_path / "micropython"
+    subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "layer/build.py"), "--arch", "arm64"),
+            *("--interpreter", str(micropython)),
+        ],
+        check=True,
+    )
+    run = subprocess.run(
+        [
+            *("qemu-aarch64-static", "-0", "micropython", str(micropython)),
+            *(str(ROOT / "tests/vectors/run_vectors.py"), str(ROOT / "tests/vectors")),
+        ],
+        env={"MICROPYPATH": ".frozen"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.stdout.endswith("checks, 0 failed\n"), run.stdout + run.stderr
+
+
+def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
+    """Which file, from where, with which hash, and how to pin another."""
+    copy = tmp_path / "layer"
+    shutil.copytree(ROOT / "layer", copy, ignore=shutil.ignore_patterns("*.pyc"))
+    pins = (copy / "sources.toml").read_text(encoding="utf-8")
+    lines = [line for line in pins.splitlines() if not line.startswith(("debian =", "url ="))]
+    lines = ['sha256 = "' + "0" * 64 + '"' if line.startswith("sha256") else line for line in lines]
+    (copy / "sources.toml").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources/mbedtls_3.6.6.orig.tar.bz2").write_text("something else")
+
+    run = subprocess.run(
+        [*(sys.executable, str(copy / "build.py"), "--arch", own_arch()), "--output", "unused"],
+        env={**os.environ, "SERVICE_DISCOVERY_SOURCES": str(tmp_path / "sources")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert "micropython 1.25.0 is not to be had" in run.stderr
+    assert "micropython_1.25.0+ds.orig.tar.xz" in run.stderr
+    assert "0" * 64 in run.stderr
+    assert "SERVICE_DISCOVERY_SOURCES" in run.stderr
+    assert "docs/layer.md" in run.stderr
+
+
+def test_extension_finds_its_own_modules_whatever_the_function_has(layer: BuiltLayer) -> None:
+    """A function's working directory may hold a package of the same name."""
+    trap = layer.folder.parent / "trap/extension"
+    trap.mkdir(parents=True)
+    (trap / "main.py").write_text("print('trapped')\n", encoding="utf-8")
+
+    run = subprocess.run(
+        [str(layer.program)],
+        env={"MICROPYPATH": str(trap.parent), "HOME": str(trap.parent)},
+        cwd=trap.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "trapped" not in run.stdout
+    assert "AWS_LAMBDA_RUNTIME_API is not set" in run.stderr
