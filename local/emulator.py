@@ -20,6 +20,7 @@ from local.processes import LocalStackError
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -68,6 +69,10 @@ class Emulator:
     def cloudformation(self) -> "CloudFormationClient":
         """Make a client of its CloudFormation."""
         return self._session().client("cloudformation", endpoint_url=self.url, config=_CONFIG)
+
+    def functions(self) -> "LambdaClient":
+        """Make a client of its Lambda."""
+        return self._session().client("lambda", endpoint_url=self.url, config=_CONFIG)
 
     def _session(self) -> boto3.Session:
         """Make a session that reads neither the caller's profile nor their configuration."""

@@ -94,6 +94,14 @@ def started_at(pid: int) -> str:
     return status.rpartition(")")[2].split()[19]
 
 
+def is_same_process(pid: int, started: str) -> bool:
+    """Tell whether the process that was started then is still there."""
+    try:
+        return started_at(pid) == started
+    except OSError:
+        return False
+
+
 @contextmanager
 def running(
     command: list[str], *, environment: dict[str, str], log: Path, cwd: Path
@@ -115,7 +123,7 @@ def running(
         end(process)
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
+def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     """End a process and everything below it, in this order: asked to at first, then made to.
 
     Raises:

@@ -92,7 +92,9 @@ class Routes:
         record = self._registry.version(_name(name), _path_version(name, version))
         etag = f'"{record.revision}"'
         if _matches(self._header("if-none-match"), etag):
-            return Response(status_code=int(HTTPStatus.NOT_MODIFIED), headers={"ETag": etag})
+            return Response(
+                status_code=int(HTTPStatus.NOT_MODIFIED), body="", headers={"ETag": etag}
+            )
         return _json(HTTPStatus.OK, schemas.version_document(record), {"ETag": etag})
 
     def _caller(self) -> str:

@@ -1,0 +1,97 @@
+"""The app as it is deployed: one stack on the emulator for all of these tests."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import deployment, execution_environment, processes
+from local.deployment import Deployment
+from local.emulator import Emulator, credentials, emulator
+from local.execution_environment import ExecutionEnvironment
+from local.registry_client import Answer, RegistryClient
+
+_SEEN_WITHIN_S = 60
+
+
+def arn(service: str, version: str) -> str:
+    """Name the function that a version of a service is."""
+    return f"arn:aws:lambda:us-east-1:123456789012:function:{service}:{version.replace('.', '-')}"
+
+
+@dataclass(frozen=True)
+class App:
+    """The deployed app, and ways to use it."""
+
+    emulator: Emulator
+    deployment: Deployment
+    registry: RegistryClient
+
+    def publish(self, service: str, version: str, **members: Any) -> Answer:
+        """Publish a version, as a pipeline would."""
+        document = {"name": service, "version": version, "arn": arn(service, version)}
+        return self.registry.call("POST", "/services", document | members)
+
+    def wait_for_index(self, service: str, expected: dict[str, str]) -> dict[str, dict[str, Any]]:
+        """Wait until the index has these selectors of a service, and no others; give its items."""
+        items: dict[str, dict[str, Any]] = {}
+
+        def is_there() -> bool:
+            items.clear()
+            found = self.emulator.dynamodb().query(
+                TableName=self.deployment.outputs["IndexTableName"],
+                KeyConditionExpression="service = :service",
+                ExpressionAttributeValues={":service": {"S": service}},
+            )["Items"]
+            items.update({item["selector"]["S"]: dict(item) for item in found})
+            seen = {selector: item["version"]["S"] for selector, item in items.items()}
+            return seen == expected
+
+        processes.wait_until(
+            is_there, within_s=_SEEN_WITHIN_S, what=f"the index has {service} as {expected}"
+        )
+        return items
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """Build and deploy the app, once."""
+    folder = tmp_path_factory.mktemp("app")
+    with emulator(folder / "aws") as aws:
+        deployed = deployment.deploy(aws, folder, deployment.build(aws, folder))
+        yield App(aws, deployed, RegistryClient(deployed.registry_url))
+
+
+Run = Callable[..., ExecutionEnvironment]
+
+
+@pytest.fixture
+def run(app: App, tmp_path: Path) -> Iterator[Run]:
+    """Run a sample function with the built layer: `run("shell", "users,billing==1.x")`."""
+    with ExitStack() as stack:
+
+        def _run(runtime: str, needs: str, **variables: str) -> ExecutionEnvironment:
+            environment = {
+                **credentials(),
+                "AWS_ENDPOINT_URL_DYNAMODB": app.emulator.url,
+                "NEEDED_SERVICES": needs,
+                "SERVICES_FILE": str(tmp_path / "services.json"),
+                "SERVICE_DISCOVERY_TABLE": app.deployment.outputs["IndexTableName"],
+                "SERVICE_DISCOVERY_MAX_AGE": "0",
+                **variables,
+            }
+            function = (
+                execution_environment.python_function("consumer", "app.handler", environment)
+                if runtime == "python"
+                else execution_environment.shell_function("consumer", environment)
+            )
+            return stack.enter_context(
+                execution_environment.execution_environment(
+                    function, app.deployment.layer, tmp_path / "environment"
+                )
+            )
+
+        yield _run

@@ -1,0 +1,114 @@
+"""What `sam build` and `sam deploy` make of the template."""
+
+import io
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local import loopback
+from tests.conftest import BuiltLayer
+from tests.e2e.conftest import App
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+def test_outputs_say_where_everything_is(app: App) -> None:
+    """Pipelines and consumers' stacks need nothing but these."""
+    outputs = app.deployment.outputs
+
+    assert outputs["IndexTableName"] == "ServiceIndex"
+    assert outputs["RegistryUrl"].startswith("https://")
+    assert ":layer:" in outputs["ExtensionLayerArn"]
+    assert ":layer:" in outputs["ExtensionLayerArm64Arn"]
+    assert ":policy/" in outputs["IndexReadPolicyArn"]
+    table = app.emulator.dynamodb().describe_table(TableName=outputs["VersionsTableName"])["Table"]
+    assert table["StreamSpecification"]["StreamEnabled"]
+
+
+def test_built_layer_is_what_the_layers_own_build_makes(app: App, layer: BuiltLayer) -> None:
+    """What is tested everywhere else is what ships."""
+    assert _contents(app.deployment.layer) == _contents(layer.folder)
+    assert [path.name for path in (app.deployment.layer / "extensions").iterdir()] == [
+        "service-discovery"
+    ]
+    assert {path.name for path in app.deployment.layer.iterdir()} == {
+        "extensions",
+        "service-discovery",
+    }
+
+
+@pytest.mark.parametrize("output", ["ExtensionLayerArn", "ExtensionLayerArm64Arn"])
+def test_deployed_layer_has_a_program_that_can_be_run(app: App, output: str) -> None:
+    """Without the mode in the ZIP file every function with the layer fails to start."""
+    name, version = app.deployment.outputs[output].split(":")[-2:]
+    found = app.emulator.functions().get_layer_version(LayerName=name, VersionNumber=int(version))
+
+    with loopback.urlopen(found["Content"]["Location"], timeout=30) as answer:
+        archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+
+    program = archive.getinfo("extensions/service-discovery")
+    assert program.external_attr >> 16 & 0o111 == 0o111
+    assert {name.split("/")[0] for name in archive.namelist()} == {
+        "extensions",
+        "service-discovery",
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "package"),
+    [("RegistryApiFunction", "registry_api"), ("StreamSyncFunction", "stream_sync")],
+)
+def test_artefact_stands_by_itself(app: App, function: str, package: str) -> None:
+    """The emulator's Python has packages that Lambda's has not."""
+    artefact = app.deployment.layer.parent / function
+    script = (
+        f"import sys; sys.path.insert(0, {str(artefact)!r})\n"
+        f"from {package}.handler import handler\n"
+        "import boto3, registry_model\n"
+        "print(boto3.__file__, registry_model.__file__)"
+    )
+
+    started = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script],
+        env={
+            "AWS_DEFAULT_REGION": "eu-west-1",
+            "VERSIONS_TABLE": "versions",
+            "INDEX_TABLE": "index",
+            "INDEX_COPIES": "1",
+            "POWERTOOLS_METRICS_NAMESPACE": "ServiceDiscovery",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert started.returncode == 0, started.stderr
+    assert all(Path(path).is_relative_to(artefact) for path in started.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("function", "package"),
+    [("RegistryApiFunction", "registry_api"), ("StreamSyncFunction", "stream_sync")],
+)
+def test_artefact_holds_nothing_that_it_does_not_run(app: App, function: str, package: str) -> None:
+    """Tests and tools in production are size, and a surface."""
+    artefact = app.deployment.layer.parent / function
+    ours = {"registry_api", "stream_sync", "extension", "local", "tests", "layer", "infra"}
+
+    present = {path.name for path in artefact.iterdir()}
+
+    assert present & ours == {package}
+    assert not {name for name in present if name.startswith((".venv", "pytest", "moto"))}
+    assert not [path for path in artefact.rglob("*") if path.is_symlink()]
+
+
+def _contents(folder: Path) -> dict[str, tuple[bool, bytes]]:
+    return {
+        path.relative_to(folder).as_posix(): (os.access(path, os.X_OK), path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

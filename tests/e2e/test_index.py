@@ -1,0 +1,86 @@
+"""The index table as the stream leaves it: what anybody with one key may rely on."""
+
+import re
+
+import pytest
+
+from tests.e2e.conftest import App, arn
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+def test_each_selector_with_an_answer_has_one_item(app: App) -> None:
+    """A reader needs no rule of ours: the key is the question, the item the answer."""
+    app.publish("orders", "1.4.2", metadata={"team": "sales"})
+    app.publish("orders", "1.5.0")
+    app.publish("orders", "2.0.0-rc.1", channel="beta")
+
+    items = app.wait_for_index(
+        "orders",
+        {
+            "latest": "1.5.0",
+            "1.x": "1.5.0",
+            "1.4.x": "1.4.2",
+            "1.5.x": "1.5.0",
+            "1.4.2": "1.4.2",
+            "1.5.0": "1.5.0",
+            "2.0.0-rc.1": "2.0.0-rc.1",
+            "@beta": "2.0.0-rc.1",
+        },
+    )
+
+    exact = items["1.4.2"]
+    assert exact["arn"] == {"S": arn("orders", "1.4.2")}
+    assert exact["status"] == {"S": "active"}
+    assert exact["metadata"] == {"M": {"team": {"S": "sales"}}}
+    assert int(exact["revision"]["N"]) >= 1
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", exact["updated_at"]["S"])
+    assert set(items["latest"]) == {
+        "service",
+        "selector",
+        "version",
+        "arn",
+        "status",
+        "revision",
+        "updated_at",
+    }
+
+
+def test_lower_version_published_later_moves_only_its_own_series(app: App) -> None:
+    """A backport must not take `latest` back."""
+    app.publish("backported", "2.0.0")
+    before = app.wait_for_index(
+        "backported", {"latest": "2.0.0", "2.x": "2.0.0", "2.0.x": "2.0.0", "2.0.0": "2.0.0"}
+    )
+
+    app.publish("backported", "1.9.0")
+
+    after = app.wait_for_index(
+        "backported",
+        {
+            **dict.fromkeys(("latest", "2.x", "2.0.x", "2.0.0"), "2.0.0"),
+            **dict.fromkeys(("1.x", "1.9.x", "1.9.0"), "1.9.0"),
+        },
+    )
+    assert after["latest"] == before["latest"]
+
+
+def test_channel_latest_pins_the_latest(app: App) -> None:
+    """A roll-back is one publish away, and a newer version does not undo it."""
+    app.publish("pinned", "1.0.0", channel="latest")
+    app.publish("pinned", "1.1.0")
+
+    items = app.wait_for_index(
+        "pinned",
+        {
+            "latest": "1.0.0",
+            "1.x": "1.1.0",
+            "1.0.x": "1.0.0",
+            "1.1.x": "1.1.0",
+            "1.0.0": "1.0.0",
+            "1.1.0": "1.1.0",
+        },
+    )
+
+    assert "@latest" not in items
+    assert app.registry.call("GET", "/services/pinned").document["channels"] == {"latest": "1.0.0"}
