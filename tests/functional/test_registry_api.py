@@ -41,7 +41,7 @@ Call = Callable[..., Answer]
 def call(dynamodb: "DynamoDBClient") -> Call:
     """Send a request to the handler, as API Gateway does."""
     handler = importlib.reload(importlib.import_module("registry_api.handler")).handler
-    assert dynamodb
+    assert dynamodb.list_tables()["TableNames"]
 
     def _call(
         method: str,
@@ -130,7 +130,7 @@ def test_published_version_never_changes(call: Call, other: dict[str, Any]) -> N
 
 
 def test_backport_never_moves_latest(call: Call) -> None:
-    """npm's long-standing trap: the last publish is not the highest version."""
+    """Npm's long-standing trap: the last publish is not the highest version."""
     for version in ("1.4.2", "2.0.0", "1.10.0", "1.9.0", "3.0.0-rc.1"):
         assert call("POST", "/services", publication(version=version)).status == 201
 
@@ -428,7 +428,7 @@ def test_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
                             {
                                 "Error": {"Code": "TransactionCanceledException"},
                                 "CancellationReasons": [{"Code": "TransactionConflict"}],
-                            },  # type: ignore[typeddict-unknown-key]  # DynamoDB's own
+                            },
                             "TransactWriteItems",
                         )
                     return getattr(dynamodb, name)(**arguments)

@@ -1,12 +1,13 @@
 """The stream's function: records in, index items out, whatever comes in between."""
 
+import contextlib
+import functools
 import importlib
 import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
@@ -46,8 +47,9 @@ def _no(_seconds: float) -> None:
 
 def publish(client: "DynamoDBClient", version: str, **members: Any) -> None:
     """Publish a version of `users`, through the real operations."""
-    wanted = {"name": "users", "arn": Arn.parse(ARN), "metadata": {}} | members
-    registry_on(client).publish(Publication(version=Version.parse(version), **wanted), "somebody")
+    wanted: dict[str, Any] = {"name": "users", "arn": Arn.parse(ARN), "metadata": {}}
+    publication = Publication(version=Version.parse(version), **(wanted | members))
+    registry_on(client).publish(publication, "somebody")
 
 
 def records_of(client: "DynamoDBClient", service: str = "users") -> list[dict[str, Any]]:
@@ -93,7 +95,7 @@ def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
 def handle(dynamodb: "DynamoDBClient") -> Callable[[list[dict[str, Any]]], list[str]]:
     """Invoke the handler with records; give the sequence numbers that failed."""
     handler = importlib.reload(importlib.import_module("stream_sync.handler")).handler
-    assert dynamodb
+    assert dynamodb.list_tables()["TableNames"]
     context = SimpleNamespace(
         function_name="f",
         memory_limit_in_mb=128,
@@ -326,6 +328,54 @@ _STEP = st.one_of(
 )
 
 
+class _World:
+    """Both tables, what was published, and the workers' ways to come in one another's way."""
+
+    def __init__(self, client: "DynamoDBClient") -> None:
+        self.client = client
+        self.published: dict[str, str | None] = {}
+        self._changes: list[tuple[Version, str | None]] = []
+
+    def publish(self, version: str, channel: str | None) -> None:
+        if version in self.published:
+            return
+        publish(self.client, version, channel=channel)
+        if channel:
+            moved_away = {text for text, each in self.published.items() if each == channel}
+            self.published |= dict.fromkeys(moved_away)
+        self.published[version] = channel
+        self._changes.append((Version.parse(version), channel))
+
+    def process(self, first: int, at: Any = None) -> None:
+        """Process the changes' records from *first* on, then the ones before again."""
+        part = self._changes[first:] + self._changes[: first + 1]
+        if part:
+            channels = {channel for _, channel in part if channel}
+            what = moved({version for version, _ in part}, channels)
+            _recompute(at or self.client, copies=1).run("users", what)
+
+    def process_disturbed(self, first: int, call: int, disturb: Callable[[], None]) -> None:
+        """Process records, and do something just before the worker's call number *call*."""
+        calls = itertools.count(1)
+
+        def before(_name: str) -> None:
+            if next(calls) == call:
+                disturb()
+
+        self.process(first, _Watched(self.client, before))
+
+    def overtake(self, first: int) -> None:
+        """Publish what is not published yet, and let another worker process everything."""
+        left = [version for version in _VERSIONS if version not in self.published]
+        if left:
+            self.publish(left[0], None)
+        self.process(first)
+
+
+def _die() -> None:
+    raise _KilledError
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -341,59 +391,20 @@ def test_drained_stream_means_a_right_index(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
-        boto3.DEFAULT_SESSION = None
-        client = tables.make_tables()
-        published: dict[str, str | None] = {}
-        pool: list[tuple[Version, str | None]] = []
-        spare = iter([version for version in _VERSIONS for _ in range(10)])
-
-        def publish_once(version: str, channel: str | None) -> None:
-            if version in published:
-                return
-            publish(client, version, channel=channel)
-            if channel:
-                for other in published:
-                    if published[other] == channel:
-                        published[other] = None
-            published[version] = channel
-            pool.append((Version.parse(version), channel))
-
-        def process(first: int, at: Any = client) -> None:
-            part = pool[first:] + pool[: first + 1] if pool else []
-            if part:
-                channels = {channel for _, channel in part if channel}
-                what = moved({version for version, _ in part}, channels)
-                _recompute(at, copies=1).run("users", what)
-
+        world = _World(tables.make_tables())
         for kind, one, two in steps:
-            countdown = itertools.count(1)
             if kind == "publish":
-                publish_once(one, two)
+                world.publish(one, two)
             elif kind == "process":
-                process(one)
-            elif kind == "kill":
-
-                def die(_name: str, limit: int = one, calls: Any = countdown) -> None:
-                    if next(calls) == limit:
-                        raise _KilledError
-
-                try:
-                    process(two, _Watched(client, die))
-                except _KilledError:
-                    continue
+                world.process(one)
+            elif kind == "overtake":
+                world.process_disturbed(two, one, functools.partial(world.overtake, two))
             else:
+                with contextlib.suppress(_KilledError):
+                    world.process_disturbed(two, one, _die)
+        world.process(0)
 
-                def overtake(
-                    _name: str, limit: int = one, first: int = two, calls: Any = countdown
-                ) -> None:
-                    if next(calls) == limit:
-                        publish_once(next(spare), None)
-                        process(first)
-
-                process(two, _Watched(client, overtake))
-        process(0)
-
-        assert selectors_of(client) == _implied(published)
+        assert selectors_of(world.client) == _implied(world.published)
 
 
 def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:

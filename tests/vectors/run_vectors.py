@@ -3,6 +3,7 @@
 Usage: run_vectors.py FOLDER, with the packages on the path.
 """
 
+# ruff: noqa: B905, FBT003, PTH123  # MicroPython has neither `strict` nor pathlib; checks are of values
 import json
 import sys
 
@@ -11,24 +12,28 @@ from registry_model.index_layout import Answer, answer_from_item, answer_to_item
 from registry_model.needs import NeedsError, parse_needs
 from registry_model.version import Version, VersionError
 
-FAILURES = []
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FAILURES: "list[str]" = []
 COUNT = [0]
 
 
-def check(what, expected, seen):
+def check(what: str, expected: object, seen: object) -> None:
     """Compare, and note a difference."""
     COUNT[0] += 1
     if expected != seen:
         FAILURES.append(f"{what}: expected {expected!r}, got {seen!r}")
 
 
-def load(folder, name):
+def load(folder: str, name: str) -> "Any":
     """Read a file of vectors."""
     with open(folder + "/" + name, "rb") as file:
         return strict_json.loads(file.read())
 
 
-def run_versions(vectors):
+def run_versions(vectors: "Any") -> None:
     """Parse, spell and compare versions."""
     for text in vectors["valid"]:
         check(text, text, str(Version.parse(text)))
@@ -47,7 +52,7 @@ def run_versions(vectors):
             check(f"{one} >= {other}", low >= high, one >= other)
 
 
-def run_needs(vectors):
+def run_needs(vectors: "Any") -> None:
     """Read needs, and all that is wrong with them."""
     for case in vectors["good"]:
         seen = [
@@ -73,7 +78,7 @@ def run_needs(vectors):
                 check(case["text"], True, wanted["reason"] in fault.reason or fault.reason)
 
 
-def run_json(vectors):
+def run_json(vectors: "Any") -> None:
     """Read whole documents, and refuse those that are not."""
     for case in vectors["whole"]:
         check(case["text"], case["value"], strict_json.loads(case["text"].encode()))
@@ -87,7 +92,7 @@ def run_json(vectors):
         check(text, text, json.loads(strict_json.dumps(text)))
 
 
-def run_members(vectors):
+def run_members(vectors: "Any") -> None:
     """Spell answers as members, and read them back."""
     for case in vectors["members"]:
         answer = answer_from_item(case["item"]) if case["item"] else None
@@ -104,11 +109,11 @@ def run_members(vectors):
     check("copies", 3, answer_from_item(answer_to_item("u", "latest", _copied())).copies)
 
 
-def _copied():
+def _copied() -> Answer:
     return Answer(version="1.0.0", arn="a", status="active", revision=1, updated_at="t", copies=3)
 
 
-def main(folder):
+def main(folder: str) -> None:
     """Walk all vectors."""
     run_versions(load(folder, "versions.json"))
     run_needs(load(folder, "needs.json"))

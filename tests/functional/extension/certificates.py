@@ -1,6 +1,6 @@
 """A CA of the tests' own, and servers' certificates that it has signed."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import ssl
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_DAY = datetime.timedelta(days=1)
+_DAY = dt.timedelta(days=1)
 _CA_MAY_SIGN = x509.KeyUsage(
     digital_signature=True,
     content_commitment=False,
@@ -43,10 +43,10 @@ class _Authority:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._now = datetime.datetime.now(datetime.UTC)
+        self._now = dt.datetime.now(dt.UTC)
 
     def _builder(
-        self, name: str, key: ec.EllipticCurvePrivateKey, until: datetime.datetime
+        self, name: str, key: ec.EllipticCurvePrivateKey, until: dt.datetime
     ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.functional.extension import servers
-from tests.functional.extension.conftest import Certificates, Extension, Start
+from tests.functional.extension.certificates import Certificates
+from tests.functional.extension.conftest import Extension, Start
 from tests.functional.extension.servers import Fault, IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
