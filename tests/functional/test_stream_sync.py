@@ -335,6 +335,7 @@ class _World:
         self.client = client
         self.published: dict[str, str | None] = {}
         self._changes: list[tuple[Version, str | None]] = []
+        self._delivered: set[int] = set()
 
     def publish(self, version: str, channel: str | None) -> None:
         if version in self.published:
@@ -347,12 +348,25 @@ class _World:
         self._changes.append((Version.parse(version), channel))
 
     def process(self, first: int, at: Any = None) -> None:
-        """Process the changes' records from *first* on, then the ones before again."""
-        part = self._changes[first:] + self._changes[: first + 1]
-        if part:
-            channels = {channel for _, channel in part if channel}
-            what = moved({version for version, _ in part}, channels)
-            _recompute(at or self.client, copies=1).run("users", what)
+        """Process the changes' records from *first* on, and some that came before again.
+
+        Those count as delivered once the worker has ended well: then they never come again by
+        themselves.
+        """
+        taken = set(range(first, len(self._changes))) or set(range(len(self._changes)))
+        self._process(taken, at or self.client)
+
+    def drain(self) -> None:
+        """Process what no worker has ended well with: all that the stream would still deliver."""
+        self._process(set(range(len(self._changes))) - self._delivered, self.client)
+
+    def _process(self, taken: set[int], at: Any) -> None:
+        if not taken:
+            return
+        versions = {self._changes[number][0] for number in taken}
+        channels = {channel for number in taken if (channel := self._changes[number][1])}
+        _recompute(at, copies=1).run("users", moved(versions, channels))
+        self._delivered |= taken
 
     def process_disturbed(self, first: int, call: int, disturb: Callable[[], None]) -> None:
         """Process records, and do something just before the worker's call number *call*."""
@@ -402,7 +416,7 @@ def test_drained_stream_means_a_right_index(
             else:
                 with contextlib.suppress(_KilledError):
                     world.process_disturbed(two, one, _die)
-        world.process(0)
+        world.drain()
 
         assert selectors_of(world.client) == _implied(world.published)
 
