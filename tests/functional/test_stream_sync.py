@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
@@ -382,7 +382,7 @@ class _World:
         """Publish what is not published yet, and let another worker process everything."""
         left = [version for version in _VERSIONS if version not in self.published]
         if left:
-            self.publish(left[0], None)
+            self.publish(left[-1], None)
         self.process(first)
 
 
@@ -394,6 +394,8 @@ def _die() -> None:
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=st.lists(_STEP, min_size=1, max_size=10))
+@example(steps=[("publish", "1.0.0", None), ("overtake", 7, 0)])
+@example(steps=[("publish", "1.0.0", "beta"), ("kill", 7, 0), ("publish", "1.1.0", "beta")])
 def test_drained_stream_means_a_right_index(
     steps: list[tuple[str, Any, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
