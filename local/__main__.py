@@ -63,41 +63,47 @@ def demo() -> None:
 
 
 def run() -> None:
-    """Tell the story, then keep everything up until Ctrl-C."""
+    """Tell the story, then keep everything up until Ctrl-C.
+
+    Raises:
+        LocalStackError: A step did not do what it should.
+    """
     with story.stage_folder() as folder, ExitStack() as stack:
         stage = story.tell(stack, folder)
-        url = stage.deployment.registry_url
-        table = stage.deployment.outputs["IndexTableName"]
-        python = stage.functions["python"].invoke_url()
-        print(
-            f"""
-The registry is up; call it from another terminal:
-
-  export REGISTRY={url}
-
-  # look at a service, and at one of its versions
-  curl -s $REGISTRY/services/users
-  curl -s $REGISTRY/services/users/versions
-
-  # publish a newer version
-  curl -si $REGISTRY/services -d '{{"name": "users", "version": "1.6.0",
-    "arn": "arn:aws:lambda:us-east-1:123456789012:function:users:44"}}'
-
-  # invoke the sample function, twice with a second between: it reads its services file
-  curl -s {python} -d '{{}}'
-
-  # resolve a service by one key, from any language
-  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws --endpoint-url {stage.emulator.url} \\
-    --region us-east-1 dynamodb get-item --table-name {table} \\
-    --key '{{"service": {{"S": "users"}}, "selector": {{"S": "1.x"}}}}'
-
-Logs are below {folder}. Ctrl-C stops everything.""",
-            flush=True,
-        )
         try:
+            print(_how_to_call(stage, folder), flush=True)
             signal.pause()
         except KeyboardInterrupt:
             print("\nStopping ...", flush=True)
+
+
+def _how_to_call(stage: Stage, folder: Path) -> str:
+    """Write commands that can be pasted as they are."""
+    python = stage.functions["python"].invoke_url()
+    return f"""
+The registry is up; call it from another terminal. (The emulator takes requests unsigned; AWS does
+not: there, add  --aws-sigv4 aws:amz:REGION:execute-api --user KEY_ID:SECRET_KEY)
+
+  export REGISTRY={stage.deployment.registry_url}
+
+  # look at a service, and at its versions
+  curl -s $REGISTRY/services/users; echo
+  curl -s $REGISTRY/services/users/versions; echo
+
+  # publish a newer version
+  curl -si $REGISTRY/services -d '{{"name": "users", "version": "1.6.0",
+    "arn": "arn:aws:lambda:us-east-1:123456789012:function:users:44"}}'; echo
+
+  # invoke the sample function, a second later and then once more: what does its services file say?
+  curl -s {python} -d '{{}}'; echo
+
+  # resolve a service by one key, from any language
+  env -u AWS_PROFILE AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \\
+    aws --endpoint-url {stage.emulator.url} --region us-east-1 \\
+    dynamodb get-item --table-name {stage.deployment.outputs["IndexTableName"]} \\
+    --key '{{"service": {{"S": "users"}}, "selector": {{"S": "1.x"}}}}'
+
+Logs are below {folder}. Ctrl-C stops everything."""
 
 
 def main(arguments: list[str]) -> int:

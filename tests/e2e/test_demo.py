@@ -1,21 +1,23 @@
-"""`make demo`, as a newcomer runs it."""
+"""`make demo` and `make run`, as a newcomer runs them."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from local import processes
+from local.registry_client import RegistryClient
 from tests.conftest import ROOT
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = pytest.mark.xdist_group("e2e")
+
+Start = Callable[[str], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -27,76 +29,117 @@ def temporary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def demo(temporary: Path) -> "Iterator[subprocess.Popen[str]]":
-    """Start the demo, with settings of the user's own that must not matter."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "local", "demo"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "TMPDIR": str(temporary),
-            "AWS_PROFILE": "somebodys-own",
-            "AWS_ACCESS_KEY_ID": "somebodys-own",
-            "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
-            "HTTP_PROXY": "http://127.0.0.1:1",
-            "http_proxy": "http://127.0.0.1:1",
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    yield process
-    processes.end(process)
+def start(temporary: Path) -> Iterator[Start]:
+    """Start a command, with settings of the user's own that must not matter."""
+    started: list[subprocess.Popen[str]] = []
+
+    def _start(command: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", command],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "TMPDIR": str(temporary),
+                "AWS_PROFILE": "somebodys-own",
+                "AWS_ACCESS_KEY_ID": "somebodys-own",
+                "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+                "HTTP_PROXY": "http://127.0.0.1:1",
+                "http_proxy": "http://127.0.0.1:1",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield _start
+    for process in started:
+        processes.end(process)
 
 
-def test_demo_tells_the_whole_story_and_leaves_nothing(
-    demo: "subprocess.Popen[str]", temporary: Path
-) -> None:
+def test_demo_tells_the_whole_story_and_leaves_nothing(start: Start, temporary: Path) -> None:
     """Two commands from an empty machine to the product doing its one job."""
+    demo = start("demo")
+
     told, _ = demo.communicate(timeout=230)
 
     assert demo.returncode == 0, told
     assert told.count("still runtime process") == 2, told
     assert "function:users:42" in told
     assert "function:users:43" in told
-    assert list(temporary.iterdir()) == []
-    assert _of_session(demo.pid) == []
+    assert _left_behind(temporary) == []
 
 
-@pytest.mark.parametrize(
-    ("sent", "at"),
-    [(signal.SIGTERM, "2. sam build"), (signal.SIGINT, "3. sam deploy"), (signal.SIGINT, "6. ")],
-)
-def test_interrupted_demo_leaves_nothing(
-    demo: "subprocess.Popen[str]", temporary: Path, sent: signal.Signals, at: str
+def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
+    start: Start, temporary: Path
 ) -> None:
-    """Ctrl-C is how most runs end."""
-    assert demo.stdout is not None
-    told = ""
-    while at not in told:
-        line = demo.stdout.readline()
-        assert line, told
-        told += line
+    """What it says about calling the registry can be pasted, and holds."""
+    run = start("run")
+    told = _read_until(run, "Ctrl-C stops everything")
 
-    demo.send_signal(sent)
+    (url,) = re.findall(r"^  export REGISTRY=(\S+)$", told, re.MULTILINE)
+    latest = RegistryClient(url).call("GET", "/services/users").document["latest"]
+    pasted = _paste(told) if shutil.which("curl") else ""
+    run.send_signal(signal.SIGINT)
+    rest, _ = run.communicate(timeout=60)
+
+    assert latest["version"] == "1.5.0"
+    if pasted:
+        assert '"version": "1.5.0"' in pasted
+        assert "201" in pasted
+        assert "/services/users/versions/1.6.0" in pasted
+        assert '"at_start"' in pasted
+    assert run.returncode == 0, rest
+    assert _left_behind(temporary) == []
+
+
+@pytest.mark.parametrize("at", ["1. Start", "2. sam build", "3. sam deploy"])
+def test_demo_that_is_told_to_end_leaves_nothing(start: Start, temporary: Path, at: str) -> None:
+    """A run that is cut short must not fill the machine with emulators."""
+    demo = start("demo")
+    told = _read_until(demo, at)
+
+    demo.send_signal(signal.SIGTERM)
     rest, _ = demo.communicate(timeout=60)
 
     assert demo.returncode == 130, told + rest
-    assert list(temporary.iterdir()) == []
-    assert _of_session(demo.pid) == []
+    assert _left_behind(temporary) == []
 
 
-def _of_session(leader: int) -> list[int]:
-    """Name the processes whose environment is the demo's or below it, by its sessions."""
-    found = []
+def _read_until(process: "subprocess.Popen[str]", text: str) -> str:
+    assert process.stdout is not None
+    told = ""
+    while text not in told:
+        line = process.stdout.readline()
+        assert line, told
+        told += line
+    return told
+
+
+def _paste(told: str) -> str:
+    """Run the commands that were printed for curl, as they are."""
+    lines = told[told.index("  export REGISTRY=") :].splitlines()
+    until = next(number for number, line in enumerate(lines) if "from any language" in line)
+    script = "\n".join(lines[:until])
+    done = subprocess.run(
+        ["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def _left_behind(temporary: Path) -> list[str]:
+    """Name the files that a run has left, and the processes: their environment names its folder."""
+    left = [path.name for path in temporary.iterdir()]
     for path in Path("/proc").iterdir():
-        if path.name.isdecimal() and int(path.name) != leader:
+        if path.name.isdecimal() and int(path.name) != os.getpid():
             try:
-                fields = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+                environment = (path / "environ").read_bytes()
+                command = (path / "cmdline").read_bytes()
             except OSError:
                 continue
-            if int(fields[3]) == leader:
-                found.append(int(path.name))
-    return found
+            if str(temporary).encode() in environment:
+                left.append(command.replace(b"\0", b" ").decode(errors="replace"))
+    return left
