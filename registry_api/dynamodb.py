@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,7 +21,11 @@ from registry_model.version import Version
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import (
+        ConditionCheckTypeDef,
+        PutTypeDef,
+        TransactWriteItemTypeDef,
+    )
 
 _THROTTLED = frozenset(
     {
@@ -39,7 +44,15 @@ _LOST = frozenset(
         "TransactionInProgressException",
     }
 )
-_UNREACHABLE = frozenset({"ResourceNotFoundException", "InternalServerError", "ServiceUnavailable"})
+_NO_TABLE = "ResourceNotFoundException"
+
+
+class _Condition(TypedDict, total=False):
+    """What an action of a transaction is subject to."""
+
+    ConditionExpression: str
+    ExpressionAttributeNames: dict[str, str]
+    ExpressionAttributeValues: dict[str, Any]
 
 
 class DynamoVersionStore:
@@ -101,12 +114,11 @@ class DynamoVersionStore:
             return None
         return self.version(name, Version.parse(answer["Items"][0][layout.VERSION]["S"]))
 
-    def versions(self, name: str, *, limit: int, after: str | None) -> VersionsPage:
+    def versions(self, name: str, *, limit: int, after: Version | None) -> VersionsPage:
         """Read a page of versions: their sort key has them in the order of precedence."""
         start: dict[str, Any] = {}
         if after is not None:
-            key = {layout.SERVICE: {"S": name}, layout.ENTRY: {"S": after}}
-            start = {"ExclusiveStartKey": key}
+            start = {"ExclusiveStartKey": layout.version_key(name, after)}
         with _translated():
             answer = self._client.query(
                 TableName=self._table,
@@ -121,46 +133,55 @@ class DynamoVersionStore:
                 Limit=limit,
                 **start,
             )
-        last = answer.get("LastEvaluatedKey")
-        return VersionsPage(
-            versions=tuple(layout.version_from_item(item) for item in answer["Items"]),
-            last=last[layout.ENTRY]["S"] if last else None,
-        )
+        versions = tuple(layout.version_from_item(item) for item in answer["Items"])
+        # Without a filter, the last key evaluated is the last item's.
+        has_more = versions and "LastEvaluatedKey" in answer
+        return VersionsPage(versions=versions, last=versions[-1].version if has_more else None)
 
     def commit(self, change: Change) -> None:
         """Make a change: the service's item, on which all writers meet, the version, the history.
 
+        The version has a condition of its own, since no batch of reads is one moment: a version
+        that was read before another's publish, and a service that was read after it, would pass
+        the condition on the service alone and overwrite what was published.
+
         Raises:
-            RaceLostError: The service is not as it was read any more.
+            RaceLostError: The service or the version is not as it was read any more.
         """
-        actions = [
-            self._service_put(change),
-            self._put(layout.event_to_item(change.event)),
+        service_as_read = _as_read(change.expected)
+        version_as_read = _as_read(change.found)
+        actions: list[TransactWriteItemTypeDef] = [
+            {"Put": {**self._put(layout.service_to_item(change.service)), **service_as_read}},
+            {"Put": self._put(layout.event_to_item(change.event))},
         ]
         if change.put is not None:
-            actions.append(self._put(layout.version_to_item(change.put)))
+            put = self._put(layout.version_to_item(change.put))
+            actions.append({"Put": {**put, **version_as_read}})
+        elif change.found is not None:
+            key = layout.version_key(change.found.name, change.found.version)
+            check = {"TableName": self._table, "Key": key, **version_as_read}
+            actions.append({"ConditionCheck": cast("ConditionCheckTypeDef", check)})
         with _translated():
             self._client.transact_write_items(TransactItems=actions)
 
-    def _service_put(self, change: Change) -> "TransactWriteItemTypeDef":
-        put = self._put(layout.service_to_item(change.service))
-        if change.expected is None:
-            put["Put"]["ConditionExpression"] = f"attribute_not_exists({layout.ENTRY})"
-        else:
-            put["Put"]["ConditionExpression"] = "#revision = :expected"
-            put["Put"]["ExpressionAttributeNames"] = {"#revision": layout.REVISION}
-            put["Put"]["ExpressionAttributeValues"] = {
-                ":expected": {"N": str(change.expected.revision)}
-            }
-        return put
-
-    def _put(self, item: dict[str, Any]) -> "TransactWriteItemTypeDef":
-        return {"Put": {"TableName": self._table, "Item": item}}
+    def _put(self, item: dict[str, Any]) -> "PutTypeDef":
+        return {"TableName": self._table, "Item": item}
 
     def _get(self, key: dict[str, Any]) -> layout.Item | None:
         with _translated():
             answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return answer.get("Item")
+
+
+def _as_read(record: ServiceRecord | VersionRecord | None) -> _Condition:
+    """Spell that a record's item is as it was read, or still absent."""
+    if record is None:
+        return {"ConditionExpression": f"attribute_not_exists({layout.ENTRY})"}
+    return {
+        "ConditionExpression": "#revision = :read",
+        "ExpressionAttributeNames": {"#revision": layout.REVISION},
+        "ExpressionAttributeValues": {":read": {"N": str(record.revision)}},
+    }
 
 
 @contextmanager
@@ -183,6 +204,8 @@ def _store_error(error: ClientError) -> StoreError | ClientError:
         return RaceLostError()
     if codes & _THROTTLED:
         return ThrottledError()
-    if code in _UNREACHABLE:
+    # What a failing service answers has a status, and not always a code that is documented.
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == _NO_TABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnreachableError(error.response["Error"].get("Message", code))
     return error

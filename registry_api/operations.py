@@ -114,7 +114,7 @@ class Registry:
             latest = self._store.highest_stable(name)
         return ServiceView(service=service, latest=latest)
 
-    def versions(self, name: str, *, limit: int, after: str | None) -> VersionsPage:
+    def versions(self, name: str, *, limit: int, after: Version | None) -> VersionsPage:
         """Look at a page of a service's versions, the highest first.
 
         Raises:
@@ -188,7 +188,9 @@ class Registry:
             version=wanted.version,
             channel=wanted.channel,
         )
-        self._store.commit(Change(expected=service, service=after, event=event, put=record))
+        self._store.commit(
+            Change(expected=service, found=None, service=after, event=event, put=record)
+        )
         return PublishOutcome.CREATED, record
 
     def _repeat(
@@ -225,7 +227,7 @@ class Registry:
             version=record.version,
             channel=channel,
         )
-        self._store.commit(Change(expected=service, service=after, event=event))
+        self._store.commit(Change(expected=service, found=record, service=after, event=event))
 
 
 def _with_channel(

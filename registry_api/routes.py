@@ -1,9 +1,9 @@
 """HTTP in, HTTP out: each route parses a request, calls an operation and spells its result."""
 
 import base64
-import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -84,7 +84,7 @@ class Routes:
         page = self._registry.versions(name, limit=limit, after=after)
         document = {
             "versions": [schemas.version_document(record) for record in page.versions],
-            "cursor": None if page.last is None else cursors.to_cursor(scope, page.last),
+            "cursor": None if page.last is None else cursors.to_cursor(scope, str(page.last)),
         }
         return _json(HTTPStatus.OK, document)
 
@@ -109,8 +109,8 @@ class Routes:
                 return value or ""
         return ""
 
-    def _paging(self, scope: str) -> tuple[int, str | None]:
-        """Read `limit` and `cursor`, and name what is wrong with either."""
+    def _paging(self, scope: str) -> tuple[int, Version | None]:
+        """Read `limit` and `cursor` of a list of versions, and name what is wrong with either."""
         query = self.app.current_event.raw_event.get("queryStringParameters") or {}
         errors = []
         limit = DEFAULT_LIMIT
@@ -123,9 +123,9 @@ class Routes:
         after = None
         if query.get("cursor") is not None:
             try:
-                after = cursors.from_cursor(scope, query["cursor"])
-            except cursors.CursorError as error:
-                errors.append({"pointer": "/cursor", "detail": str(error)})
+                after = Version.parse(cursors.from_cursor(scope, query["cursor"]))
+            except (cursors.CursorError, VersionError):
+                errors.append({"pointer": "/cursor", "detail": str(cursors.CursorError())})
         if errors:
             raise invalid(errors)
         return limit, after
@@ -139,7 +139,7 @@ class Routes:
                 data = base64.b64decode(text)
             else:
                 data = text.encode("utf-8", "surrogatepass")
-        except binascii.Error as error:
+        except ValueError as error:
             raise _not_json("the body is not what its encoding says") from error
         if len(data) > MAX_BODY:
             detail = f"the body has {len(data):,} bytes; {MAX_BODY:,} are the most"
@@ -156,10 +156,12 @@ class Routes:
 
     def _not_found(self, _error: Exception) -> Response[str]:
         event = self.app.current_event.raw_event
+        method = event.get("httpMethod")
         for pattern, methods in self._methods.items():
-            if pattern.fullmatch(event.get("path") or ""):
+            # Powertools finds no route for some characters; a path with them names nothing.
+            if method not in methods and pattern.fullmatch(event.get("path") or ""):
                 allowed = ", ".join(methods)
-                detail = f"this path takes {allowed} and no {event.get('httpMethod')}"
+                detail = f"this path takes {allowed} and no {method}"
                 problem = ProblemError(
                     HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}
                 )
@@ -239,8 +241,8 @@ def _no_constant(name: str) -> NoReturn:
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        repeated, _ = counts.most_common(1)[0]
         message = f"an object has the member {repeated!r} twice"
         raise ValueError(message)
     return members

@@ -48,7 +48,8 @@ class PublishRequest(BaseModel):
     metadata: dict[MetadataKey, MetadataValue] = Field(
         default_factory=dict, max_length=MAX_METADATA
     )
-    channel: Name | None = None
+    # Absent; JSON's null is no channel, and is refused.
+    channel: Name = ""
 
     def to_publication(self) -> Publication:
         """Give the operation its values."""
@@ -57,7 +58,7 @@ class PublishRequest(BaseModel):
             version=Version.parse(self.version),
             arn=Arn.parse(self.arn),
             metadata=self.metadata,
-            channel=self.channel,
+            channel=self.channel or None,
         )
 
 
@@ -69,9 +70,10 @@ def faults_of(error: ValidationError) -> list[dict[str, str]]:
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:
-    # pydantic marks a fault of a map's key, whose pointer is its entry's.
-    parts = [str(part) for part in location if part != "[key]"]
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+    # pydantic marks a fault of a map's key, whose pointer is its entry's: map, entry, mark.
+    if len(location) > 2 and location[-1] == "[key]":
+        location = location[:-1]
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
 def _detail(fault: Any) -> str:  # noqa: ANN401  # pydantic's own type is no public name

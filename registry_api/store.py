@@ -30,12 +30,15 @@ class Change:
     Attributes:
         expected: The service as it was read; None where it did not exist. Was it changed since,
             the change does not happen.
+        found: The version that the change concerns, as it was read; None where it was not there.
+            It is expected by itself: both may have been read at different moments.
         service: The service afterwards, its revision one higher.
         event: The change's own entry in the history.
-        put: The version's record afterwards, where the change concerns one.
+        put: The version's record afterwards, where the change makes it another.
     """
 
     expected: ServiceRecord | None
+    found: VersionRecord | None
     service: ServiceRecord
     event: HistoryEvent
     put: VersionRecord | None = None
@@ -46,11 +49,11 @@ class VersionsPage:
     """Some versions of a service, the highest first.
 
     Attributes:
-        last: The last one's sort key where there may be more behind it, or None.
+        last: The last one where there may be more behind it, or None.
     """
 
     versions: tuple[VersionRecord, ...]
-    last: str | None
+    last: Version | None
 
 
 class VersionStore(Protocol):
@@ -74,12 +77,12 @@ class VersionStore(Protocol):
     def highest_stable(self, name: str) -> VersionRecord | None:
         """Find the service's highest active stable version."""
 
-    def versions(self, name: str, *, limit: int, after: str | None) -> VersionsPage:
-        """Read up to *limit* versions, from the one behind the sort key *after* on."""
+    def versions(self, name: str, *, limit: int, after: Version | None) -> VersionsPage:
+        """Read up to *limit* versions, from the highest one below *after* on."""
 
     def commit(self, change: Change) -> None:
         """Make a change, in one transaction.
 
         Raises:
-            RaceLostError: The service is not as it was read any more.
+            RaceLostError: The service or the version is not as it was read any more.
         """

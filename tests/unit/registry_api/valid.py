@@ -1,0 +1,62 @@
+"""Valid objects: a test spells only what matters to it."""
+
+from dataclasses import replace
+from typing import Any
+
+from registry_api.operations import Publication
+from registry_api.store import Change
+from registry_model.arn import Arn
+from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
+from registry_model.version import Version
+
+NOW = "2026-01-01T00:00:00Z"
+ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:42")
+OTHER_ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:43")
+
+
+def publication(version: str = "1.0.0", **members: Any) -> Publication:
+    """Give what a pipeline publishes."""
+    base = Publication(name="users", version=Version.parse(version), arn=ARN, metadata={})
+    return replace(base, **members)
+
+
+def service(**members: Any) -> ServiceRecord:
+    """Give a service that was published once."""
+    base = ServiceRecord(name="users", revision=1, created_at=NOW, updated_at=NOW)
+    return replace(base, **members)
+
+
+def record(version: str = "1.0.0", **members: Any) -> VersionRecord:
+    """Give a published version."""
+    base = VersionRecord(
+        name="users",
+        version=Version.parse(version),
+        arn=ARN,
+        status=Status.ACTIVE,
+        published_at=NOW,
+        published_by="somebody",
+        revision=1,
+    )
+    return replace(base, **members)
+
+
+def change(version: str = "1.0.0", **members: Any) -> Change:
+    """Give the publish of a new version; of the service's first one, if nothing else is said."""
+    expected = members.get("expected")
+    revision = expected.revision + 1 if expected else 1
+    event = HistoryEvent(
+        name="users",
+        revision=revision,
+        at=NOW,
+        by="somebody",
+        action=Action.PUBLISH,
+        version=Version.parse(version),
+    )
+    base = Change(
+        expected=None,
+        found=None,
+        service=service(revision=revision),
+        event=event,
+        put=record(version, revision=revision),
+    )
+    return replace(base, **members)
