@@ -1,0 +1,258 @@
+"""What DynamoDB alone can do to a store: its error codes, its partial answers, its bill."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+
+from registry_api.dynamodb import DynamoVersionStore
+from registry_api.operations import ConflictError, Registry
+from registry_api.store import RaceLostError, ThrottledError, UnreachableError
+from registry_model.version import Version
+from tests.functional import tables
+from tests.unit.registry_api import valid
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+VERSION = Version.parse("1.0.0")
+
+
+class Client:
+    """A DynamoDB client that counts its calls, and may answer some of them by itself.
+
+    Attributes:
+        calls: How often each operation was called.
+        scanned: How many items the queries went through.
+    """
+
+    def __init__(
+        self, real: "DynamoDBClient | None" = None, /, **instead: Callable[..., Any]
+    ) -> None:
+        self.calls: Counter[str] = Counter()
+        self.scanned = 0
+        self._instead = instead
+        self._real = real
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            self.calls[name] += 1
+            operation = self._instead.get(name) or getattr(self._real, name)
+            answer = operation(**arguments)
+            self.scanned += (answer or {}).get("ScannedCount", 0)
+            return answer
+
+        return call
+
+
+def store_on(client: Client) -> DynamoVersionStore:
+    """Give a store on a client of the test's own."""
+    return DynamoVersionStore(client, tables.VERSIONS)  # type: ignore[arg-type]  # has what it needs
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    """Give a call that fails."""
+
+    def _raise(**_arguments: Any) -> None:
+        raise error
+
+    return _raise
+
+
+def client_error(code: str, *reasons: str, status: int = 400) -> ClientError:
+    """Give what botocore raises for an error code."""
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": "said so"},
+            "CancellationReasons": [{"Code": reason} for reason in reasons],
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "r",
+                "HostId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+            },
+        },
+        "Operation",
+    )
+
+
+CANCELLED = "TransactionCanceledException"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (client_error(CANCELLED, "ConditionalCheckFailed", "None"), RaceLostError),
+        (client_error(CANCELLED, "None", "TransactionConflict"), RaceLostError),
+        (client_error(CANCELLED, "ThrottlingError", "TransactionConflict"), RaceLostError),
+        (client_error("TransactionConflictException"), RaceLostError),
+        (client_error("TransactionInProgressException"), RaceLostError),
+        (client_error(CANCELLED, "None", "ThrottlingError"), ThrottledError),
+        (client_error(CANCELLED, "ProvisionedThroughputExceeded"), ThrottledError),
+        (client_error("ProvisionedThroughputExceededException"), ThrottledError),
+        (client_error("ThrottlingException"), ThrottledError),
+        (client_error("RequestLimitExceeded"), ThrottledError),
+        (client_error("ResourceNotFoundException"), UnreachableError),
+        (client_error("InternalServerError", status=500), UnreachableError),
+        (client_error("503", status=503), UnreachableError),
+        (EndpointConnectionError(endpoint_url="https://x"), UnreachableError),
+        (ReadTimeoutError(endpoint_url="https://x"), UnreachableError),
+        (client_error("ValidationException"), ClientError),
+        (client_error(CANCELLED, "ValidationError"), ClientError),
+        (client_error("AccessDeniedException"), ClientError),
+    ],
+    ids=str,
+)
+def test_error_is_named_for_what_to_do_about_it(
+    error: Exception, expected: type[Exception]
+) -> None:
+    """Decide anew, try again later, or mend a bug: a client is told which."""
+    store = store_on(Client(transact_write_items=raising(error)))
+
+    with pytest.raises(expected):
+        store.commit(valid.change())
+
+
+@pytest.mark.parametrize(
+    ("operation", "read"),
+    [
+        ("batch_get_item", lambda store: store.read("users", VERSION)),
+        ("get_item", lambda store: store.service("users")),
+        ("get_item", lambda store: store.version("users", VERSION)),
+        ("query", lambda store: store.highest_stable("users")),
+        ("query", lambda store: store.versions("users", limit=1, after=None)),
+    ],
+)
+def test_every_read_names_its_errors(
+    operation: str, read: Callable[[DynamoVersionStore], object]
+) -> None:
+    """One call that forgets would answer 500 while the table is merely busy."""
+    store = store_on(Client(**{operation: raising(client_error("ThrottlingException"))}))
+
+    with pytest.raises(ThrottledError):
+        read(store)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store.read("users", VERSION),
+        lambda store: store.service("users"),
+        lambda store: store.version("users", VERSION),
+        lambda store: store.highest_stable("users"),
+        lambda store: store.versions("users", limit=1, after=None),
+    ],
+)
+def test_every_read_is_strongly_consistent(
+    dynamodb: "DynamoDBClient", read: Callable[[DynamoVersionStore], object]
+) -> None:
+    """A pipeline that published and looks must not be told that nothing is there."""
+    seen: list[bool] = []
+
+    def watched(name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            inner = arguments.get("RequestItems", {tables.VERSIONS: arguments})[tables.VERSIONS]
+            seen.append(inner.get("ConsistentRead", False))
+            return getattr(dynamodb, name)(**arguments)
+
+        return call
+
+    operations = ("batch_get_item", "get_item", "query")
+    store = store_on(Client(**{name: watched(name) for name in operations}))
+    DynamoVersionStore(dynamodb, tables.VERSIONS).commit(valid.change())
+
+    read(store)
+
+    assert seen
+    assert all(seen)
+
+
+def test_keys_that_a_batch_left_out_are_asked_for_again(dynamodb: "DynamoDBClient") -> None:
+    """DynamoDB answers in part where a part is throttled; a version left out is not absent."""
+
+    def answer_one(**arguments: Any) -> Any:
+        keys = arguments["RequestItems"][tables.VERSIONS]["Keys"]
+        wanted: Any = {tables.VERSIONS: {"Keys": keys[:1], "ConsistentRead": True}}
+        left = {tables.VERSIONS: {"Keys": keys[1:], "ConsistentRead": True}} if keys[1:] else {}
+        return {**dynamodb.batch_get_item(RequestItems=wanted), "UnprocessedKeys": left}
+
+    store = store_on(Client(dynamodb, batch_get_item=answer_one))
+    store.commit(valid.change())
+
+    service, record = store.read("users", VERSION)
+
+    assert service is not None
+    assert record is not None
+
+
+def test_batch_that_answers_nothing_is_throttled() -> None:
+    """Asking on for ever would outlast the gateway."""
+    client = Client(
+        batch_get_item=lambda **arguments: {
+            "Responses": {},
+            "UnprocessedKeys": arguments["RequestItems"],
+        }
+    )
+
+    with pytest.raises(ThrottledError):
+        store_on(client).read("users", VERSION)
+
+    assert client.calls["batch_get_item"] == 1
+
+
+def test_torn_read_does_not_overwrite_a_published_version(dynamodb: "DynamoDBClient") -> None:
+    """Whoever pinned the version would get another function.
+
+    A batch of reads is no moment: it may see the version before a rival's publish, and the service
+    after it.
+    """
+    real = DynamoVersionStore(dynamodb, tables.VERSIONS)
+    _registry(real).publish(valid.publication("0.9.0"), "first")
+    rivals = iter(["rival"])
+
+    def torn(**arguments: Any) -> Any:
+        early = dynamodb.batch_get_item(**arguments)
+        for rival in rivals:
+            _registry(real).publish(valid.publication("1.0.0"), rival)
+        late = dynamodb.batch_get_item(**arguments)
+        items = [
+            *(i for i in early["Responses"][tables.VERSIONS] if "version" in i),
+            *(i for i in late["Responses"][tables.VERSIONS] if "version" not in i),
+        ]
+        return {"Responses": {tables.VERSIONS: items}, "UnprocessedKeys": {}}
+
+    store = store_on(Client(dynamodb, batch_get_item=torn))
+    with pytest.raises(ConflictError) as refused:
+        _registry(store).publish(valid.publication("1.0.0", arn=valid.OTHER_ARN), "late")
+
+    assert refused.value.current == real.version("users", VERSION)
+    assert refused.value.current is not None
+    assert refused.value.current.published_by == "rival"
+
+
+def test_no_operation_costs_more_with_more_versions(dynamodb: "DynamoDBClient") -> None:
+    """A service that is released many times a day, mostly as pre-releases, stays as quick."""
+    real = DynamoVersionStore(dynamodb, tables.VERSIONS)
+    bills = []
+
+    for number in range(60):
+        _registry(real).publish(valid.publication(f"1.0.{number}"), "somebody")
+        _registry(real).publish(valid.publication(f"2.0.0-rc.{number}"), "somebody")
+        if number in {5, 59}:
+            client = Client(dynamodb)
+            registry = _registry(store_on(client))
+            registry.publish(valid.publication(f"1.1.{number}-rc"), "somebody")
+            registry.service("users")
+            registry.versions("users", limit=5, after=None)
+            bills.append((client.calls, client.scanned))
+
+    assert bills[0] == bills[1]
+    calls = {"batch_get_item": 1, "transact_write_items": 1, "get_item": 3, "query": 2}
+    assert bills[0] == (calls, 1 + 5)
+
+
+def _registry(store: DynamoVersionStore) -> Registry:
+    return Registry(store, now=lambda: valid.NOW, sleep=lambda _: None, random=lambda: 0.0)
