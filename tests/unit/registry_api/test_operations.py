@@ -1,0 +1,399 @@
+"""What clients may do, and when they are refused, on a table in memory."""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from registry_api.operations import (
+    MAX_CHANNELS,
+    BusyError,
+    ConflictError,
+    Publication,
+    PublishOutcome,
+    Registry,
+    UnknownError,
+)
+from registry_api.store import RaceLostError, ThrottledError
+from registry_model.records import Action, Status, VersionRecord
+from registry_model.version import Version
+from tests.unit.registry_api import valid
+from tests.unit.registry_api.memory_store import MemoryVersionStore
+
+LATER = "2026-02-02T00:00:00Z"
+
+
+@pytest.fixture
+def store() -> MemoryVersionStore:
+    """Give an empty table."""
+    return MemoryVersionStore()
+
+
+@pytest.fixture
+def registry(store: MemoryVersionStore) -> Registry:
+    """Give the operations on that table."""
+    return registry_on(store)
+
+
+def registry_on(
+    store: MemoryVersionStore,
+    *,
+    now: str = valid.NOW,
+    sleep: Callable[[float], None] = lambda _: None,
+    dice: Callable[[], float] = lambda: 1.0,
+) -> Registry:
+    """Give operations that never really wait."""
+    return Registry(store, now=lambda: now, sleep=sleep, random=dice)
+
+
+def yank(store: MemoryVersionStore, version: str) -> VersionRecord:
+    """Yank a version, as an operator does."""
+    service, record = store.read("users", Version.parse(version))
+    assert service is not None
+    assert record is not None
+    revision = service.revision + 1
+    yanked = replace(record, status=Status.YANKED, reason="broken", revision=revision)
+    event = replace(store.events[-1], revision=revision, action=Action.YANK)
+    after = replace(service, revision=revision)
+    store.commit(
+        valid.change(expected=service, found=record, service=after, event=event, put=yanked)
+    )
+    return yanked
+
+
+def test_first_publish_makes_the_service(registry: Registry, store: MemoryVersionStore) -> None:
+    """Nobody has to announce a service before its first version."""
+    outcome, record = registry.publish(valid.publication(metadata={"commit": "abc"}), "somebody")
+
+    assert outcome is PublishOutcome.CREATED
+    assert record == valid.record(metadata={"commit": "abc"})
+    assert store.service("users") == valid.service()
+    (event,) = store.events
+    assert (event.revision, event.at, event.by) == (1, valid.NOW, "somebody")
+    assert (event.action, event.version, event.channel) == (Action.PUBLISH, record.version, None)
+
+
+def test_service_keeps_its_first_time_and_shows_its_last(store: MemoryVersionStore) -> None:
+    registry_on(store).publish(valid.publication("1.0.0"), "somebody")
+
+    registry_on(store, now=LATER).publish(valid.publication("1.1.0"), "somebody")
+
+    assert store.service("users") == valid.service(revision=2, updated_at=LATER)
+
+
+def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVersionStore) -> None:
+    """A pipeline may repeat itself; whoever repeats it is not the publisher."""
+    _, first = registry.publish(valid.publication(), "somebody")
+
+    outcome, again = registry.publish(valid.publication(), "somebody else")
+
+    assert (outcome, again) == (PublishOutcome.REPEATED, first)
+    assert len(store.events) == 1
+
+
+def test_yanked_version_stays_so_when_it_is_published_again(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """A pipeline that is run again must not undo what an operator did."""
+    registry.publish(valid.publication(), "somebody")
+    yanked = yank(store, "1.0.0")
+
+    outcome, record = registry.publish(valid.publication(), "somebody")
+
+    assert (outcome, record) == (PublishOutcome.REPEATED, yanked)
+    assert len(store.events) == 2
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [({"arn": valid.OTHER_ARN}, "another ARN"), ({"metadata": {"a": "b"}}, "other metadata")],
+)
+def test_published_version_is_never_another(
+    registry: Registry, store: MemoryVersionStore, other: dict[str, Any], named: str
+) -> None:
+    """Whoever pinned it would get something else."""
+    _, first = registry.publish(valid.publication(), "somebody")
+
+    with pytest.raises(ConflictError, match=named) as refused:
+        registry.publish(valid.publication(channel="beta", **other), "somebody")
+
+    assert refused.value.current == first
+    assert len(store.events) == 1
+
+
+def test_channel_is_set_in_the_publishs_own_change(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """One change: nobody sees the version without its channel."""
+    registry.publish(valid.publication(channel="beta"), "somebody")
+
+    service = store.service("users")
+    assert service is not None
+    assert service.channels == {"beta": Version.parse("1.0.0")}
+    assert [(event.action, event.channel) for event in store.events] == [(Action.PUBLISH, "beta")]
+
+
+def test_repeated_publish_sets_its_channel(registry: Registry, store: MemoryVersionStore) -> None:
+    """A change of its own, as it would be by itself; the version's record is no other."""
+    _, first = registry.publish(valid.publication(), "somebody")
+
+    outcome, record = registry.publish(valid.publication(channel="beta"), "operator")
+
+    assert (outcome, record) == (PublishOutcome.REPEATED, first)
+    assert store.version("users", first.version) == first
+    event = store.events[-1]
+    assert (event.revision, event.by) == (2, "operator")
+    assert (event.action, event.channel, event.version) == (
+        Action.SET_CHANNEL,
+        "beta",
+        first.version,
+    )
+
+
+def test_repeated_publish_leaves_a_channel_that_is_there(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """What changes nothing raises no revision."""
+    registry.publish(valid.publication(channel="beta"), "somebody")
+
+    registry.publish(valid.publication(channel="beta"), "somebody")
+
+    assert len(store.events) == 1
+
+
+def test_no_channel_points_at_a_yanked_version(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    registry.publish(valid.publication(), "somebody")
+    yank(store, "1.0.0")
+
+    with pytest.raises(ConflictError, match="yanked"):
+        registry.publish(valid.publication(channel="beta"), "somebody")
+
+    assert len(store.events) == 2
+
+
+@pytest.mark.parametrize("is_published", [False, True])
+def test_latest_is_never_a_pre_release(
+    registry: Registry, store: MemoryVersionStore, *, is_published: bool
+) -> None:
+    """Refused whole: a publish whose channel is refused publishes nothing."""
+    if is_published:
+        registry.publish(valid.publication("1.0.0-rc.1"), "somebody")
+    before = len(store.events)
+
+    with pytest.raises(ConflictError, match="pre-release"):
+        registry.publish(valid.publication("1.0.0-rc.1", channel="latest"), "somebody")
+
+    assert len(store.events) == before
+
+
+def test_service_has_a_bounded_number_of_channels(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """They are in one item; the ones that are there can still be moved."""
+    for number in range(MAX_CHANNELS):
+        registry.publish(valid.publication(f"1.0.{number}", channel=f"c{number}"), "somebody")
+
+    with pytest.raises(ConflictError, match="at most 100"):
+        registry.publish(valid.publication("2.0.0", channel="one-more"), "somebody")
+    registry.publish(valid.publication("2.0.0", channel="c0"), "somebody")
+
+    service = store.service("users")
+    assert service is not None
+    assert len(service.channels) == MAX_CHANNELS
+    assert service.channels["c0"] == Version.parse("2.0.0")
+
+
+def test_latest_is_the_highest_stable_version(registry: Registry) -> None:
+    """Neither the last one published, nor a pre-release."""
+    for version in ("1.9.0", "1.10.0", "1.2.3", "2.0.0-rc.1"):
+        registry.publish(valid.publication(version), "somebody")
+
+    view = registry.service("users")
+
+    assert view.latest is not None
+    assert str(view.latest.version) == "1.10.0"
+
+
+def test_pinned_latest_outlives_higher_versions(registry: Registry) -> None:
+    """A roll-back that the next publish undoes would be none."""
+    registry.publish(valid.publication("1.0.0", channel="latest"), "somebody")
+    registry.publish(valid.publication("2.0.0"), "somebody")
+
+    view = registry.service("users")
+
+    assert view.latest is not None
+    assert str(view.latest.version) == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda registry: registry.service("nobody"),
+        lambda registry: registry.versions("nobody", limit=1, after=None),
+        lambda registry: registry.version("nobody", Version.parse("1.0.0")),
+        lambda registry: registry.version("users", Version.parse("9.9.9")),
+    ],
+)
+def test_what_nobody_published_is_unknown(
+    registry: Registry, look: Callable[[Registry], object]
+) -> None:
+    """An empty list would look like a service whose versions are gone."""
+    registry.publish(valid.publication(), "somebody")
+
+    with pytest.raises(UnknownError):
+        look(registry)
+
+
+def test_lost_race_is_decided_anew(registry: Registry, store: MemoryVersionStore) -> None:
+    """The rival's work stands, and so does ours, one revision later."""
+    overtake(store, valid.publication("1.0.0"))
+
+    _, record = registry.publish(valid.publication("1.1.0"), "somebody")
+
+    assert record.revision == 2
+    assert [event.by for event in store.events] == ["rival", "somebody"]
+
+
+def test_race_for_one_version_has_one_winner(registry: Registry, store: MemoryVersionStore) -> None:
+    """Whoever comes second is told what stands, and overwrites nothing."""
+    overtake(store, valid.publication(arn=valid.OTHER_ARN))
+
+    with pytest.raises(ConflictError) as refused:
+        registry.publish(valid.publication(), "somebody")
+
+    assert refused.value.current is not None
+    assert refused.value.current.published_by == "rival"
+
+
+def test_race_for_the_same_publish_is_a_repetition(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """A pipeline whose first answer was lost, and that tries again at once."""
+    overtake(store, valid.publication())
+
+    outcome, record = registry.publish(valid.publication(), "somebody")
+
+    assert outcome is PublishOutcome.REPEATED
+    assert record.published_by == "rival"
+
+
+def overtake(store: MemoryVersionStore, wanted: Publication) -> None:
+    """Let a rival come first, once."""
+
+    def _rival() -> None:
+        store.before_commit = lambda: None
+        registry_on(store).publish(wanted, "rival")
+
+    store.before_commit = _rival
+
+
+def test_whoever_loses_every_race_is_told_to_come_back(store: MemoryVersionStore) -> None:
+    """Bounded, with ever longer pauses; nothing of the change has happened."""
+    pauses: list[float] = []
+    store.before_commit = _lose
+
+    with pytest.raises(BusyError):
+        registry_on(store, sleep=pauses.append).publish(valid.publication(), "somebody")
+
+    assert store.service("users") is None
+    assert len(pauses) > 5
+    assert pauses == sorted(pauses)
+    assert pauses[0] < 0.05
+    # API Gateway waits for 29 s, the reads and writes between the pauses included.
+    assert sum(pauses) < 10
+
+
+def _lose() -> None:
+    raise RaceLostError
+
+
+def test_pauses_are_jittered(store: MemoryVersionStore) -> None:
+    """Writers that met once would otherwise meet again at each attempt."""
+    pauses: list[float] = []
+    store.before_commit = _lose
+    dice = iter([0.0, 0.5] + [1.0] * 100)
+
+    with pytest.raises(BusyError):
+        registry_on(store, sleep=pauses.append, dice=lambda: next(dice)).publish(
+            valid.publication(), "somebody"
+        )
+
+    assert pauses[0] == 0
+    assert pauses[1] == pauses[2] / 4
+
+
+def test_throttled_write_is_not_tried_again_here(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """The client of DynamoDB has tried already; more of it makes a busy table busier."""
+    attempts = []
+
+    def _throttle() -> None:
+        attempts.append(1)
+        raise ThrottledError
+
+    store.before_commit = _throttle
+
+    with pytest.raises(ThrottledError):
+        registry.publish(valid.publication(), "somebody")
+
+    assert len(attempts) == 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_32_writers_at_once_lose_nothing(seed: int) -> None:
+    """Each publish happens once and counts once, or is refused and leaves nothing behind."""
+    store = MemoryVersionStore()
+    chance = random.Random(seed)
+    guard = threading.Lock()
+    all_have_read = threading.Barrier(32)
+    seen: set[int] = set()
+
+    def _meet_once_then_conflict_at_times() -> None:
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            all_have_read.wait(timeout=60)
+        # DynamoDB's TransactionConflict comes also where the other change then fails.
+        with guard:
+            if chance.random() < 0.2:
+                raise RaceLostError
+
+    store.before_commit = _meet_once_then_conflict_at_times
+    outcomes: dict[int, PublishOutcome] = {}
+    revisions: dict[int, int] = {}
+
+    def _publish(number: int) -> None:
+        registry = registry_on(store, sleep=_pause, dice=random.Random(number).random)
+        while number not in outcomes:
+            try:
+                outcome, record = registry.publish(
+                    valid.publication(f"1.0.{number}", channel=f"c{number}"), f"writer {number}"
+                )
+            except BusyError:
+                continue
+            outcomes[number], revisions[number] = outcome, record.revision
+
+    writers = [threading.Thread(target=_publish, args=(number,)) for number in range(32)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(timeout=120)
+
+    assert set(outcomes.values()) == {PublishOutcome.CREATED}
+    assert sorted(revisions.values()) == list(range(1, 33))
+    service = store.service("users")
+    assert service is not None
+    assert service.revision == 32
+    assert service.channels == {f"c{n}": Version.parse(f"1.0.{n}") for n in range(32)}
+    assert [event.revision for event in store.events] == list(range(1, 33))
+    assert {event.by for event in store.events} == {f"writer {n}" for n in range(32)}
+    assert len(store.versions("users", limit=100, after=None).versions) == 32
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds / 100)
