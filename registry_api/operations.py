@@ -14,9 +14,11 @@ from registry_model.version import Version
 _Result = TypeVar("_Result")
 
 MAX_CHANNELS = 100
+# Simulated: of 32 writers on one service at once, with 60 ms between reading and writing, all get
+# through; at the worst, the pauses come to 7.6 s of the 29 that API Gateway waits.
 _ATTEMPTS = 12
-_FIRST_PAUSE_S = 0.01
-_LONGEST_PAUSE_S = 0.5
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
 
 
 class RegistryError(Exception):
@@ -145,11 +147,13 @@ class Registry:
     def _retried(self, attempt: Callable[[], _Result]) -> _Result:
         """Decide anew for as long as others come first, each time after a longer pause."""
         for tried in range(_ATTEMPTS):
+            if tried:
+                longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (tried - 1))
+                self._sleep(longest * self._random())
             try:
                 return attempt()
             except RaceLostError:
-                longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**tried)
-                self._sleep(longest * self._random())
+                continue
         message = "many others are changing this service right now; try again in a moment"
         raise BusyError(message)
 

@@ -303,7 +303,7 @@ def test_whoever_loses_every_race_is_told_to_come_back(store: MemoryVersionStore
     assert store.service("users") is None
     assert len(pauses) > 5
     assert pauses == sorted(pauses)
-    assert pauses[0] < 0.05
+    assert pauses[0] <= 0.05
     # API Gateway waits for 29 s, the reads and writes between the pauses included.
     assert sum(pauses) < 10
 
