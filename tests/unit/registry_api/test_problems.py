@@ -1,0 +1,47 @@
+"""Refusals: one shape for all of them."""
+
+import json
+from http import HTTPStatus
+
+from registry_api.problems import ProblemError, invalid, try_again
+
+
+def test_refusal_is_a_problem_document() -> None:
+    """RFC 9457: a client reads every refusal by one rule."""
+    problem = ProblemError(
+        HTTPStatus.CONFLICT, "it stands", members={"current": {}}, headers={"X-Why": "because"}
+    )
+
+    response = problem.to_response()
+
+    assert response.status_code == 409
+    assert response.headers == {"X-Why": "because", "Content-Type": "application/problem+json"}
+    assert json.loads(str(response.body)) == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "it stands",
+        "current": {},
+    }
+
+
+def test_invalid_request_is_refused_with_each_fault() -> None:
+    """For people in `detail`, for tools in `errors`."""
+    errors = [
+        {"pointer": "/arn", "detail": "it is none"},
+        {"pointer": "", "detail": "it is no object"},
+    ]
+
+    problem = invalid(errors)
+
+    assert problem.status == 422
+    assert str(problem) == "/arn: it is none; the body: it is no object"
+    assert json.loads(str(problem.to_response().body))["errors"] == errors
+
+
+def test_refusal_for_now_says_when_to_come_back() -> None:
+    """A client that waits helps; one that guesses does not."""
+    response = try_again(HTTPStatus.SERVICE_UNAVAILABLE, "later").to_response()
+
+    assert response.status_code == 503
+    assert int(str(response.headers["Retry-After"])) >= 1

@@ -1,0 +1,170 @@
+"""The documents: every fault of a request with its pointer, and records as clients read them."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from registry_api.operations import ServiceView
+from registry_api.schemas import (
+    PublishRequest,
+    faults_of,
+    service_document,
+    version_document,
+)
+from registry_model.records import Status
+from registry_model.version import Version
+from tests.unit.registry_api import valid
+
+GOOD = {"name": "users", "version": "1.4.2", "arn": str(valid.ARN)}
+
+
+def faults(document: object) -> list[dict[str, str]]:
+    """Name what is wrong with a publish request; nothing if it is taken."""
+    try:
+        PublishRequest.model_validate(document)
+    except ValidationError as error:
+        return faults_of(error)
+    return []
+
+
+def pointers(document: object) -> list[str]:
+    """Name where something is wrong with a publish request."""
+    return [fault["pointer"] for fault in faults(document)]
+
+
+def test_good_request_becomes_values() -> None:
+    """Absent metadata is none, and an absent channel is no channel."""
+    plain = PublishRequest.model_validate(GOOD).to_publication()
+    whole = PublishRequest.model_validate(
+        GOOD | {"metadata": {"commit": "abc"}, "channel": "beta"}
+    ).to_publication()
+
+    assert plain == valid.publication("1.4.2")
+    assert whole == valid.publication("1.4.2", metadata={"commit": "abc"}, channel="beta")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"metadata": {str(number): "" for number in range(50)}},
+        {"metadata": {"k" * 128: "v" * 1_024}},
+        {"metadata": {"ключ": "значение 🎉"}},
+        {"name": "n" * 64},
+        {"channel": "c" * 64},
+        {"version": "1.0.0-" + "r" * 58},
+        {"arn": "arn:aws:s3:::" + "k" * (2_048 - 13)},
+    ],
+    ids=lambda member: next(iter(member)),
+)
+def test_largest_request_is_taken(member: dict[str, Any]) -> None:
+    """The limits are what is allowed, not what is refused."""
+    assert faults(GOOD | member) == []
+
+
+@pytest.mark.parametrize(
+    ("member", "pointer"),
+    [
+        ({"name": ""}, "/name"),
+        ({"name": "-users"}, "/name"),
+        ({"name": "us ers"}, "/name"),
+        ({"name": "üsers"}, "/name"),
+        ({"name": "users\n"}, "/name"),
+        ({"name": "n" * 65}, "/name"),
+        ({"name": 1}, "/name"),
+        ({"name": None}, "/name"),
+        ({"version": "1.4"}, "/version"),
+        ({"version": 1.4}, "/version"),
+        ({"version": "1.0.0-" + "r" * 59}, "/version"),
+        ({"version": "1.4.2\n"}, "/version"),
+        ({"arn": "users"}, "/arn"),
+        ({"arn": "arn:aws:s3:::" + "k" * (2_049 - 13)}, "/arn"),
+        ({"arn": ["arn"]}, "/arn"),
+        ({"metadata": None}, "/metadata"),
+        ({"metadata": []}, "/metadata"),
+        ({"metadata": {str(number): "" for number in range(51)}}, "/metadata"),
+        ({"metadata": {"k": None}}, "/metadata/k"),
+        ({"metadata": {"k": {"deep": "er"}}}, "/metadata/k"),
+        ({"metadata": {"k": True}}, "/metadata/k"),
+        ({"metadata": {"k": "v" * 1_025}}, "/metadata/k"),
+        ({"metadata": {"k" * 129: "v"}}, "/metadata/" + "k" * 129),
+        ({"metadata": {"": "v"}}, "/metadata/"),
+        ({"channel": ""}, "/channel"),
+        ({"channel": "not one"}, "/channel"),
+        ({"channel": None}, "/channel"),
+        ({"chanel": "beta"}, "/chanel"),
+        ({"a/b": 1}, "/a~1b"),
+        ({"m~n": 1}, "/m~0n"),
+        ({"~1": 1}, "/~01"),
+        ({"": 1}, "/"),
+        ({"[key]": 1}, "/[key]"),
+        ({"metadata": {"[key]": 1}}, "/metadata/[key]"),
+        ({"metadata": {"a/~b": 1}}, "/metadata/a~1~0b"),
+    ],
+    ids=str,
+)
+def test_fault_has_its_pointer(member: dict[str, Any], pointer: str) -> None:
+    """RFC 6901: tools show the very place."""
+    assert pointers(GOOD | member) == [pointer]
+
+
+@pytest.mark.parametrize("document", [None, [], [GOOD], "text", 1, True])
+def test_body_of_another_shape_is_at_fault_as_a_whole(document: object) -> None:
+    """The whole document's pointer is empty."""
+    assert pointers(document) == [""]
+
+
+def test_all_faults_are_named_at_once() -> None:
+    """One run of the pipeline shows all that is to be mended."""
+    seen = pointers({"name": "-", "arn": "x", "metadata": {"a": 1, "b": 2}, "more": 1})
+
+    assert sorted(seen) == ["/arn", "/metadata/a", "/metadata/b", "/more", "/name", "/version"]
+
+
+def test_faults_say_why_in_the_models_own_words() -> None:
+    """Not in those of a library that the client has never heard of."""
+    details = {fault["pointer"]: fault["detail"] for fault in faults(GOOD | {"version": "v1.4.2"})}
+
+    assert details == {
+        "/version": "'v1.4.2' is not a version: it starts with 'v'; write the number alone"
+    }
+
+
+def test_record_shows_what_there_is() -> None:
+    """No reason without a yank, no empty metadata."""
+    plain = version_document(valid.record("1.4.2"))
+    yanked = version_document(
+        valid.record("1.4.2", status=Status.YANKED, reason="broken", metadata={"a": "b"})
+    )
+
+    assert plain == GOOD | {
+        "status": "active",
+        "published_at": valid.NOW,
+        "published_by": "somebody",
+        "revision": 1,
+    }
+    assert yanked == plain | {"status": "yanked", "reason": "broken", "metadata": {"a": "b"}}
+
+
+def test_service_shows_its_latest_and_its_channels() -> None:
+    """Channels in the order of names: a diff of two answers shows what has changed."""
+    channels = {name: Version.parse("1.4.2") for name in ("beta", "alpha")}
+    view = ServiceView(service=valid.service(channels=channels), latest=valid.record("1.4.2"))
+
+    document = service_document(view)
+
+    assert document == {
+        "name": "users",
+        "latest": version_document(valid.record("1.4.2")),
+        "channels": {"alpha": "1.4.2", "beta": "1.4.2"},
+        "revision": 1,
+        "created_at": valid.NOW,
+        "updated_at": valid.NOW,
+    }
+    assert list(document["channels"]) == ["alpha", "beta"]
+
+
+def test_service_without_a_stable_version_has_no_latest() -> None:
+    view = ServiceView(service=valid.service(), latest=None)
+
+    assert service_document(view)["latest"] is None
