@@ -2,20 +2,24 @@
 
 import base64
 import importlib
+import io
 import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from registry_api.cursors import to_cursor
 from registry_api.dynamodb import DynamoVersionStore
-from registry_api.operations import Publication, Registry
+from registry_api.operations import BusyError, Publication, Registry
 from registry_model.arn import Arn
 from registry_model.version import Version
+from registry_model.versions_layout import history_entry
 from tests.functional import tables
 
 if TYPE_CHECKING:
@@ -54,14 +58,28 @@ def call(dynamodb: "DynamoDBClient") -> Call:
         **members: Any,
     ) -> Answer:
         event = {
-            "httpMethod": method,
-            "path": path,
             "resource": "/{proxy+}",
-            "headers": headers or {},
+            "path": path,
+            "httpMethod": method,
+            "headers": headers,
+            "multiValueHeaders": _multiple(headers),
             "queryStringParameters": query,
+            "multiValueQueryStringParameters": _multiple(query),
+            "pathParameters": {"proxy": path[1:]},
+            "stageVariables": None,
+            "requestContext": {
+                "resourcePath": "/{proxy+}",
+                "httpMethod": method,
+                "path": "/v1" + path,
+                "accountId": "123456789012",
+                "protocol": "HTTP/1.1",
+                "stage": "v1",
+                "requestId": "request-1",
+                "apiId": "abcdefghij",
+                "identity": {"userArn": CALLER, "sourceIp": "192.0.2.1", "userAgent": "curl"},
+            },
             "body": json.dumps(document) if document is not None else body,
             "isBase64Encoded": False,
-            "requestContext": {"requestId": "r", "identity": {"userArn": CALLER}},
             **members,
         }
         context = SimpleNamespace(
@@ -79,6 +97,10 @@ def call(dynamodb: "DynamoDBClient") -> Call:
         return Answer(answer["statusCode"], sent, json.loads(text) if text else None)
 
     return _call
+
+
+def _multiple(texts: dict[str, str] | None) -> dict[str, list[str]] | None:
+    return {name: [text] for name, text in texts.items()} if texts else None
 
 
 def publication(**members: Any) -> dict[str, Any]:
@@ -181,9 +203,43 @@ def test_cursor_is_good_for_its_own_list_alone(call: Call) -> None:
     other = call("GET", "/services/billing/versions", query={"cursor": cursor})
     altered = call("GET", "/services/users/versions", query={"cursor": cursor[:-2] + "AA"})
     both = call("GET", "/services/users/versions", query={"cursor": "é", "limit": "0"})
+    empty = call("GET", "/services/users/versions", query={"cursor": ""})
 
-    assert [answer.status for answer in (other, altered, both)] == [422, 422, 422]
+    assert {answer.status for answer in (other, altered, both, empty)} == {422}
     assert [error["pointer"] for error in both.document["errors"]] == ["/limit", "/cursor"]
+
+
+@pytest.mark.parametrize("position", ["", "e#a1", "v#a1.a0.a0~", "1.0", "\0", "9" * 3_000])
+def test_cursor_that_somebody_made_begins_nowhere(call: Call, position: str) -> None:
+    """Its check is no secret: what it names must be a place in the list, or DynamoDB refuses it."""
+    call("POST", "/services", publication())
+    cursor = to_cursor("versions/users", position)
+
+    answer = call("GET", "/services/users/versions", query={"cursor": cursor})
+
+    assert answer.status == 422
+    assert [error["pointer"] for error in answer.document["errors"]] == ["/cursor"]
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "1.0", "", "ten", "9" * 5_000, "٣"])
+def test_limit_is_a_number_from_1_to_100(call: Call, limit: str) -> None:
+    """A page that is silently another one than was asked for breaks whoever counts."""
+    call("POST", "/services", publication())
+
+    answer = call("GET", "/services/users/versions", query={"limit": limit})
+
+    assert answer.status == 422
+    assert [error["pointer"] for error in answer.document["errors"]] == ["/limit"]
+
+
+def test_unknown_query_parameter_is_ignored(call: Call) -> None:
+    """Proxies and tools add their own."""
+    call("POST", "/services", publication())
+
+    answer = call("GET", "/services/users/versions", query={"limit": "100", "utm": "x"})
+
+    assert answer.status == 200
+    assert answer.document["cursor"] is None
 
 
 def test_version_is_not_sent_again_to_whoever_has_it(call: Call) -> None:
@@ -208,6 +264,12 @@ def test_version_is_not_sent_again_to_whoever_has_it(call: Call) -> None:
         "/services/users/versions/v1",
         "/services/-bad-",
         "/services/users/other",
+        "/services/users/versions/1.4.2/more",
+        "/services//versions",
+        "/services/a%20b",
+        "/services/😀",
+        '/services/a"b',
+        "/services/a\nb",
         "/",
     ],
 )
@@ -280,7 +342,13 @@ def test_bad_version_is_refused_with_the_reason(call: Call, version: str) -> Non
         "[" * 60_000,
         '{"name": "\\ud800"}',
         "1" * 5_000,
+        "\ufeff{}",
+        "\ud800",
+        '{"a": 1} {"b": 2}',
+        "[" * 10_000 + "]" * 10_000,
+        "{" + ",".join(f'"{number}":1' for number in range(5_000)) + ',"0":1}',
     ],
+    ids=lambda body: repr(body)[:20],
 )
 def test_body_that_is_no_json_is_a_400(call: Call, body: str) -> None:
     """Hostile or broken, it is never a 500."""
@@ -288,6 +356,15 @@ def test_body_that_is_no_json_is_a_400(call: Call, body: str) -> None:
 
     assert answer.status == 400
     assert "JSON" in answer.document["detail"]
+
+
+@pytest.mark.parametrize("body", ["%%%", "é", "A", base64.b64encode(b"\xff{}").decode()])
+def test_encoded_body_that_is_no_json_is_a_400(call: Call, body: str) -> None:
+    """Not base64, or not UTF-8 inside."""
+    answer = call("POST", "/services", body=body, isBase64Encoded=True)
+
+    assert answer.status == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize("document", [[], "text", 1, True, {}])
@@ -354,9 +431,10 @@ def test_pinned_latest_stays_where_it_is(call: Call) -> None:
     assert service["channels"] == {"latest": "1.0.0"}
 
 
-def test_caller_without_an_identity_is_unknown(call: Call) -> None:
+@pytest.mark.parametrize("identity", [{}, {"identity": {"userArn": None}}, {"identity": None}])
+def test_caller_without_an_identity_is_unknown(call: Call, identity: dict[str, Any]) -> None:
     """The history says so and does not guess."""
-    answer = call("POST", "/services", publication(), requestContext={"requestId": "r"})
+    answer = call("POST", "/services", publication(), requestContext={"requestId": "r", **identity})
 
     assert answer.document["published_by"] == "unknown"
 
@@ -412,6 +490,68 @@ def test_trouble_of_the_table_is_told_as_what_it_is(
     assert ("Retry-After" in answer.headers) == (status == 503)
 
 
+@pytest.fixture
+def log(call: Call, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Give what the function logs from now on, one JSON document a line."""
+    assert call("GET", "/").status == 404
+    stream = io.StringIO()
+    log_handler = importlib.import_module("registry_api.handler").logger.registered_handler
+    monkeypatch.setattr(log_handler, "stream", stream)
+    return stream
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_request_leaves_one_log_line_with_its_id(call: Call, log: io.StringIO) -> None:
+    """The id that API Gateway gave the client finds the line."""
+    call("POST", "/services", publication())
+
+    (line,) = _lines(log.getvalue())
+    assert line["message"] == "request answered"
+    assert line["correlation_id"] == "request-1"
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/services", 201)
+    assert line["level"] == "INFO"
+
+
+def test_bug_is_logged_with_its_traceback_and_kept_from_the_client(
+    call: Call, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is the same problem document as any other, and says nothing of the inside."""
+    routes = importlib.import_module("registry_api.handler")._routes
+    monkeypatch.setattr(routes._registry._store._client, "get_item", _failing(KeyError("inside")))
+
+    answer = call("GET", "/services/users")
+
+    assert answer.status == 500
+    assert answer.document["status"] == 500
+    assert "inside" not in json.dumps(answer.document)
+    failed, answered = _lines(log.getvalue())
+    assert (failed["level"], failed["message"]) == ("ERROR", "request failed")
+    assert "KeyError" in failed["exception"]
+    assert failed["correlation_id"] == "request-1"
+    assert answered["status"] == 500
+
+
+def test_publishes_conflicts_and_refusals_are_counted(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an operator puts on a dashboard; a repetition is none of them."""
+    call("POST", "/services", publication())
+    call("POST", "/services", publication())
+    call("POST", "/services", publication(arn=ARN + "3"))
+    call("POST", "/services", publication(arn="none"))
+
+    documents = [line for line in _lines(capsys.readouterr().out) if "_aws" in line]
+    counted = [
+        (metric["Name"], document[metric["Name"]])
+        for document in documents
+        for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    ]
+    assert counted == [("Publishes", [1.0]), ("Conflicts", [1.0]), ("RejectedRequests", [1.0])]
+
+
 def test_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
     """Whoever loses a race decides anew: the revision counts every change."""
     guard = threading.Lock()
@@ -436,19 +576,23 @@ def test_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
             return locked
 
     store = DynamoVersionStore(Client(), tables.VERSIONS)  # type: ignore[arg-type]  # as above
-    registry = Registry(store, now=lambda: "2026-01-01T00:00:00Z", sleep=_nap, random=lambda: 1.0)
+    registry = Registry(store, now=lambda: "2026-01-01T00:00:00Z", sleep=_nap, random=random)
     failures: list[Exception] = []
 
     def publish(number: int) -> None:
         wanted = Publication(
             name="users", version=Version(1, 0, number), arn=Arn.parse(ARN), metadata={}
         )
-        try:
-            registry.publish(wanted, "somebody")
-        except Exception as error:  # noqa: BLE001  # told below
-            failures.append(error)
+        while True:
+            try:
+                registry.publish(wanted, "somebody")
+            except BusyError:  # which a pipeline is told as a 503
+                continue
+            except Exception as error:  # noqa: BLE001  # told below
+                failures.append(error)
+            return
 
-    writers = [threading.Thread(target=publish, args=(number,)) for number in range(8)]
+    writers = [threading.Thread(target=publish, args=(number,)) for number in range(32)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -457,8 +601,16 @@ def test_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
     assert failures == []
     service = store.service("users")
     assert service is not None
-    assert service.revision == 8
-    assert len(store.versions("users", limit=100, after=None).versions) == 8
+    assert service.revision == 32
+    records = store.versions("users", limit=100, after=None).versions
+    assert len(records) == 32
+    assert {record.revision for record in records} == set(range(1, 33))
+    history = [
+        item["entry"]["S"]
+        for item in dynamodb.scan(TableName=tables.VERSIONS)["Items"]
+        if "action" in item
+    ]
+    assert sorted(history) == [history_entry(revision) for revision in range(1, 33)]
 
 
 def _nap(seconds: float) -> None:
