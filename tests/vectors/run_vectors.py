@@ -33,16 +33,24 @@ def load(folder: str, name: str) -> "Any":
         return strict_json.loads(file.read())
 
 
+def check_refused(text: str, reason: str) -> None:
+    """Parse what is no version, and look for the reason in what is said of it."""
+    try:
+        Version.parse(text)
+        check(text, "refused", "taken")
+    except VersionError as error:
+        check(text, True, reason in str(error) or str(error))
+
+
 def run_versions(vectors: "Any") -> None:
     """Parse, spell and compare versions."""
-    for text in vectors["valid"]:
+    reference = vectors["reference"]
+    for text in vectors["valid"] + reference["valid"]:
         check(text, text, str(Version.parse(text)))
-    for case in vectors["invalid"]:
-        try:
-            Version.parse(case["text"])
-            check(case["text"], "refused", "taken")
-        except VersionError as error:
-            check(case["text"], True, case["reason"] in str(error) or str(error))
+    for case in vectors["invalid"] + reference["valid_but_not_taken"]:
+        check_refused(case["text"], case["reason"])
+    for text in reference["invalid"]:
+        check_refused(text, "is not a version: ")
     ascending = [Version.parse(text) for text in vectors["ascending"]]
     for low in range(len(ascending)):
         for high in range(len(ascending)):
