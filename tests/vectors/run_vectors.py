@@ -51,7 +51,12 @@ def run_versions(vectors: "Any") -> None:
         check_refused(case["text"], case["reason"])
     for text in reference["invalid"]:
         check_refused(text, "is not a version: ")
-    ascending = [Version.parse(text) for text in vectors["ascending"]]
+    for chain in [vectors["ascending"]] + reference["precedence"]:
+        run_ascending([Version.parse(text) for text in chain])
+
+
+def run_ascending(ascending: "list[Version]") -> None:
+    """Compare each version with each."""
     for low in range(len(ascending)):
         for high in range(len(ascending)):
             one, other = ascending[low], ascending[high]

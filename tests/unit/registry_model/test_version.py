@@ -1,23 +1,21 @@
-"""Versions, and the order keys that let DynamoDB sort them. The vectors have the plain cases."""
+"""Versions as values. The vectors have the plain cases, for both interpreters."""
 
 import json
+import re
+from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_model.order_key import order_key, series_prefix
-from registry_model.version import Version
+from registry_model.version import Version, VersionError, shown
 from tests.conftest import ROOT
+from tests.unit.registry_model.versions import NUMBERS, VERSIONS
 
-NUMBERS = st.one_of(st.integers(0, 12), st.integers(0, 10**18 - 1))
-IDENTIFIERS = st.one_of(
-    st.integers(0, 12).map(str),
-    st.from_regex(r"[0-9A-Za-z-]{0,5}[A-Za-z-][0-9A-Za-z-]{0,5}", fullmatch=True),
-)
-PRERELEASES = st.lists(IDENTIFIERS, max_size=4).map(tuple)
-VERSIONS = st.builds(Version, NUMBERS, NUMBERS, NUMBERS, PRERELEASES).filter(
-    lambda version: len(str(version)) <= 64
-)
+# Suggested by semver.org, without the part for build metadata.
+_IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+_NUMBER = r"(?:0|[1-9][0-9]*)"
+_SUGGESTED = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?")
 
 
 @given(VERSIONS)
@@ -30,26 +28,76 @@ def test_spelled_version_is_read_back(version: Version) -> None:
     assert hash(again) == hash(version)
 
 
-@given(VERSIONS, VERSIONS)
-def test_order_keys_order_as_versions_do(one: Version, other: Version) -> None:
-    """Bytes are what DynamoDB compares."""
-    assert (order_key(one).encode() < order_key(other).encode()) == (one < other)
-    assert (order_key(one) == order_key(other)) == (one == other)
+@given(VERSIONS.map(str), st.data())
+def test_text_is_a_version_where_the_specifications_expression_says_so(
+    spelled: str, data: st.DataObject
+) -> None:
+    """Versions with one character more, less or another: what is close to one is told apart."""
+    at = data.draw(st.integers(0, len(spelled)))
+    end = data.draw(st.integers(at, min(at + 1, len(spelled))))
+    text = spelled[:at] + data.draw(st.sampled_from(["", *"019.-+aZxv \n\u0661"])) + spelled[end:]
+    is_version = (
+        _SUGGESTED.fullmatch(text) is not None
+        and len(text) <= 64
+        and all(not part.isdigit() or len(part) <= 18 for part in re.split("[.-]", text))
+    )
+
+    if is_version:
+        assert str(Version.parse(text)) == text
+    else:
+        with pytest.raises(VersionError, match=r"is not a version: .*\w"):
+            Version.parse(text)
 
 
-@given(VERSIONS, NUMBERS, NUMBERS)
-def test_series_prefix_finds_its_series_alone(version: Version, major: int, minor: int) -> None:
-    """`1.` must not find `10.`."""
-    key = order_key(version)
-
-    assert key.startswith(series_prefix(major)) == (version.major == major)
-    in_minor = (version.major, version.minor) == (major, minor)
-    assert key.startswith(series_prefix(major, minor)) == in_minor
+@pytest.mark.parametrize("text", ["1.2.3\n", "1.2.3-a\n", "\n1.2.3", "\u0661.2.3", "1.2.3-\u0661"])
+def test_look_alike_is_no_version(text: str) -> None:
+    """Where `$`, `strip` or `isdigit` would have been too kind."""
+    with pytest.raises(VersionError):
+        Version.parse(text)
 
 
-def test_published_list_of_versions_is_in_order_by_key() -> None:
-    """An order that others have published, not one that we have computed."""
+@given(VERSIONS, VERSIONS, VERSIONS)
+def test_versions_have_one_order(one: Version, two: Version, three: Version) -> None:
+    """Total: two versions are one, or one of them is higher; and each comparison agrees."""
+    assert (one < two) + (one == two) + (one > two) == 1
+    assert (one <= two) == (not one > two)
+    assert (one >= two) == (not one < two)
+    assert (one == two) == (str(one) == str(two))
+    low, middle, high = sorted([one, two, three])
+    assert low <= middle <= high
+    assert low <= high
+
+
+@given(NUMBERS, NUMBERS, NUMBERS, st.sampled_from([("rc", "1"), ("0",), ("z",)]))
+def test_release_is_higher_than_its_pre_releases(
+    major: int, minor: int, patch: int, prerelease: tuple[str, ...]
+) -> None:
+    """SemVer, item 11.3."""
+    stable = Version(major, minor, patch)
+    unstable = Version(major, minor, patch, prerelease)
+
+    assert unstable < stable
+    assert (stable.is_stable, unstable.is_stable) == (True, False)
+
+
+def test_specifications_own_precedence_chain_holds() -> None:
+    """SemVer, items 11.2 and 11.4.4, to the letter."""
     vectors = json.loads((ROOT / "tests/vectors/versions.json").read_text(encoding="utf-8"))
-    ascending = [Version.parse(text) for text in vectors["ascending"]]
+    chains = vectors["reference"]["precedence"]
 
-    assert sorted(ascending, key=order_key) == ascending
+    for chain in chains:
+        for low, high in pairwise(map(Version.parse, chain)):
+            assert low < high
+            assert not high <= low
+
+
+@pytest.mark.parametrize("other", ["1.0.0", None, (1, 0, 0, 1, ())])
+def test_version_equals_no_other_kind_of_value(other: object) -> None:
+    """A text that looks like it is not the version."""
+    assert Version.parse("1.0.0") != other
+
+
+def test_quoted_text_stays_on_one_line() -> None:
+    """A log line, or an error, that a client's text can forge is none."""
+    assert shown("a\nb\x7f") == "'a\\x0ab\\x7f'"
+    assert shown("x" * 81) == "'" + "x" * 80 + "'..."
