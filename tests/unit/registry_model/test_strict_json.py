@@ -1,0 +1,78 @@
+"""JSON that must be whole: CPython's own parser is the oracle. MicroPython's share: the vectors."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_model import strict_json
+
+_TEXTS = st.text(max_size=8) | st.sampled_from(
+    ['"', "\\", '\\"', "{", "]", "\\ud83d", "😀", "\\\\"]
+)
+_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+_DOCUMENTS = st.dictionaries(_TEXTS, _VALUES, max_size=4)
+
+
+@given(value=_VALUES, is_ascii=st.booleans())
+def test_whole_document_is_read_as_cpython_reads_it(value: object, *, is_ascii: bool) -> None:
+    """Escaped or not: what other tools write is read as they meant it."""
+    text = json.dumps(value, ensure_ascii=is_ascii)
+
+    assert strict_json.loads(text.encode()) == value
+
+
+@given(value=_DOCUMENTS, is_ascii=st.booleans())
+def test_document_cut_at_any_byte_is_an_error(value: object, *, is_ascii: bool) -> None:
+    """A shorter answer would look like services that are gone."""
+    data = json.dumps(value, ensure_ascii=is_ascii).encode()
+
+    for end in range(len(data)):
+        with pytest.raises(ValueError, match=r"\w"):
+            strict_json.loads(data[:end])
+
+
+@given(_TEXTS)
+def test_spelled_text_is_read_back(text: str) -> None:
+    """Documents are joined from such pieces."""
+    assert json.loads(strict_json.dumps(text)) == text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff{}",
+        b'{"a": "\xc3"}',
+        b"[" * 100_000 + b"]" * 100_000,
+        b"{}{}",
+        b"{} x",
+        b"\xef\xbb\xbf{}",
+    ],
+    ids=["not UTF-8", "cut character", "deep", "two", "text behind", "mark before"],
+)
+def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
+    """One kind of error for whoever reads: hostile data ends no process."""
+    with pytest.raises(ValueError, match=r"\w"):
+        strict_json.loads(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('"\\ud83d\\ude00"', "😀"),
+        ('"\\uD83D\\uDE00!"', "😀!"),
+        ('"\\ud83d"', "\ufffd"),
+        ('"\\ude00\\ud83d"', "\ufffd\ufffd"),
+        ('"\\ud83dx\\ude00"', "\ufffdx\ufffd"),
+        ('"\\\\ud83d\\\\ude00"', "\\ud83d\\ude00"),
+    ],
+)
+def test_escaped_surrogates_become_what_can_be_written(text: str, expected: str) -> None:
+    """A lone one is a character that no UTF-8 file can hold."""
+    assert strict_json.loads(text.encode()) == expected
