@@ -39,7 +39,7 @@ class Routes:
         self._registry = registry
         self._count = count
         self.app = APIGatewayRestResolver()
-        self._methods: dict[re.Pattern[str], list[str]] = {}
+        self._methods: dict[str, list[str]] = {}
         self._route("POST", "/services", self._publish)
         self._route("GET", "/services/<name>", self._service)
         self._route("GET", "/services/<name>/versions", self._versions)
@@ -54,12 +54,7 @@ class Routes:
 
     def _route(self, method: str, path: str, answer: Callable[..., Response[str]]) -> None:
         self.app.route(path, method=method)(answer)
-        pattern = re.compile(re.sub("<[a-z]+>", "[^/]+", path))
-        for known, methods in self._methods.items():
-            if known.pattern == pattern.pattern:
-                methods.append(method)
-                return
-        self._methods[pattern] = [method]
+        self._methods.setdefault(re.sub("<[a-z]+>", "[^/]+", path), []).append(method)
 
     def _publish(self) -> Response[str]:
         try:
@@ -159,7 +154,7 @@ class Routes:
         method = event.get("httpMethod")
         for pattern, methods in self._methods.items():
             # Powertools finds no route for some characters; a path with them names nothing.
-            if method not in methods and pattern.fullmatch(event.get("path") or ""):
+            if method not in methods and re.fullmatch(pattern, event.get("path") or ""):
                 allowed = ", ".join(methods)
                 detail = f"this path takes {allowed} and no {method}"
                 problem = ProblemError(

@@ -248,7 +248,7 @@ def test_version_is_not_sent_again_to_whoever_has_it(call: Call) -> None:
     path = "/services/users/versions/1.4.2"
     etag = call("GET", path).headers["ETag"]
 
-    again = call("GET", path, headers={"If-None-Match": f'"other", W/{etag}'})
+    again = call("GET", path, headers={"Accept": "*/*", "If-None-Match": f'"other", W/{etag}'})
     changed = call("GET", path, headers={"if-none-match": '"other"'})
 
     assert (again.status, again.document) == (304, None)
@@ -550,6 +550,23 @@ def test_publishes_conflicts_and_refusals_are_counted(
         for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     ]
     assert counted == [("Publishes", [1.0]), ("Conflicts", [1.0]), ("RejectedRequests", [1.0])]
+
+
+def test_whoever_loses_every_race_is_told_when_to_come_back(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 503, since it is nobody's fault; and nothing was published."""
+    registry = importlib.import_module("registry_api.handler")._routes._registry
+    conflict = _client_error("TransactionConflictException")
+    monkeypatch.setattr(registry._store._client, "transact_write_items", _failing(conflict))
+    monkeypatch.setattr(registry, "_sleep", lambda _: None)
+
+    answer = call("POST", "/services", publication())
+
+    assert answer.status == 503
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert call("GET", "/services/users").status == 404
 
 
 def test_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
