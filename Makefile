@@ -10,9 +10,9 @@ REQUIREMENTS := requirements/dev.txt
 STAMP := .venv/installed-$(shell cksum < $(REQUIREMENTS) | tr -dc '0-9')
 BIN := .venv/bin
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-PACKAGES := extension layer local registry_api registry_model stream_sync tests
+PACKAGES := bench extension layer local registry_api registry_model stream_sync tests
 
-.PHONY: help run demo test check format layer clean
+.PHONY: help run demo test check bench format layer clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
@@ -33,6 +33,9 @@ check: $(STAMP) ## format, lint, types, import rules, template lint
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/cfn-lint infra/template.yaml
 	$(BIN)/python -m local.repository
+
+bench: $(STAMP) ## the benchmarks, as tables; BENCH="name ..." for some of them
+	@$(BIN)/python -m bench $(BENCH)
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix-only $(PACKAGES)

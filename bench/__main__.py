@@ -1,0 +1,30 @@
+"""`python -m bench [name ...]`: run the benchmarks and show what they found."""
+
+import argparse
+import importlib
+import sys
+
+from bench import report
+
+# In the order in which the data goes; each module has `tables() -> Iterable[Table]`.
+_BENCHMARKS: tuple[str, ...] = ()
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the command line names; 1 if a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of: {', '.join(_BENCHMARKS)}")
+    names = parser.parse_args(arguments).names or _BENCHMARKS
+    for name in names:
+        if name not in _BENCHMARKS:
+            parser.error(f"there is no benchmark {name!r}; there are: {', '.join(_BENCHMARKS)}")
+    holds = True
+    for name in names:
+        for table in importlib.import_module(f"bench.{name}").tables():
+            print(report.render(table), end="\n\n", flush=True)
+            holds = holds and table.holds
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
