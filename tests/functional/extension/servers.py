@@ -152,44 +152,75 @@ class IndexServer:
         self.delay_s = 0.0
         self.unprocessed = 0
         self.answer_anything: Fault | None = None
+        self.at_connect: Fault | None = None
         self.credentials = Credentials("AKID", "SECRET", "TOKEN")
-        self._tls = tls
+        self.tls = tls
+        self._kept: set[socket.socket] = set()
+        self._fillers: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._is_open = True
-        port = self._listener.getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://{name}:{port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._port = self._listener.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://{name}:{self._port}"
+        self._serve_beside(self._listener)
 
     def close(self) -> None:
-        """Refuse connections from now on."""
-        self._is_open = False
+        """Refuse connections from now on, and drop those that are open."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        for each in (self._listener, *self._fillers):
+            each.close()
+        self._fillers = []
+        self.drop()
+
+    def reopen(self) -> None:
+        """Take connections again, where they were taken before."""
+        self.close()
+        self._listener = socket.create_server(("127.0.0.1", self._port))
+        self._serve_beside(self._listener)
+
+    def vanish(self) -> None:
+        """Let whoever connects wait for ever: a full queue makes the kernel drop what arrives."""
+        self.close()
+        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=0)
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)  # noqa: FBT003  # the socket's own
+            filler.connect_ex(("127.0.0.1", self._port))
+            self._fillers.append(filler)
+
+    def drop(self) -> None:
+        """Break every connection that is open."""
+        for connection in list(self._kept):
+            with contextlib.suppress(OSError):
+                # Not TLS's own, which is not for another thread than the reader's.
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def put(self, service: str, selector: str, attributes: dict[str, Any]) -> None:
         """Put an item."""
         self.items[service, selector] = attributes
 
-    def _accept(self) -> None:
-        while self._is_open:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def _serve_beside(self, listener: socket.socket) -> None:
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         self.connections += 1
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            if self._tls:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+        with contextlib.suppress(OSError), connection:
+            if self.at_connect:
+                self.at_connect(connection, b"")
+                return
+            if self.tls:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            self._kept.add(connection)
             with connection, connection.makefile("rb") as reader:
                 while request := _read_request(reader):
                     self._answer(connection, *request)
-        except OSError:
-            return
+            self._kept.discard(connection)
 
     def _answer(
         self, connection: socket.socket, path: str, headers: dict[str, str], body: bytes
@@ -272,20 +303,37 @@ def refuses(kind: str, status: int = 400) -> Fault:
 
 def silence(connection: socket.socket, _data: bytes) -> None:
     """Say nothing, for longer than anybody waits."""
-    connection.recv(1)
+    while connection.recv(4096):
+        pass
 
 
 def reset(connection: socket.socket, data: bytes) -> None:
     """Break the connection in the middle of an answer."""
     connection.sendall(answer_of(200, data)[: len(data) // 2])
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    # Whoever serves it closes it: with nothing left to linger for, the kernel sends a reset.
+    raise ConnectionResetError
+
+
+def hang_up(connection: socket.socket, _data: bytes) -> None:
+    """Close without a word."""
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def cut(connection: socket.socket, data: bytes) -> None:
     """End the stream before the answer's end."""
     connection.sendall(answer_of(200, data[:-2], length=len(data)))
-    connection.shutdown(socket.SHUT_RDWR)
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def promise_more(connection: socket.socket, data: bytes) -> None:
+    """Announce more than there is, and wait."""
+    connection.sendall(answer_of(200, data, length=len(data) + 9))
+
+
+def send_more(connection: socket.socket, data: bytes) -> None:
+    """Announce less than there is."""
+    connection.sendall(answer_of(200, data, length=len(data) - 9))
 
 
 def drip(connection: socket.socket, data: bytes) -> None:
@@ -318,7 +366,21 @@ def chunked(connection: socket.socket, data: bytes) -> None:
     connection.sendall(head + pieces + b"0\r\n\r\n")
 
 
+def cut_chunks(connection: socket.socket, data: bytes) -> None:
+    """Begin a good answer in chunks, and end the stream between two."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection.sendall(head + f"{len(data):x}\r\n".encode() + data + b"\r\n")
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+def no_tls(connection: socket.socket, _data: bytes) -> None:
+    """Answer a handshake as a server of plain HTTP does."""
+    connection.recv(1)
+    connection.sendall(answer_of(400, b"plain HTTP is spoken here"))
+    silence(connection, b"")
+
+
 def closes_after(connection: socket.socket, data: bytes) -> None:
     """Send a good answer, and close without saying so."""
     connection.sendall(answer_of(200, data))
-    connection.shutdown(socket.SHUT_RDWR)
+    socket.socket.shutdown(connection, socket.SHUT_RDWR)

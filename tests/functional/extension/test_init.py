@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.extension import servers
 from tests.functional.extension.conftest import Start
 from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
 
@@ -161,31 +160,6 @@ def test_unreachable_registry_leaves_unavailable_members(
     assert set(document["b"]) == {"requested", "service", "status", "error"}
     assert extension.services_file.stat().st_mtime == 0
     assert extension.log().count("needs not resolved") == 1
-
-
-@pytest.mark.parametrize("fault", ["silence", "drip", "cut", "garbage", "denied"])
-def test_faulty_first_resolve_ends_in_time_and_recovers_by_itself(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, fault: str
-) -> None:
-    """A cold start is never held up for longer than the timeout says."""
-    index.put("users", "latest", item("1.0.0", ARN))
-    index.fault = {
-        "silence": servers.silence,
-        "drip": servers.drip,
-        "cut": servers.cut,
-        "garbage": servers.garbage,
-        "denied": servers.refuses("AccessDeniedException"),
-    }[fault]
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
-    lambda_api.wait_until_ready()
-    assert extension.document()["users"]["status"] == "unavailable"
-    index.fault = None
-
-    def recovers() -> bool:
-        lambda_api.invoke()
-        return bool(extension.document()["users"]["status"] == "active")
-
-    wait_for(recovers, "the recovery")
 
 
 def test_silent_name_server_holds_nobody_up(start: Start, lambda_api: LambdaApi) -> None:

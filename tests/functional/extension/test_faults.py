@@ -1,0 +1,255 @@
+"""Every fault of networks and services, at init and on INVOKE, over verified TLS.
+
+In each of them the extension is alive, the file is right, the deadline is kept, the log has one
+clear line, and all is well again by itself once the fault is gone.
+"""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.functional.extension import servers
+from tests.functional.extension.certificates import Certificates
+from tests.functional.extension.conftest import Extension, Start
+from tests.functional.extension.servers import Fault, IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_TIMEOUT_MS = 400
+# Far beyond what a busy machine adds to 400 ms, far below what each of the faults would take.
+_SURELY_OVER_MS = 5_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault: how it begins, and what the log's line says of it."""
+
+    begin: Callable[[IndexServer, Certificates, Certificates], None]
+    says: str
+
+
+def _answers(fault: Fault, says: str) -> Case:
+    """Make a fault of the answer."""
+
+    def begin(server: IndexServer, *_: Certificates) -> None:
+        server.fault = fault
+
+    return Case(begin, says)
+
+
+def _connecting(fault: Fault, says: str) -> Case:
+    """Make a fault of the connection's first moment."""
+
+    def begin(server: IndexServer, *_: Certificates) -> None:
+        server.at_connect = fault
+        server.drop()
+
+    return Case(begin, says)
+
+
+def _refusing(kind: str, status: int = 400) -> Case:
+    return _answers(servers.refuses(kind, status), f"status {status}, {kind}: said {kind}")
+
+
+def _refuse(server: IndexServer, *_: Certificates) -> None:
+    server.close()
+
+
+def _vanish(server: IndexServer, *_: Certificates) -> None:
+    server.vanish()
+
+
+def _leave_unprocessed(server: IndexServer, *_: Certificates) -> None:
+    server.unprocessed = 1
+
+
+def _be_another_ca(server: IndexServer, _: Certificates, other: Certificates) -> None:
+    server.tls = other.good
+    server.drop()
+
+
+def _be_somebody_else(server: IndexServer, own: Certificates, _: Certificates) -> None:
+    server.tls = own.other_name
+    server.drop()
+
+
+def _expire(server: IndexServer, own: Certificates, _: Certificates) -> None:
+    server.tls = own.expired
+    server.drop()
+
+
+_NO_ANSWER = "no answer in time"
+_BROKEN = "cut|reset|EOF|can't be reached|closed"
+CASES = {
+    "refused": Case(_refuse, "refused"),
+    "unreachable": Case(_vanish, _NO_ANSWER),
+    "accepted and silent": _connecting(servers.silence, _NO_ANSWER),
+    "no TLS": _connecting(servers.no_tls, "can't be reached"),
+    "handshake cut": _connecting(servers.hang_up, "can't be reached"),
+    "another CA": Case(_be_another_ca, "(?i)certificate"),
+    "wrong host name": Case(_be_somebody_else, "(?i)certificate|hostname"),
+    "expired certificate": Case(_expire, "(?i)certificate"),
+    "asked and silent": _answers(servers.silence, _NO_ANSWER),
+    "asked and gone": _answers(servers.hang_up, _BROKEN),
+    "reset in mid-answer": _answers(servers.reset, _BROKEN),
+    "cut in mid-answer": _answers(servers.cut, "cut"),
+    "cut between chunks": _answers(servers.cut_chunks, "cut"),
+    "slow drip": _answers(servers.drip, _NO_ANSWER),
+    "length too long": _answers(servers.promise_more, _NO_ANSWER),
+    "length too short": _answers(servers.send_more, "malformed"),
+    "garbage": _answers(servers.garbage, "not HTTP"),
+    "truncated document": _answers(servers.cut_json, "malformed"),
+    "no document": _answers(servers.not_json, "malformed"),
+    "throttled": _refusing("ProvisionedThroughputExceededException"),
+    "too many requests": _refusing("ThrottlingException", 429),
+    "expired token": _refusing("ExpiredTokenException"),
+    "access denied": _refusing("AccessDeniedException"),
+    "no such table": _refusing("ResourceNotFoundException"),
+    "500": _refusing("InternalServerError", 500),
+    "503": _refusing("ServiceUnavailable", 503),
+    "unprocessed for ever": Case(_leave_unprocessed, "left it unprocessed"),
+}
+
+
+@pytest.fixture
+def registry(certificates: Certificates) -> Iterator[IndexServer]:
+    """Serve an index over TLS."""
+    server = IndexServer(tls=certificates.good, name="localhost")
+    server.put("users", "latest", item("1.0.0", ARN))
+    server.put("billing", "latest", item("2.0.0", ARN))
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("moment", ["init", "INVOKE"])
+@pytest.mark.parametrize("name", CASES)
+def test_fault_harms_nobody_and_passes(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: IndexServer,
+    certificates: Certificates,
+    other_certificates: Certificates,
+    name: str,
+    moment: str,
+) -> None:
+    """What platform teams fear in every extension: none of it happens with this one."""
+    case = CASES[name]
+    if moment == "init":
+        case.begin(registry, certificates, other_certificates)
+    extension = start(
+        "users,billing",
+        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+        SERVICE_DISCOVERY_TIMEOUT_MS=str(_TIMEOUT_MS),
+    )
+    lambda_api.wait_until_ready()
+
+    if moment == "init":
+        _assert_nothing_is_made_up(extension, name)
+    else:
+        before = _file(extension)
+        case.begin(registry, certificates, other_certificates)
+        lambda_api.invoke()
+        assert _file(extension) == before, "a failed check keeps the file, its time included"
+    _assert_one_clear_line(extension, case.says)
+    _heal(registry, certificates)
+    wait_for(lambda: _is_well_again(lambda_api, extension), "the recovery")
+
+    assert extension.is_running()
+    assert {member["status"] for member in extension.document().values()} == {"active"}
+    assert extension.services_file.stat().st_mtime > 0
+    assert extension.log().count("needs resolved again") == 1
+    for secret in ("SECRET", "TOKEN", "Signature"):
+        assert secret not in extension.log()
+
+
+def _heal(server: IndexServer, certificates: Certificates) -> None:
+    server.fault = server.at_connect = None
+    server.unprocessed = 0
+    server.tls = certificates.good
+    server.reopen()
+
+
+def _file(extension: Extension) -> tuple[bytes, int]:
+    return extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
+
+
+def _assert_nothing_is_made_up(extension: Extension, name: str) -> None:
+    document = extension.document()
+    expected = {"unavailable"} | ({"active"} if name == "unprocessed for ever" else set())
+    assert {member["status"] for member in document.values()} == expected
+    assert all("error" in each for each in document.values() if each["status"] != "active")
+    assert extension.services_file.stat().st_mtime == 0
+    assert extension.services_file.stat().st_mode & 0o7777 == 0o644
+
+
+def _assert_one_clear_line(extension: Extension, says: str) -> None:
+    """The extension's own record of what was wrong, and of how long it has tried."""
+    (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
+    assert " WARN service-discovery: needs not resolved " in line
+    assert re.search(says, line), line
+    (took_ms,) = re.findall(r"took_ms=(\d+)", line)
+    assert int(took_ms) < _SURELY_OVER_MS
+
+
+def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
+    lambda_api.invoke()
+    return "needs resolved again" in extension.log()
+
+
+def _close_behind_its_back(server: IndexServer) -> None:
+    server.drop()
+
+
+def _leave_one_once(server: IndexServer) -> None:
+    def leave(connection: socket.socket, data: bytes) -> None:
+        connection.sendall(servers.answer_of(200, data))
+        server.unprocessed = 0
+        server.fault = None
+
+    server.unprocessed = 1
+    server.fault = leave
+
+
+def _answering(fault: Fault) -> Callable[[IndexServer], None]:
+    def begin(server: IndexServer) -> None:
+        server.fault = fault
+
+    return begin
+
+
+ODDITIES: dict[str, Callable[[IndexServer], None]] = {
+    "idle connection closed": _close_behind_its_back,
+    "chunked": _answering(servers.chunked),
+    "closed after each answer": _answering(servers.closes_after),
+    "unprocessed once": _leave_one_once,
+}
+
+
+@pytest.mark.parametrize("name", ODDITIES)
+def test_odd_but_good_answer_is_no_fault(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: IndexServer,
+    certificates: Certificates,
+    name: str,
+) -> None:
+    """What HTTP and DynamoDB allow is dealt with inside the same resolve or check."""
+    ODDITIES[name](registry)
+    extension = start(
+        "users,billing",
+        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+    )
+    lambda_api.wait_until_ready()
+    for number in range(3):
+        registry.put("users", "latest", item(f"1.{number}.0", ARN, revision=number + 1))
+        ODDITIES[name](registry)
+        lambda_api.invoke()
+
+        assert extension.document()["users"]["version"] == f"1.{number}.0"
+
+    assert extension.document()["billing"]["status"] == "active"
+    assert "WARN" not in extension.log()
