@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from registry_model.arn import Arn
+from registry_model.needs import LATEST
 from registry_model.version import Version
 
 
@@ -60,6 +61,8 @@ class ServiceRecord:
     Attributes:
         revision: Grows by one with every change of the service.
         channels: The version that each channel is set to; `latest` only while it is pinned.
+        highest: The highest active stable version, or None. Every change keeps it true, so that
+            looking at a service, or at a page of services, asks no index.
         created_at: ISO 8601, UTC: the first publish.
         updated_at: ISO 8601, UTC: the last change.
     """
@@ -69,6 +72,12 @@ class ServiceRecord:
     created_at: str
     updated_at: str
     channels: dict[str, Version] = field(default_factory=dict)
+    highest: Version | None = None
+
+    @property
+    def latest(self) -> Version | None:
+        """What `latest` resolves to: the version that it is pinned to, or else the highest."""
+        return self.channels.get(LATEST, self.highest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ PUBLISHED_AT = "published_at"
 PUBLISHED_BY = "published_by"
 REVISION = "revision"
 CHANNELS = "channels"
+HIGHEST = "highest"
 CREATED_AT = "created_at"
 UPDATED_AT = "updated_at"
 AT = "at"
@@ -69,10 +70,20 @@ def history_entry(revision: int) -> str:
     return HISTORY_PREFIX + number_key(revision)
 
 
+def history_key(service: str, revision: int) -> dict[str, Any]:
+    """Spell the key of a history event's item."""
+    return {SERVICE: {"S": service}, ENTRY: {"S": history_entry(revision)}}
+
+
+def listing_key(service: str) -> dict[str, Any]:
+    """Spell the key of a service in the index of services by name, the table's own key with it."""
+    return {LISTING: {"S": ALL_SERVICES}, **service_key(service)}
+
+
 def service_to_item(record: ServiceRecord) -> dict[str, Any]:
     """Spell a service's own item."""
     channels = {channel: {"S": str(version)} for channel, version in record.channels.items()}
-    return {
+    item = {
         **service_key(record.name),
         LISTING: {"S": ALL_SERVICES},
         REVISION: {"N": str(record.revision)},
@@ -80,16 +91,21 @@ def service_to_item(record: ServiceRecord) -> dict[str, Any]:
         CREATED_AT: {"S": record.created_at},
         UPDATED_AT: {"S": record.updated_at},
     }
+    if record.highest is not None:
+        item[HIGHEST] = {"S": str(record.highest)}
+    return item
 
 
 def service_from_item(item: Item) -> ServiceRecord:
     """Read a service's own item."""
+    highest = _optional(item, HIGHEST)
     return ServiceRecord(
         name=item[SERVICE]["S"],
         revision=int(item[REVISION]["N"]),
         channels={
             channel: Version.parse(version["S"]) for channel, version in item[CHANNELS]["M"].items()
         },
+        highest=None if highest is None else Version.parse(highest),
         created_at=item[CREATED_AT]["S"],
         updated_at=item[UPDATED_AT]["S"],
     )
@@ -134,8 +150,7 @@ def version_from_item(item: Item) -> VersionRecord:
 def event_to_item(event: HistoryEvent) -> dict[str, Any]:
     """Spell a history event's item."""
     item = {
-        SERVICE: {"S": event.name},
-        ENTRY: {"S": history_entry(event.revision)},
+        **history_key(event.name, event.revision),
         REVISION: {"N": str(event.revision)},
         AT: {"S": event.at},
         BY: {"S": event.by},
