@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
             Raises:
                 CredentialsError: There are none.
+            interpreter.DeadlineError: They did not come in time.
             """
 
 
@@ -33,6 +34,10 @@ _HOSTS = ("localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "::1")
 
 class CredentialsError(Exception):
     """There are no keys to sign with; the message says why."""
+
+
+class NoCredentialsError(CredentialsError):
+    """Nothing says where keys are; asking again would not help."""
 
 
 class KeysFromEnvironment:
@@ -52,7 +57,7 @@ class NoCredentials:
 
     def get(self, deadline: float) -> Credentials:  # noqa: ARG002  # the provider's signature
         """Say that there are none."""
-        raise CredentialsError(
+        raise NoCredentialsError(
             "no credentials: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             "nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
         )

@@ -97,6 +97,14 @@ class ExtensionsApi:
             raise PlatformError(f"next: {_told(answer)}")
         return _event(answer)
 
+    def let_events_interrupt(self) -> None:
+        """Let the answer to an open `next` interrupt whatever else is waited for."""
+        self._client.waiter.interrupted_by = self._client.fileno() if self._is_asking else None
+
+    def let_nothing_interrupt(self) -> None:
+        """Wait undisturbed again."""
+        self._client.waiter.interrupted_by = None
+
     def report_init_error(self, error_type: str, message: str) -> None:
         """Say that this extension can't start; the process should end then.
 
@@ -144,5 +152,8 @@ def _event(answer: "ResponseParser") -> Event:
         raise PlatformError(f"next: the event is malformed: {error}")
     if not isinstance(document, dict):
         raise PlatformError("next: the event is not an object")
+    kind = document.get("eventType")
     deadline_ms = document.get("deadlineMs")
-    return Event(str(document.get("eventType")), deadline_ms if isinstance(deadline_ms, int) else 0)
+    return Event(
+        kind if isinstance(kind, str) else "", deadline_ms if isinstance(deadline_ms, int) else 0
+    )

@@ -24,6 +24,8 @@ else:
 
 _MODE = 0o644
 _EEXIST = 17
+_FILE_TYPE = 0o170000
+_REGULAR = 0o100000
 _LARGEST_LEFTOVER = 268_435_456
 
 
@@ -46,10 +48,11 @@ class ServicesFile:
         """Read what an earlier run left, if anything can be read."""
         try:
             info = interpreter.stat(self._path)
-            if info[1] > _LARGEST_LEFTOVER:
+            # To open a pipe would be to wait for its writer.
+            if info[0] & _FILE_TYPE != _REGULAR or info[1] > _LARGEST_LEFTOVER:
                 return None
             return Leftover(interpreter.read_file(self._path), info[2])
-        except OSError:
+        except (OSError, MemoryError):
             return None
 
     def hold(self, document: bytes, mtime_ns: int) -> bool:
@@ -84,6 +87,8 @@ class ServicesFile:
         Raises:
             OSError: The file can't be written; the one before stays.
         """
+        # Until this document is in place, whatever is there is not as it should be.
+        self._left = None
         fd = self._stage(document, mtime_ns)
         interpreter.close(fd)
         try:

@@ -56,7 +56,7 @@ class HttpClient:
             raise ValueError("https needs certificates to trust")
         self._ipv4_only = ipv4_only
         # What to poll for the stream: under TLS the two interpreters differ.
-        self._polled: "object" = None
+        self._polled: "interpreter.Socket | None" = None
         self._stream: "interpreter.Stream | None" = None
         self._parser = ResponseParser()
         self._used_at = 0.0
@@ -66,6 +66,10 @@ class HttpClient:
     def host(self) -> str:
         """The Host header's value."""
         return endpoints.host_header(self._endpoint)
+
+    def fileno(self) -> "int | None":
+        """Name what becomes readable when an answer comes; None while there is no connection."""
+        return None if self._polled is None else self._polled.fileno()
 
     def request(
         self,
@@ -88,7 +92,7 @@ class HttpClient:
         self.start(method, path, headers, body, deadline)
         try:
             return self.finish(deadline)
-        except DeadlineError:
+        except (DeadlineError, interpreter.Interrupted):
             # The answer may still come, and would be taken for the next request's.
             self.close()
             raise
@@ -152,6 +156,9 @@ class HttpClient:
                 self.waiter.wait(self._polled, to_write=False, deadline=deadline)
             elif data:
                 parser.feed(data)
+                if not parser.is_done:
+                    # A peer that never stops sending must not keep us from looking at the clock.
+                    self.waiter.check(deadline)
             else:
                 parser.end()
         self._used_at = interpreter.wall()

@@ -7,7 +7,7 @@ Portable: runs under MicroPython and CPython. Source: DynamoDB API Reference, "B
 import time
 
 from extension import interpreter
-from extension.credentials import CredentialsError
+from extension.credentials import CredentialsError, NoCredentialsError
 from extension.http_client import BrokenError, HttpClient
 from extension.interpreter import DeadlineError
 from extension.sigv4 import sign
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
     from extension.credentials import CredentialsProvider
     from extension.http_response import ResponseParser
+    from extension.sigv4 import Credentials
     from registry_model.index_layout import Answer
 
     Key = tuple[str, str]
 
 MAX_KEYS = 100
+_LONGEST_SAID = 400
 _BACKOFF_S = 0.025
 _MAX_BACKOFF_S = 1.0
 _TARGET = "DynamoDB_20120810.BatchGetItem"
@@ -141,10 +143,7 @@ class IndexReader:
         """Ask for up to 100 keys; tell those that were left unprocessed."""
         if interpreter.monotonic() >= deadline:
             raise DeadlineError
-        try:
-            credentials = self._credentials.get(deadline)
-        except CredentialsError as error:
-            raise _TryAgainError(str(error))
+        credentials = self._keys(deadline)
         body = self._body(keys)
         seconds = time.gmtime(int(self._wall()))
         date = f"{seconds[0]:04d}{seconds[1]:02d}{seconds[2]:02d}"
@@ -166,8 +165,18 @@ class IndexReader:
             answer = self._client.request("POST", self._path, headers, body, deadline)
         except BrokenError as error:
             raise _TryAgainError(f"the registry's table can't be reached: {error}")
-        document = self._document(answer)
+        document = self._document(answer, credentials)
         return self._take(document, keys, reading)
+
+    def _keys(self, deadline: float) -> "Credentials":
+        try:
+            return self._credentials.get(deadline)
+        except NoCredentialsError as error:
+            raise _RefusedError(str(error))
+        except CredentialsError as error:
+            raise _TryAgainError(str(error))
+        except DeadlineError:
+            raise _RefusedError("the container's credentials: no answer in time")
 
     def _body(self, keys: "list[Key]") -> bytes:
         wanted = [
@@ -179,12 +188,15 @@ class IndexReader:
         text = '{"RequestItems":{' + table + ':{"Keys":[' + ",".join(wanted) + "]}}}"
         return text.encode("utf-8")
 
-    def _document(self, answer: "ResponseParser") -> "dict[str, object]":
+    def _document(
+        self, answer: "ResponseParser", credentials: "Credentials"
+    ) -> "dict[str, object]":
         """Read an answer's document, or say what its error means."""
+        is_passing = answer.status >= 500 or answer.status == 429
         try:
             document = strict_json.loads(answer.body)
         except ValueError as error:
-            if answer.status == 200 or answer.status >= 500:
+            if answer.status == 200 or is_passing:
                 raise _TryAgainError(
                     f"status {answer.status}, and its answer is malformed: {error}"
                 )
@@ -193,14 +205,14 @@ class IndexReader:
             raise _TryAgainError("the table's answer is not an object")
         if answer.status == 200:
             return document
-        kind = str(document.get("__type", "")).split("#")[-1].split(":")[0]
-        said = document.get("message") or document.get("Message") or ""
+        kind = _first_text(document, ("__type",)).split("#")[-1].split(":")[0]
+        said = _without_secrets(_first_text(document, ("message", "Message")), credentials)
         text = f"table {self._table} in {self._region}: status {answer.status}"
         if kind:
             text += f", {kind}"
         if said:
-            text += f": {str(said)[:400]}"
-        if answer.status >= 500 or answer.status == 429 or kind in _RETRIABLE:
+            text += f": {said}"
+        if is_passing or kind in _RETRIABLE:
             raise _TryAgainError(text)
         raise _RefusedError(text)
 
@@ -209,11 +221,13 @@ class IndexReader:
     ) -> "list[Key]":
         """Take the items of an answer; tell the keys that were left unprocessed."""
         try:
-            items = _field(_field(document, "Responses"), self._table)
             unprocessed = document.get("UnprocessedKeys") or {}
-            left = _field(unprocessed, self._table) if unprocessed else {}
+            left = self._of_the_table(unprocessed) if unprocessed else {}
             left_keys = [key_of(key) for key in _field(left, "Keys")] if left else []
-        except (KeyError, TypeError, IndexItemError):
+            found = _field(document, "Responses")
+            # Where nothing was processed, there may be no entry for the table.
+            items = [] if left_keys and not found else self._of_the_table(found)
+        except (AttributeError, KeyError, TypeError, IndexItemError):
             raise _TryAgainError("the table's answer is malformed")
         wanted = dict.fromkeys(keys, True)
         seen: "dict[Key, bool]" = {}
@@ -229,11 +243,37 @@ class IndexReader:
                 reading.answers[key] = answer_from_item(item)
             except IndexItemError as error:
                 reading.faults[key] = str(error)
-        again = [key for key in left_keys if key in wanted and key not in seen]
+        left_over = dict.fromkeys(left_keys, True)
+        again = [key for key in keys if key in left_over and key not in seen]
         for key in keys:
-            if key not in seen and key not in again:
+            if key not in seen and key not in left_over:
                 reading.answers[key] = None
         return again
+
+    def _of_the_table(self, value: object):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
+        """Take the table's part: it goes by the name that we said, or by its plain one."""
+        name = self._table.split("/")[-1]
+        return _field(value, self._table if self._table in value else name)  # type: ignore[operator]  # as in `_field`
+
+
+def _first_text(document: "dict[str, object]", names: "tuple[str, ...]") -> str:
+    for name in names:
+        value = document.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def _without_secrets(said: str, credentials: "Credentials") -> str:
+    """Take what the service said into one line that can be shown.
+
+    To say that a signature is wrong it repeats all of the signed headers, the token among them.
+    """
+    said = said.partition("\n")[0]
+    for secret in credentials:
+        if secret:
+            said = said.replace(secret, "***")
+    return said[:_LONGEST_SAID]
 
 
 def _field(value: object, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON

@@ -96,6 +96,10 @@ class Ended(BaseException):
     """SIGTERM or SIGINT has come: the process should end, with status 0."""
 
 
+class Interrupted(BaseException):
+    """What may interrupt a wait has come: see `Waiter.interrupted_by`."""
+
+
 class DeadlineError(Exception):
     """What was waited for did not come in time."""
 
@@ -105,11 +109,17 @@ class CertificateError(Exception):
 
 
 class Waiter:
-    """Waits for descriptors, until a deadline, and for signals all the while."""
+    """Waits for descriptors, until a deadline, and for signals all the while.
+
+    Attributes:
+        interrupted_by: The descriptor that ends every wait with `Interrupted` once it can be read;
+            None if nothing does.
+    """
 
     def __init__(self, signals: int) -> None:
         """Take the descriptor that `watch_signals` gave."""
         self._signals = signals
+        self.interrupted_by: "int | None" = None
 
     def wait(self, descriptor: object, *, to_write: bool, deadline: "float | None") -> bool:
         """Wait until *descriptor* can be read or written, or has failed.
@@ -156,8 +166,7 @@ class Waiter:
         at_most_ms: "int | None",
     ) -> int:
         """Tell which events there are; 0 for none in time."""
-        poller = select.poll()
-        poller.register(self._signals, select.POLLIN)
+        poller = self._poller()
         poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
         timeout = -1
         if deadline is not None:
@@ -165,10 +174,22 @@ class Waiter:
             timeout = max(0, int((deadline - monotonic()) * 1000 + 0.999))
         if at_most_ms is not None:
             timeout = at_most_ms if timeout < 0 else min(timeout, at_most_ms)
+        return self._wait(poller, timeout)
+
+    def _poller(self) -> "select.poll":
+        poller = select.poll()
+        poller.register(self._signals, select.POLLIN)
+        if self.interrupted_by is not None:
+            poller.register(self.interrupted_by, select.POLLIN)
+        return poller
+
+    def _wait(self, poller: "select.poll", timeout_ms: int) -> int:
         events = 0
-        for event in poller.poll(timeout):
+        for event in poller.poll(timeout_ms):
             if event[0] == self._signals:
                 raise Ended
+            if event[0] == self.interrupted_by:
+                raise Interrupted
             events |= event[1]
         return events
 
@@ -178,10 +199,13 @@ class Waiter:
         Raises:
             Ended: A signal asks the process to end.
         """
-        poller = select.poll()
-        poller.register(self._signals, select.POLLIN)
-        if poller.poll(int(seconds * 1000)):
-            raise Ended
+        self._wait(self._poller(), int(seconds * 1000))
+
+    def check(self, deadline: "float | None") -> None:
+        """Raise what `wait` would raise by now, without waiting."""
+        self._wait(self._poller(), 0)
+        if deadline is not None and monotonic() >= deadline:
+            raise DeadlineError
 
 
 def look_up(host: str, waiter: Waiter, *, ipv4_only: bool, deadline: "float | None") -> "list[str]":
@@ -285,9 +309,9 @@ def start_tls(connection: socket.socket, host: str, roots: bytes) -> "Stream":
     return secure.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
 
 
-def polled(stream: "Stream", connection: Socket) -> object:
+def polled(stream: "Stream", connection: Socket) -> Socket:
     """Name what to poll for *stream*: CPython's TLS takes its socket over."""
-    return connection if IS_MICROPYTHON else stream
+    return connection if IS_MICROPYTHON else stream  # type: ignore[return-value]  # an SSLSocket is one
 
 
 def _certificates(bundle: bytes) -> "list[bytes]":

@@ -38,11 +38,7 @@ class InitFailedError(Exception):
 
 
 class Schedule:
-    """When the next check is due.
-
-    Attributes:
-        succeeded_at: When the last successful check was, in seconds since 1970; 0 for never.
-    """
+    """When the next check is due."""
 
     def __init__(self, max_age_s: int) -> None:
         """Take the age from which a check is due."""
@@ -50,11 +46,9 @@ class Schedule:
         self._longest_pause_s = max(_FIRST_PAUSE_S, min(_LONGEST_PAUSE_S, max_age_s))
         self._pause_s = 0
         self._ended_at = 0.0
-        self.succeeded_at = 0.0
 
     def succeeded(self, now: float) -> None:
         """Note that a check was successful."""
-        self.succeeded_at = now
         self._ended_at = now
         self._pause_s = 0
 
@@ -94,6 +88,8 @@ class Lifecycle:
         self._wall = wall
         self._schedule = Schedule(config.max_age_s)
         self._on_timer = config.is_managed
+        # The file's modification time: the last successful check's, in nanoseconds since 1970.
+        self._mtime_ns = 0
         self._trouble = ""
         self._file_trouble = ""
 
@@ -108,9 +104,9 @@ class Lifecycle:
         if self._config.needs:
             self._first_resolve()
         else:
-            now = self._wall()
-            self._schedule.succeeded(now)
-            self._write(int(now * _NS))
+            # Nothing will be asked: the file's time is the init's, for good.
+            self._mtime_ns = int(self._wall() * _NS)
+            self._check(0)
             self._register()
         if self._on_timer:
             self._serve_on_timer()
@@ -118,8 +114,8 @@ class Lifecycle:
             self._serve()
 
     def _first_resolve(self) -> None:
-        mtime_ns = self._adopt_leftover()
-        is_held = not self._on_timer and self._hold(mtime_ns)
+        self._adopt_leftover()
+        is_held = not self._on_timer and self._hold()
         if is_held:
             # The runtime boots while the needs are resolved; the kernel holds early readers back.
             self._register()
@@ -135,24 +131,22 @@ class Lifecycle:
                     "not every need was resolved: " + "; ".join(unresolved),
                 )
 
-    def _adopt_leftover(self) -> int:
-        """Take what an earlier run left; tell the modification time that the file starts with."""
+    def _adopt_leftover(self) -> None:
+        """Take what an earlier run left, and its time if it answers every need."""
         leftover = self._file.leftover()
         if leftover is None:
-            return 0
+            return
         try:
             members = services_file.parse(leftover.document)
         except ValueError as error:
             self._log.warn("earlier file ignored", path=self._file.path, reason=str(error))
-            return 0
-        if not self._resolver.adopt(members):
-            return 0
-        self._schedule.succeeded_at = leftover.mtime_ns / _NS
-        return leftover.mtime_ns
+            return
+        if self._resolver.adopt(members):
+            self._mtime_ns = leftover.mtime_ns
 
-    def _hold(self, mtime_ns: int) -> bool:
+    def _hold(self) -> bool:
         try:
-            return self._file.hold(self._resolver.document(), mtime_ns)
+            return self._file.hold(self._resolver.document(), self._mtime_ns)
         except OSError as error:
             self._cannot_write(error)
             return False
@@ -171,21 +165,28 @@ class Lifecycle:
             event = self._api.next()
             if event.kind == extensions_api.SHUTDOWN:
                 return
-            if self._config.needs and self._schedule.is_due(self._wall()):
+            if self._schedule.is_due(self._wall()):
                 self._check_within(event)
 
     def _serve_on_timer(self) -> None:
         while True:
-            deadline = None
-            if self._config.needs:
-                deadline = interpreter.monotonic() + self._schedule.wait_s()
             try:
-                event = self._api.next(deadline)
+                event = self._api.next(interpreter.monotonic() + self._schedule.wait_s())
             except interpreter.DeadlineError:
-                self._check(self._config.timeout_ms / 1000)
+                self._check_until_an_event()
                 continue
             if event.kind == extensions_api.SHUTDOWN:
                 return
+
+    def _check_until_an_event(self) -> None:
+        """Check, and drop the check where the platform has something to say meanwhile."""
+        self._api.let_events_interrupt()
+        try:
+            self._check(self._config.timeout_ms / 1000)
+        except interpreter.Interrupted:
+            pass
+        finally:
+            self._api.let_nothing_interrupt()
 
     def _check_within(self, event: "Event") -> None:
         """Check, unless the invocation has too little time left for it."""
@@ -204,8 +205,8 @@ class Lifecycle:
             self._log.error("check failed", traceback=interpreter.format_traceback(error))
             outcome = self._resolver.nothing_answered(interpreter.why(error))
         now = self._wall()
-        is_written = self._put_right(outcome, now)
-        if is_written and not outcome.faults:
+        is_in_place = self._put_right(outcome, now)
+        if is_in_place and not outcome.faults:
             self._schedule.succeeded(now)
         else:
             self._schedule.failed(now)
@@ -218,25 +219,18 @@ class Lifecycle:
 
         Its modification time is the last successful check's: this one's, if it is one.
         """
-        is_successful = not outcome.faults
-        mtime_ns = int((now if is_successful else self._schedule.succeeded_at) * _NS)
-        if outcome.has_changed or not self._file.is_as_left():
-            return self._write(mtime_ns)
-        if not is_successful:
-            return True
+        mtime_ns = self._mtime_ns
+        if self._config.needs and not outcome.faults:
+            mtime_ns = int(now * _NS)
         try:
-            self._file.touch(mtime_ns)
+            if outcome.has_changed or not self._file.is_as_left():
+                self._file.replace(self._resolver.document(), mtime_ns)
+            elif mtime_ns != self._mtime_ns:
+                self._file.touch(mtime_ns)
         except OSError as error:
             self._cannot_write(error)
             return False
-        return True
-
-    def _write(self, mtime_ns: int) -> bool:
-        try:
-            self._file.replace(self._resolver.document(), mtime_ns)
-        except OSError as error:
-            self._cannot_write(error)
-            return False
+        self._mtime_ns = mtime_ns
         if self._file_trouble:
             self._file_trouble = ""
             self._log.warn("services file written again", path=self._file.path)

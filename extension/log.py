@@ -37,8 +37,11 @@ def _as_json(value: object) -> str:
 
 def _as_text(value: object) -> str:
     text = str(value)
-    plain = text and " " not in text and '"' not in text and "=" not in text and "\n" not in text
-    return text if plain else strict_json.dumps(text)
+    for character in text:
+        # What is quoted stays on its line, and in its field.
+        if character <= " " or character in '"=\x7f':
+            return strict_json.dumps(text)
+    return text or '""'
 
 
 class Log:

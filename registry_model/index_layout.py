@@ -23,6 +23,8 @@ REVISION = "revision"
 UPDATED_AT = "updated_at"
 COPIES = "copies"
 
+_LONGEST_NUMBER = 39
+
 ACTIVE = "active"
 YANKED = "yanked"
 
@@ -111,10 +113,13 @@ def _number(item: "Item", name: str, default: "int | None") -> int:
     if attribute is None and default is not None:
         return default
     value = attribute.get("N") if isinstance(attribute, dict) else None
-    try:
-        return int(value)  # type: ignore[arg-type]  # refused below
-    except (TypeError, ValueError):
-        raise IndexItemError(f"the index item's {name!r} is not a whole number")
+    # DynamoDB's numbers have 38 digits at the most; a longer one would only cost time.
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
+        try:
+            return int(value)
+        except ValueError:
+            pass
+    raise IndexItemError(f"the index item's {name!r} is not a whole number")
 
 
 def _metadata(item: "Item") -> "dict[str, str]":
@@ -124,6 +129,10 @@ def _metadata(item: "Item") -> "dict[str, str]":
     entries = attribute.get("M") if isinstance(attribute, dict) else None
     if not isinstance(entries, dict):
         raise IndexItemError(f"the index item's {METADATA!r} is not a map")
+    for name in entries:
+        # MicroPython's parser takes numbers for names.
+        if not isinstance(name, str):
+            raise IndexItemError(f"the index item's {METADATA!r} has a name that is no text")
     return {name: _text(entries, name) for name in entries}
 
 

@@ -7,6 +7,22 @@ behind its last value, and turns an escaped surrogate pair into two characters t
 import json
 
 _REPLACEMENT = "\ufffd"
+# Nothing that is read here comes near: without a limit, a number of a million digits would take
+# MicroPython minutes.
+_LONGEST_WORD = 400
+_MOST_BRACKETS = 400
+
+
+def _has_long_word(piece: str) -> bool:
+    """Tell whether a number, or a run of brackets, is beyond all measure."""
+    if len(piece) <= _LONGEST_WORD:
+        return False
+    if piece.count("{") + piece.count("[") > _MOST_BRACKETS:
+        return True
+    for word in piece.replace(",", " ").split():
+        if len(word) > _LONGEST_WORD:
+            return True
+    return False
 
 
 def _is_whole(text: str) -> bool:
@@ -18,6 +34,8 @@ def _is_whole(text: str) -> bool:
     for piece in pieces[::2]:
         curly += piece.count("{") - piece.count("}")
         square += piece.count("[") - piece.count("]")
+        if curly + square > _MOST_BRACKETS or _has_long_word(piece):
+            raise ValueError("it is nested too deeply, or has too long a number")
     return curly == 0 and square == 0
 
 

@@ -86,10 +86,13 @@ def index() -> Iterator[IndexServer]:
 def start(
     interpreter: str, layer: BuiltLayer, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> Iterator[Start]:
-    """Start the extension: `start("users", SOME_VARIABLE="...")`; "(unset)" leaves one out."""
+    """Start the extension: `start("users", SOME_VARIABLE="...")`; "(unset)" leaves one out.
+
+    What follows the needs is a command that it is started by, such as `PrivateDisk.enter` gives.
+    """
     started: list[Extension] = []
 
-    def _start(needs: str = "", **variables: str) -> Extension:
+    def _start(needs: str = "", *entered_by: str, **variables: str) -> Extension:
         environment = {
             "AWS_LAMBDA_RUNTIME_API": lambda_api.address,
             "AWS_ENDPOINT_URL_DYNAMODB": index.url,
@@ -113,10 +116,18 @@ def start(
         log_path = tmp_path / f"log-{len(started)}"
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                command, env=environment, cwd=tmp_path, stderr=log, stdin=subprocess.DEVNULL
+                [*entered_by, *command],
+                env=environment,
+                cwd=tmp_path,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
+        # As the process itself sees it, in whatever namespace that is.
+        seen = f"/proc/{process.pid}/root" if entered_by else ""
         extension = Extension(
-            process=process, services_file=Path(environment["SERVICES_FILE"]), log_path=log_path
+            process=process,
+            services_file=Path(seen + environment["SERVICES_FILE"]),
+            log_path=log_path,
         )
         started.append(extension)
         return extension

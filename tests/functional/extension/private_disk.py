@@ -1,0 +1,50 @@
+"""A small disk that one extension alone sees, in a mount namespace of its own."""
+
+import contextlib
+import subprocess
+from pathlib import Path
+
+from tests.functional.extension.conftest import Extension
+
+_ENTER = 'mount -t tmpfs -o "$0" tmpfs "$1" && cd "$1" && {} shift && exec "$@"'
+
+
+class PrivateDisk:
+    """A disk that can be filled and made read-only, and no other process notices."""
+
+    def __init__(self, folder: Path, size: str = "256k") -> None:
+        """Take the folder that it is mounted on, and its size as mount(8) does."""
+        folder.mkdir()
+        self._folder = folder
+        self._size = size
+        self.services_file = str(folder / "services.json")
+
+    def enter(self, *, spoilt_by: str = "") -> list[str]:
+        """Give the command to start the extension by.
+
+        Args:
+            spoilt_by: What the shell does in the folder before the extension is started.
+        """
+        script = _ENTER.format(f"{{ {spoilt_by} || :; }} 2>&- &&" if spoilt_by else "")
+        namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+        return [*namespace, "sh", "-c", script, f"size={self._size}", str(self._folder)]
+
+    def _seen_from_outside(self, extension: Extension) -> Path:
+        return Path(f"/proc/{extension.process.pid}/root{self._folder}")
+
+    def fill(self, extension: Extension) -> None:
+        """Fill it to the last byte."""
+        ballast = self._seen_from_outside(extension) / "ballast"
+        with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+
+    def empty(self, extension: Extension) -> None:
+        """Make room again."""
+        (self._seen_from_outside(extension) / "ballast").unlink()
+
+    def remount(self, extension: Extension, mode: str) -> None:
+        """Make it read-only (`ro`) or writable again (`rw`)."""
+        pid = str(extension.process.pid)
+        enter = ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", pid]
+        subprocess.run([*enter, "mount", "-o", f"remount,{mode}", str(self._folder)], check=True)

@@ -1,0 +1,272 @@
+"""The file where the disk, the function or an earlier run makes trouble."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.functional.extension.conftest import Start
+from tests.functional.extension.private_disk import PrivateDisk
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+KNOWN = {
+    "requested": "latest",
+    "version": "1.0.0",
+    "arn": ARN,
+    "status": "active",
+    "resolved_at": "2026-01-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_answer_that_could_not_be_written_is_written_once_it_can(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, trouble: str
+) -> None:
+    """A function that fills its disk loses freshness for a while, and never an answer for good."""
+    disk = PrivateDisk(tmp_path / "disk")
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", *disk.enter(), SERVICES_FILE=disk.services_file)
+    lambda_api.wait_until_ready()
+    before = extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
+    disk.fill(extension) if trouble == "full" else disk.remount(extension, "ro")
+    index.put("users", "latest", item("2.0.0", ARN, revision=2))
+
+    for _ in range(3):
+        lambda_api.invoke()
+
+    now = extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
+    assert now == before, "the old one stays"
+    (line,) = [each for each in extension.log().splitlines() if "ERROR" in each]
+    assert "services file not written" in line
+    assert disk.services_file in line
+    disk.empty(extension) if trouble == "full" else disk.remount(extension, "rw")
+
+    def is_written() -> bool:
+        lambda_api.invoke()
+        return bool(extension.document()["users"]["version"] == "2.0.0")
+
+    wait_for(is_written, "the new answer in the file")
+    assert extension.log().count("services file written again") == 1
+    assert time.time() - extension.services_file.stat().st_mtime < 30
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_init_on_a_disk_that_takes_nothing_fails_open(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, trouble: str
+) -> None:
+    """No room for the file is no reason for a function not to run; the file comes with the room."""
+    disk = PrivateDisk(tmp_path / "disk")
+    index.put("users", "latest", item("1.0.0", ARN))
+    # The trouble is there before the extension is: whatever it does first meets it.
+    spoilt_by = {
+        "full": "head -c 1000000 /dev/zero >ballast",
+        "read-only": 'mount -o remount,ro "$1"',
+    }[trouble]
+    extension = start("users", *disk.enter(spoilt_by=spoilt_by), SERVICES_FILE=disk.services_file)
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+    assert not extension.services_file.exists()
+    assert extension.log().count("services file not written") == 1
+    disk.empty(extension) if trouble == "full" else disk.remount(extension, "rw")
+
+    def is_written() -> bool:
+        lambda_api.invoke()
+        return extension.services_file.exists()
+
+    wait_for(is_written, "the file")
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert extension.log().count("services file written again") == 1
+
+
+def test_room_for_the_placeholder_alone_leaves_a_whole_document(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """The disk is full in the very middle of an init: what is there is whole, and says why."""
+    disk = PrivateDisk(tmp_path / "disk", size="64k")
+    metadata = {"M": {f"k{number}": {"S": "v" * 1000} for number in range(50)}}
+    index.put("users", "latest", item("1.0.0", ARN, metadata=metadata))
+    extension = start(
+        "users",
+        *disk.enter(),
+        SERVICES_FILE=disk.services_file,
+        SERVICE_DISCOVERY_TIMEOUT_MS="5000",
+    )
+    lambda_api.wait_until_ready()
+
+    # Two copies of it, the held one and its replacement, have no room on the disk.
+    document = extension.document()["users"]
+    assert document["status"] in {"active", "unavailable"}
+    assert extension.is_running()
+    assert list(extension.services_file.parent.iterdir()) == [extension.services_file]
+
+
+def test_file_in_folders_that_are_not_there(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """Every folder that is missing is made, for everybody to enter, at init and later."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    path = tmp_path / "a/b c/d/services.json"
+    extension = start("users", SERVICES_FILE=str(path))
+    lambda_api.wait_until_ready()
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert {each.stat().st_mode & 0o7777 for each in list(path.parents)[:3]} == {0o755}
+
+    path.unlink()
+    path.parent.rmdir()
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_file_of_a_function_that_needs_nothing_is_put_right_too(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """An empty object is a promise like any other, and its time is the init's."""
+    extension = start("")
+    lambda_api.wait_until_ready()
+    born = extension.services_file.stat().st_mtime_ns
+    lambda_api.invoke()
+    assert extension.services_file.stat().st_mtime_ns == born
+    extension.services_file.unlink()
+
+    lambda_api.invoke()
+
+    assert extension.document() == {}
+    assert extension.services_file.stat().st_mtime_ns == born
+    assert index.connections == 0
+
+
+def test_leftovers_time_is_kept_to_the_nanosecond(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A function that compares times must not take a failed resolve for a new document."""
+    extension = start("users")
+    path = extension.services_file
+    lambda_api.wait_until_ready()
+    extension.process.kill()
+    extension.process.wait()
+    path.write_text(json.dumps({"users": KNOWN}))
+    os.utime(path, ns=(0, 1_700_000_000_123_456_789))
+    index.close()
+
+    again = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="200")
+    lambda_api.wait_until_ready(2)
+
+    assert again.document()["users"] == KNOWN
+    assert path.stat().st_mtime_ns == 1_700_000_000_123_456_789
+
+
+def test_leftover_that_is_no_regular_file_holds_nobody_up(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """Opening a pipe waits for its writer, for ever."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    os.mkfifo(path)
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_folder_in_the_files_place_is_an_error_in_the_log_and_no_more(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """Nothing can be put there; the function runs all the same, and gets its file in the end."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    path = tmp_path / "run/services.json"
+    path.mkdir(parents=True)
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    assert extension.log().count("services file not written") == 1
+    assert [each.name for each in path.parent.iterdir()] == ["services.json"], (
+        "nothing is left over"
+    )
+    path.rmdir()
+
+    def is_written() -> bool:
+        lambda_api.invoke()
+        return path.exists()
+
+    wait_for(is_written, "the file")
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+LEFTOVERS = {
+    "another service under the alias": ({"a": {**KNOWN, "service": "billing"}}, "a:users", False),
+    "the service under its alias": ({"a": {**KNOWN, "service": "users"}}, "a:users", True),
+    "an alias that has become a name": ({"a": {**KNOWN, "service": "users"}}, "a", False),
+    "another selector": ({"users": KNOWN}, "users==1.x", False),
+    "the selector in other words": ({"users": KNOWN}, "users@latest", True),
+    "a wildcard in other words": (
+        {"users": {**KNOWN, "requested": "1.x"}},
+        "users==1.*",
+        True,
+    ),
+    "no arn": ({"users": {k: v for k, v in KNOWN.items() if k != "arn"}}, "users", False),
+    "an arn that is no text": ({"users": {**KNOWN, "arn": 42}}, "users", False),
+    "metadata that is no map": ({"users": {**KNOWN, "metadata": ["a"]}}, "users", False),
+    "another status": ({"users": {**KNOWN, "status": "happy"}}, "users", False),
+    "members of another time": ({"users": {**KNOWN, "extra": {"x": [1]}}}, "users", True),
+}
+
+
+@pytest.mark.parametrize("name", LEFTOVERS)
+def test_leftover_counts_for_the_very_need_alone(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, name: str
+) -> None:
+    """Same key, service and selector, and a member that is well-formed: then, and only then."""
+    left, need, counts = LEFTOVERS[name]
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(left))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    index.close()
+
+    extension = start(need, SERVICE_DISCOVERY_TIMEOUT_MS="50")
+    lambda_api.wait_until_ready()
+
+    (member,) = extension.document().values()
+    assert member["status"] == ("active" if counts else "unavailable")
+    assert path.stat().st_mtime == (1_700_000_000 if counts else 0)
+
+
+def test_missing_member_of_an_earlier_run_is_an_answer(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """`missing` was said by the registry; `unavailable` was said by nobody."""
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    gone = {"requested": "latest", "status": "missing", "error": "no version of 'a' matches"}
+    path.write_text(json.dumps({"a": gone, "b": {**gone, "status": "unavailable"}}))
+    index.close()
+
+    extension = start("a,b", SERVICE_DISCOVERY_TIMEOUT_MS="50")
+    lambda_api.wait_until_ready()
+
+    document = extension.document()
+    assert document["a"] == gone
+    assert document["b"]["error"] != gone["error"], "what is said now is today's reason"
+
+
+def test_member_that_has_not_changed_keeps_its_time_over_a_restart(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """`resolved_at` is when the member changed, not when the process was started."""
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"users": KNOWN, "billing": KNOWN}))
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.put("billing", "latest", item("1.1.0", ARN))
+
+    extension = start("users,billing")
+    lambda_api.wait_until_ready()
+
+    document = extension.document()
+    assert document["users"] == KNOWN
+    assert document["billing"]["resolved_at"] > KNOWN["resolved_at"]
