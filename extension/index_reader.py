@@ -30,16 +30,19 @@ if TYPE_CHECKING:
     from registry_model.index_layout import Answer
 
     Key = tuple[str, str]
+    Elsewhere = Callable[[list[Key], int], list[Key]]
 
 MAX_KEYS = 100
 _LONGEST_SAID = 400
 _BACKOFF_S = 0.025
 _MAX_BACKOFF_S = 1.0
 _TARGET = "DynamoDB_20120810.BatchGetItem"
-_RETRIABLE = (
+_THROTTLED = (
     "ProvisionedThroughputExceededException",
     "ThrottlingException",
     "RequestLimitExceeded",
+)
+_RETRIABLE = (
     "LimitExceededException",
     "TransactionInProgressException",
     "InternalServerError",
@@ -47,6 +50,16 @@ _RETRIABLE = (
     "ServiceUnavailable",
     "ServiceUnavailableException",
 )
+
+
+def pause_before(attempt: int, dice: float) -> float:
+    """Tell how many seconds to wait before asking again, after *attempt* tries without progress.
+
+    Args:
+        dice: A number from 0 up to 1: those that were refused together come back apart.
+    """
+    longest: float = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt)
+    return longest * dice
 
 
 class Reading:
@@ -71,6 +84,10 @@ class _RefusedError(Exception):
 
 class _TryAgainError(Exception):
     """The table could not be read this time."""
+
+
+class _ThrottledError(_TryAgainError):
+    """The table is asked for more than it gives right now."""
 
 
 class IndexReader:
@@ -101,17 +118,24 @@ class IndexReader:
         self._wall = wall
         self._random = random
 
-    def read(self, keys: "list[Key]", deadline: float) -> Reading:
+    def read(
+        self, keys: "list[Key]", deadline: float, elsewhere: "Elsewhere | None" = None
+    ) -> Reading:
         """Ask for *keys*, which are distinct: (partition key, selector).
 
         Never raises for what the network or the table does: what was answered counts, though others
         were not.
+
+        Args:
+            elsewhere: Names the keys to ask for instead of those that the table would not give
+                right now, told how many times in a row; called from the second time on.
         """
         reading = Reading()
         pending = list(keys)
         attempt = 0
         why = f"table {self._table} in {self._region}: no answer in time"
         while pending:
+            is_throttled = True
             try:
                 left = self._read_batch(pending[:MAX_KEYS], reading, deadline)
             except DeadlineError:
@@ -122,21 +146,22 @@ class IndexReader:
             except _TryAgainError as error:
                 why = str(error)
                 left = pending[:MAX_KEYS]
+                is_throttled = isinstance(error, _ThrottledError)
             # Keys that DynamoDB left unprocessed go behind those that have not been asked yet.
             progress = len(left) < len(pending[:MAX_KEYS])
+            attempt = 0 if progress else attempt + 1
+            if elsewhere is not None and is_throttled and attempt > 1:
+                left = elsewhere(left, attempt)
             pending = pending[MAX_KEYS:] + left
             if not left:
                 continue
             if progress:
                 why = "the table left it unprocessed"
-            attempt = 0 if progress else attempt + 1
-            pause = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt) * self._random()
+            pause = pause_before(attempt, self._random())
             if interpreter.monotonic() + pause >= deadline:
                 break
             self._client.waiter.pause(pause)
-        for key in pending:
-            if key not in reading.answers:
-                reading.faults[key] = why
+        reading.faults.update({key: why for key in pending if key not in reading.answers})
         return reading
 
     def _read_batch(self, keys: "list[Key]", reading: Reading, deadline: float) -> "list[Key]":
@@ -212,6 +237,8 @@ class IndexReader:
             text += f", {kind}"
         if said:
             text += f": {said}"
+        if answer.status == 429 or kind in _THROTTLED:
+            raise _ThrottledError(text)
         if is_passing or kind in _RETRIABLE:
             raise _TryAgainError(text)
         raise _RefusedError(text)

@@ -69,6 +69,15 @@ def getenv(name: str) -> "str | None":
         raise ValueError("it is not UTF-8")
 
 
+def random() -> float:
+    """Roll the dice: a number from 0 up to 1.
+
+    From the kernel each time. A generator of our own would be part of a snapshot (SnapStart): all
+    environments restored from it would choose the same copies, and come back at the same moments.
+    """
+    return int.from_bytes(os.urandom(4), "big") / 4_294_967_296
+
+
 def read_file(path: str) -> bytes:
     """Read a whole file.
 

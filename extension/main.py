@@ -3,8 +3,6 @@
 Portable: runs under MicroPython and CPython.
 """
 
-import random
-
 from extension import endpoints, extensions_api, interpreter
 from extension.config import Config, ConfigError, log_level, logs_json
 from extension.credentials import ContainerCredentials, KeysFromEnvironment, NoCredentials
@@ -44,9 +42,9 @@ def _resolver(config: Config, waiter: "Waiter", log: Log) -> Resolver:
         region=config.region,
         path=config.endpoint.path,
         wall=interpreter.wall,
-        random=random.random,
+        random=interpreter.random,
     )
-    return Resolver(config.needs, index, log, wall=interpreter.wall, random=random.random)
+    return Resolver(config.needs, index, log, wall=interpreter.wall, random=interpreter.random)
 
 
 def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from extension.index_reader import Reading
+    from extension.index_reader import Elsewhere, Reading
     from extension.log import Log
     from registry_model.index_layout import Answer
     from registry_model.needs import Need
@@ -30,11 +30,30 @@ if TYPE_CHECKING:
     class Index(Protocol):
         """The index table, as the resolver needs it."""
 
-        def read(self, keys: "list[Key]", deadline: float) -> Reading:
+        def read(
+            self, keys: "list[Key]", deadline: float, elsewhere: "Elsewhere | None" = None
+        ) -> Reading:
             """Ask for distinct keys; never raises for what the network or the table does."""
 
 
+# A storm is over this many partitions then; guesses beyond would mostly fail.
+_MOST_GUESSED_COPIES = 32
 NOT_ASKED = "the registry has not answered yet"
+
+
+def choose_copy(copies: "int | None", refusals: int, dice: float) -> int:
+    """Choose which of an item's copies to ask for; 0 is the original.
+
+    Args:
+        copies: How many there are, or None where no item has told yet.
+        refusals: How many times in a row the table has refused.
+        dice: A number from 0 up to 1.
+    """
+    if copies is None:
+        # In a storm of cold starts all ask for the original, and no partition can give it to all of
+        # them: guess that there are copies, more each time. A guess that fails costs one read.
+        copies = min(2**refusals, _MOST_GUESSED_COPIES)
+    return int(dice * copies)
 
 
 class Outcome:
@@ -112,7 +131,7 @@ class Resolver:
         for need in self._needs:
             key = (need.service, need.selector.index_selector)
             if key not in wanted:
-                wanted[key] = (partition_key(key[0], self._choose_copy(key)), key[1])
+                wanted[key] = self._place(key, 0)
         answers, faults = self._read(wanted, deadline)
         has_changed = False
         missed: "dict[str, str]" = {}
@@ -135,16 +154,24 @@ class Resolver:
             self._keep(need, fault)
         return Outcome(has_changed=False, faults={need.key: fault for need in self._needs})
 
-    def _choose_copy(self, key: "Key") -> int:
+    def _place(self, key: "Key", refusals: int) -> "Key":
+        """Tell under which key to ask for an item: its own, or a copy's."""
         held = self._held.get(key)
-        copies = 1 if held is None else held.copies
-        return int(self._random() * copies) if copies > 1 else 0
+        copy = choose_copy(None if held is None else held.copies, refusals, self._random())
+        return partition_key(key[0], copy), key[1]
 
     def _read(
         self, wanted: "dict[Key, Key]", deadline: float
     ) -> "tuple[dict[Key, Answer | None], dict[Key, str]]":
         """Read the wanted keys, from copies where there are some; then originals of lost copies."""
-        reading = self._index.read(list(wanted.values()), deadline)
+
+        def elsewhere(refused: "list[Key]", refusals: int) -> "list[Key]":
+            moved = [key for key, asked in wanted.items() if asked in refused]
+            for key in moved:
+                wanted[key] = self._place(key, refusals)
+            return [wanted[key] for key in moved]
+
+        reading = self._index.read(list(wanted.values()), deadline, elsewhere)
         lost = [
             key
             for key, asked in wanted.items()

@@ -151,6 +151,7 @@ class IndexServer:
         self.fault: Fault | None = None
         self.delay_s = 0.0
         self.unprocessed = 0
+        self.refused: dict[tuple[str, str], int] = {}
         self.answer_anything: Fault | None = None
         self.at_connect: Fault | None = None
         self.credentials = Credentials("AKID", "SECRET", "TOKEN")
@@ -238,6 +239,7 @@ class IndexServer:
         assert len(set(keys)) == len(keys), "DynamoDB refuses a key that is asked for twice"
         time.sleep(self.delay_s)
         left = keys[len(keys) - self.unprocessed :] if self.unprocessed else []
+        left += [key for key in keys if self._refuses(key)]
         found = [
             {"service": {"S": key[0]}, "selector": {"S": key[1]}, **self.items[key]}
             for key in keys
@@ -251,8 +253,17 @@ class IndexServer:
         data = json.dumps(answer, ensure_ascii=False).encode()
         if self.fault:
             self.fault(connection, data)
+        elif self.refused and left == keys:
+            refuses("ProvisionedThroughputExceededException")(connection, data)
         else:
             connection.sendall(answer_of(200, data))
+
+    def _refuses(self, key: tuple[str, str]) -> bool:
+        """Tell whether the partition of *key* gives nothing, this time and some more times."""
+        if not self.refused.get(key):
+            return False
+        self.refused[key] -= 1
+        return True
 
     def _check_signature(self, path: str, headers: dict[str, str], body: bytes) -> None:
         """Sign the request anew with botocore: the signature must be the same."""

@@ -1,0 +1,246 @@
+"""An index whose items have copies: what stream sync writes there is what the extension reads.
+
+No consumer configures anything. The items tell of the copies, and a table that refuses sends a cold
+start, which knows of none yet, to look for one.
+"""
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT, BuiltLayer
+from tests.functional import tables
+from tests.functional.extension.conftest import Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item
+from tests.functional.test_stream_sync import publish, records_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+MANY = 1_000_000
+# So many checks that one of three copies is left out once in some million runs.
+_CHECKS = 40
+
+Sync = Callable[[int], None]
+
+
+@pytest.fixture
+def sync(dynamodb: "DynamoDBClient", index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> Sync:
+    """Let stream sync keep the index with so many copies, and serve what it wrote."""
+
+    def _sync(copies: int) -> None:
+        monkeypatch.setenv("INDEX_COPIES", str(copies))
+        handler = importlib.reload(importlib.import_module("stream_sync.handler")).handler
+        context = SimpleNamespace(
+            function_name="f",
+            memory_limit_in_mb=128,
+            invoked_function_arn=ARN,
+            aws_request_id="r",
+        )
+        answer = handler({"Records": records_of(dynamodb)}, context)
+        assert answer == {"batchItemFailures": []}
+        items = dynamodb.scan(TableName=tables.INDEX)["Items"]
+        index.items = {(each["service"]["S"], each["selector"]["S"]): dict(each) for each in items}
+
+    return _sync
+
+
+def asked(index: IndexServer) -> list[list[str]]:
+    """Name the partition keys that each request asked for."""
+    return [
+        [key["service"]["S"] for key in request["RequestItems"]["ServiceIndex"]["Keys"]]
+        for request in index.requests
+    ]
+
+
+def with_copies(index: IndexServer, copies: int, version: str = "1.0.0") -> None:
+    """Put an item and its copies."""
+    for copy in range(copies):
+        name = f"#{copy}#users" if copy else "users"
+        index.put(name, "latest", item(version, ARN, copies={"N": str(copies)}))
+
+
+def test_checks_spread_over_the_copies_that_stream_sync_writes(
+    sync: Sync, start: Start, lambda_api: LambdaApi, index: IndexServer, dynamodb: "DynamoDBClient"
+) -> None:
+    """The init asks for the original alone; from then on each item's readers part."""
+    publish(dynamodb, "1.0.0")
+    sync(3)
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    assert asked(index) == [["users"]]
+
+    for _ in range(_CHECKS):
+        lambda_api.invoke()
+
+    assert {name for (name,) in asked(index)} == {"users", "#1#users", "#2#users"}
+    assert len(index.requests) == 1 + _CHECKS
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_new_version_is_read_from_whatever_copy(
+    sync: Sync, start: Start, lambda_api: LambdaApi, dynamodb: "DynamoDBClient"
+) -> None:
+    """All copies change together with the original."""
+    publish(dynamodb, "1.0.0")
+    sync(3)
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    publish(dynamodb, "1.1.0")
+    sync(3)
+
+    for _ in range(5):
+        lambda_api.invoke()
+
+        assert extension.document()["users"]["version"] == "1.1.0"
+
+
+def test_copies_come_and_go_under_a_running_extension(
+    sync: Sync, start: Start, lambda_api: LambdaApi, index: IndexServer, dynamodb: "DynamoDBClient"
+) -> None:
+    """An operator changes IndexCopies; no function notices."""
+    publish(dynamodb, "1.0.0")
+    sync(1)
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+    assert asked(index) == [["users"], ["users"]]
+    sync(50)
+    lambda_api.invoke()
+    for _ in range(5):
+        lambda_api.invoke()
+    assert any(name != "users" for (name,) in asked(index))
+    sync(1)
+
+    for _ in range(5):
+        lambda_api.invoke()
+    seen = len(index.requests)
+    lambda_api.invoke()
+
+    assert asked(index)[seen:] == [["users"]]
+    assert extension.document()["users"]["status"] == "active"
+    assert "missing" not in extension.log()
+
+
+def test_lost_copies_are_missing_only_if_the_original_is(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A service that is gone is gone, wherever it is asked for."""
+    index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    for _ in range(5):
+        lambda_api.invoke()
+    assert extension.document()["users"]["status"] == "active"
+    index.items.clear()
+
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["status"] == "missing"
+
+
+def test_lost_copy_and_a_refused_original_keep_the_file(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """No answer is not the answer that there is none."""
+    index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    lambda_api.wait_until_ready()
+    before = extension.services_file.read_bytes()
+    index.refused["users", "latest"] = MANY
+
+    lambda_api.invoke()
+
+    assert extension.services_file.read_bytes() == before
+    assert "ProvisionedThroughputExceededException" in extension.log()
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_cold_start_in_a_storm_finds_a_copy(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, others: int
+) -> None:
+    """All that start ask for the original; where it is refused, a copy answers instead.
+
+    Alone in its request or beside what another partition answers.
+    """
+    with_copies(index, 50)
+    index.put("billing", "latest", item("1.0.0", ARN))
+    index.refused["users", "latest"] = MANY
+
+    extension = start(["users", "users,billing"][others], SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "active"
+    assert "users" in asked(index)[0]
+
+
+def test_refused_twice_and_not_before_another_copy_is_asked_for(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A refusal may be a moment's; and who is not refused asks for nothing else."""
+    with_copies(index, 50)
+    index.refused["users", "latest"] = 1
+
+    start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+
+    assert asked(index) == [["users"], ["users"]]
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, *, is_published: bool
+) -> None:
+    """A copy that was guessed and is not there is no answer."""
+    if is_published:
+        index.put("users", "latest", item("1.0.0", ARN))
+    index.refused["users", "latest"] = 6
+
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == ("active" if is_published else "missing")
+    assert asked(index)[-1] == ["users"]
+
+
+def test_check_leaves_a_copy_that_is_refused(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Copies may lie on one partition by chance: the others have room."""
+    with_copies(index, 2)
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+    with_copies(index, 2, version="1.1.0")
+    index.refused["#1#users", "latest"] = MANY
+
+    for _ in range(5):
+        lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.1.0"
+    assert "not resolved" not in extension.log()
+
+
+def test_dice_of_environments_from_one_snapshot_differ(interpreter: str, layer: BuiltLayer) -> None:
+    """SnapStart restores thousands from one memory: each must choose its own copy and pause."""
+    program = (
+        "import random; random.seed(7)\n"
+        "from extension import interpreter\n"
+        "dice = [interpreter.random() for _ in range(100)]\n"
+        "assert all(0 <= each < 1 for each in dice) and max(dice) > 0.5 > min(dice)\n"
+        "print(dice)"
+    )
+    binary = str(layer.micropython) if interpreter == "micropython" else sys.executable
+    environment = {"PYTHONPATH": str(ROOT), "MICROPYPATH": ".frozen"}
+
+    runs = [
+        subprocess.run([binary, "-c", program], env=environment, capture_output=True, check=True)
+        for _ in range(2)
+    ]
+
+    assert runs[0].stdout != runs[1].stdout
