@@ -152,26 +152,6 @@ def test_stale_read_never_takes_an_answer_back(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_copies_are_chosen_from_and_the_original_is_asked_where_one_is_lost(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
-) -> None:
-    """No consumer configures anything for a registry that spreads its reads."""
-    index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
-    extension = start("users")
-    lambda_api.wait_until_ready()
-
-    for _ in range(10):
-        lambda_api.invoke()
-
-    asked = {
-        key["service"]["S"]
-        for request in index.requests[1:]
-        for key in request["RequestItems"]["ServiceIndex"]["Keys"]
-    }
-    assert any(name.startswith("#") and name.endswith("#users") for name in asked)
-    assert extension.document()["users"]["status"] == "active"
-
-
 def test_what_was_answered_counts_though_others_were_not(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
