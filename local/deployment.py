@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local import processes
 from local.emulator import REGION, Emulator
+from local.execution_environment import own_arch
 
 STACK = "service-discovery"
 _BUILD_WITHIN_S = 600
@@ -52,8 +53,11 @@ def python_runtime() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def build(emulator: Emulator, folder: Path) -> Path:
+def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
     """Build the app below *folder*; tell where.
+
+    Args:
+        layers: The architectures whose layers are wanted, apart by blanks; all of them if empty.
 
     Raises:
         LocalStackError: `sam build` failed.
@@ -67,7 +71,7 @@ def build(emulator: Emulator, folder: Path) -> Path:
             *("--build-dir", str(built), "--cache-dir", str(folder / "cache")),
             *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),
         ],
-        environment=_environment(emulator, folder),
+        environment=_environment(emulator, folder) | {"SERVICE_DISCOVERY_LAYERS": layers},
         log=folder / "sam-build.log",
         cwd=folder,
         within_s=_BUILD_WITHIN_S,
@@ -105,5 +109,5 @@ def deploy(emulator: Emulator, folder: Path, built: Path) -> Deployment:
     return Deployment(
         outputs=outputs,
         registry_url=f"{emulator.url}/restapis/{api}/{stage}/_user_request_",
-        layer=built / "ServiceDiscoveryLayer",
+        layer=built / f"ServiceDiscoveryLayer{'Arm64' if own_arch() == 'arm64' else ''}",
     )

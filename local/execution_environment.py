@@ -137,12 +137,16 @@ class ExecutionEnvironment:
         return below[0]
 
 
+def own_arch() -> str:
+    """Name this machine's architecture as Lambda does."""
+    return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
+
+
 def emulator_program() -> Path:
     """Find AWS's Runtime Interface Emulator, which comes with SAM's package."""
     import samcli.local.rapid  # noqa: PLC0415  # SAM is large; only this needs it
 
-    machine = "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
-    program = Path(samcli.local.rapid.__path__[0]) / f"aws-lambda-rie-{machine}"
+    program = Path(samcli.local.rapid.__path__[0]) / f"aws-lambda-rie-{own_arch()}"
     if not program.exists():
         message = f"aws-sam-cli brings no {program.name}; is its package whole?"
         raise LocalStackError(message)

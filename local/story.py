@@ -206,7 +206,7 @@ def tell(stack: ExitStack, folder: Path) -> Stage:
         aws = stack.enter_context(emulator(folder / "aws"))
         _say(f"   {aws.url}")
     with steps.step("sam build (the first time also compiles the layer's interpreter: minutes)"):
-        built = deployment.build(aws, folder)
+        built = deployment.build(aws, folder, layers=execution_environment.own_arch())
     with steps.step("sam deploy"):
         deployed = deployment.deploy(aws, folder, built)
         for name, value in sorted(deployed.outputs.items()):

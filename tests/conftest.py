@@ -1,6 +1,5 @@
 """What several levels of tests share."""
 
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -8,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from local.execution_environment import own_arch
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile(
@@ -29,11 +30,6 @@ class BuiltLayer:
     def program(self) -> Path:
         """The extension."""
         return self.folder / "extensions/service-discovery"
-
-
-def own_arch() -> str:
-    """Name this machine's architecture as Lambda does."""
-    return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
 @pytest.fixture(scope="session")

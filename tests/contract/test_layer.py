@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, BuiltLayer, own_arch
+from local.execution_environment import own_arch
+from tests.conftest import ROOT, BuiltLayer
 
 _MACHINES = {"x86_64": 62, "arm64": 183}
 _FILES = {
@@ -58,6 +59,22 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def _arch(built: Path) -> str:
     return built.name.split("-")[1]
+
+
+@pytest.mark.parametrize("wanted", ["x86_64", "arm64"])
+def test_layer_of_an_architecture_that_is_not_wanted_is_left_out(
+    wanted: str, tmp_path: Path
+) -> None:
+    """The local stack runs no other architecture's functions: why wait a minute for its layer?"""
+    other = {"x86_64": "ServiceDiscoveryLayerArm64", "arm64": "ServiceDiscoveryLayer"}[wanted]
+
+    subprocess.run(
+        ["make", "-C", str(ROOT / "layer"), f"build-{other}"],
+        env={**os.environ, "ARTIFACTS_DIR": str(tmp_path), "SERVICE_DISCOVERY_LAYERS": wanted},
+        check=True,
+    )
+
+    assert [path.name for path in tmp_path.iterdir()] == ["NOT-BUILT"]
 
 
 def test_layer_holds_what_the_contract_says(built: Path) -> None:

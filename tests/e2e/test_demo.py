@@ -84,7 +84,7 @@ def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
     latest = RegistryClient(url).call("GET", "/services/users").document["latest"]
     pasted = _paste(told) if shutil.which("curl") else ""
     run.send_signal(signal.SIGINT)
-    rest, _ = run.communicate(timeout=60)
+    rest, _ = run.communicate(timeout=120)
 
     assert latest["version"] == "1.5.0"
     if pasted:
@@ -103,7 +103,7 @@ def test_demo_that_is_told_to_end_leaves_nothing(start: Start, temporary: Path, 
     told = _read_until(demo, at)
 
     demo.send_signal(signal.SIGTERM)
-    rest, _ = demo.communicate(timeout=60)
+    rest, _ = demo.communicate(timeout=120)
 
     assert demo.returncode == 130, told + rest
     assert _left_behind(temporary) == []
