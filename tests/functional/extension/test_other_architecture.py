@@ -1,0 +1,80 @@
+"""The other architecture's extension, whole: under emulation, among the same neighbours."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from local.execution_environment import own_arch
+from tests.conftest import ROOT, BuiltLayer
+from tests.functional.extension.certificates import Certificates
+from tests.functional.extension.conftest import Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+
+
+@pytest.fixture
+def interpreter() -> str:
+    """CPython is the same on every architecture."""
+    return "micropython"
+
+
+@pytest.fixture
+def index(certificates: Certificates) -> Iterator[IndexServer]:
+    """Serve an index over TLS: its arithmetic is what differs most."""
+    server = IndexServer(tls=certificates.good, name="localhost")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
+    """Build the other architecture's layer, with a program that runs it under emulation."""
+    arch, emulator = ("arm64", "qemu-aarch64-static")
+    if own_arch() == "arm64":
+        arch, emulator = ("x86_64", "qemu-x86_64-static")
+    if not shutil.which(emulator):
+        pytest.skip(f"{emulator} is not installed (Debian: apt-get install qemu-user-static)")
+    folder = tmp_path_factory.mktemp("other")
+    built = BuiltLayer(folder=folder / "opt", micropython=folder / "micropython")
+    command = [sys.executable, str(ROOT / "layer/build.py"), "--arch", arch]
+    subprocess.run([*command, "--output", str(built.folder)], check=True)
+    foreign = built.program.rename(folder / "service-discovery")
+    built.program.write_text(f'#!/bin/sh\nexec {emulator} "{foreign}"\n', encoding="utf-8")
+    built.program.chmod(0o755)
+    return built
+
+
+def test_other_architecture_resolves_checks_and_ends(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, certificates: Certificates
+) -> None:
+    """Half of all functions run on arm64, and no machine of ours may be one."""
+    index.put("users", "latest", item("1.4.2", ARN))
+    extension = start("users", AWS_CA_BUNDLE=str(certificates.bundle))
+    lambda_api.wait_until_ready()
+    at_init = extension.document()["users"]["version"]
+    index.put("users", "latest", item("1.5.0", ARN, revision=2))
+
+    lambda_api.invoke()
+
+    assert (at_init, extension.document()["users"]["version"]) == ("1.4.2", "1.5.0")
+    assert index.connections == 1, extension.log()
+    lambda_api.shut_down()
+    assert extension.ends_with() == 0
+
+
+def test_other_architecture_refuses_a_certificate_for_another_name(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, certificates: Certificates
+) -> None:
+    """A verification that one compiler got wrong would be found by an attacker first."""
+    index.tls = certificates.other_name
+
+    extension = start("users", AWS_CA_BUNDLE=str(certificates.bundle))
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "unavailable"
+    wait_for(lambda: "needs not resolved" in extension.log(), "the refusal in the log")
+    assert not index.requests
