@@ -7,7 +7,7 @@ one deployment shows every fault.
 from extension import credentials, endpoints, log
 from extension.sigv4 import Credentials
 from registry_model.needs import NeedsError, parse_needs
-from registry_model.version import shown
+from registry_model.version import DIGITS, first_other, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
 _DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # the contract's, in an environment of one function
-_DIGITS = "0123456789"
-_TABLE = _DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
-_REGION = _DIGITS + "abcdefghijklmnopqrstuvwxyz-"
+_TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
+_REGION = DIGITS + "abcdefghijklmnopqrstuvwxyz-"
 _LAMBDA_LEVELS = {"TRACE": log.DEBUG, "FATAL": log.ERROR}
 
 
@@ -198,7 +197,7 @@ class _Reader:
             return default
         number = -1
         digits = text.strip()
-        if digits and len(digits) < 10 and not [c for c in digits if c not in _DIGITS]:
+        if digits and len(digits) < 10 and not first_other(digits, DIGITS):
             number = int(digits)
         if not least <= number <= most:
             self._faults.append(
@@ -230,13 +229,6 @@ def _flag(read: _Reader, name: str, faults: "list[str]") -> bool:
     return text == "true"
 
 
-def _only(text: str, allowed: str) -> bool:
-    for character in text:
-        if character not in allowed:
-            return False
-    return True
-
-
 def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]") -> str:
     """Find the Region: the table's own where it is named by its ARN."""
     if table.startswith("arn:"):
@@ -263,14 +255,14 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
             if needs:
                 faults.append("AWS_REGION is not set")
             return "us-east-1"
-    if not _only(region, _REGION) or not 0 < len(region) < 64:
+    if first_other(region, _REGION) or not 0 < len(region) < 64:
         faults.append(f"{source}: {shown(region)} is not a Region")
         return "us-east-1"
     return region
 
 
 def _is_table_name(name: str) -> bool:
-    return 3 <= len(name) <= 255 and _only(name, _TABLE)
+    return 3 <= len(name) <= 255 and not first_other(name, _TABLE)
 
 
 def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoint, bool]":

@@ -4,6 +4,8 @@ Portable: runs under MicroPython and CPython. Source of the rules: DynamoDB's en
 the list of partitions, as botocore carries them; the tests compare with botocore, Region by Region.
 """
 
+from registry_model.version import DIGITS, first_other
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
@@ -76,27 +78,20 @@ def parse(url: str) -> Endpoint:
     if "?" in url or "#" in url or "@" in authority:
         raise ValueError("it should be scheme, host and port alone")
     host, port = _host_and_port(authority)
-    if not _has_only(path, _PATH):
+    if first_other(path, _PATH):
         raise ValueError("its path is malformed")
     number = _number(port) if port else _PORTS[scheme]
     return Endpoint(scheme, host, number, slash + path if path else "/")
 
 
-def _has_only(text: str, allowed: str) -> bool:
-    for character in text:
-        if character not in allowed:
-            return False
-    return True
-
-
 def _host_and_port(authority: str) -> "tuple[str, str]":
     if authority[:1] == "[":
         host, bracket, port = authority[1:].partition("]")
-        is_well = bracket and port[:1] in ("", ":") and _has_only(host, _IPV6)
+        is_well = bracket and port[:1] in ("", ":") and not first_other(host, _IPV6)
         port = port[1:]
     else:
         host, _, port = authority.partition(":")
-        is_well = _has_only(host, _HOST)
+        is_well = not first_other(host, _HOST)
     if not host:
         raise ValueError("it names no host")
     if not is_well:
@@ -105,7 +100,7 @@ def _host_and_port(authority: str) -> "tuple[str, str]":
 
 
 def _number(port: str) -> int:
-    number = int(port) if len(port) < 6 and _has_only(port, "0123456789") else 0
+    number = int(port) if len(port) < 6 and not first_other(port, DIGITS) else 0
     if not 0 < number <= _HIGHEST_PORT:
         raise ValueError(f"its port is not a number from 1 to {_HIGHEST_PORT}")
     return number

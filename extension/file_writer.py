@@ -23,6 +23,7 @@ else:
     Leftover = namedtuple("Leftover", ("document", "mtime_ns"))
 
 _MODE = 0o644
+_ENOENT = 2
 _EEXIST = 17
 _FILE_TYPE = 0o170000
 _REGULAR = 0o100000
@@ -128,9 +129,7 @@ class ServicesFile:
 
     def _stage(self, document: bytes, mtime_ns: int) -> int:
         """Write *document* beside the path; tell the open file."""
-        self._make_folders()
-        self._discard()
-        fd: int = interpreter.create(self._staging)
+        fd = self._create()
         try:
             interpreter.write_at(fd, document, 0)
             interpreter.chmod(fd, _MODE)
@@ -139,6 +138,21 @@ class ServicesFile:
             interpreter.close(fd)
             self._discard()
             raise
+        return fd
+
+    def _create(self) -> int:
+        """Make the file beside the path; the folders only where they are missing."""
+        try:
+            fd: int = interpreter.create(self._staging)
+        except OSError as error:
+            if error.errno == _EEXIST:
+                # A run that was ended in between has left it.
+                interpreter.remove(self._staging)
+            elif error.errno == _ENOENT:
+                self._make_folders()
+            else:
+                raise
+            fd = interpreter.create(self._staging)
         return fd
 
     def _fill(self, fd: int, document: bytes, mtime_ns: int) -> None:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
         """Which certificates are trusted."""
 
         def roots(self) -> bytes:
-            """Read the certificates, in PEM."""
+            """Read the certificates."""
 
         def widen(self) -> bool:
             """Trust more, since these did not verify; False if there is no more to trust."""
 
 
-_READ_SIZE = 16_384
+_READ_SIZE = 4_096
 # Peers and the network between drop a connection that has been idle for a minute; nobody says so.
 _IDLE_LIMIT_S = 50
 
@@ -54,6 +54,7 @@ class HttpClient:
         self._trust = trust if endpoint.scheme == "https" else None
         if endpoint.scheme == "https" and trust is None:
             raise ValueError("https needs certificates to trust")
+        self._tls: "interpreter.TlsContext | None" = None
         self._ipv4_only = ipv4_only
         # What to poll for the stream: under TLS the two interpreters differ.
         self._polled: "interpreter.Socket | None" = None
@@ -202,6 +203,8 @@ class HttpClient:
                 return
             except interpreter.CertificateError:
                 self.close()
+                # What is trusted is read anew: the bundle may be another one by then.
+                self._tls = None
                 if self._trust is None or not self._trust.widen():
                     raise
 
@@ -228,8 +231,9 @@ class HttpClient:
             interpreter.receive(connection, 1)
             raise OSError(errno.ECONNREFUSED, "connection refused")
         if self._trust is not None:
-            roots = self._trust.roots()
-            self._stream = interpreter.start_tls(connection, self._endpoint.host, roots)
+            if self._tls is None:
+                self._tls = interpreter.tls_context(self._trust.roots())
+            self._stream = interpreter.start_tls(self._tls, connection, self._endpoint.host)
             self._polled = interpreter.polled(self._stream, connection)
 
     def _write(self, deadline: "float | None") -> None:

@@ -3,6 +3,8 @@
 Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compare with h11.
 """
 
+from registry_model.version import DIGITS, first_other
+
 MAX_HEAD = 65_536
 # BatchGetItem answers with up to 16 MB, and JSON can take six characters for one.
 MAX_BODY = 134_217_728
@@ -17,10 +19,20 @@ class HttpError(Exception):
 def _whole_number(text: str, digits: str, base: int) -> int:
     if not text or len(text) > 16:
         raise HttpError("a length in the answer is not a number")
-    for character in text:
-        if character not in digits:
-            raise HttpError("a length in the answer is not a number")
+    if first_other(text, digits):
+        raise HttpError("a length in the answer is not a number")
     return int(text, base)
+
+
+def _latin1(line: bytes) -> str:
+    """Read a line, one character for each byte: nearly every one is ASCII."""
+    try:
+        text = str(line, "utf-8")
+        if len(text) == len(line):
+            return text
+    except UnicodeError:
+        pass
+    return "".join([chr(byte) for byte in line])
 
 
 class ResponseParser:
@@ -90,7 +102,7 @@ class ResponseParser:
         self._buffer = self._buffer[end + 1 :]
         if line[-1:] == b"\r":
             line = line[:-1]
-        return "".join([chr(byte) for byte in line])
+        return _latin1(line)
 
     def _head(self) -> bool:
         end = self._buffer.find(b"\n\r\n")
@@ -119,7 +131,7 @@ class ResponseParser:
         parts = line.split(" ", 2)
         if len(parts) < 2 or parts[0] not in ("HTTP/1.1", "HTTP/1.0"):
             raise HttpError("the answer is not HTTP/1.1")
-        self.status = _whole_number(parts[1], "0123456789", 10) if len(parts[1]) == 3 else 0
+        self.status = _whole_number(parts[1], DIGITS, 10) if len(parts[1]) == 3 else 0
         if self.status < 100:
             raise HttpError("the answer's status is malformed")
         self.keeps_alive = parts[0] == "HTTP/1.1"
@@ -128,12 +140,8 @@ class ResponseParser:
         name, colon, value = line.partition(":")
         if not colon or not name:
             raise HttpError("a header of the answer is malformed")
-        for character in name:
-            if character not in _NAME:
-                raise HttpError("a header of the answer is malformed")
-        for character in value:
-            if character in "\x00\r":
-                raise HttpError("a header of the answer is malformed")
+        if first_other(name, _NAME) or "\x00" in value or "\r" in value:
+            raise HttpError("a header of the answer is malformed")
         name = name.lower()
         value = value.strip(" \t")
         self.headers[name] = self.headers[name] + ", " + value if name in self.headers else value
@@ -159,7 +167,7 @@ class ResponseParser:
             self._state = self._until_end
 
     def _agreed_length(self, value: str) -> int:
-        lengths = [_whole_number(each.strip(), "0123456789", 10) for each in value.split(",")]
+        lengths = [_whole_number(each.strip(), DIGITS, 10) for each in value.split(",")]
         for each in lengths:
             if each != lengths[0]:
                 raise HttpError("the answer has two lengths")

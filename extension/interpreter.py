@@ -10,6 +10,8 @@ import select
 import socket
 import sys
 
+from registry_model.version import DIGITS, first_other
+
 if sys.implementation.name == "micropython":
     import posix_calls
 else:
@@ -17,7 +19,7 @@ else:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Any, Protocol
 
     class Stream(Protocol):
         """A connected socket, or TLS over one."""
@@ -25,12 +27,17 @@ if TYPE_CHECKING:
         def close(self) -> None:
             """Give it up."""
 
+    # Of two unrelated modules.
+    TlsContext = Any
+
 
 Socket = socket.socket
 IS_MICROPYTHON = sys.implementation.name == "micropython"
 _WOULD_BLOCK = (errno.EAGAIN, errno.EINPROGRESS)
 # Mbed TLS wants more than the raw socket's readiness can tell; look again after this long.
 _TLS_POLL_MS = 20
+# A sequence whose length takes two bytes: no certificate is shorter than 256 bytes.
+_DER_BEGIN = b"\x30\x82"
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _PEM_END = b"-----END CERTIFICATE-----"
 
@@ -49,7 +56,7 @@ monotonic = posix_calls.monotonic
 wall = posix_calls.wall
 write_stderr = posix_calls.write_stderr
 exit_now = posix_calls.exit
-rename = os.rename
+rename = posix_calls.rename
 mkdir = os.mkdir
 remove = os.remove
 
@@ -84,8 +91,10 @@ def read_file(path: str) -> bytes:
     Raises:
         OSError: It can't be read.
     """
+    size = stat(path)[1]
     with open(path, "rb") as file:
-        return file.read()
+        # Without a size MicroPython reads 256 bytes at a time; what has grown since comes with it.
+        return file.read(size + 1) + file.read()
 
 
 def format_traceback(error: BaseException) -> str:
@@ -252,10 +261,7 @@ def is_numeric(host: str) -> bool:
     """Tell whether *host* is an address already."""
     if ":" in host:
         return True
-    for character in host:
-        if character not in "0123456789.":
-            return False
-    return True
+    return not first_other(host, DIGITS + ".")
 
 
 def start_connecting(address: str, port: int) -> socket.socket:
@@ -264,13 +270,13 @@ def start_connecting(address: str, port: int) -> socket.socket:
     Raises:
         OSError: It was refused at once.
     """
-    found = socket.getaddrinfo(address, port, 0, socket.SOCK_STREAM)[0]
-    connection = socket.socket(found[0], socket.SOCK_STREAM)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
         # Without it a signed request, written in two pieces, waits for a delayed acknowledgement.
         connection.setsockopt(6, 1, 1)
-        connection.connect(found[4])
+        connection.connect(_socket_address(address, port))
     except OSError as error:
         if error.errno not in _WOULD_BLOCK:
             connection.close()
@@ -278,44 +284,66 @@ def start_connecting(address: str, port: int) -> socket.socket:
     return connection
 
 
-def start_tls(connection: socket.socket, host: str, roots: bytes) -> "Stream":
+def _socket_address(address: str, port: int) -> "tuple[str, int] | bytes":
+    """Spell an address as `connect` takes it: MicroPython wants C's `struct sockaddr`."""
+    if not IS_MICROPYTHON:
+        return address, port
+    if ":" in address:
+        found: bytes = socket.getaddrinfo(address, port, 0, socket.SOCK_STREAM)[0][4]  # type: ignore[assignment]  # MicroPython's
+        return found
+    # The first getaddrinfo of a process costs more than the connection itself.
+    family = socket.AF_INET.to_bytes(2, sys.byteorder)
+    return family + port.to_bytes(2, "big") + socket.inet_pton(socket.AF_INET, address) + bytes(8)
+
+
+def tls_context(roots: bytes) -> "TlsContext":
+    """Make what connections over TLS begin with: every chain and host name is verified.
+
+    Args:
+        roots: The certificates that are trusted: in PEM, or in DER one behind the other.
+
+    Raises:
+        OSError: *roots* are not certificates.
+    """
+    certificates = _certificates(roots)
+    if IS_MICROPYTHON:
+        import tls
+
+        context: "TlsContext" = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = tls.CERT_REQUIRED
+    else:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    loaded = 0
+    # One at a time: a system's bundle may hold one of an algorithm that we leave out.
+    for certificate in certificates:
+        try:
+            if IS_MICROPYTHON:
+                context.load_verify_locations(certificate)
+            elif certificate[:2] == _DER_BEGIN:
+                context.load_verify_locations(cadata=certificate)
+            else:
+                context.load_verify_locations(cadata=str(certificate, "ascii"))
+            loaded += 1
+        except (OSError, ValueError):
+            continue
+    if not loaded:
+        raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
+    return context
+
+
+def start_tls(context: "TlsContext", connection: socket.socket, host: str) -> "Stream":
     """Put TLS over *connection*; the handshake goes on with the first `send`.
 
     Args:
         connection: A connected socket.
         host: The name that the certificate must be for.
-        roots: The certificates that are trusted, in PEM.
-
-    Raises:
-        OSError: *roots* are not certificates.
     """
-    if IS_MICROPYTHON:
-        import tls
-
-        context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = tls.CERT_REQUIRED
-        loaded = 0
-        # One at a time: a system's bundle may hold one of an algorithm that we leave out.
-        for pem in _certificates(roots):
-            try:
-                context.load_verify_locations(pem)
-                loaded += 1
-            except ValueError:
-                continue
-        if not loaded:
-            raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
-        wrapped: "Stream" = context.wrap_socket(
-            connection, server_hostname=host, do_handshake_on_connect=False
-        )
-        return wrapped
-    import ssl
-
-    secure = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    pems = _certificates(roots)
-    if not pems:
-        raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
-    secure.load_verify_locations(cadata="\n".join([str(pem, "ascii") for pem in pems]))
-    return secure.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+    wrapped: "Stream" = context.wrap_socket(
+        connection, server_hostname=host, do_handshake_on_connect=False
+    )
+    return wrapped
 
 
 def polled(stream: "Stream", connection: Socket) -> Socket:
@@ -324,8 +352,15 @@ def polled(stream: "Stream", connection: Socket) -> Socket:
 
 
 def _certificates(bundle: bytes) -> "list[bytes]":
-    """Take a bundle of certificates in PEM apart."""
+    """Take a bundle of certificates apart."""
     found = []
+    if bundle[:2] == _DER_BEGIN:
+        start = 0
+        while start < len(bundle):
+            end = start + 4 + int.from_bytes(bundle[start + 2 : start + 4], "big")
+            found.append(bundle[start:end])
+            start = end
+        return found
     start = bundle.find(_PEM_BEGIN)
     while start >= 0:
         end = bundle.find(_PEM_END, start)

@@ -49,6 +49,11 @@ def close(fd: int) -> None:
     os.close(fd)
 
 
+def rename(source: str, target: str) -> None:
+    """Put *source* in *target*'s place in one step."""
+    os.replace(source, target)
+
+
 def set_mtime(file: "int | str", nanoseconds: int) -> None:
     """Set the modification time of an open file or of a path; the access time may move along."""
     os.utime(file, ns=(nanoseconds, nanoseconds))

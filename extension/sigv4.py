@@ -25,6 +25,8 @@ else:
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _BLOCK = 64
+_INNER = int.from_bytes(b"\x36" * _BLOCK, "big")
+_OUTER = int.from_bytes(b"\x5c" * _BLOCK, "big")
 _UNRESERVED = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~/"
 
 
@@ -36,10 +38,11 @@ def _hmac(key: bytes, message: str) -> bytes:
     """HMAC-SHA-256 (RFC 2104)."""
     if len(key) > _BLOCK:
         key = _sha256(key)
-    key = key + bytes(_BLOCK - len(key))
-    inner = hashlib.sha256(bytes([byte ^ 0x36 for byte in key]))
+    # As one number: byte by byte it would be most of the time that signing takes.
+    number = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
+    inner = hashlib.sha256((number ^ _INNER).to_bytes(_BLOCK, "big"))
     inner.update(message.encode("utf-8"))
-    outer = hashlib.sha256(bytes([byte ^ 0x5C for byte in key]))
+    outer = hashlib.sha256((number ^ _OUTER).to_bytes(_BLOCK, "big"))
     outer.update(inner.digest())
     return outer.digest()
 

@@ -5,7 +5,7 @@ Portable: runs under MicroPython and CPython.
 
 from extension import interpreter
 
-_SHIPPED = "/opt/service-discovery/roots.pem"
+_SHIPPED = "/opt/service-discovery/roots.der"
 _SYSTEM = (
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/certs/ca-certificates.crt",

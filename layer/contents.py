@@ -49,7 +49,7 @@ def write_layer(
     beside = folder / FOLDER
     licenses = beside / "licenses"
     licenses.mkdir(parents=True, exist_ok=True)
-    (beside / "roots.pem").write_text(_roots(tools.packages / "certifi/cacert.pem"))
+    (beside / "roots.der").write_bytes(_roots(tools.packages / "certifi/cacert.pem"))
     (beside / "VERSION").write_text(product_version() + "\n")
     (beside / "sbom.cdx.json").write_text(_bill_of_materials(arch, modules))
     texts = {
@@ -83,19 +83,22 @@ def write_zip(layer: Path, path: Path) -> None:
     staged.replace(path)
 
 
-def _roots(bundle: Path) -> str:
-    """Take the pinned roots out of a bundle of certificates."""
+def _roots(bundle: Path) -> bytes:
+    """Take the pinned roots out of a bundle of certificates: in DER, one behind the other.
+
+    What the extension would decode at each cold start is decoded here, once.
+    """
     found = {}
     for match in _PEM.finditer(bundle.read_text(encoding="utf-8")):
         der = base64.b64decode("".join(match[1].split()))
-        found[hashlib.sha256(der).hexdigest()] = match[0]
-    lines = []
+        found[hashlib.sha256(der).hexdigest()] = der
+    pinned = []
     for name, fingerprint in sources.pinned_roots().items():
         if fingerprint not in found:
             message = f"{name} ({fingerprint}) is not in the pinned certifi; see layer/sources.toml"
             raise BuildError(message)
-        lines += [f"# {name}", found[fingerprint]]
-    return "\n".join(lines) + "\n"
+        pinned.append(found[fingerprint])
+    return b"".join(pinned)
 
 
 def _requirement(name: str) -> tuple[str, list[str]]:

@@ -6,7 +6,7 @@ A need resolves with one key of the index: `users~=1.4` is the answer to `1.x`, 
 at least `1.4.0`, since the highest `1.x` is the highest of those at least `1.4.0`, if any is.
 """
 
-from registry_model.version import Version, VersionError, number_fault, shown
+from registry_model.version import Version, VersionError, first_other, number_fault, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 BLANKS = " \t\r\n"
 LATEST = "latest"
 _OPERATOR = "=~<>!^@"
-_NAME_FIRST = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_NAME = _NAME_FIRST + "._-"
+# The most frequent ones first, where MicroPython begins to look.
+_NAME_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_NAME = "-" + _NAME_FIRST + "._"
+_BEFORE_OPERATOR = _NAME + ":" + BLANKS
 MAX_NAME = 64
 
 
@@ -28,9 +30,9 @@ def name_fault(name: str) -> "str | None":
         return f"it is longer than {MAX_NAME} characters"
     if name[0] not in _NAME_FIRST:
         return f"it starts with {shown(name[0])}; a letter or a digit must come first"
-    for character in name:
-        if character not in _NAME:
-            return f"{shown(character)} is not allowed; letters, digits, '.', '_' and '-' are"
+    other = first_other(name, _NAME)
+    if other:
+        return f"{shown(other)} is not allowed; letters, digits, '.', '_' and '-' are"
     return None
 
 
@@ -200,10 +202,11 @@ def parse_selector(text: str) -> Selector:
 
 def _operator_at(text: str) -> int:
     """Find where the first operator begins; the text's length if there is none."""
-    for offset, character in enumerate(text):
-        if character in _OPERATOR:
-            return offset
-    return len(text)
+    # What is well-formed is passed over at once; only at fault can something else come first.
+    offset = len(text) - len(text.lstrip(_BEFORE_OPERATOR))
+    while offset < len(text) and text[offset] not in _OPERATOR:
+        offset += 1
+    return offset
 
 
 def _entries(text: str) -> "Iterator[tuple[int, str]]":

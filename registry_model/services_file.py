@@ -155,27 +155,47 @@ def member_for(need: "Need", answer: "Answer | None", resolved_at: str) -> Membe
     return resolved_member(need, answer, resolved_at)
 
 
-def _render_value(value: "str | dict[str, str]") -> str:
-    if isinstance(value, str):
-        return strict_json.dumps(value)
-    entries = [
-        strict_json.dumps(name) + ": " + strict_json.dumps(value[name]) for name in sorted(value)
-    ]
-    return "{" + ", ".join(entries) + "}"
+def _add_map(pieces: "list[str]", entries: "dict[str, str]") -> None:
+    opening = "{"
+    for name in sorted(entries):
+        pieces += (opening, strict_json.dumps(name), ": ", strict_json.dumps(entries[name]))
+        opening = ", "
+    pieces.append("}")
 
 
-def render_member(member: Member) -> str:
+def _add_member(pieces: "list[str]", member: Member, spelled: "dict[str, str]") -> None:
     """Spell a member as a JSON object on one line."""
-    fields = [f'"{name}": ' + _render_value(value) for name, value in member.to_json()]
-    return "{" + ", ".join(fields) + "}"
+    opening = '{"'
+    for name, value in member.to_json():
+        pieces += (opening, name, '": ')
+        if not isinstance(value, str):
+            _add_map(pieces, value)
+        elif value in spelled:
+            pieces.append(spelled[value])
+        else:
+            spelled[value] = strict_json.dumps(value)
+            pieces.append(spelled[value])
+        opening = ', "'
+    pieces.append("}")
 
 
 def render(members: "list[tuple[str, Member]]") -> bytes:
-    """Spell the whole document: an object with one member for each need, under its key."""
-    lines = [strict_json.dumps(key) + ": " + render_member(member) for key, member in members]
-    if not lines:
+    """Spell the whole document: an object with one member for each need, under its key.
+
+    In pieces that are joined once, and what members share spelled once: each text in between costs
+    MicroPython memory and a look-up.
+    """
+    if not members:
         return b"{}\n"
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8")
+    pieces: "list[str]" = []
+    spelled: "dict[str, str]" = {}
+    opening = "{\n"
+    for key, member in members:
+        pieces += (opening, strict_json.dumps(key), ": ")
+        _add_member(pieces, member, spelled)
+        opening = ",\n"
+    pieces.append("\n}\n")
+    return "".join(pieces).encode("utf-8")
 
 
 def _is_text_map(value: object) -> bool:

@@ -13,30 +13,45 @@ _LONGEST_WORD = 400
 _MOST_BRACKETS = 400
 
 
-def _has_long_word(piece: str) -> bool:
+def _has_long_word(piece: bytes) -> bool:
     """Tell whether a number, or a run of brackets, is beyond all measure."""
-    if len(piece) <= _LONGEST_WORD:
-        return False
-    if piece.count("{") + piece.count("[") > _MOST_BRACKETS:
+    if piece.count(b"{") + piece.count(b"[") > _MOST_BRACKETS:
         return True
-    for word in piece.replace(",", " ").split():
+    for word in piece.replace(b",", b" ").split():
         if len(word) > _LONGEST_WORD:
             return True
     return False
 
 
-def _is_whole(text: str) -> bool:
-    """Tell whether every text is closed and every bracket has its partner."""
-    pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
+def _is_too_deep(pieces: "list[bytes]") -> bool:
+    depth = 0
+    for piece in pieces:
+        depth += piece.count(b"{") - piece.count(b"}") + piece.count(b"[") - piece.count(b"]")
+        if depth > _MOST_BRACKETS:
+            return True
+    return False
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether every text is closed and every bracket has its partner.
+
+    In bytes: each piece of a text costs MicroPython a look-up in its table of names.
+
+    Raises:
+        ValueError: It is nested too deeply, or has too long a number.
+    """
+    pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
     if len(pieces) % 2 == 0:
         return False
-    curly = square = 0
-    for piece in pieces[::2]:
-        curly += piece.count("{") - piece.count("}")
-        square += piece.count("[") - piece.count("]")
-        if curly + square > _MOST_BRACKETS or _has_long_word(piece):
-            raise ValueError("it is nested too deeply, or has too long a number")
-    return curly == 0 and square == 0
+    outside = pieces[::2]
+    together = b"".join(outside)
+    opened, listed = together.count(b"{"), together.count(b"[")
+    is_beyond = opened + listed > _MOST_BRACKETS and _is_too_deep(outside)
+    for piece in outside:
+        is_beyond = is_beyond or (len(piece) > _LONGEST_WORD and _has_long_word(piece))
+    if is_beyond:
+        raise ValueError("it is nested too deeply, or has too long a number")
+    return opened == together.count(b"}") and listed == together.count(b"]")
 
 
 def _unit(text: str, at: int) -> int:
@@ -84,7 +99,7 @@ def loads(data: bytes) -> object:
         text = str(data, "utf-8")
     except UnicodeError:
         raise ValueError("it is not UTF-8")
-    if not _is_whole(text):
+    if not _is_whole(data):
         raise ValueError("it is not whole")
     if "\\ud" in text or "\\uD" in text:
         text = _with_pairs_joined(text)

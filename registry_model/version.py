@@ -10,6 +10,14 @@ _IDENTIFIER = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
 _SHOWN = 80
 
 
+def first_other(text: str, allowed: str) -> str:
+    """Name the first character of *text* that is none of *allowed*; empty if there is none.
+
+    A loop over characters costs MicroPython a look-up in its table of names for each.
+    """
+    return text.lstrip(allowed)[:1]
+
+
 def shown(text: str) -> str:
     """Quote *text* for a message: on one line, and cut to a length that a log line can bear."""
     kept = [c if ord(c) >= 0x20 and c != "\x7f" else f"\\x{ord(c):02x}" for c in text[:_SHOWN]]
@@ -29,9 +37,8 @@ def number_fault(text: str) -> "str | None":
     """Say why *text* is not a decimal number of SemVer, or nothing if it is one."""
     if not text:
         return "a number is missing"
-    for character in text:
-        if character not in DIGITS:
-            return f"{shown(text)} is not a number"
+    if first_other(text, DIGITS):
+        return f"{shown(text)} is not a number"
     if len(text) > 1 and text[0] == "0":
         return f"{shown(text)} has a leading zero"
     if len(text) > MAX_DIGITS:
@@ -40,18 +47,15 @@ def number_fault(text: str) -> "str | None":
 
 
 def _is_number(identifier: str) -> bool:
-    for character in identifier:
-        if character not in DIGITS:
-            return False
-    return True
+    return not first_other(identifier, DIGITS)
 
 
 def _identifier_fault(identifier: str) -> "str | None":
     if not identifier:
         return "a pre-release identifier is empty"
-    for character in identifier:
-        if character not in _IDENTIFIER:
-            return f"{shown(character)} is not allowed in a pre-release identifier"
+    other = first_other(identifier, _IDENTIFIER)
+    if other:
+        return f"{shown(other)} is not allowed in a pre-release identifier"
     return number_fault(identifier) if _is_number(identifier) else None
 
 

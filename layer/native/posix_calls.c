@@ -11,10 +11,15 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "py/runtime.h"
+
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE (1 << 1)
+#endif
 
 static mp_obj_t checked(long result) {
     if (result < 0) {
@@ -72,6 +77,20 @@ static mp_obj_t call_close(mp_obj_t fd) {
     return checked(close(mp_obj_get_int(fd)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_close_obj, call_close);
+
+static mp_obj_t call_rename(mp_obj_t source_in, mp_obj_t target_in) {
+    const char *source = mp_obj_str_get_str(source_in), *target = mp_obj_str_get_str(target_in);
+    // A rename over a file makes ext4 write the new one to the disk first, which takes four times as
+    // long, at times forty. Nobody needs that of a file that is made anew at each start: the two
+    // change places, and the old one goes. Where that can't be had a rename does.
+    struct stat info;
+    if (!lstat(target, &info) && S_ISREG(info.st_mode)
+        && !syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, RENAME_EXCHANGE)) {
+        return checked(unlink(source));
+    }
+    return checked(rename(source, target));
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(call_rename_obj, call_rename);
 
 static mp_obj_t call_set_mtime(mp_obj_t file, mp_obj_t nanoseconds) {
     mp_int_t ns = mp_obj_get_int(nanoseconds);
@@ -254,6 +273,7 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR_truncate), MP_ROM_PTR(&call_truncate_obj)},
     {MP_ROM_QSTR(MP_QSTR_chmod), MP_ROM_PTR(&call_chmod_obj)},
     {MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&call_close_obj)},
+    {MP_ROM_QSTR(MP_QSTR_rename), MP_ROM_PTR(&call_rename_obj)},
     {MP_ROM_QSTR(MP_QSTR_set_mtime), MP_ROM_PTR(&call_set_mtime_obj)},
     {MP_ROM_QSTR(MP_QSTR_stat), MP_ROM_PTR(&call_stat_obj)},
     {MP_ROM_QSTR(MP_QSTR_lease), MP_ROM_PTR(&call_lease_obj)},

@@ -26,7 +26,7 @@ _FILES = {
     "service-discovery/licenses/micropython.txt",
     "service-discovery/licenses/musl.txt",
     "service-discovery/licenses/service-discovery.txt",
-    "service-discovery/roots.pem",
+    "service-discovery/roots.der",
     "service-discovery/sbom.cdx.json",
 }
 
@@ -159,7 +159,7 @@ def test_roots_are_the_pinned_ones(built: Path) -> None:
     """Amazon's own, and nobody else's."""
     pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))["roots"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(built / "opt/service-discovery/roots.pem")
+    context.load_verify_locations(cadata=(built / "opt/service-discovery/roots.der").read_bytes())
 
     found = {hashlib.sha256(der).hexdigest() for der in context.get_ca_certs(binary_form=True)}
 
