@@ -5,26 +5,27 @@ Portable: runs under MicroPython and CPython.
 
 from extension import endpoints, extensions_api, interpreter
 from extension.config import Config, ConfigError, log_level, logs_json
-from extension.credentials import ContainerCredentials, KeysFromEnvironment, NoCredentials
 from extension.extensions_api import ExtensionsApi, PlatformError
 from extension.file_writer import ServicesFile
 from extension.http_client import HttpClient
-from extension.index_reader import IndexReader
 from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
 from extension.resolver import Resolver
-from extension.trust import CertificateBundle, ShippedRoots
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension.credentials import CredentialsProvider
     from extension.http_client import Trust
+    from extension.index_reader import IndexReader, Reading
     from extension.interpreter import Waiter
+    from extension.resolver import Key
 
 _CONFIGURATION_ERROR = "Extension.ConfigurationError"
 
 
 def _credentials(config: Config, waiter: "Waiter", trust: "Trust") -> "CredentialsProvider":
+    from extension.credentials import ContainerCredentials, KeysFromEnvironment, NoCredentials
+
     if config.keys is not None:
         return KeysFromEnvironment(config.keys)
     if config.container is not None:
@@ -32,10 +33,13 @@ def _credentials(config: Config, waiter: "Waiter", trust: "Trust") -> "Credentia
     return NoCredentials()
 
 
-def _resolver(config: Config, waiter: "Waiter", log: Log) -> Resolver:
+def _index_reader(config: Config, waiter: "Waiter") -> "IndexReader":
+    from extension.index_reader import IndexReader
+    from extension.trust import CertificateBundle, ShippedRoots
+
     trust = CertificateBundle(config.ca_bundle) if config.ca_bundle else ShippedRoots()
     client = HttpClient(config.endpoint, waiter, trust=trust, ipv4_only=config.is_ipv4_only)
-    index = IndexReader(
+    return IndexReader(
         client,
         _credentials(config, waiter, trust),
         table=config.table,
@@ -44,7 +48,24 @@ def _resolver(config: Config, waiter: "Waiter", log: Log) -> Resolver:
         wall=interpreter.wall,
         random=interpreter.random,
     )
-    return Resolver(config.needs, index, log, wall=interpreter.wall, random=interpreter.random)
+
+
+class _IndexOnDemand:
+    """The index table's reader, put together at the first question.
+
+    By then the extension has registered, and the function's boot waits for it no longer.
+    """
+
+    def __init__(self, config: Config, waiter: "Waiter") -> None:
+        self._config = config
+        self._waiter = waiter
+        self._reader: "IndexReader | None" = None
+
+    def read(self, keys: "list[Key]", deadline: float) -> "Reading":
+        """Ask for distinct keys."""
+        if self._reader is None:
+            self._reader = _index_reader(self._config, self._waiter)
+        return self._reader.read(keys, deadline)
 
 
 def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:
@@ -63,7 +84,8 @@ def _serve(api: ExtensionsApi, waiter: "Waiter", log: Log) -> int:
     except ConfigError as error:
         return _fail_init(api, log, _CONFIGURATION_ERROR, str(error))
     file = ServicesFile(config.services_file)
-    resolver = _resolver(config, waiter, log)
+    index = _IndexOnDemand(config, waiter)
+    resolver = Resolver(config.needs, index, log, wall=interpreter.wall, random=interpreter.random)
     try:
         Lifecycle(config, api, resolver, file, log, interpreter.wall).run()
     except InitFailedError as error:

@@ -197,7 +197,7 @@ def _port_words(modules: str) -> list[str]:
         f"FROZEN_MANIFEST=../../../{modules}/manifest.py",
         "MBEDTLS_CONFIG_FILE='\"mbedtls_config_layer.h\"'",
         "CFLAGS_EXTRA=-Wno-error -DMICROPY_GCREGS_SETJMP=1 -fno-ident",
-        "LDFLAGS_EXTRA=-static -s -Wl,--wrap=main -Wl,--build-id=none",
+        "LDFLAGS_EXTRA=-static -s -Wl,--build-id=none -Wl,--wrap=main,--wrap=mp_find_frozen_module",
     ]
 
 

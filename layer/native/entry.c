@@ -18,12 +18,23 @@
 #define STACK_BYTES (80 * 1024)
 
 int __real_main(int argc, char **argv);
+mp_import_stat_t __real_mp_find_frozen_module(const char *path, int *type, void **code);
 
 static char heap[HEAP_BYTES] __attribute__((aligned(16)));
 
 // The heap starts small, for what nearly every function needs, and grows by itself.
 size_t gc_get_max_new_split(void) {
     return LARGEST_GROWTH;
+}
+
+// Each import asks whether `package/module` is a folder, and of each built-in module whether a frozen
+// `module.py` stands in for it; MicroPython reads through the names of all frozen modules to say no.
+// All of ours are `package/module.py`, so that is known beforehand.
+mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void **code) {
+    if (!strchr(path, '/') != !strchr(path, '.')) {
+        return MP_IMPORT_STAT_NO_EXIST;
+    }
+    return __real_mp_find_frozen_module(path, type, code);
 }
 
 static void mount_file_system(void) {

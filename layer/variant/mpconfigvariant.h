@@ -12,8 +12,12 @@
 
 // Room for a module's names, and for the modules, at once: growing step by step takes a fifth of all
 // the instructions between the process's start and the first line of ours that does something.
-#define MICROPY_MODULE_DICT_SIZE (47)
+#define MICROPY_MODULE_DICT_SIZE (29)
 #define MICROPY_LOADED_MODULES_DICT_SIZE (47)
+#define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (512)
+// No class of ours has descriptors or __setattr__, and each would be searched for them.
+#define MICROPY_PY_DESCRIPTORS (0)
+#define MICROPY_PY_DELATTR_SETATTR (0)
 
 #define MICROPY_EMIT_X64 (0)
 #define MICROPY_EMIT_ARM (0)
