@@ -59,7 +59,6 @@ class HttpClient:
         # What to poll for the stream: under TLS the two interpreters differ.
         self._polled: "interpreter.Socket | None" = None
         self._stream: "interpreter.Stream | None" = None
-        self._parser = ResponseParser()
         self._used_at = 0.0
         self._is_reused = False
 
@@ -169,7 +168,6 @@ class HttpClient:
 
     def _send(self, deadline: "float | None") -> None:
         """Send the request, on the kept connection if it is still good."""
-        self._parser = ResponseParser()
         if self._is_dead():
             self.close()
         self._is_reused = self._stream is not None
@@ -249,6 +247,7 @@ class HttpClient:
                 self.waiter.look(self._polled, deadline=deadline)
             else:
                 self.waiter.wait(self._polled, to_write=True, deadline=deadline)
+        self._parser = ResponseParser()
 
 
 def _share(deadline: "float | None", addresses: int) -> "float | None":
