@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension.credentials import CredentialsProvider
     from extension.http_client import Trust
-    from extension.index_reader import IndexReader, Reading
+    from extension.index_reader import Elsewhere, IndexReader, Reading
     from extension.interpreter import Waiter
     from extension.resolver import Key
 
@@ -61,11 +61,13 @@ class _IndexOnDemand:
         self._waiter = waiter
         self._reader: "IndexReader | None" = None
 
-    def read(self, keys: "list[Key]", deadline: float) -> "Reading":
+    def read(
+        self, keys: "list[Key]", deadline: float, elsewhere: "Elsewhere | None" = None
+    ) -> "Reading":
         """Ask for distinct keys."""
         if self._reader is None:
             self._reader = _index_reader(self._config, self._waiter)
-        return self._reader.read(keys, deadline)
+        return self._reader.read(keys, deadline, elsewhere)
 
 
 def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:
