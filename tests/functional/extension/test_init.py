@@ -329,3 +329,57 @@ def test_read_only_folder_is_an_error_in_the_log_and_no_more(
     assert extension.is_running()
     assert extension.log().count("services file not written") == 1
     assert "ERROR" in extension.log()
+
+
+def test_folder_in_the_files_place_stays_where_it_is(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """Whatever the function keeps in there is not ours to move."""
+    folder = tmp_path / "run/services.json"
+    folder.mkdir(parents=True)
+    (folder / "kept").touch()
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+
+    assert (folder / "kept").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["services.json"]
+    assert extension.log().count("services file not written") == 1
+
+
+def test_link_in_the_files_place_is_replaced_and_not_followed(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """A rename replaces the link itself; what it led to is another's."""
+    elsewhere = tmp_path / "elsewhere.json"
+    elsewhere.write_text('{"not": "ours"}', encoding="utf-8")
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    path.symlink_to(elsewhere)
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    assert not path.is_symlink()
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert elsewhere.read_text(encoding="utf-8") == '{"not": "ours"}'
+    assert [each.name for each in path.parent.iterdir()] == ["services.json"]
+
+
+def test_what_a_killed_run_left_beside_the_file_is_no_obstacle(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """A reset kills whatever runs, between any two steps, and `/tmp` keeps what it left."""
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    path.with_name("services.json.new").write_text("half of a docu", encoding="utf-8")
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert [each.name for each in path.parent.iterdir()] == ["services.json"]

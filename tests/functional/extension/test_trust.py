@@ -1,0 +1,130 @@
+"""Which certificates the extension trusts, with a layer of its own as /opt."""
+
+import shlex
+import shutil
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BuiltLayer
+from tests.functional.extension.certificates import Certificates
+from tests.functional.extension.conftest import Extension, Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_ENTER = 'mount --bind "$0" /opt && exec "$@"'
+
+
+@pytest.fixture
+def interpreter() -> str:
+    """The layer is about what ships."""
+    return "micropython"
+
+
+@pytest.fixture
+def index(certificates: Certificates) -> Iterator[IndexServer]:
+    """Serve an index over TLS."""
+    server = IndexServer(tls=certificates.good, name="localhost")
+    server.put("users", "latest", item("1.4.2", ARN))
+    yield server
+    server.close()
+
+
+def _in_der(bundle: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(bundle.read_text(encoding="ascii"))
+
+
+@pytest.fixture
+def layer(layer: BuiltLayer, tmp_path: Path) -> BuiltLayer:
+    """Give the extension an /opt of its own, with the layer's files."""
+    opt = tmp_path / "opt"
+    shutil.copytree(layer.folder, opt)
+    entered = BuiltLayer(folder=tmp_path / "entered", micropython=layer.micropython)
+    entered.program.parent.mkdir(parents=True)
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _ENTER]
+    command += [str(opt), "/opt/extensions/service-discovery"]
+    entered.program.write_text(f"#!/bin/sh\nexec {shlex.join(command)}\n", encoding="utf-8")
+    entered.program.chmod(0o755)
+    return entered
+
+
+@pytest.fixture
+def roots(layer: BuiltLayer, tmp_path: Path) -> Path:
+    """Name the file of the roots in that /opt."""
+    assert layer.program.exists()
+    return tmp_path / "opt/service-discovery/roots.der"
+
+
+def test_chain_that_ends_at_a_shipped_root_is_trusted(
+    start: Start, lambda_api: LambdaApi, certificates: Certificates, roots: Path
+) -> None:
+    """Every function depends on it, and no other test can have a key of Amazon's."""
+    roots.write_bytes(roots.read_bytes() + _in_der(certificates.bundle))
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.4.2", extension.log()
+
+
+@pytest.mark.parametrize("cut", ["no file", "empty", "cut"])
+def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, roots: Path, cut: str
+) -> None:
+    """A layer that was unpacked badly must not let anybody in, nor stop a function."""
+    whole = roots.read_bytes()
+    roots.unlink()
+    if cut != "no file":
+        roots.write_bytes(whole[:100] if cut == "cut" else b"")
+
+    extension = start("users")
+    lambda_api.wait_until_ready()
+
+    assert extension.is_running()
+    assert extension.document()["users"]["status"] == "unavailable"
+    assert extension.log().count("needs not resolved") == 1
+    assert index.requests == []
+
+
+def test_bundle_may_be_in_der_too(
+    start: Start, lambda_api: LambdaApi, certificates: Certificates, tmp_path: Path
+) -> None:
+    """A certificate comes as often in this form."""
+    bundle = tmp_path / "ca.der"
+    bundle.write_bytes(_in_der(certificates.bundle))
+
+    extension = start("users", AWS_CA_BUNDLE=str(bundle))
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.4.2", extension.log()
+
+
+def test_bundle_that_has_changed_is_read_again(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    certificates: Certificates,
+    other_certificates: Certificates,
+    tmp_path: Path,
+) -> None:
+    """Whoever mends a bundle in a running environment should not have to end it."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(other_certificates.bundle.read_bytes())
+    extension = start("users", AWS_CA_BUNDLE=str(bundle))
+    lambda_api.wait_until_ready()
+    assert extension.document()["users"]["status"] == "unavailable"
+    assert index.requests == []
+
+    bundle.write_bytes(certificates.bundle.read_bytes())
+    wait_for(lambda: _checks_well(lambda_api, extension), "the table's answer")
+
+    assert extension.document()["users"]["version"] == "1.4.2", extension.log()
+
+
+def _checks_well(lambda_api: LambdaApi, extension: Extension) -> bool:
+    """Invoke: after a failure the next check waits for a second."""
+    lambda_api.invoke()
+    status: str = extension.document()["users"]["status"]
+    return status == "active"
