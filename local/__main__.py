@@ -44,6 +44,20 @@ def _check_that_nothing_is_left(folder: Path) -> None:
         raise LocalStackError(message)
 
 
+def _stop(stage: Stage, stack: ExitStack, folder: Path) -> None:
+    """End everything, and see that nothing is left.
+
+    Raises:
+        LocalStackError: Something is, or a function did not take its end well.
+    """
+    with stage.steps.step("Stop everything"):
+        _shut_down(stage)
+        stack.close()
+        shutil.rmtree(folder)
+        _check_that_nothing_is_left(folder)
+        print("   no process and no file of this run is left", flush=True)
+
+
 def demo() -> None:
     """Tell the story, then stop everything.
 
@@ -52,13 +66,7 @@ def demo() -> None:
     """
     started = time.monotonic()
     with story.stage_folder() as folder, ExitStack() as stack:
-        stage = story.tell(stack, folder)
-        with stage.steps.step("Stop everything"):
-            _shut_down(stage)
-            stack.close()
-            shutil.rmtree(folder)
-            _check_that_nothing_is_left(folder)
-            print("   no process and no file of this run is left", flush=True)
+        _stop(story.tell(stack, folder), stack, folder)
     print(f"\nEverything did what it should, in {time.monotonic() - started:.0f} s.", flush=True)
 
 
@@ -66,7 +74,7 @@ def run() -> None:
     """Tell the story, then keep everything up until Ctrl-C.
 
     Raises:
-        LocalStackError: A step did not do what it should.
+        LocalStackError: A step did not do what it should, or something is left.
     """
     with story.stage_folder() as folder, ExitStack() as stack:
         stage = story.tell(stack, folder)
@@ -74,7 +82,7 @@ def run() -> None:
             print(_how_to_call(stage, folder), flush=True)
             signal.pause()
         except KeyboardInterrupt:
-            print("\nStopping ...", flush=True)
+            _stop(stage, stack, folder)
 
 
 def _how_to_call(stage: Stage, folder: Path) -> str:

@@ -93,6 +93,7 @@ def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
         assert "/services/users/versions/1.6.0" in pasted
         assert '"at_start"' in pasted
     assert run.returncode == 0, rest
+    assert "no process and no file of this run is left" in rest
     assert _left_behind(temporary) == []
 
 
