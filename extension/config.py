@@ -4,8 +4,7 @@ Portable: runs under MicroPython and CPython. Everything is read before anything
 one deployment shows every fault.
 """
 
-from extension import credentials, endpoints, log
-from extension.sigv4 import Credentials
+from extension import endpoints, log
 from registry_model.needs import NeedsError, parse_needs
 from registry_model.version import DIGITS, first_other, shown
 
@@ -49,7 +48,7 @@ class Config:
         endpoint: Where DynamoDB is asked.
         is_ipv4_only: Whether the endpoint's name has IPv4 addresses alone.
         ca_bundle: A file of certificates that replace the shipped ones, or None.
-        keys: The keys in the environment, or None.
+        keys: The keys in the environment (access key id, secret, session token), or None.
         container: Where keys are handed out, or None.
         container_token: What that place wants to see, or None.
         is_managed: Whether the platform says that it is Managed Instances.
@@ -85,7 +84,7 @@ class Config:
         endpoint: "Endpoint",
         is_ipv4_only: bool,
         ca_bundle: "str | None",
-        keys: "Credentials | None",
+        keys: "tuple[str, str, str] | None",
         container: "Endpoint | None",
         container_token: "str | None",
         is_managed: bool,
@@ -127,7 +126,7 @@ class Config:
         secret = read.text("AWS_SECRET_ACCESS_KEY")
         keys = None
         if key_id and secret:
-            keys = Credentials(key_id, secret, read.text("AWS_SESSION_TOKEN") or "")
+            keys = (key_id, secret, read.text("AWS_SESSION_TOKEN") or "")
         config = cls(
             needs=needs,
             services_file=_path(read, "SERVICES_FILE", _DEFAULT_FILE, faults),
@@ -287,6 +286,8 @@ def _container(read: _Reader, faults: "list[str]") -> "Endpoint | None":
     uri = read.text("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if not uri:
         return None
+    from extension import credentials
+
     try:
         return credentials.endpoint_of(uri)
     except ValueError as error:

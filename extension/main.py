@@ -25,9 +25,10 @@ _CONFIGURATION_ERROR = "Extension.ConfigurationError"
 
 def _credentials(config: Config, waiter: "Waiter", trust: "Trust") -> "CredentialsProvider":
     from extension.credentials import ContainerCredentials, KeysFromEnvironment, NoCredentials
+    from extension.sigv4 import Credentials
 
     if config.keys is not None:
-        return KeysFromEnvironment(config.keys)
+        return KeysFromEnvironment(Credentials(*config.keys))
     if config.container is not None:
         return ContainerCredentials(config.container, config.container_token, waiter, trust)
     return NoCredentials()

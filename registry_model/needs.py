@@ -117,6 +117,10 @@ class Need:
         self.selector = selector
 
 
+# What a name alone asks for, as most needs do.
+_LATEST = Selector(LATEST, LATEST)
+
+
 class SelectorError(ValueError):
     """A selector is malformed; the message says why, and the way out."""
 
@@ -141,7 +145,7 @@ def _at_least(numbers: "list[int]") -> Version:
 
 def _equal_to(value: str) -> Selector:
     if value == LATEST:
-        return Selector(LATEST, LATEST)
+        return _LATEST
     parts = value.split(".")
     if parts[-1] in ("x", "*") and len(parts) in (2, 3):
         for part in parts[:-1]:
@@ -172,7 +176,7 @@ def _channel(value: str) -> Selector:
     if fault:
         raise SelectorError(f"{shown(value)} can't name a channel: {fault}")
     if value == LATEST:
-        return Selector(LATEST, LATEST)
+        return _LATEST
     return Selector("@" + value, "@" + value)
 
 
@@ -187,7 +191,7 @@ def parse_selector(text: str) -> Selector:
     """
     text = text.strip(BLANKS)
     if not text:
-        return Selector(LATEST, LATEST)
+        return _LATEST
     end = 0
     while end < len(text) and text[end] in _OPERATOR:
         end += 1
@@ -221,6 +225,8 @@ def _entries(text: str) -> "Iterator[tuple[int, str]]":
 
 def _parse_need(text: str, reasons: "list[str]") -> "Need | None":
     """Read one need; add what is wrong with it to *reasons*."""
+    if name_fault(text) is None:
+        return Need(text, text, _LATEST)
     end = _operator_at(text)
     head, tail = text[:end], text[end:]
     alias, colon, service = head.partition(":")

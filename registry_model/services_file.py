@@ -168,13 +168,13 @@ def _add_member(pieces: "list[str]", member: Member, spelled: "dict[str, str]") 
     opening = '{"'
     for name, value in member.to_json():
         pieces += (opening, name, '": ')
-        if not isinstance(value, str):
-            _add_map(pieces, value)
-        elif value in spelled:
-            pieces.append(spelled[value])
+        if isinstance(value, str):
+            text = spelled.get(value)
+            if text is None:
+                text = spelled[value] = strict_json.dumps(value)
+            pieces.append(text)
         else:
-            spelled[value] = strict_json.dumps(value)
-            pieces.append(spelled[value])
+            _add_map(pieces, value)
         opening = ', "'
     pieces.append("}")
 
@@ -189,11 +189,12 @@ def render(members: "list[tuple[str, Member]]") -> bytes:
         return b"{}\n"
     pieces: "list[str]" = []
     spelled: "dict[str, str]" = {}
-    opening = "{\n"
+    opening = '{\n"'
     for key, member in members:
-        pieces += (opening, strict_json.dumps(key), ": ")
+        # No character that a key may have means anything to JSON.
+        pieces += (opening, key, '": ')
         _add_member(pieces, member, spelled)
-        opening = ",\n"
+        opening = ',\n"'
     pieces.append("\n}\n")
     return "".join(pieces).encode("utf-8")
 
