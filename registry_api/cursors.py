@@ -20,7 +20,9 @@ class CursorError(ValueError):
 
 
 def _check(scope: str, position: bytes) -> bytes:
-    return hashlib.sha256(scope.encode() + b"\0" + position).digest()[:_CHECK_BYTES]
+    # A scope has what a client wrote into a URL: any text, lone surrogates included.
+    scope_bytes = scope.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(scope_bytes + b"\0" + position).digest()[:_CHECK_BYTES]
 
 
 def to_cursor(scope: str, position: str) -> str:

@@ -1,50 +1,27 @@
-"""The versions table in DynamoDB."""
+"""The versions table and the index table in DynamoDB."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http import HTTPStatus
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypedDict, cast
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from registry_api.store import (
-    Change,
-    RaceLostError,
-    StoreError,
-    ThrottledError,
-    UnreachableError,
-    VersionsPage,
-)
+from registry_api.aws_errors import batch_get, translated
+from registry_api.store import Change, Page
+from registry_model import index_layout
 from registry_model import versions_layout as layout
-from registry_model.records import ServiceRecord, VersionRecord
+from registry_model.index_layout import Answer
+from registry_model.needs import MAX_NAME
+from registry_model.order_key import order_key
+from registry_model.records import HistoryEvent, ServiceRecord, VersionRecord
 from registry_model.version import Version
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import (
         ConditionCheckTypeDef,
+        DeleteTypeDef,
         PutTypeDef,
+        QueryOutputTypeDef,
         TransactWriteItemTypeDef,
     )
-
-_THROTTLED = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "ProvisionedThroughputExceeded",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "ThrottlingError",
-    }
-)
-_LOST = frozenset(
-    {
-        "ConditionalCheckFailed",
-        "TransactionConflict",
-        "TransactionConflictException",
-        "TransactionInProgressException",
-    }
-)
-_NO_TABLE = "ResourceNotFoundException"
 
 
 class _Condition(TypedDict, total=False):
@@ -67,19 +44,10 @@ class DynamoVersionStore:
         self, name: str, version: Version
     ) -> tuple[ServiceRecord | None, VersionRecord | None]:
         """Read a service and one of its versions, in one call."""
-        wanted = [layout.service_key(name), layout.version_key(name, version)]
-        found: dict[str, layout.Item] = {}
-        while wanted:
-            with _translated():
-                answer = self._client.batch_get_item(
-                    RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-                )
-            for item in answer["Responses"].get(self._table, []):
-                found[item[layout.ENTRY]["S"]] = item
-            left = answer.get("UnprocessedKeys", {}).get(self._table)
-            if left and len(left["Keys"]) == len(wanted):
-                raise ThrottledError
-            wanted = [dict(key) for key in left["Keys"]] if left else []
+        found = {
+            item[layout.ENTRY]["S"]: item
+            for item in self._batch([layout.service_key(name), layout.version_key(name, version)])
+        }
         service = found.get(layout.SERVICE_ENTRY)
         record = found.get(layout.version_entry(version))
         return (
@@ -97,46 +65,74 @@ class DynamoVersionStore:
         item = self._get(layout.version_key(name, version))
         return layout.version_from_item(item) if item else None
 
-    def highest_stable(self, name: str) -> VersionRecord | None:
-        """Find the highest active stable version: one query of the index that has only those."""
-        with _translated():
-            answer = self._client.query(
-                TableName=self._table,
-                IndexName=layout.STABLE_INDEX,
-                ConsistentRead=True,
-                KeyConditionExpression="#service = :service",
-                ExpressionAttributeNames={"#service": layout.SERVICE},
-                ExpressionAttributeValues={":service": {"S": name}},
-                ScanIndexForward=False,
-                Limit=1,
-            )
-        if not answer["Items"]:
-            return None
-        return self.version(name, Version.parse(answer["Items"][0][layout.VERSION]["S"]))
+    def highest_stable(self, name: str, *, below: Version) -> Version | None:
+        """Find it with one query of the index that has the active stable versions alone."""
+        answer = self._query(
+            "#service = :service AND #order < :below",
+            names={"#service": layout.SERVICE, "#order": layout.STABLE_ORDER},
+            values={":service": name, ":below": order_key(below)},
+            limit=1,
+            IndexName=layout.STABLE_INDEX,
+            ScanIndexForward=False,
+        )
+        items = answer["Items"]
+        return Version.parse(items[0][layout.VERSION]["S"]) if items else None
 
-    def versions(self, name: str, *, limit: int, after: Version | None) -> VersionsPage:
+    def service_names(self, prefix: str, *, limit: int, after: str | None) -> Page[str]:
+        """Read a page of the index of services by name, which trails by a moment."""
+        if len(prefix) > MAX_NAME:
+            # No name is as long, and DynamoDB takes no key of any length.
+            return Page(items=(), has_more=False)
+        condition = "#listing = :all"
+        names, values = {"#listing": layout.LISTING}, {":all": layout.ALL_SERVICES}
+        if prefix:
+            condition += " AND begins_with(#service, :prefix)"
+            names["#service"] = layout.SERVICE
+            values[":prefix"] = prefix
+        answer = self._query(
+            condition,
+            names=names,
+            values=values,
+            limit=limit,
+            start=None if after is None else layout.listing_key(after),
+            IndexName=layout.SERVICES_INDEX,
+            ConsistentRead=False,
+        )
+        found = tuple(item[layout.SERVICE]["S"] for item in answer["Items"])
+        return Page(items=found, has_more=_has_more(answer))
+
+    def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
+        """Read services, a hundred in a call."""
+        services = map(layout.service_from_item, self._batch(map(layout.service_key, names)))
+        return {service.name: service for service in services}
+
+    def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
+        """Read versions, a hundred in a call."""
+        keys = [layout.version_key(name, version) for name, version in wanted]
+        records = map(layout.version_from_item, self._batch(keys))
+        return {record.name: record for record in records}
+
+    def versions(self, name: str, *, limit: int, after: Version | None) -> Page[VersionRecord]:
         """Read a page of versions: their sort key has them in the order of precedence."""
-        start: dict[str, Any] = {}
-        if after is not None:
-            start = {"ExclusiveStartKey": layout.version_key(name, after)}
-        with _translated():
-            answer = self._client.query(
-                TableName=self._table,
-                ConsistentRead=True,
-                KeyConditionExpression="#service = :service AND begins_with(#entry, :versions)",
-                ExpressionAttributeNames={"#service": layout.SERVICE, "#entry": layout.ENTRY},
-                ExpressionAttributeValues={
-                    ":service": {"S": name},
-                    ":versions": {"S": layout.VERSION_PREFIX},
-                },
-                ScanIndexForward=False,
-                Limit=limit,
-                **start,
-            )
-        versions = tuple(layout.version_from_item(item) for item in answer["Items"])
-        # Without a filter, the last key evaluated is the last item's.
-        has_more = versions and "LastEvaluatedKey" in answer
-        return VersionsPage(versions=versions, last=versions[-1].version if has_more else None)
+        answer = self._entries(
+            name,
+            layout.VERSION_PREFIX,
+            limit=limit,
+            start=None if after is None else layout.version_key(name, after),
+        )
+        records = tuple(map(layout.version_from_item, answer["Items"]))
+        return Page(items=records, has_more=_has_more(answer))
+
+    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent]:
+        """Read a page of events: their sort key has them in the order of revisions."""
+        answer = self._entries(
+            name,
+            layout.HISTORY_PREFIX,
+            limit=limit,
+            start=None if before is None else layout.history_key(name, before),
+        )
+        events = tuple(map(layout.event_from_item, answer["Items"]))
+        return Page(items=events, has_more=_has_more(answer))
 
     def commit(self, change: Change) -> None:
         """Make a change: the service's item, on which all writers meet, the version, the history.
@@ -149,28 +145,93 @@ class DynamoVersionStore:
             RaceLostError: The service or the version is not as it was read any more.
         """
         service_as_read = _as_read(change.expected)
-        version_as_read = _as_read(change.found)
         actions: list[TransactWriteItemTypeDef] = [
             {"Put": {**self._put(layout.service_to_item(change.service)), **service_as_read}},
             {"Put": self._put(layout.event_to_item(change.event))},
+            *self._version_actions(change),
         ]
-        if change.put is not None:
-            put = self._put(layout.version_to_item(change.put))
-            actions.append({"Put": {**put, **version_as_read}})
-        elif change.found is not None:
-            key = layout.version_key(change.found.name, change.found.version)
-            check = {"TableName": self._table, "Key": key, **version_as_read}
-            actions.append({"ConditionCheck": cast("ConditionCheckTypeDef", check)})
-        with _translated():
+        with translated():
             self._client.transact_write_items(TransactItems=actions)
+
+    def _version_actions(self, change: Change) -> "list[TransactWriteItemTypeDef]":
+        """Write the version, take it away, or see that it is as it was read."""
+        as_read = _as_read(change.found)
+        if change.put is not None:
+            put = {**self._put(layout.version_to_item(change.put)), **as_read}
+            return [{"Put": cast("PutTypeDef", put)}]
+        if change.found is None:
+            return []
+        key = layout.version_key(change.found.name, change.found.version)
+        action = {"TableName": self._table, "Key": key, **as_read}
+        if change.deletes:
+            return [{"Delete": cast("DeleteTypeDef", action)}]
+        return [{"ConditionCheck": cast("ConditionCheckTypeDef", action)}]
 
     def _put(self, item: dict[str, Any]) -> "PutTypeDef":
         return {"TableName": self._table, "Item": item}
 
     def _get(self, key: dict[str, Any]) -> layout.Item | None:
-        with _translated():
+        with translated():
             answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return answer.get("Item")
+
+    def _batch(self, keys: Iterable[dict[str, Any]]) -> Iterable[layout.Item]:
+        return batch_get(self._client, self._table, keys, consistent=True)
+
+    def _entries(
+        self, name: str, prefix: str, *, limit: int, start: dict[str, Any] | None
+    ) -> "QueryOutputTypeDef":
+        """Read a service's entries of one kind, from the highest down."""
+        return self._query(
+            "#service = :service AND begins_with(#entry, :prefix)",
+            names={"#service": layout.SERVICE, "#entry": layout.ENTRY},
+            values={":service": name, ":prefix": prefix},
+            limit=limit,
+            start=start,
+            ScanIndexForward=False,
+        )
+
+    def _query(
+        self,
+        condition: str,
+        *,
+        names: dict[str, str],
+        values: dict[str, str],
+        limit: int,
+        start: dict[str, Any] | None = None,
+        **options: Any,  # noqa: ANN401  # botocore's own, passed on
+    ) -> "QueryOutputTypeDef":
+        if start is not None:
+            options["ExclusiveStartKey"] = start
+        with translated():
+            return self._client.query(
+                TableName=self._table,
+                KeyConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={name: {"S": text} for name, text in values.items()},
+                Limit=limit,
+                **{"ConsistentRead": True, **options},
+            )
+
+
+class DynamoIndexStore:
+    """An `IndexStore` on one DynamoDB table."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        """Take a low-level client and the table's name."""
+        self._client = client
+        self._table = table
+
+    def answers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Answer]:
+        """Read answers, a hundred in a call; eventually consistent, as the extension does."""
+        keys = [index_layout.item_key(*pair) for pair in set(wanted)]
+        items = batch_get(self._client, self._table, keys, consistent=False)
+        return {index_layout.key_of(item): index_layout.answer_from_item(item) for item in items}
+
+
+def _has_more(answer: "QueryOutputTypeDef") -> bool:
+    # Without a filter, the last key evaluated is the last item's, which a cursor goes on from.
+    return bool(answer["Items"]) and "LastEvaluatedKey" in answer
 
 
 def _as_read(record: ServiceRecord | VersionRecord | None) -> _Condition:
@@ -182,30 +243,3 @@ def _as_read(record: ServiceRecord | VersionRecord | None) -> _Condition:
         "ExpressionAttributeNames": {"#revision": layout.REVISION},
         "ExpressionAttributeValues": {":read": {"N": str(record.revision)}},
     }
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what botocore raises into the store's errors; pass on what is a bug."""
-    try:
-        yield
-    except ClientError as error:
-        raise _store_error(error) from error
-    except BotoCoreError as error:
-        raise UnreachableError(str(error)) from error
-
-
-def _store_error(error: ClientError) -> StoreError | ClientError:
-    """Name what an error code means for the operations; the error itself where it is a bug."""
-    code = error.response["Error"]["Code"]
-    codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
-    codes.add(code)
-    if codes & _LOST:
-        return RaceLostError()
-    if codes & _THROTTLED:
-        return ThrottledError()
-    # What a failing service answers has a status, and not always a code that is documented.
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code == _NO_TABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UnreachableError(error.response["Error"].get("Message", code))
-    return error

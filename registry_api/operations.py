@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
-from registry_api.store import Change, RaceLostError, VersionsPage, VersionStore
+from registry_api.store import Change, Page, RaceLostError, VersionStore
 from registry_model.arn import Arn
 from registry_model.needs import LATEST
 from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
@@ -102,21 +102,87 @@ class Registry:
         """
         return self._retried(lambda: self._publish(wanted, by))
 
+    def yank(self, name: str, version: Version, reason: str | None, by: str) -> VersionRecord:
+        """Take a version out of every selector but the exact one.
+
+        Args:
+            reason: Why, for whoever still has it; None keeps the reason that it has.
+
+        Raises:
+            UnknownError: It is not there.
+            ConflictError: A channel points at it.
+            BusyError: Too many others change the service at the same time.
+        """
+        return self._retried(lambda: self._yank(name, version, reason, by))
+
+    def activate(self, name: str, version: Version, by: str) -> VersionRecord:
+        """Take a yank back.
+
+        Raises:
+            UnknownError: It is not there.
+            BusyError: Too many others change the service at the same time.
+        """
+        return self._retried(lambda: self._activate(name, version, by))
+
+    def delete(self, name: str, version: Version, by: str) -> None:
+        """Take a wrong publish back; the version may then be published anew.
+
+        Raises:
+            UnknownError: It is not there.
+            ConflictError: A channel points at it.
+            BusyError: Too many others change the service at the same time.
+        """
+        self._retried(lambda: self._delete(name, version, by))
+
+    def set_channel(self, name: str, channel: str, version: Version, by: str) -> None:
+        """Point a channel at a version; `latest` is pinned that way.
+
+        Raises:
+            UnknownError: There is no such service.
+            ConflictError: There is no such version, or the channel may not point at it.
+            BusyError: Too many others change the service at the same time.
+        """
+        self._retried(lambda: self._set_channel(name, channel, version, by))
+
+    def delete_channel(self, name: str, channel: str, by: str) -> None:
+        """Take a channel away; `latest` is then the highest active stable version again.
+
+        Raises:
+            UnknownError: There is no such service, or the channel is not set.
+            BusyError: Too many others change the service at the same time.
+        """
+        self._retried(lambda: self._delete_channel(name, channel, by))
+
     def service(self, name: str) -> ServiceView:
         """Look at a service.
 
         Raises:
             UnknownError: Nobody has ever published it.
+            BusyError: Too many others change the service at the same time.
         """
-        service = self._known(name)
-        pinned = service.channels.get(LATEST)
-        if pinned is not None:
-            latest = self._store.version(name, pinned)
-        else:
-            latest = self._store.highest_stable(name)
-        return ServiceView(service=service, latest=latest)
+        return self._retried(lambda: self._view(name))
 
-    def versions(self, name: str, *, limit: int, after: Version | None) -> VersionsPage:
+    def services(self, prefix: str, *, limit: int, after: str | None) -> Page[ServiceView]:
+        """Look at a page of the services whose names begin with *prefix*, by name."""
+        names = self._store.service_names(prefix, limit=limit, after=after)
+        services = self._store.services(names.items)
+        records = self._store.records(
+            [
+                (service.name, service.latest)
+                for service in services.values()
+                if service.latest is not None
+            ]
+        )
+        views = []
+        # The names trail the table, so that one may be there whose service is not.
+        for name in filter(services.__contains__, names.items):
+            try:
+                views.append(_view_of(services[name], records.get(name)))
+            except RaceLostError:
+                views.append(self.service(name))
+        return Page(items=tuple(views), has_more=names.has_more)
+
+    def versions(self, name: str, *, limit: int, after: Version | None) -> Page[VersionRecord]:
         """Look at a page of a service's versions, the highest first.
 
         Raises:
@@ -133,16 +199,36 @@ class Registry:
         """
         record = self._store.version(name, version)
         if record is None:
-            message = f"service '{name}' has no version {version}"
-            raise UnknownError(message)
+            raise _no_version(name, version)
         return record
+
+    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent]:
+        """Look at a page of a service's changes, the newest first.
+
+        Raises:
+            UnknownError: Nobody has ever published the service.
+        """
+        self._known(name)
+        return self._store.history(name, limit=limit, before=before)
 
     def _known(self, name: str) -> ServiceRecord:
         service = self._store.service(name)
         if service is None:
-            message = f"there is no service '{name}'; it exists from its first publish on"
-            raise UnknownError(message)
+            raise _no_service(name)
         return service
+
+    def _found(self, name: str, version: Version) -> tuple[ServiceRecord, VersionRecord]:
+        service, record = self._store.read(name, version)
+        if service is None:
+            raise _no_service(name)
+        if record is None:
+            raise _no_version(name, version)
+        return service, record
+
+    def _view(self, name: str) -> ServiceView:
+        service = self._known(name)
+        latest = service.latest
+        return _view_of(service, self._store.version(name, latest) if latest else None)
 
     def _retried(self, attempt: Callable[[], _Result]) -> _Result:
         """Decide anew for as long as others come first, each time after a longer pause."""
@@ -161,8 +247,10 @@ class Registry:
         service, current = self._store.read(wanted.name, wanted.version)
         if current is not None and service is not None:
             return PublishOutcome.REPEATED, self._repeat(wanted, service, current, by)
-        revision = service.revision + 1 if service else 1
         now = self._now()
+        before = service or ServiceRecord(
+            name=wanted.name, revision=0, created_at=now, updated_at=now
+        )
         record = VersionRecord(
             name=wanted.name,
             version=wanted.version,
@@ -171,27 +259,21 @@ class Registry:
             metadata=wanted.metadata,
             published_at=now,
             published_by=by,
-            revision=revision,
-        )
-        channels = dict(service.channels) if service else {}
-        if wanted.channel is not None:
-            channels = _with_channel(channels, wanted.channel, record)
-        after = ServiceRecord(
-            name=wanted.name,
-            revision=revision,
-            channels=channels,
-            created_at=service.created_at if service else now,
-            updated_at=now,
+            revision=before.revision + 1,
         )
         event = HistoryEvent(
             name=wanted.name,
-            revision=revision,
+            revision=record.revision,
             at=now,
             by=by,
             action=Action.PUBLISH,
             version=wanted.version,
             channel=wanted.channel,
         )
+        after = _at(event, before)
+        after = replace(after, highest=_higher(before.highest, record))
+        if wanted.channel is not None:
+            after = replace(after, channels=_with_channel(before, wanted.channel, record))
         self._store.commit(
             Change(expected=service, found=None, service=after, event=event, put=record)
         )
@@ -208,34 +290,160 @@ class Registry:
                 "published versions do not change: publish a new version"
             )
             raise ConflictError(message, current)
-        if wanted.channel is not None and service.channels.get(wanted.channel) != current.version:
-            self._set_channel(service, wanted.channel, current, by)
+        if wanted.channel is not None:
+            self._point(service, wanted.channel, current, by)
         return current
 
-    def _set_channel(
-        self, service: ServiceRecord, channel: str, record: VersionRecord, by: str
-    ) -> None:
-        now = self._now()
-        after = replace(
-            service,
-            revision=service.revision + 1,
-            updated_at=now,
-            channels=_with_channel(service.channels, channel, record),
+    def _yank(self, name: str, version: Version, reason: str | None, by: str) -> VersionRecord:
+        service, found = self._found(name, version)
+        _refuse_if_pointed_at(service, version)
+        if found.status is Status.YANKED and reason in (None, found.reason):
+            return found
+        event = self._event(service, Action.YANK, by, version=version, reason=reason)
+        record = replace(found, status=Status.YANKED, reason=reason, revision=event.revision)
+        after = replace(_at(event, service), highest=self._highest_without(service, version))
+        self._store.commit(
+            Change(expected=service, found=found, service=after, event=event, put=record)
         )
-        event = HistoryEvent(
-            name=service.name,
-            revision=after.revision,
-            at=now,
-            by=by,
-            action=Action.SET_CHANNEL,
-            version=record.version,
-            channel=channel,
+        return record
+
+    def _activate(self, name: str, version: Version, by: str) -> VersionRecord:
+        service, found = self._found(name, version)
+        if found.status is Status.ACTIVE:
+            return found
+        event = self._event(service, Action.ACTIVATE, by, version=version)
+        record = replace(found, status=Status.ACTIVE, reason=None, revision=event.revision)
+        after = replace(_at(event, service), highest=_higher(service.highest, record))
+        self._store.commit(
+            Change(expected=service, found=found, service=after, event=event, put=record)
         )
+        return record
+
+    def _delete(self, name: str, version: Version, by: str) -> None:
+        service, found = self._found(name, version)
+        _refuse_if_pointed_at(service, version)
+        event = self._event(service, Action.DELETE, by, version=version)
+        after = replace(_at(event, service), highest=self._highest_without(service, version))
+        self._store.commit(
+            Change(expected=service, found=found, service=after, event=event, deletes=True)
+        )
+
+    def _set_channel(self, name: str, channel: str, version: Version, by: str) -> None:
+        service, record = self._store.read(name, version)
+        if service is None:
+            raise _no_service(name)
+        if record is None:
+            message = f"service '{name}' has no version {version}; publish it first"
+            raise ConflictError(message)
+        self._point(service, channel, record, by)
+
+    def _point(self, service: ServiceRecord, channel: str, record: VersionRecord, by: str) -> None:
+        """Point a channel at a version, unless it does already."""
+        if service.channels.get(channel) == record.version:
+            return
+        channels = _with_channel(service, channel, record)
+        event = self._event(
+            service, Action.SET_CHANNEL, by, version=record.version, channel=channel
+        )
+        after = replace(_at(event, service), channels=channels)
         self._store.commit(Change(expected=service, found=record, service=after, event=event))
+
+    def _delete_channel(self, name: str, channel: str, by: str) -> None:
+        service = self._known(name)
+        if channel not in service.channels:
+            pinned = "; it is not pinned" if channel == LATEST else ""
+            message = f"service '{name}' has no channel '{channel}'{pinned}"
+            raise UnknownError(message)
+        event = self._event(service, Action.DELETE_CHANNEL, by, channel=channel)
+        left = {each: service.channels[each] for each in service.channels if each != channel}
+        after = replace(_at(event, service), channels=left)
+        self._store.commit(Change(expected=service, found=None, service=after, event=event))
+
+    def _event(
+        self,
+        service: ServiceRecord,
+        action: Action,
+        by: str,
+        *,
+        version: Version | None = None,
+        channel: str | None = None,
+        reason: str | None = None,
+    ) -> HistoryEvent:
+        """Name a service's next change."""
+        return HistoryEvent(
+            name=service.name,
+            revision=service.revision + 1,
+            at=self._now(),
+            by=by,
+            action=action,
+            version=version,
+            channel=channel,
+            reason=reason,
+        )
+
+    def _highest_without(self, service: ServiceRecord, version: Version) -> Version | None:
+        """Find the highest active stable version of a service that loses one of its versions.
+
+        It is read after the service: had that changed meanwhile, the change would not happen.
+        """
+        if service.highest != version:
+            return service.highest
+        return self._store.highest_stable(service.name, below=version)
+
+
+def _at(event: HistoryEvent, service: ServiceRecord) -> ServiceRecord:
+    """Move a service on to the revision and the time of a change."""
+    return replace(service, revision=event.revision, updated_at=event.at)
+
+
+def _higher(highest: Version | None, record: VersionRecord) -> Version | None:
+    """Name the highest active stable version once *record* is there."""
+    if not record.is_answer:
+        return highest
+    return record.version if highest is None else max(highest, record.version)
+
+
+def _view_of(service: ServiceRecord, latest: VersionRecord | None) -> ServiceView:
+    """Put a service and its latest version together.
+
+    Raises:
+        RaceLostError: The version was read a moment later, and has changed in between.
+    """
+    if service.latest is not None and (latest is None or latest.revision > service.revision):
+        raise RaceLostError
+    return ServiceView(service=service, latest=latest)
+
+
+def _no_service(name: str) -> UnknownError:
+    message = f"there is no service '{name}'; it exists from its first publish on"
+    return UnknownError(message)
+
+
+def _no_version(name: str, version: Version) -> UnknownError:
+    message = f"service '{name}' has no version {version}"
+    return UnknownError(message)
+
+
+def _refuse_if_pointed_at(service: ServiceRecord, version: Version) -> None:
+    """See that no channel points at a version that is about to go.
+
+    Raises:
+        ConflictError: One does.
+    """
+    pointing = sorted(each for each in service.channels if service.channels[each] == version)
+    if pointing:
+        named = ", ".join(f"'{channel}'" for channel in pointing)
+        plural = len(pointing) > 1
+        message = (
+            f"the channel{'s' if plural else ''} {named} point{'' if plural else 's'} at "
+            f"version {version}; set {'them' if plural else 'it'} to another version, or delete "
+            f"{'them' if plural else 'it'}, first"
+        )
+        raise ConflictError(message)
 
 
 def _with_channel(
-    channels: dict[str, Version], channel: str, record: VersionRecord
+    service: ServiceRecord, channel: str, record: VersionRecord
 ) -> dict[str, Version]:
     """Point *channel* at a version, if it may point there.
 
@@ -251,7 +459,7 @@ def _with_channel(
             "choose another channel"
         )
         raise ConflictError(message)
-    if channel not in channels and len(channels) >= MAX_CHANNELS:
+    if channel not in service.channels and len(service.channels) >= MAX_CHANNELS:
         message = f"a service has at most {MAX_CHANNELS} channels; delete one first"
         raise ConflictError(message)
-    return {**channels, channel: record.version}
+    return {**service.channels, channel: record.version}

@@ -1,17 +1,16 @@
 """HTTP in, HTTP out: each route parses a request, calls an operation and spells its result."""
 
-import base64
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from registry_api import cursors, schemas
+from registry_api.dry_run import DryRun
 from registry_api.operations import (
     BusyError,
     ConflictError,
@@ -20,143 +19,182 @@ from registry_api.operations import (
     UnknownError,
 )
 from registry_api.problems import ProblemError, invalid, try_again
-from registry_api.store import ThrottledError, UnreachableError
-from registry_model.needs import name_fault
-from registry_model.version import Version, VersionError
+from registry_api.requests import Request, channel_in, service_in, version_in
+from registry_api.store import FullError, ThrottledError, UnreachableError
+from registry_model import needs
+from registry_model.records import Status
+from registry_model.version import Version
 
-MAX_BODY = 65_536
-DEFAULT_LIMIT = 50
-MAX_LIMIT = 100
+# Lambda's answers have at most 6 MB, API Gateway's envelope and its escapes included.
+MAX_ANSWER = 2_500_000
 
 Count = Callable[[str], None]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Routes:
     """The API's routes over one registry."""
 
-    def __init__(self, registry: Registry, count: Count) -> None:
-        """Take the operations, and what counts a named metric."""
+    def __init__(self, registry: Registry, dry_run: DryRun, count: Count) -> None:
+        """Take the operations, the resolve of needs, and what counts a named metric."""
         self._registry = registry
+        self._dry_run = dry_run
         self._count = count
         self.app = APIGatewayRestResolver()
-        self._methods: dict[str, list[str]] = {}
+        self.methods: dict[str, list[str]] = {}
         self._route("POST", "/services", self._publish)
+        self._route("GET", "/services", self._services)
         self._route("GET", "/services/<name>", self._service)
         self._route("GET", "/services/<name>/versions", self._versions)
         self._route("GET", "/services/<name>/versions/<version>", self._version)
+        self._route("PATCH", "/services/<name>/versions/<version>", self._set_status)
+        self._route("DELETE", "/services/<name>/versions/<version>", self._delete)
+        self._route("PUT", "/services/<name>/channels/<channel>", self._set_channel)
+        self._route("DELETE", "/services/<name>/channels/<channel>", self._delete_channel)
+        self._route("GET", "/services/<name>/resolve", self._resolve)
+        self._route("GET", "/services/<name>/history", self._history)
+        self._route("POST", "/resolve", self._resolve_needs)
+        self._route("GET", "/openapi.json", self._openapi)
         self.app.not_found(self._not_found)
         self.app.exception_handler(ProblemError)(self._refused)
         self.app.exception_handler(UnknownError)(_unknown)
         self.app.exception_handler(ConflictError)(self._conflict)
+        self.app.exception_handler(FullError)(self._full)
         self.app.exception_handler(BusyError)(_busy)
         self.app.exception_handler(ThrottledError)(_throttled)
         self.app.exception_handler(UnreachableError)(_unreachable)
 
     def _route(self, method: str, path: str, answer: Callable[..., Response[str]]) -> None:
         self.app.route(path, method=method)(answer)
-        self._methods.setdefault(re.sub("<[a-z]+>", "[^/]+", path), []).append(method)
+        self.methods.setdefault(path, []).append(method)
+
+    @property
+    def _request(self) -> Request:
+        return Request(self.app.current_event.raw_event)
 
     def _publish(self) -> Response[str]:
-        try:
-            request = schemas.PublishRequest.model_validate(self._body())
-        except ValidationError as error:
-            raise invalid(schemas.faults_of(error)) from error
-        outcome, record = self._registry.publish(request.to_publication(), self._caller())
+        wanted = self._parsed(schemas.PublishRequest).to_publication()
+        outcome, record = self._registry.publish(wanted, self._request.caller())
         if outcome is PublishOutcome.REPEATED:
             return _json(HTTPStatus.OK, schemas.version_document(record))
         self._count("Publishes")
         location = f"/services/{record.name}/versions/{record.version}"
         return _json(HTTPStatus.CREATED, schemas.version_document(record), {"Location": location})
 
+    def _services(self) -> Response[str]:
+        prefix = self._request.query("prefix") or ""
+        scope = f"services/{prefix}"
+        paging = self._request.paging(scope)
+        after = None
+        if paging.after is not None:
+            after = _position(lambda text: _service_name(text, prefix), paging.after)
+        page = self._registry.services(prefix, limit=paging.limit, after=after)
+        entries = ((view.service.name, schemas.summary_document(view)) for view in page.items)
+        return _page("services", scope, entries, has_more=page.has_more)
+
     def _service(self, name: str) -> Response[str]:
-        view = self._registry.service(_name(name))
+        view = self._registry.service(service_in(name))
         return _json(HTTPStatus.OK, schemas.service_document(view))
 
     def _versions(self, name: str) -> Response[str]:
-        _name(name)
-        scope = f"versions/{name}"
-        limit, after = self._paging(scope)
-        page = self._registry.versions(name, limit=limit, after=after)
-        document = {
-            "versions": [schemas.version_document(record) for record in page.versions],
-            "cursor": None if page.last is None else cursors.to_cursor(scope, str(page.last)),
-        }
-        return _json(HTTPStatus.OK, document)
+        scope = f"versions/{service_in(name)}"
+        paging = self._request.paging(scope)
+        after = None if paging.after is None else _position(Version.parse, paging.after)
+        page = self._registry.versions(name, limit=paging.limit, after=after)
+        entries = ((str(each.version), schemas.version_document(each)) for each in page.items)
+        return _page("versions", scope, entries, has_more=page.has_more)
 
     def _version(self, name: str, version: str) -> Response[str]:
-        record = self._registry.version(_name(name), _path_version(name, version))
+        record = self._registry.version(service_in(name), version_in(name, version))
         etag = f'"{record.revision}"'
-        if _matches(self._header("if-none-match"), etag):
-            return Response(
-                status_code=int(HTTPStatus.NOT_MODIFIED), body="", headers={"ETag": etag}
-            )
+        if _matches(self._request.header("if-none-match"), etag):
+            return _empty(HTTPStatus.NOT_MODIFIED, {"ETag": etag})
         return _json(HTTPStatus.OK, schemas.version_document(record), {"ETag": etag})
 
-    def _caller(self) -> str:
-        """Name the caller's IAM identity, as API Gateway gives it."""
-        context = self.app.current_event.raw_event.get("requestContext") or {}
-        return (context.get("identity") or {}).get("userArn") or "unknown"
+    def _set_status(self, name: str, version: str) -> Response[str]:
+        at = service_in(name), version_in(name, version)
+        wanted = self._parsed(schemas.StatusRequest)
+        caller = self._request.caller()
+        if wanted.status is Status.YANKED:
+            record = self._registry.yank(*at, wanted.reason_given(), caller)
+        else:
+            record = self._registry.activate(*at, caller)
+        return _json(HTTPStatus.OK, schemas.version_document(record))
 
-    def _header(self, name: str) -> str:
-        headers: Mapping[str, str] = self.app.current_event.raw_event.get("headers") or {}
-        for each, value in headers.items():
-            if each.lower() == name:
-                return value or ""
-        return ""
+    def _delete(self, name: str, version: str) -> Response[str]:
+        at = service_in(name), version_in(name, version)
+        self._registry.delete(*at, self._request.caller())
+        return _empty(HTTPStatus.NO_CONTENT)
 
-    def _paging(self, scope: str) -> tuple[int, Version | None]:
-        """Read `limit` and `cursor` of a list of versions, and name what is wrong with either."""
-        query = self.app.current_event.raw_event.get("queryStringParameters") or {}
-        errors = []
-        limit = DEFAULT_LIMIT
-        if query.get("limit") is not None:
-            text = query["limit"]
-            limit = int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
-            if not 1 <= limit <= MAX_LIMIT:
-                detail = f"it should be a whole number from 1 to {MAX_LIMIT}"
-                errors.append({"pointer": "/limit", "detail": detail})
-        after = None
-        if query.get("cursor") is not None:
-            try:
-                after = Version.parse(cursors.from_cursor(scope, query["cursor"]))
-            except (cursors.CursorError, VersionError):
-                errors.append({"pointer": "/cursor", "detail": str(cursors.CursorError())})
-        if errors:
-            raise invalid(errors)
-        return limit, after
+    def _set_channel(self, name: str, channel: str) -> Response[str]:
+        at = service_in(name), channel_in(name, channel)
+        version = Version.parse(self._parsed(schemas.ChannelRequest).version)
+        self._registry.set_channel(*at, version, self._request.caller())
+        return _json(HTTPStatus.OK, schemas.channel_document(channel, version))
 
-    def _body(self) -> object:
-        """Read the request's JSON, whatever its Content-Type."""
-        event = self.app.current_event.raw_event
-        text = event.get("body") or ""
+    def _delete_channel(self, name: str, channel: str) -> Response[str]:
+        at = service_in(name), channel_in(name, channel)
+        self._registry.delete_channel(*at, self._request.caller())
+        return _empty(HTTPStatus.NO_CONTENT)
+
+    def _resolve(self, name: str) -> Response[str]:
+        service_in(name)
         try:
-            if event.get("isBase64Encoded"):
-                data = base64.b64decode(text)
-            else:
-                data = text.encode("utf-8", "surrogatepass")
-        except ValueError as error:
-            raise _not_json("the body is not what its encoding says") from error
-        if len(data) > MAX_BODY:
-            detail = f"the body has {len(data):,} bytes; {MAX_BODY:,} are the most"
-            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            selector = needs.parse_selector(self._request.query("selector") or "")
+        except needs.SelectorError as error:
+            raise invalid([{"pointer": "/selector", "detail": str(error)}]) from error
+        member = self._dry_run.resolve_one(name, selector)
+        return _json(HTTPStatus.OK, schemas.member_document(member))
+
+    def _resolve_needs(self) -> Response[str]:
+        text = self._parsed(schemas.ResolveRequest).needed
         try:
-            document = json.loads(
-                data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_repeats
-            )
-            # A lone surrogate is a character that no UTF-8 has, and so nothing that can be kept.
-            json.dumps(document, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
-            raise _not_json(f"the body is not JSON: {error}") from error
-        return document
+            wanted = needs.parse_needs(text)
+        except needs.NeedsError as error:
+            faults = [{"pointer": "/needed", "detail": str(fault)} for fault in error.faults]
+            raise invalid(faults) from error
+        members = self._dry_run.resolve(wanted)
+        resolved = all(member.is_resolved for _, member in members)
+        texts: list[str] = []
+        left = MAX_ANSWER
+        for key, member in members:
+            text = f"{json.dumps(key)}: {json.dumps(schemas.member_document(member))}"
+            left -= len(text)
+            if left < 0:
+                detail = f"the answers come to over {MAX_ANSWER:,} bytes; ask for fewer at once"
+                raise invalid([{"pointer": "/needed", "detail": detail}])
+            texts.append(text)
+        body = f'{{"services": {{{", ".join(texts)}}}, "resolved": {json.dumps(resolved)}}}'
+        return _text(HTTPStatus.OK, body)
+
+    def _history(self, name: str) -> Response[str]:
+        scope = f"history/{service_in(name)}"
+        paging = self._request.paging(scope)
+        before = None if paging.after is None else _position(_revision, paging.after)
+        page = self._registry.history(name, limit=paging.limit, before=before)
+        entries = ((str(each.revision), schemas.event_document(each)) for each in page.items)
+        return _page("events", scope, entries, has_more=page.has_more)
+
+    def _openapi(self) -> Response[str]:
+        # Whoever publishes does not wait for what describes it.
+        from registry_api import openapi  # noqa: PLC0415
+
+        return _json(HTTPStatus.OK, openapi.document(self._request.base_url()))
+
+    def _parsed(self, model: type[_Model]) -> _Model:
+        try:
+            return model.model_validate(self._request.body())
+        except ValidationError as error:
+            raise invalid(schemas.faults_of(error)) from error
 
     def _not_found(self, _error: Exception) -> Response[str]:
-        event = self.app.current_event.raw_event
-        method = event.get("httpMethod")
-        for pattern, methods in self._methods.items():
+        request = self._request
+        for path, methods in self.methods.items():
             # Powertools finds no route for some characters; a path with them names nothing.
-            if method not in methods and re.fullmatch(pattern, event.get("path") or ""):
+            pattern = re.sub("<[a-z]+>", "[^/]+", path)
+            if request.method not in methods and re.fullmatch(pattern, request.path):
                 allowed = ", ".join(methods)
-                detail = f"this path takes {allowed} and no {method}"
+                detail = f"this path takes {allowed} and no {request.method}"
                 problem = ProblemError(
                     HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}
                 )
@@ -171,6 +209,14 @@ class Routes:
         self._count("Conflicts")
         current = {"current": schemas.version_document(error.current)} if error.current else {}
         return ProblemError(HTTPStatus.CONFLICT, str(error), members=current).to_response()
+
+    def _full(self, _error: FullError) -> Response[str]:
+        self._count("Conflicts")
+        detail = (
+            "the service holds the 10 GB that one may, its history included; go on "
+            "under another name"
+        )
+        return ProblemError(HTTPStatus.CONFLICT, detail).to_response()
 
 
 def _unknown(error: UnknownError) -> Response[str]:
@@ -187,57 +233,81 @@ def _throttled(_error: ThrottledError) -> Response[str]:
 
 
 def _unreachable(_error: UnreachableError) -> Response[str]:
-    detail = "the registry's table can't be reached right now; try again in a moment"
+    detail = "a table of the registry's can't be reached right now; try again in a moment"
     return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
 
 
-def _json(
-    status: HTTPStatus, document: dict[str, Any], headers: dict[str, str] | None = None
-) -> Response[str]:
+def _text(status: HTTPStatus, body: str, headers: dict[str, str] | None = None) -> Response[str]:
     return Response(
         status_code=int(status),
         content_type="application/json",
-        body=json.dumps(document),
+        body=body,
         headers=dict(headers or {}),
     )
 
 
-def _name(name: str) -> str:
-    """Take a service's name from a path; one that can't be is one that is not there."""
-    if name_fault(name):
-        message = f"there is no service '{name}'"
-        raise UnknownError(message)
-    return name
+def _json(
+    status: HTTPStatus, document: object, headers: dict[str, str] | None = None
+) -> Response[str]:
+    return _text(status, json.dumps(document), headers)
 
 
-def _path_version(name: str, text: str) -> Version:
+def _empty(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response[str]:
+    # A body of None is one that not every gateway takes.
+    return Response(status_code=int(status), body="", headers=dict(headers or {}))
+
+
+def _page(
+    member: str, scope: str, entries: Iterable[tuple[str, Any]], *, has_more: bool
+) -> Response[str]:
+    """Spell as many entries of a page as an answer holds, and where the list goes on."""
+    texts: list[str] = []
+    last, left = "", MAX_ANSWER
+    for position, document in entries:
+        text = json.dumps(document)
+        left -= len(text)
+        if texts and left < 0:
+            has_more = True
+            break
+        texts.append(text)
+        last = position
+    cursor = cursors.to_cursor(scope, last) if has_more and texts else None
+    body = f'{{"{member}": [{", ".join(texts)}], "cursor": {json.dumps(cursor)}}}'
+    return _text(HTTPStatus.OK, body)
+
+
+_Position = TypeVar("_Position")
+
+
+def _position(parse: Callable[[str], _Position], text: str) -> _Position:
+    """Read the position of a cursor that somebody may have made up.
+
+    Raises:
+        ProblemError: The list has no such positions.
+    """
     try:
-        return Version.parse(text)
-    except VersionError as error:
-        message = f"service '{name}' has no such version: {error}"
-        raise UnknownError(message) from error
+        return parse(text)
+    except ValueError as error:
+        detail = str(cursors.CursorError())
+        raise invalid([{"pointer": "/cursor", "detail": detail}]) from error
+
+
+def _service_name(text: str, prefix: str) -> str:
+    # DynamoDB refuses to begin outside of what the prefix spans.
+    fault = needs.name_fault(text) or (None if text.startswith(prefix) else "not of this list")
+    if fault:
+        raise ValueError(fault)
+    return text
+
+
+def _revision(text: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,17}", text):
+        message = "a revision is a number of 1 to 18 digits"
+        raise ValueError(message)
+    return int(text)
 
 
 def _matches(condition: str, etag: str) -> bool:
     """Tell whether If-None-Match names the entity (RFC 9110, weak comparison)."""
     tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
     return etag in tags or tags == ["*"]
-
-
-def _not_json(detail: str) -> ProblemError:
-    return ProblemError(HTTPStatus.BAD_REQUEST, detail)
-
-
-def _no_constant(name: str) -> NoReturn:
-    message = f"{name} is no JSON number"
-    raise ValueError(message)
-
-
-def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        counts = Counter(name for name, _ in pairs)
-        repeated, _ = counts.most_common(1)[0]
-        message = f"an object has the member {repeated!r} twice"
-        raise ValueError(message)
-    return members

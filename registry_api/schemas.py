@@ -1,18 +1,24 @@
-"""The documents that clients send and get."""
+"""The documents that clients send and get: their shapes once, for the checks and for OpenAPI."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NotRequired, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import field_validator as validated
+from typing_extensions import TypedDict
 
-from registry_api.operations import Publication, ServiceView
+from registry_api.operations import MAX_CHANNELS, Publication, ServiceView
+from registry_model import arn as arns
+from registry_model import version as versions
 from registry_model.arn import Arn
-from registry_model.needs import name_fault
-from registry_model.records import VersionRecord
+from registry_model.needs import MAX_NAME, name_fault
+from registry_model.records import Action, HistoryEvent, Status, VersionRecord
+from registry_model.services_file import Member
 from registry_model.version import Version
 
 MAX_METADATA = 50
 MAX_METADATA_KEY = 128
 MAX_METADATA_VALUE = 1_024
+MAX_REASON = 1_024
 
 
 def _name(text: str) -> str:
@@ -32,22 +38,56 @@ def _arn(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_name)]
+def _described(**schema: Any) -> Any:  # noqa: ANN401  # what JSON Schema has
+    """Say in the API's description what a validator of ours checks."""
+    return Field(json_schema_extra=schema)
+
+
+# A model is built when its first request comes: a cold start builds the one that it needs.
+_REQUEST = ConfigDict(extra="forbid", strict=True, defer_build=True)
+
+# The grammars of the contract, for the API's description. What checks is registry_model's.
+_BLANKS = r"[ \t\r\n]*"
+_NUMBER = f"(0|[1-9][0-9]{{0,{versions.MAX_DIGITS - 1}}})"
+_IDENTIFIER = f"({_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+_NAME = f"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}"
+_VERSION = rf"{_NUMBER}(\.{_NUMBER}){{2}}(-{_IDENTIFIER}(\.{_IDENTIFIER})*)?"
+_SELECTOR = (
+    rf"(=={_BLANKS}(latest|{_VERSION}|{_NUMBER}(\.{_NUMBER})?\.[x*])"
+    rf"|~={_BLANKS}{_NUMBER}(\.{_NUMBER}){{1,2}}"
+    rf"|>={_BLANKS}{_NUMBER}(\.{_NUMBER}){{0,2}}"
+    rf"|@{_BLANKS}{_NAME})"
+)
+_NEED = f"({_NAME}{_BLANKS}:{_BLANKS})?{_NAME}({_BLANKS}{_SELECTOR})?{_BLANKS}"
+NAME_PATTERN = f"^{_NAME}$"
+VERSION_PATTERN = f"^{_VERSION}$"
+SELECTOR_PATTERN = f"^{_BLANKS}({_SELECTOR}{_BLANKS})?$"
+NEEDED_PATTERN = f"^{_BLANKS}({_NEED})?(,{_BLANKS}({_NEED})?)*$"
+
+Name = Annotated[str, AfterValidator(_name), _described(pattern=NAME_PATTERN)]
+VersionText = Annotated[
+    str,
+    AfterValidator(_version),
+    _described(pattern=VERSION_PATTERN, maxLength=versions.MAX_LENGTH),
+]
+ArnText = Annotated[str, AfterValidator(_arn), _described(format="arn", maxLength=arns.MAX_LENGTH)]
+Time = Annotated[str, _described(format="date-time")]
+Revision = Annotated[int, Field(ge=1)]
+Reason = Annotated[str, Field(max_length=MAX_REASON)]
 MetadataKey = Annotated[str, Field(min_length=1, max_length=MAX_METADATA_KEY)]
 MetadataValue = Annotated[str, Field(max_length=MAX_METADATA_VALUE)]
+Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA)]
 
 
 class PublishRequest(BaseModel):
     """The body of `POST /services`."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = _REQUEST
 
     name: Name
-    version: Annotated[str, AfterValidator(_version)]
-    arn: Annotated[str, AfterValidator(_arn)]
-    metadata: dict[MetadataKey, MetadataValue] = Field(
-        default_factory=dict, max_length=MAX_METADATA
-    )
+    version: VersionText
+    arn: ArnText
+    metadata: Metadata = Field(default_factory=dict)
     # Absent; JSON's null is no channel, and is refused.
     channel: Name = ""
 
@@ -60,6 +100,157 @@ class PublishRequest(BaseModel):
             metadata=self.metadata,
             channel=self.channel or None,
         )
+
+
+class StatusRequest(BaseModel):
+    """The body of `PATCH /services/{name}/versions/{version}`."""
+
+    model_config = _REQUEST | ConfigDict(
+        json_schema_extra={
+            "not": {"required": ["reason"], "properties": {"status": {"const": Status.ACTIVE}}}
+        }
+    )
+
+    # Strict is too strict here: JSON has texts, and no enumerations.
+    status: Annotated[Status, Field(strict=False)]
+    reason: Reason = ""
+
+    @validated("reason")
+    @classmethod
+    def _goes_with_yanked(cls, reason: str, info: ValidationInfo) -> str:
+        if info.data.get("status") is Status.ACTIVE:
+            message = "a reason goes with the status 'yanked' alone"
+            raise ValueError(message)
+        return reason
+
+    def reason_given(self) -> str | None:
+        """Tell the reason, where one is given; the empty one is one."""
+        return self.reason if "reason" in self.model_fields_set else None
+
+
+class ChannelRequest(BaseModel):
+    """The body of `PUT /services/{name}/channels/{channel}`."""
+
+    model_config = _REQUEST
+
+    version: VersionText
+
+
+class ResolveRequest(BaseModel):
+    """The body of `POST /resolve`."""
+
+    model_config = _REQUEST
+
+    needed: Annotated[str, _described(pattern=NEEDED_PATTERN)]
+
+
+class VersionDocument(TypedDict):
+    """A version of a service."""
+
+    name: Name
+    version: VersionText
+    arn: ArnText
+    status: Status
+    reason: NotRequired[Reason]
+    metadata: NotRequired[Metadata]
+    published_at: Time
+    published_by: str
+    revision: Revision
+
+
+class SummaryDocument(TypedDict):
+    """A service in a list; `latest` is null where no stable version is active."""
+
+    name: Name
+    latest: VersionDocument | None
+    revision: Revision
+
+
+class ServiceDocument(SummaryDocument):
+    """A service; its channels have `latest` only while it is pinned."""
+
+    channels: Annotated[dict[Name, VersionText], Field(max_length=MAX_CHANNELS)]
+    created_at: Time
+    updated_at: Time
+
+
+class ChannelDocument(TypedDict):
+    """What a channel is set to."""
+
+    channel: Name
+    version: VersionText
+
+
+class EventDocument(TypedDict):
+    """One change of a service."""
+
+    revision: Revision
+    at: Time
+    by: str
+    action: Action
+    version: NotRequired[VersionText]
+    channel: NotRequired[Name]
+    reason: NotRequired[Reason]
+
+
+class ServicesPage(TypedDict):
+    """A page of the list of services, by name; a cursor of null ends the list."""
+
+    services: list[SummaryDocument]
+    cursor: str | None
+
+
+class VersionsPage(TypedDict):
+    """A page of a service's versions, the highest first; a cursor of null ends the list."""
+
+    versions: list[VersionDocument]
+    cursor: str | None
+
+
+class HistoryPage(TypedDict):
+    """A page of a service's changes, the newest first; a cursor of null ends the list."""
+
+    events: list[EventDocument]
+    cursor: str | None
+
+
+class MemberDocument(TypedDict):
+    """What the services file says of a need; version, ARN and time where it was resolved."""
+
+    requested: str
+    service: NotRequired[Name]
+    version: NotRequired[VersionText]
+    arn: NotRequired[ArnText]
+    status: Literal["active", "yanked", "missing"]
+    reason: NotRequired[Reason]
+    metadata: NotRequired[Metadata]
+    resolved_at: NotRequired[Time]
+    error: NotRequired[str]
+
+
+class ResolutionDocument(TypedDict):
+    """What a function would get: a member for each need, and whether all were resolved."""
+
+    services: dict[Name, MemberDocument]
+    resolved: bool
+
+
+class FaultDocument(TypedDict):
+    """One fault of a request: a JSON pointer into its body, or `/` and a query parameter's name."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemDocument(TypedDict):
+    """A refusal (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: NotRequired[list[FaultDocument]]
+    current: NotRequired[VersionDocument]
 
 
 def faults_of(error: ValidationError) -> list[dict[str, str]]:
@@ -85,33 +276,66 @@ def _detail(fault: Any) -> str:  # noqa: ANN401  # pydantic's own type is no pub
     return message[:1].lower() + message[1:]
 
 
-def version_document(record: VersionRecord) -> dict[str, Any]:
+def version_document(record: VersionRecord) -> VersionDocument:
     """Spell a version record."""
-    document: dict[str, Any] = {
+    document: VersionDocument = {
         "name": record.name,
         "version": str(record.version),
         "arn": str(record.arn),
-        "status": str(record.status),
+        "status": record.status,
+        "published_at": record.published_at,
+        "published_by": record.published_by,
+        "revision": record.revision,
     }
     if record.reason is not None:
         document["reason"] = record.reason
     if record.metadata:
         document["metadata"] = record.metadata
-    return document | {
-        "published_at": record.published_at,
-        "published_by": record.published_by,
-        "revision": record.revision,
+    return document
+
+
+def summary_document(view: ServiceView) -> SummaryDocument:
+    """Spell a service as a list has it."""
+    return {
+        "name": view.service.name,
+        "latest": version_document(view.latest) if view.latest else None,
+        "revision": view.service.revision,
     }
 
 
-def service_document(view: ServiceView) -> dict[str, Any]:
+def service_document(view: ServiceView) -> ServiceDocument:
     """Spell a service."""
     service = view.service
     return {
-        "name": service.name,
-        "latest": version_document(view.latest) if view.latest else None,
+        **summary_document(view),
         "channels": {name: str(service.channels[name]) for name in sorted(service.channels)},
-        "revision": service.revision,
         "created_at": service.created_at,
         "updated_at": service.updated_at,
     }
+
+
+def channel_document(channel: str, version: Version) -> ChannelDocument:
+    """Spell what a channel is set to."""
+    return {"channel": channel, "version": str(version)}
+
+
+def event_document(event: HistoryEvent) -> EventDocument:
+    """Spell a change."""
+    document: EventDocument = {
+        "revision": event.revision,
+        "at": event.at,
+        "by": event.by,
+        "action": event.action,
+    }
+    if event.version is not None:
+        document["version"] = str(event.version)
+    if event.channel is not None:
+        document["channel"] = event.channel
+    if event.reason is not None:
+        document["reason"] = event.reason
+    return document
+
+
+def member_document(member: Member) -> MemberDocument:
+    """Spell what the services file says of a need."""
+    return cast("MemberDocument", dict(member.to_json()))

@@ -10,9 +10,11 @@ class Settings:
 
     Attributes:
         versions_table: The source of truth, which this function alone writes.
+        index_table: The read model, which is only read here.
     """
 
     versions_table: str
+    index_table: str
 
     @classmethod
     def from_env(cls, getenv: Callable[[str], str | None]) -> "Settings":
@@ -21,8 +23,15 @@ class Settings:
         Raises:
             LookupError: A variable is not set.
         """
-        versions_table = getenv("VERSIONS_TABLE")
-        if not versions_table:
-            message = "VERSIONS_TABLE is not set: it names the versions table"
-            raise LookupError(message)
-        return cls(versions_table=versions_table)
+        return cls(
+            versions_table=_wanted(getenv, "VERSIONS_TABLE"),
+            index_table=_wanted(getenv, "INDEX_TABLE"),
+        )
+
+
+def _wanted(getenv: Callable[[str], str | None], name: str) -> str:
+    value = getenv(name)
+    if not value:
+        message = f"{name} is not set; infra/template.yaml sets it"
+        raise LookupError(message)
+    return value

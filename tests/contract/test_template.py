@@ -28,13 +28,7 @@ _OUTPUTS = {
     "ExtensionLayerArm64Arn",
     "IndexReadPolicyArn",
 }
-_ROUTES = {
-    "/services": {"post"},
-    "/services/{name}": {"get"},
-    "/services/{name}/versions": {"get"},
-    "/services/{name}/versions/{version}": {"get"},
-    "/{proxy+}": {"get", "post", "put", "patch", "delete"},
-}
+_METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
 _WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 
 
@@ -103,10 +97,22 @@ def test_every_route_needs_iam_authorization() -> None:
     """One route without it would let anybody publish."""
     paths = _resource("RegistryApi")["Body"]["paths"]
 
-    assert {path: set(methods) for path, methods in paths.items()} == _ROUTES
+    assert {path: set(methods) for path, methods in paths.items()} == {"/{proxy+}": _METHODS}
     for methods in paths.values():
         for operation in methods.values():
             assert operation["security"] == [{"AWS_IAM": []}]
+
+
+def test_what_the_gateway_refuses_by_itself_is_a_problem_document() -> None:
+    """A client reads one kind of refusal, whoever refuses."""
+    responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
+
+    assert {"ACCESS_DENIED", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED"} <= set(responses)
+    for response in responses.values():
+        template = response["responseTemplates"]["application/json"]
+        document = json.loads(template.replace("$context.error.messageString", '"why"'))
+        assert set(document) == {"type", "title", "status", "detail"}
+        assert int(response.get("statusCode", document["status"])) == document["status"]
 
 
 def test_callers_need_no_more_than_the_right_to_call() -> None:

@@ -2,10 +2,14 @@
 
 import concurrent.futures
 import re
+import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from local import processes
+from local.registry_client import Answer
 from tests.e2e.conftest import App, arn
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -134,6 +138,20 @@ def test_every_fault_is_named_at_once(app: App) -> None:
         ("GET", "/services/users/versions?limit=0", None, 422),
         ("GET", "/services/users/versions?limit=101", None, 422),
         ("GET", "/services/users/versions?cursor=made-up", None, 422),
+        ("GET", "/services?cursor=made-up", None, 422),
+        ("GET", "/services/users/history?limit=-1", None, 422),
+        ("GET", "/services/users/resolve?selector=1.x", None, 422),
+        ("GET", "/services/nobody-published-this/resolve?selector=%3D%3D1.x", None, 404),
+        ("GET", "/services/nobody-published-this/history", None, 404),
+        ("PATCH", "/services/users/versions/1.0.0", b'{"status": "gone"}', 422),
+        ("PATCH", "/services/nobody-published-this/versions/1.0.0", b'{"status": "active"}', 404),
+        ("PUT", "/services/nobody-published-this/channels/beta", b'{"version": "1.0.0"}', 404),
+        ("PUT", "/services/users/channels/beta", b"", 400),
+        ("DELETE", "/services/nobody-published-this/versions/1.0.0", None, 404),
+        ("DELETE", "/services/nobody-published-this/channels/latest", None, 404),
+        ("POST", "/resolve", b'{"needed": "users=1.x,a,a"}', 422),
+        ("POST", "/resolve", b"\xff", 400),
+        ("GET", "/resolve", None, 405),
     ],
 )
 def test_refusals_are_problem_details(
@@ -149,18 +167,187 @@ def test_refusals_are_problem_details(
     assert answer.document["detail"]
 
 
-def test_writers_at_once_lose_nothing(app: App) -> None:
-    """Two pipelines release at the same minute; revision and answers count both."""
-    versions = [f"1.{minor}.0" for minor in range(12)]
+BAD = "/services/night/versions/2.0.0"
 
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda version: app.publish("busy", version), versions))
 
-    assert {answer.status for answer in answers} == {201}
-    assert sorted(answer.document["revision"] for answer in answers) == list(range(1, 13))
+def test_operator_gets_through_a_bad_night(app: App) -> None:
+    """Look, roll back, yank, mend, go on: every route, as a person uses them at 3 a.m."""
+    _release(app)
+    _roll_back(app)
+    _mend(app)
+    _clean_up(app)
+
+    events = _history(app)
+    assert [event["revision"] for event in events] == list(range(12, 0, -1))
+    assert [event["action"] for event in reversed(events)] == [
+        *("publish", "publish", "publish", "set-channel", "yank", "publish", "delete-channel"),
+        *("delete", "publish", "yank", "activate", "delete-channel"),
+    ]
+    assert all(_TIME.fullmatch(event["at"]) and event["by"] for event in events)
+    yank = events[7]
+    assert (yank["revision"], yank["version"], yank["reason"]) == (5, "2.0.0", "loses orders")
+
+
+def _release(app: App) -> None:
+    """Let the pipeline publish a bad version, which everybody gets."""
+    app.publish("night", "1.4.2", channel="stable")
+    app.publish("night", "2.0.0", metadata={"commit": "abc"})
+    app.publish("night", "2.1.0-rc.1", channel="beta")
+
+    assert _latest(app) == "2.0.0"
+
+
+def _roll_back(app: App) -> None:
+    """Roll back in one call, then yank: neither `latest` nor a range finds it, the pin does."""
+    pinned = app.registry.call("PUT", "/services/night/channels/latest", {"version": "1.4.2"})
+    assert (pinned.status, pinned.document) == (200, {"channel": "latest", "version": "1.4.2"})
+    assert _latest(app) == "1.4.2"
+    _wait_until_resolved(app, "", "1.4.2")
+
+    yanked = app.registry.call("PATCH", BAD, {"status": "yanked", "reason": "loses orders"})
+    assert (yanked.status, yanked.document["reason"]) == (200, "loses orders")
+    _wait_until_resolved(app, "==2.x", None)
+    pin = _resolve(app, "==2.0.0").document
+    assert (pin["status"], pin["reason"]) == ("yanked", "loses orders")
+    assert pin["metadata"] == {"commit": "abc"}
+
+    refused = app.registry.call("DELETE", "/services/night/versions/1.4.2")
+    assert refused.status == 409
+    assert "'latest', 'stable'" in refused.document["detail"]
+
+
+def _mend(app: App) -> None:
+    """Publish what is mended, see before the deploy that all will resolve, and unpin."""
+    assert app.publish("night", "2.0.1").status == 201
+    needed = {"needed": "night==2.x,old:night==2.0.0,rc:night@beta,night2:night~=2.0.1"}
+    processes.wait_until(
+        lambda: app.registry.call("POST", "/resolve", needed).document["resolved"] is True,
+        within_s=60,
+        what="everything that is needed resolves",
+    )
+    services = app.registry.call("POST", "/resolve", needed).document["services"]
+    assert {key: member["version"] for key, member in services.items()} == {
+        "night": "2.0.1",
+        "old": "2.0.0",
+        "rc": "2.1.0-rc.1",
+        "night2": "2.0.1",
+    }
+    assert _latest(app) == "1.4.2"
+
+    assert app.registry.call("DELETE", "/services/night/channels/latest").status == 204
+    assert _latest(app) == "2.0.1"
+    _wait_until_resolved(app, ">=2", "2.0.1")
+
+
+def _clean_up(app: App) -> None:
+    """Delete the bad version, publish its number anew, drop a channel; the index follows."""
+    call = app.registry.call
+    assert call("DELETE", BAD).status == 204
+    assert call("GET", BAD).status == 404
+    anew = app.publish("night", "2.0.0", arn=arn("night", "9.9.9"))
+    assert (anew.status, anew.document["status"]) == (201, "active")
+    assert call("PATCH", BAD, {"status": "yanked"}).status == 200
+    assert call("PATCH", BAD, {"status": "active"}).document["status"] == "active"
+    assert call("DELETE", "/services/night/channels/beta").status == 204
+
+    exact = {version: version for version in ("1.4.2", "2.0.0", "2.0.1", "2.1.0-rc.1")}
+    series = {"1.x": "1.4.2", "1.4.x": "1.4.2", "2.x": "2.0.1", "2.0.x": "2.0.1"}
+    items = app.wait_for_index("night", exact | series | {"latest": "2.0.1", "@stable": "1.4.2"})
+    assert items["2.0.0"]["arn"]["S"] == arn("night", "9.9.9")
+
+
+def _latest(app: App) -> str | None:
+    record = app.registry.call("GET", "/services/night").document["latest"]
+    return record and str(record["version"])
+
+
+def _resolve(app: App, selector: str) -> Answer:
+    escaped = urllib.parse.quote(selector, safe="")
+    return app.registry.call("GET", f"/services/night/resolve?selector={escaped}")
+
+
+def _wait_until_resolved(app: App, selector: str, version: str | None) -> None:
+    """Wait until the index has an answer, or none any more."""
+
+    def is_so() -> bool:
+        answer = _resolve(app, selector)
+        assert answer.status in {200, 404}
+        return (answer.document.get("version") if answer.status == 200 else None) == version
+
+    processes.wait_until(is_so, within_s=60, what=f"night{selector} is {version}")
+
+
+def _history(app: App) -> list[dict[str, Any]]:
+    """Read the whole history, page by page."""
+    events: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        path = "/services/night/history?limit=5" + (f"&cursor={cursor}" if cursor else "")
+        page = app.registry.call("GET", path).document
+        events += page["events"]
+        cursor = page["cursor"]
+    return events
+
+
+def test_services_are_listed_by_name_in_pages(app: App) -> None:
+    """What there is, for whoever comes new; the list may trail by a moment."""
+    names = [f"catalog.{letter}" for letter in "edcba"]
+    for name in names:
+        app.publish(name, "1.0.0")
+
+    def listed() -> list[tuple[str, str]]:
+        seen: list[tuple[str, str]] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            path = "/services?prefix=catalog.&limit=2" + (f"&cursor={cursor}" if cursor else "")
+            page = app.registry.call("GET", path).document
+            assert len(page["services"]) <= 2
+            seen += [(entry["name"], entry["latest"]["version"]) for entry in page["services"]]
+            cursor = page["cursor"]
+        return seen
+
+    expected = [(name, "1.0.0") for name in sorted(names)]
+    processes.wait_until(lambda: listed() == expected, within_s=60, what="all are listed")
+
+
+def test_32_writers_at_once_lose_nothing(app: App) -> None:
+    """Many pipelines and an operator at the same minute: every change counts once."""
+    app.publish("busy", "0.1.0")
+
+    def work(number: int) -> list[int]:
+        version = f"1.{number}.0"
+        path = f"/services/busy/versions/{version}"
+        channel = {"channel": f"c{number}"} if number % 4 == 0 else {}
+        steps: list[Callable[[], Answer]] = [lambda: app.publish("busy", version, **channel)]
+        if number % 4 == 1:
+            steps.append(lambda: app.registry.call("PATCH", path, {"status": "yanked"}))
+        if number % 4 == 2:
+            steps.append(lambda: app.registry.call("DELETE", path))
+        return [_until_done(step) for step in steps]
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        statuses = list(pool.map(work, range(32)))
+
+    assert [tuple(each) for each in statuses] == [(201,), (201, 200), (201, 204), (201,)] * 8
     service = app.registry.call("GET", "/services/busy").document
-    assert (service["revision"], service["latest"]["version"]) == (12, "1.11.0")
-    expected = {"latest": "1.11.0", "1.x": "1.11.0"}
-    for minor, version in enumerate(versions):
-        expected |= {version: version, f"1.{minor}.x": version}
+    assert service["revision"] == 1 + 32 + 8 + 8
+    assert service["latest"]["version"] == "1.31.0"
+    assert service["channels"] == {f"c{n}": f"1.{n}.0" for n in range(0, 32, 4)}
+    history = app.registry.call("GET", "/services/busy/history?limit=100").document["events"]
+    assert [event["revision"] for event in history] == list(range(49, 0, -1))
+    expected = {"latest": "1.31.0", "1.x": "1.31.0", "0.x": "0.1.0", "0.1.x": "0.1.0"}
+    expected |= {"0.1.0": "0.1.0"}
+    for number in range(32):
+        version = f"1.{number}.0"
+        expected |= {version: version} if number % 4 != 2 else {}
+        expected |= {f"1.{number}.x": version} if number % 4 in {0, 3} else {}
+        expected |= {f"@c{number}": version} if number % 4 == 0 else {}
     app.wait_for_index("busy", expected)
+
+
+def _until_done(step: Callable[[], Answer]) -> int:
+    """Come back for as long as the service is busy, as a pipeline does that is told a 503."""
+    while True:
+        answer = step()
+        if answer.status not in {429, 503}:
+            return answer.status

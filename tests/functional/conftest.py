@@ -1,6 +1,7 @@
 """AWS as moto has it, and the environment that the template gives the functions."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,12 +26,20 @@ ENVIRONMENT = {
 }
 
 
+@contextmanager
+def aws() -> Iterator["DynamoDBClient"]:
+    """Give both tables on AWS as moto has it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+            patch.delenv(name, raising=False)
+        with mock_aws():
+            yield tables.make_tables()
+
+
 @pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
+def dynamodb() -> Iterator["DynamoDBClient"]:
     """Give both tables, empty."""
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        yield tables.make_tables()
+    with aws() as client:
+        yield client

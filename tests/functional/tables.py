@@ -1,5 +1,6 @@
 """Both tables on moto, made from the very template that deploys them."""
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -21,19 +22,27 @@ _KEPT = (
 )
 
 
-def template() -> dict[str, Any]:
-    """Read the template."""
+@cache
+def _resources() -> dict[str, Any]:
+    # Once for all tests: reading the template takes longer than most of them.
     document: dict[str, Any] = yaml_parse((ROOT / "infra/template.yaml").read_text("utf-8"))
-    return document
+    resources: dict[str, Any] = document["Resources"]
+    return resources
 
 
 def make_tables() -> "DynamoDBClient":
     """Make both tables and a client of theirs."""
     client = boto3.client("dynamodb", region_name="eu-west-1")
-    resources = template()["Resources"]
+    renew_tables(client)
+    return client
+
+
+def renew_tables(client: "DynamoDBClient") -> None:
+    """Make both tables, empty, in place of the ones that are there."""
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
     for name, resource in ((VERSIONS, "VersionsTable"), (INDEX, "IndexTable")):
-        properties = resources[resource]["Properties"]
+        properties = _resources()[resource]["Properties"]
         client.create_table(
             TableName=name, **{key: properties[key] for key in _KEPT if key in properties}
         )
-    return client

@@ -1,14 +1,17 @@
 """A versions table in memory: `test_store.py` holds it to the promises of `VersionStore`."""
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from registry_api.store import Change, RaceLostError, VersionsPage
+from registry_api.operations import Registry
+from registry_api.store import Change, Page, RaceLostError, VersionStore
+from registry_model.index_layout import Answer
 from registry_model.records import HistoryEvent, ServiceRecord, VersionRecord
 from registry_model.version import Version
+from tests.unit.registry_api import valid
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+_Item = TypeVar("_Item")
 
 
 class MemoryVersionStore:
@@ -43,22 +46,46 @@ class MemoryVersionStore:
         with self._guard:
             return self._versions.get((name, version))
 
-    def highest_stable(self, name: str) -> VersionRecord | None:
-        """Find the service's highest active stable version."""
-        answers = [record for record in self._ascending(name) if record.is_answer]
+    def highest_stable(self, name: str, *, below: Version) -> Version | None:
+        """Find the service's highest active stable version below another one."""
+        answers = [
+            record.version
+            for record in self._ascending(name)
+            if record.is_answer and record.version < below
+        ]
         return answers[-1] if answers else None
 
-    def versions(self, name: str, *, limit: int, after: Version | None) -> VersionsPage:
+    def service_names(self, prefix: str, *, limit: int, after: str | None) -> Page[str]:
+        """Read up to *limit* names that begin with *prefix*, from the one behind *after* on."""
+        with self._guard:
+            names = sorted(name for name in self._services if name.startswith(prefix))
+        return _page([name for name in names if after is None or name > after], limit)
+
+    def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
+        """Read the services of these names that are there."""
+        with self._guard:
+            return {name: self._services[name] for name in names if name in self._services}
+
+    def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
+        """Read one version each of several services, by the service's name."""
+        with self._guard:
+            return {key[0]: self._versions[key] for key in wanted if key in self._versions}
+
+    def versions(self, name: str, *, limit: int, after: Version | None) -> Page[VersionRecord]:
         """Read up to *limit* versions, from the highest one below *after* on."""
         left = [
             record
             for record in reversed(self._ascending(name))
             if after is None or record.version < after
         ]
-        page = left[:limit]
-        return VersionsPage(
-            versions=tuple(page), last=page[-1].version if len(left) > limit else None
-        )
+        return _page(left, limit)
+
+    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent]:
+        """Read up to *limit* events, from the newest one before the revision *before* on."""
+        with self._guard:
+            events = [event for event in self.events if event.name == name]
+        left = [event for event in events[::-1] if before is None or event.revision < before]
+        return _page(left, limit)
 
     def commit(self, change: Change) -> None:
         """Make a change, if both records are as they were read."""
@@ -74,8 +101,42 @@ class MemoryVersionStore:
             self.events.append(change.event)
             if change.put is not None:
                 self._versions[name, change.put.version] = change.put
+            if change.deletes and change.found is not None:
+                del self._versions[name, change.found.version]
 
     def _ascending(self, name: str) -> list[VersionRecord]:
         with self._guard:
             records = [record for record in self._versions.values() if record.name == name]
         return sorted(records, key=lambda record: record.version)
+
+
+def _page(left: Sequence[_Item], limit: int) -> Page[_Item]:
+    return Page(items=tuple(left[:limit]), has_more=len(left) > limit)
+
+
+def registry_on(
+    store: VersionStore,
+    *,
+    now: str = valid.NOW,
+    sleep: Callable[[float], None] = lambda _: None,
+    dice: Callable[[], float] = lambda: 1.0,
+) -> Registry:
+    """Give operations that never really wait."""
+    return Registry(store, now=lambda: now, sleep=sleep, random=dice)
+
+
+class MemoryIndexStore:
+    """An index table in memory.
+
+    Attributes:
+        asked: The pairs of service and selector of each read.
+    """
+
+    def __init__(self, answers: dict[tuple[str, str], Answer]) -> None:
+        self.asked: list[list[tuple[str, str]]] = []
+        self._answers = answers
+
+    def answers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Answer]:
+        """Read answers."""
+        self.asked.append(list(wanted))
+        return {pair: self._answers[pair] for pair in self.asked[-1] if pair in self._answers}

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from registry_api.cursors import CursorError, from_cursor, to_cursor
 
-SCOPES = st.sampled_from(["versions/users", "versions/billing", "services/", "services/us"])
+SCOPES = st.sampled_from(
+    [
+        *("versions/users", "versions/billing", "history/users", "services/", "services/us"),
+        *("services/\ud800", "services/\0"),
+    ]
+)
 POSITIONS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 

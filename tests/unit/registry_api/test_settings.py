@@ -4,14 +4,19 @@ import pytest
 
 from registry_api.settings import Settings
 
-
-def test_table_is_the_one_that_the_template_names() -> None:
-    """Read where the template writes it."""
-    assert Settings.from_env({"VERSIONS_TABLE": "Versions"}.get).versions_table == "Versions"
+GOOD = {"VERSIONS_TABLE": "Versions", "INDEX_TABLE": "ServiceIndex"}
 
 
-@pytest.mark.parametrize("environment", [{}, {"VERSIONS_TABLE": ""}])
-def test_missing_table_fails_the_init(environment: dict[str, str]) -> None:
-    """A deployment without it must fail at once, and not at the first publish."""
-    with pytest.raises(LookupError, match="VERSIONS_TABLE"):
-        Settings.from_env(environment.get)
+def test_tables_are_the_ones_that_the_template_names() -> None:
+    """Read where the template writes them."""
+    settings = Settings.from_env(GOOD.get)
+
+    assert (settings.versions_table, settings.index_table) == ("Versions", "ServiceIndex")
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("value", [None, ""])
+def test_missing_table_fails_the_init(name: str, value: str | None) -> None:
+    """A deployment without it must fail at once, and not at the first request."""
+    with pytest.raises(LookupError, match=name):
+        Settings.from_env((GOOD | {name: value}).get)

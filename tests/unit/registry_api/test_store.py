@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from registry_api.dynamodb import DynamoVersionStore
-from registry_api.store import RaceLostError, VersionStore
-from registry_model.records import Status
+from registry_api.store import Change, Page, RaceLostError, VersionStore
+from registry_model.records import Action, Status
 from registry_model.version import Version
 from tests.functional import tables
 from tests.unit.registry_api import valid
@@ -23,6 +24,7 @@ def store(request: pytest.FixtureRequest) -> VersionStore:
 
 
 Publish = Callable[..., None]
+NOTHING: Page[Any] = Page(items=(), has_more=False)
 
 
 @pytest.fixture
@@ -45,8 +47,12 @@ def test_empty_table_has_nothing(store: VersionStore) -> None:
     assert store.read("users", version) == (None, None)
     assert store.service("users") is None
     assert store.version("users", version) is None
-    assert store.highest_stable("users") is None
-    assert store.versions("users", limit=10, after=None).versions == ()
+    assert store.highest_stable("users", below=version) is None
+    assert store.service_names("", limit=10, after=None) == NOTHING
+    assert store.services(["users"]) == {}
+    assert store.records([("users", version)]) == {}
+    assert store.versions("users", limit=10, after=None) == NOTHING
+    assert store.history("users", limit=10, before=None) == NOTHING
 
 
 def test_what_was_committed_is_read_at_once(store: VersionStore) -> None:
@@ -139,32 +145,59 @@ def test_channel_is_not_set_to_a_version_that_has_changed(
     assert store.service("users") == after
 
 
+def test_version_is_deleted_as_it_was_read(store: VersionStore, publish: Publish) -> None:
+    """With the service's revision and the history, and never what another has made of it."""
+    publish("1.0.0")
+    service, current = store.read("users", Version.parse("1.0.0"))
+    assert service is not None
+    assert current is not None
+    after = replace(service, revision=2)
+    event = valid.event(revision=2, action=Action.DELETE)
+    deletion = Change(expected=service, found=current, service=after, event=event, deletes=True)
+    outdated = replace(deletion, found=replace(current, revision=7))
+
+    with pytest.raises(RaceLostError):
+        store.commit(outdated)
+    assert store.read("users", current.version) == (service, current)
+
+    store.commit(deletion)
+    assert store.read("users", current.version) == (after, None)
+    assert store.history("users", limit=1, before=None).items == (event,)
+    with pytest.raises(RaceLostError):
+        store.commit(deletion)
+
+
 def test_highest_stable_version_is_active_and_no_pre_release(
     store: VersionStore, publish: Publish
 ) -> None:
-    """By precedence: neither by text, nor by time."""
+    """By precedence: neither by text, nor by time; and below the version that is about to go."""
     publish("1.9.0", "1.10.0", "1.2.0", "2.0.0-rc.1")
-    publish("3.0.0", status=Status.YANKED)
+    publish("3.0.0", "1.9.5", status=Status.YANKED)
 
-    highest = store.highest_stable("users")
+    def highest(below: str, name: str = "users") -> str | None:
+        found = store.highest_stable(name, below=Version.parse(below))
+        return None if found is None else str(found)
 
-    assert highest is not None
-    assert str(highest.version) == "1.10.0"
-    assert store.highest_stable("user") is None
+    assert highest("9.0.0") == "1.10.0"
+    assert highest("2.0.0-rc.1") == "1.10.0"
+    assert highest("1.10.0") == "1.9.0"
+    assert highest("1.9.0") == "1.2.0"
+    assert highest("1.2.0") is None
+    assert highest("9.0.0", "user") is None
 
 
 def test_pages_go_on_below_the_last_version(store: VersionStore, publish: Publish) -> None:
-    """Highest first, each once, of this service alone; `last` ends the list."""
+    """Highest first, each once, of this service alone; `has_more` ends the list."""
     ascending = ["1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0", "10.0.0"]
     publish(*ascending[::2], *ascending[1::2])
 
     first = store.versions("users", limit=3, after=None)
-    second = store.versions("users", limit=3, after=first.last)
+    second = store.versions("users", limit=3, after=first.items[-1].version)
 
-    assert [str(record.version) for record in first.versions] == ["10.0.0", "1.10.0", "1.9.0"]
-    assert str(first.last) == "1.9.0"
-    assert [str(record.version) for record in second.versions] == ["1.0.0", "1.0.0-rc.1"]
-    assert second.last is None
+    assert [str(record.version) for record in first.items] == ["10.0.0", "1.10.0", "1.9.0"]
+    assert first.has_more
+    assert [str(record.version) for record in second.items] == ["1.0.0", "1.0.0-rc.1"]
+    assert not second.has_more
 
 
 def test_page_begins_below_a_version_that_is_gone(store: VersionStore, publish: Publish) -> None:
@@ -173,4 +206,77 @@ def test_page_begins_below_a_version_that_is_gone(store: VersionStore, publish: 
 
     page = store.versions("users", limit=10, after=Version.parse("2.0.0"))
 
-    assert [str(record.version) for record in page.versions] == ["1.0.0"]
+    assert [str(record.version) for record in page.items] == ["1.0.0"]
+
+
+def test_events_come_newest_first_by_number(store: VersionStore, publish: Publish) -> None:
+    """Revision 10 is newer than 9, whatever their texts say."""
+    publish(*[f"1.0.{number}" for number in range(12)])
+
+    first = store.history("users", limit=4, before=None)
+    second = store.history("users", limit=20, before=first.items[-1].revision)
+
+    assert [event.revision for event in first.items] == [12, 11, 10, 9]
+    assert first.has_more
+    assert [event.revision for event in second.items] == [8, 7, 6, 5, 4, 3, 2, 1]
+    assert not second.has_more
+    assert store.history("user", limit=1, before=None) == NOTHING
+
+
+def test_events_are_read_as_they_were_written(store: VersionStore) -> None:
+    """Who, what and why: it is all that is left of a version that is gone."""
+    channels = {"beta": Version.parse("1.4.2")}
+    written = [
+        valid.event(channel="beta", by="pipeline"),
+        valid.event(revision=2, action=Action.YANK, reason="", at="2026-02-02T00:00:00Z"),
+        valid.event(revision=3, action=Action.DELETE_CHANNEL, version=None, channel="beta"),
+    ]
+    before = None
+    for event in written:
+        service = valid.service(revision=event.revision, channels=channels)
+        change = valid.change(expected=before, service=service, event=event, put=None)
+        store.commit(change)
+        before = service
+
+    assert store.history("users", limit=10, before=None).items == tuple(reversed(written))
+
+
+def test_names_come_by_their_bytes_and_by_their_prefix(store: VersionStore) -> None:
+    """Case-sensitive, as names are; a page goes on behind a name, whether it is there or not."""
+    names = ["Users", "users", "users-2", "users.a", "usersX", "Zebra", "a"]
+    for name in reversed(names):
+        store.commit(_first_of(name))
+
+    def page(prefix: str = "", *, limit: int = 10, after: str | None = None) -> Page[str]:
+        return store.service_names(prefix, limit=limit, after=after)
+
+    assert page().items == ("Users", "Zebra", "a", "users", "users-2", "users.a", "usersX")
+    assert page(limit=3) == Page(items=("Users", "Zebra", "a"), has_more=True)
+    assert page(limit=3, after="a") == Page(items=("users", "users-2", "users.a"), has_more=True)
+    assert page(after="users-1").items == ("users-2", "users.a", "usersX")
+    assert page("users").items == ("users", "users-2", "users.a", "usersX")
+    assert page("users", limit=2, after="users-2").items == ("users.a", "usersX")
+    for prefix in ("users-22", "u" * 64, "u" * 65, "u" * 5_000, "\u00fc", "#1#users", "u s"):
+        assert page(prefix) == NOTHING
+
+
+def test_services_and_their_versions_are_read_by_the_page(store: VersionStore) -> None:
+    """A page is a hundred: as many as one batch of DynamoDB's has, and one more for luck."""
+    names = [f"s{number}" for number in range(101)]
+    version = Version.parse("1.0.0")
+    for name in names:
+        store.commit(_first_of(name))
+
+    services = store.services([*names, "nobody"])
+    records = store.records([("nobody", version), *((name, version) for name in names)])
+
+    assert services == {name: _first_of(name).service for name in names}
+    assert records == {name: _first_of(name).put for name in names}
+    assert store.records([("s1", Version.parse("2.0.0"))]) == {}
+
+
+def _first_of(name: str) -> Change:
+    """Give the first publish of a service."""
+    return valid.change(
+        service=valid.service(name=name), event=valid.event(name=name), put=valid.record(name=name)
+    )

@@ -6,6 +6,7 @@ from typing import Any
 from registry_api.operations import Publication
 from registry_api.store import Change
 from registry_model.arn import Arn
+from registry_model.index_layout import Answer
 from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
 
@@ -40,23 +41,40 @@ def record(version: str = "1.0.0", **members: Any) -> VersionRecord:
     return replace(base, **members)
 
 
+def event(**members: Any) -> HistoryEvent:
+    """Give the publish of a service's first version."""
+    base = HistoryEvent(
+        name="users",
+        revision=1,
+        at=NOW,
+        by="somebody",
+        action=Action.PUBLISH,
+        version=Version.parse("1.0.0"),
+    )
+    return replace(base, **members)
+
+
+def answer(version: str = "1.0.0", **members: Any) -> Answer:
+    """Give what the index says of a selector."""
+    base: dict[str, Any] = {
+        "version": version,
+        "arn": str(ARN),
+        "status": "active",
+        "revision": 1,
+        "updated_at": NOW,
+    }
+    return Answer(**base | members)
+
+
 def change(version: str = "1.0.0", **members: Any) -> Change:
     """Give the publish of a new version; of the service's first one, if nothing else is said."""
     expected = members.get("expected")
     revision = expected.revision + 1 if expected else 1
-    event = HistoryEvent(
-        name="users",
-        revision=revision,
-        at=NOW,
-        by="somebody",
-        action=Action.PUBLISH,
-        version=Version.parse(version),
-    )
     base = Change(
         expected=None,
         found=None,
         service=service(revision=revision),
-        event=event,
+        event=event(revision=revision, version=Version.parse(version)),
         put=record(version, revision=revision),
     )
     return replace(base, **members)

@@ -1,0 +1,53 @@
+"""The API does what its own description says, as it is deployed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.conftest import ROOT
+from tests.e2e.conftest import App
+
+_CONFIG = ROOT / "tests/e2e/api_description/schemathesis.toml"
+_EXAMPLES = 20
+_SEED = 20_261_125
+
+
+def test_description_is_openapi(app: App) -> None:
+    """Clients are generated from it."""
+    answer = app.registry.call("GET", "/openapi.json")
+
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(answer.document).validate()
+
+
+def test_what_is_made_from_the_description_is_answered_as_it_says(app: App, tmp_path: Path) -> None:
+    """Examples, edge cases, made-up requests both good and bad, and whole sequences of them."""
+    url = app.deployment.registry_url
+    # The interpreter's own module rather than a console script that may not be on the path.
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(_CONFIG)),
+        *("run", f"{url}/openapi.json", "--url", url),
+        *("--checks", "all", "--max-examples", str(_EXAMPLES), "--seed", str(_SEED)),
+    ]
+
+    tested = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    # All but the one that gave the description itself.
+    paths = app.registry.call("GET", "/openapi.json").document["paths"]
+    tried = sum(map(len, paths.values())) - 1
+    assert f"{tried} selected / {tried} total" in tested.stdout
+    for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):
+        assert f"✅  {phase}" in tested.stdout

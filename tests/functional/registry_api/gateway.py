@@ -1,0 +1,128 @@
+"""API Gateway as the function sees it: its events, and what becomes of the function's answers."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+OTHER_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:43"
+CALLER = "arn:aws:sts::123456789012:assumed-role/deploy/pipeline"
+PROBLEM = "application/problem+json"
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response.
+
+    Attributes:
+        document: The body's JSON, or None where it is empty.
+        size: The bytes of the whole response as Lambda hands it to API Gateway.
+    """
+
+    status: int
+    headers: dict[str, str]
+    document: Any
+    size: int
+
+    def pointers(self) -> list[str]:
+        """Name where a request is at fault."""
+        return [error["pointer"] for error in self.document["errors"]]
+
+
+Call = Callable[..., Answer]
+Publish = Callable[..., Answer]
+
+
+def publication(**members: Any) -> dict[str, Any]:
+    """Give a good publish request, with *members* instead."""
+    return {"name": "users", "version": "1.4.2", "arn": ARN} | members
+
+
+def arn_of(version: str) -> str:
+    """Name the function that a version is."""
+    return f"arn:aws:lambda:eu-west-1:123456789012:function:users:{version}"
+
+
+def event(
+    method: str,
+    path: str,
+    document: object = None,
+    *,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | None = None,
+    by: str = CALLER,
+) -> dict[str, Any]:
+    """Give the event of a REST API with IAM authorization and a proxy integration."""
+    return {
+        "resource": "/{proxy+}",
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": _multiple(headers),
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": _multiple(query),
+        "pathParameters": {"proxy": path[1:]},
+        "stageVariables": None,
+        "requestContext": {
+            "resourceId": "abc123",
+            "resourcePath": "/{proxy+}",
+            "httpMethod": method,
+            "extendedRequestId": "Z1abcExample=",
+            "requestTime": "25/Nov/2026:08:00:00 +0000",
+            "requestTimeEpoch": 1_795_593_600_000,
+            "path": "/v1" + path,
+            "accountId": "123456789012",
+            "protocol": "HTTP/1.1",
+            "stage": "v1",
+            "domainPrefix": "abcdefghij",
+            "domainName": "abcdefghij.execute-api.eu-west-1.amazonaws.com",
+            "requestId": "request-1",
+            "apiId": "abcdefghij",
+            "identity": {
+                "cognitoIdentityPoolId": None,
+                "accountId": "123456789012",
+                "cognitoIdentityId": None,
+                "caller": "AROAEXAMPLE:pipeline",
+                "sourceIp": "192.0.2.1",
+                "principalOrgId": "o-example",
+                "accessKey": "ASIAEXAMPLE",
+                "cognitoAuthenticationType": None,
+                "cognitoAuthenticationProvider": None,
+                "userArn": by,
+                "userAgent": "curl/8.0",
+                "user": "AROAEXAMPLE:pipeline",
+            },
+        },
+        "body": json.dumps(document) if document is not None else body,
+        "isBase64Encoded": False,
+    }
+
+
+def answer_of(handler: Handler, asked: dict[str, Any]) -> Answer:
+    """Invoke the function, and read its answer as API Gateway does."""
+    context = SimpleNamespace(
+        function_name="f",
+        memory_limit_in_mb=128,
+        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
+        aws_request_id="r",
+    )
+    answer = handler(asked, context)
+    # Lambda spells it as JSON: what it can't spell, or is too much of, is the client's 502.
+    text = json.dumps(answer)
+    sent = {
+        **(answer.get("headers") or {}),
+        **{name: values[0] for name, values in (answer.get("multiValueHeaders") or {}).items()},
+    }
+    body = answer["body"]
+    assert isinstance(body, str)
+    document = json.loads(body) if body else None
+    return Answer(answer["statusCode"], sent, document, len(text))
+
+
+def _multiple(texts: dict[str, str] | None) -> dict[str, list[str]] | None:
+    return {name: [text] for name, text in texts.items()} if texts else None

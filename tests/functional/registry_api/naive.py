@@ -1,0 +1,213 @@
+"""Sections 1 to 3 and 6 of the contract in the plainest words: lists, `sorted`, no race, no key.
+
+It shares no line with what it is held against, and reads all there is for each answer.
+"""
+
+from typing import Any
+
+Document = dict[str, Any]
+
+
+def precedence(version: str) -> tuple[Any, ...]:
+    """Give what versions are sorted by: SemVer's precedence."""
+    core, _, prerelease = version.partition("-")
+    numbers = [int(number) for number in core.split(".")]
+    if not prerelease:
+        return (numbers, 1, [])
+    parts = prerelease.split(".")
+    return (numbers, 0, [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts])
+
+
+def is_stable(version: str) -> bool:
+    """Tell whether it has no pre-release part."""
+    return "-" not in version
+
+
+class NaiveService:
+    """One service: its version records, its channels and its events, the oldest first."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.records: list[Document] = []
+        self.channels: dict[str, str] = {}
+        self.events: list[Document] = []
+
+    @property
+    def revision(self) -> int:
+        """Count the changes."""
+        return len(self.events)
+
+    def find(self, version: str) -> Document | None:
+        """Find a version's record."""
+        for record in self.records:
+            if record["version"] == version:
+                return record
+        return None
+
+    def highest(self, prefix: str = "", least: str = "0.0.0-0") -> Document | None:
+        """Find the highest active stable version of all that there are."""
+        found = [
+            record
+            for record in self.records
+            if record["status"] == "active"
+            and is_stable(record["version"])
+            and record["version"].startswith(prefix)
+            and precedence(record["version"]) >= precedence(least)
+        ]
+        return max(found, key=lambda record: precedence(record["version"]), default=None)
+
+    def latest(self) -> Document | None:
+        """Find the version that is pinned, or else the highest."""
+        pinned = self.channels.get("latest")
+        return self.find(pinned) if pinned else self.highest()
+
+    def descending(self) -> list[Document]:
+        """List the records, the highest first."""
+        return sorted(self.records, key=lambda each: precedence(each["version"]), reverse=True)
+
+    def pointing_at(self, version: str) -> list[str]:
+        """Name the channels that point at a version."""
+        return [channel for channel in self.channels if self.channels[channel] == version]
+
+    def may_point(self, channel: str, version: str, status: str) -> bool:
+        """Tell whether a channel may point at a version."""
+        return status == "active" and (channel != "latest" or is_stable(version))
+
+    def changed(self, action: str, by: str, **members: str | None) -> int:
+        """Note a change; give its revision."""
+        named = {name: value for name, value in members.items() if value is not None}
+        self.events.append({"revision": self.revision + 1, "by": by, "action": action} | named)
+        return self.revision
+
+    def document(self) -> Document:
+        """Spell the service, without its times."""
+        return {
+            "name": self.name,
+            "latest": self.latest(),
+            "channels": self.channels,
+            "revision": self.revision,
+        }
+
+    def index(self) -> dict[str, Document]:
+        """Name every answer that there is: what the index holds, and nothing else."""
+        answers = {f"@{c}": self.find(v) for c, v in self.channels.items() if c != "latest"}
+        answers["latest"] = self.latest()
+        for record in self.records:
+            version: str = record["version"]
+            major, minor = version.split(".")[:2]
+            answers[version] = record
+            answers[f"{major}.x"] = self.highest(f"{major}.")
+            answers[f"{major}.{minor}.x"] = self.highest(f"{major}.{minor}.")
+        return {selector: record for selector, record in answers.items() if record}
+
+    def resolve(self, selector: str) -> Document | None:
+        """Answer a selector as section 2's table has it, from all versions."""
+        if selector in {"", "==latest", "@latest"}:
+            return self.latest()
+        if selector.startswith("@"):
+            version = self.channels.get(selector[1:])
+            return self.find(version) if version else None
+        operator, value = selector[:2], selector[2:]
+        if operator == "==" and value.endswith(".x"):
+            return self.highest(value[:-1])
+        if operator == "==":
+            return self.find(value)
+        least = ".".join([*value.split("."), "0", "0"][:3])
+        if operator == "~=":
+            return self.highest(".".join(value.split(".")[:-1]) + ".", least)
+        latest = self.latest()
+        return latest if latest and precedence(latest["version"]) >= precedence(least) else None
+
+
+class NaiveRegistry:
+    """All services; each change gives the status that its request gets."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, NaiveService] = {}
+
+    def publish(self, wanted: Document, by: str) -> int:
+        """`POST /services`."""
+        version, channel = wanted["version"], wanted.get("channel")
+        service = self.services.get(wanted["name"]) or NaiveService(wanted["name"])
+        stands = service.find(version)
+        if stands and (
+            stands["arn"] != wanted["arn"]
+            or stands.get("metadata", {}) != wanted.get("metadata", {})
+        ):
+            return 409
+        status = stands["status"] if stands else "active"
+        if channel and not service.may_point(channel, version, status):
+            return 409
+        if stands and channel and service.channels.get(channel) != version:
+            service.changed("set-channel", by, version=version, channel=channel)
+        if not stands:
+            revision = service.changed("publish", by, version=version, channel=channel)
+            record = {
+                "name": service.name,
+                "version": version,
+                "arn": wanted["arn"],
+                "status": "active",
+                "published_by": by,
+                "revision": revision,
+            }
+            metadata = {"metadata": wanted["metadata"]} if wanted.get("metadata") else {}
+            service.records.append(record | metadata)
+        if channel:
+            service.channels[channel] = version
+        self.services[service.name] = service
+        return 200 if stands else 201
+
+    def set_status(self, name: str, version: str, wanted: Document, by: str) -> int:
+        """`PATCH /services/{name}/versions/{version}`."""
+        service = self.services.get(name)
+        record = service.find(version) if service else None
+        if not service or not record:
+            return 404
+        if wanted["status"] == "active":
+            if record["status"] == "yanked":
+                record.pop("reason", None)
+                record["status"] = "active"
+                record["revision"] = service.changed("activate", by, version=version)
+            return 200
+        if service.pointing_at(version):
+            return 409
+        reason = wanted.get("reason")
+        if record["status"] == "active" or reason not in {None, record.get("reason")}:
+            record["status"] = "yanked"
+            record |= {"reason": reason} if reason is not None else {}
+            record["revision"] = service.changed("yank", by, version=version, reason=reason)
+        return 200
+
+    def delete(self, name: str, version: str, by: str) -> int:
+        """`DELETE /services/{name}/versions/{version}`."""
+        service = self.services.get(name)
+        record = service.find(version) if service else None
+        if not service or not record:
+            return 404
+        if service.pointing_at(version):
+            return 409
+        service.records.remove(record)
+        service.changed("delete", by, version=version)
+        return 204
+
+    def set_channel(self, name: str, channel: str, version: str, by: str) -> int:
+        """`PUT /services/{name}/channels/{channel}`."""
+        service = self.services.get(name)
+        if not service:
+            return 404
+        record = service.find(version)
+        if not record or not service.may_point(channel, version, record["status"]):
+            return 409
+        if service.channels.get(channel) != version:
+            service.channels[channel] = version
+            service.changed("set-channel", by, version=version, channel=channel)
+        return 200
+
+    def delete_channel(self, name: str, channel: str, by: str) -> int:
+        """`DELETE /services/{name}/channels/{channel}`."""
+        service = self.services.get(name)
+        if not service or channel not in service.channels:
+            return 404
+        del service.channels[channel]
+        service.changed("delete-channel", by, channel=channel)
+        return 204

@@ -1,0 +1,298 @@
+"""Any sequence of requests, held against a model that is too plain to be wrong."""
+
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from registry_api.dry_run import DryRun
+from registry_api.dynamodb import DynamoIndexStore, DynamoVersionStore
+from registry_api.routes import Routes
+from registry_api.store import IndexStore, VersionStore
+from tests.functional import tables
+from tests.functional.conftest import aws
+from tests.functional.registry_api.drain import drain
+from tests.functional.registry_api.gateway import ARN, OTHER_ARN, Answer, answer_of, event
+from tests.functional.registry_api.naive import NaiveRegistry
+from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NAMES = st.sampled_from(["users", "users-api"])
+NUMBERS = st.sampled_from(["0", "1", "2", "10"])
+RELEASES = st.builds("{}.{}.{}".format, NUMBERS, NUMBERS, NUMBERS)
+VERSIONS = RELEASES | st.builds("{}-{}".format, RELEASES, st.sampled_from(["rc.2", "rc.10", "1"]))
+ARNS = st.sampled_from([ARN, ARN, ARN, OTHER_ARN])
+METADATA = st.sampled_from([{}, {}, {}, {"metadata": {}}, {"metadata": {"commit": "abc"}}])
+CHANNELS = st.sampled_from(["latest", "beta", "stable"])
+SOMETIMES_A_CHANNEL = st.dictionaries(st.just("channel"), CHANNELS, max_size=1)
+STATUSES = st.sampled_from(
+    [
+        {"status": "active"},
+        {"status": "yanked"},
+        {"status": "yanked", "reason": "broken"},
+        {"status": "yanked", "reason": ""},
+    ]
+)
+CALLERS = st.sampled_from(["arn:aws:iam::1:user/pipeline", "arn:aws:iam::1:user/operator"])
+SELECTORS = (
+    st.sampled_from(["", "==latest", "@latest", "@beta", "@stable", ">=1", "==1.x", "==10.x"])
+    | st.builds("=={}.{}.x".format, NUMBERS, NUMBERS)
+    | st.builds("~={}.{}".format, NUMBERS, NUMBERS)
+    | st.builds("~={}.{}.{}".format, NUMBERS, NUMBERS, NUMBERS)
+    | st.builds(">={}.{}".format, NUMBERS, NUMBERS)
+    | st.builds("=={}".format, VERSIONS)
+)
+TIMES = ("published_at", "created_at", "updated_at", "at")
+
+
+def timeless(document: Any) -> Any:
+    """Leave the times out, which the model has none of."""
+    if isinstance(document, dict):
+        return {k: timeless(value) for k, value in document.items() if k not in TIMES}
+    return [timeless(each) for each in document] if isinstance(document, list) else document
+
+
+class AnyOperations(RuleBasedStateMachine):
+    """The API over some tables, and beside it what it should answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = NaiveRegistry()
+        versions, index = self.make_stores()
+        routes = Routes(registry_on(versions), DryRun(index), lambda _: None)
+        self.handler: Callable[..., Any] = routes.app.resolve
+
+    def make_stores(self) -> tuple[VersionStore, IndexStore]:
+        """Give empty tables."""
+        raise NotImplementedError
+
+    def call(self, *request: Any, **more: Any) -> Answer:
+        """Send a request."""
+        return answer_of(self.handler, event(*request, **more))
+
+    @rule(
+        name=NAMES,
+        version=VERSIONS,
+        arn=ARNS,
+        metadata=METADATA,
+        channel=SOMETIMES_A_CHANNEL,
+        by=CALLERS,
+    )
+    def publish(
+        self,
+        name: str,
+        version: str,
+        arn: str,
+        metadata: dict[str, Any],
+        channel: dict[str, str],
+        by: str,
+    ) -> None:
+        """New, the same again, or another ARN; into a channel or not."""
+        wanted = {"name": name, "version": version, "arn": arn} | metadata | channel
+
+        answer = self.call("POST", "/services", wanted, by=by)
+
+        assert answer.status == self.model.publish(wanted, by)
+        stands = self.model.services[name].find(version) if name in self.model.services else None
+        if answer.status == 409:
+            assert timeless(answer.document.get("current")) in (stands, None)
+        else:
+            assert timeless(answer.document) == stands
+
+    @rule(data=st.data(), channel=CHANNELS, by=CALLERS)
+    def set_channel(self, data: st.DataObject, channel: str, by: str) -> None:
+        """A channel of a service that is there or not, to a version that is there or not."""
+        name, version = self._any_version(data)
+
+        answer = self.call(
+            "PUT", f"/services/{name}/channels/{channel}", {"version": version}, by=by
+        )
+
+        assert answer.status == self.model.set_channel(name, channel, version, by)
+        if answer.status == 200:
+            assert answer.document == {"channel": channel, "version": version}
+
+    @rule(name=NAMES, channel=CHANNELS, by=CALLERS)
+    def delete_channel(self, name: str, channel: str, by: str) -> None:
+        """A channel that is set or not."""
+        answer = self.call("DELETE", f"/services/{name}/channels/{channel}", by=by)
+
+        assert answer.status == self.model.delete_channel(name, channel, by)
+
+    @rule(data=st.data(), wanted=STATUSES, by=CALLERS)
+    def set_status(self, data: st.DataObject, wanted: dict[str, str], by: str) -> None:
+        """Yank or activate a version, for the first time or again."""
+        name, version = self._any_version(data)
+
+        answer = self.call("PATCH", f"/services/{name}/versions/{version}", wanted, by=by)
+
+        assert answer.status == self.model.set_status(name, version, wanted, by)
+        if answer.status == 200:
+            assert timeless(answer.document) == self.model.services[name].find(version)
+        if answer.status == 409:
+            pointing = self.model.services[name].pointing_at(version)
+            assert all(f"'{channel}'" in answer.document["detail"] for channel in pointing)
+
+    @rule(data=st.data(), by=CALLERS)
+    def delete(self, data: st.DataObject, by: str) -> None:
+        """Delete a version that is there or not."""
+        name, version = self._any_version(data)
+
+        answer = self.call("DELETE", f"/services/{name}/versions/{version}", by=by)
+
+        assert answer.status == self.model.delete(name, version, by)
+
+    @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "users", "users-", "x"]))
+    def list_services(self, limit: int, prefix: str) -> None:
+        """Page by page, each with its latest."""
+        seen = self._pages("/services", "services", limit=str(limit), prefix=prefix)
+
+        assert seen == [
+            {"name": name, "latest": service.latest(), "revision": service.revision}
+            for name, service in sorted(self.model.services.items())
+            if name.startswith(prefix)
+        ]
+
+    @rule(name=NAMES, limit=st.integers(1, 4))
+    def list_a_service(self, name: str, limit: int) -> None:
+        """Its versions and its history, page by page."""
+        service = self.model.services.get(name)
+        if service is None:
+            assert self.call("GET", f"/services/{name}/versions").status == 404
+            assert self.call("GET", f"/services/{name}/history").status == 404
+            return
+        versions = self._pages(f"/services/{name}/versions", "versions", limit=str(limit))
+        events = self._pages(f"/services/{name}/history", "events", limit=str(limit))
+
+        assert versions == service.descending()
+        assert events == service.events[::-1]
+
+    @rule(data=st.data())
+    def look_at_a_version(self, data: st.DataObject) -> None:
+        """One that is there or not."""
+        name, version = self._any_version(data)
+        service = self.model.services.get(name)
+        record = service.find(version) if service else None
+
+        answer = self.call("GET", f"/services/{name}/versions/{version}")
+
+        assert answer.status == (200 if record else 404)
+        assert record is None or timeless(answer.document) == record
+
+    @invariant()
+    def services_are_what_they_should_be(self) -> None:
+        """After each step, refused ones included."""
+        for name in ("users", "users-api"):
+            service = self.model.services.get(name)
+            answer = self.call("GET", f"/services/{name}")
+            assert answer.status == (200 if service else 404)
+            if service:
+                assert timeless(answer.document) == service.document()
+
+    def _any_version(self, data: st.DataObject) -> tuple[str, str]:
+        """Draw a version, mostly one that is there."""
+        there = [
+            (name, record["version"])
+            for name, service in sorted(self.model.services.items())
+            for record in service.records
+        ]
+        anywhere = st.tuples(NAMES, VERSIONS)
+        drawn: tuple[str, str] = data.draw(
+            anywhere if not there else st.one_of(*[st.sampled_from(there)] * 4, anywhere)
+        )
+        return drawn
+
+    def _pages(self, path: str, member: str, **query: str) -> list[Any]:
+        """Read a list to its end."""
+        seen: list[Any] = []
+        while True:
+            answer = self.call("GET", path, query=query)
+            assert answer.status == 200
+            assert len(answer.document[member]) <= int(query["limit"])
+            seen += timeless(answer.document[member])
+            if answer.document["cursor"] is None:
+                return seen
+            query["cursor"] = answer.document["cursor"]
+
+
+class OnMemory(AnyOperations):
+    """The rules alone, many times."""
+
+    def make_stores(self) -> tuple[VersionStore, IndexStore]:
+        """Give a table in memory, and no index."""
+        return MemoryVersionStore(), None  # type: ignore[return-value]  # nothing here resolves
+
+
+class OnDynamoDB(AnyOperations):
+    """The rules and their keys, conditions and queries; and the index that comes of them."""
+
+    client: "DynamoDBClient"
+
+    def make_stores(self) -> tuple[VersionStore, IndexStore]:
+        """Give both tables on moto."""
+        tables.renew_tables(self.client)
+        return (
+            DynamoVersionStore(self.client, tables.VERSIONS),
+            DynamoIndexStore(self.client, tables.INDEX),
+        )
+
+    @precondition(lambda self: self.model.services)
+    @rule(name=NAMES, selectors=st.lists(SELECTORS, min_size=1, max_size=6))
+    def resolve(self, name: str, selectors: list[str]) -> None:
+        """Once the stream is drained, any selector gets what a search of all versions gives."""
+        drain(self.client)
+
+        service = self.model.services.get(name)
+        expected = [service.resolve(selector) if service else None for selector in selectors]
+        for selector, record in zip(selectors, expected, strict=True):
+            answer = self.call("GET", f"/services/{name}/resolve", query={"selector": selector})
+            assert answer.status == (200 if record else 404)
+            for member in ("version", "arn", "status", "reason", "metadata") if record else ():
+                assert answer.document.get(member) == (record or {}).get(member)
+        needed = ",".join(f"k{at}:{name}{selector}" for at, selector in enumerate(selectors))
+        dry_run = self.call("POST", "/resolve", {"needed": needed}).document
+        assert dry_run["resolved"] is all(expected)
+        assert [member.get("version") for member in dry_run["services"].values()] == [
+            record and record["version"] for record in expected
+        ]
+
+    @precondition(lambda self: self.model.services)
+    @rule()
+    def read_the_index(self) -> None:
+        """One item for each answer, and none of any other kind."""
+        drain(self.client)
+
+        items = self.client.scan(TableName=tables.INDEX)["Items"]
+
+        assert {
+            (item["service"]["S"], item["selector"]["S"]): item["version"]["S"] for item in items
+        } == {
+            (name, selector): record["version"]
+            for name, service in self.model.services.items()
+            for selector, record in service.index().items()
+        }
+
+
+def test_any_operations_answer_as_the_contract_says() -> None:
+    """The rules alone, many times."""
+    run_state_machine_as_test(OnMemory, settings=settings(max_examples=150, stateful_step_count=30))
+
+
+def test_any_operations_answer_so_on_dynamodb() -> None:
+    """As above, on moto: one for all examples, since making a client takes longer than most."""
+    with aws() as client:
+        OnDynamoDB.client = client
+        run_state_machine_as_test(
+            OnDynamoDB, settings=settings(max_examples=8, stateful_step_count=25)
+        )

@@ -1,0 +1,369 @@
+"""What an operator does at 3 a.m.: yank, take it back, roll back, pin, unpin, delete."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from registry_model import versions_layout as layout
+from registry_model.version import Version
+from tests.functional import tables
+from tests.functional.registry_api.gateway import (
+    ARN,
+    OTHER_ARN,
+    PROBLEM,
+    Answer,
+    Call,
+    Publish,
+    publication,
+)
+from tests.unit.registry_api import valid
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ONE, TWO = "/services/users/versions/1.0.0", "/services/users/versions/2.0.0"
+LATEST, BETA = "/services/users/channels/latest", "/services/users/channels/beta"
+
+
+@pytest.fixture
+def ready(call: Call, publish: Publish) -> Call:
+    """Give a registry with three versions of a service, the highest one a pre-release."""
+    publish("1.0.0", "2.0.0", "3.0.0-rc.1")
+    return call
+
+
+def service(call: Call) -> tuple[str | None, dict[str, str], int]:
+    """Look at the service: its latest, its channels and its revision."""
+    document = call("GET", "/services/users").document
+    return (
+        document["latest"] and document["latest"]["version"],
+        document["channels"],
+        document["revision"],
+    )
+
+
+def conflict(answer: Answer) -> str:
+    """Give what a 409 says."""
+    assert answer.status == 409
+    assert answer.headers["Content-Type"] == PROBLEM
+    assert (answer.document["status"], answer.document["title"]) == (409, "Conflict")
+    detail: str = answer.document["detail"]
+    return detail
+
+
+def test_yank_answers_with_the_record(ready: Call) -> None:
+    """What it is from now on; and everybody reads the same."""
+    before = ready("GET", TWO).document
+
+    answer = ready("PATCH", TWO, {"status": "yanked", "reason": "loses orders"})
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.document == before | {
+        "status": "yanked",
+        "reason": "loses orders",
+        "revision": 4,
+    }
+    assert ready("GET", TWO).document == answer.document
+    assert service(ready) == ("1.0.0", {}, 4)
+
+
+def test_reason_is_kept_changed_and_cleared(ready: Call) -> None:
+    """Another one is a change, none keeps the old, and an activation ends it."""
+    steps: list[tuple[dict[str, str], str | None, int]] = [
+        ({"status": "yanked"}, None, 4),
+        ({"status": "yanked"}, None, 4),
+        ({"status": "yanked", "reason": "a"}, "a", 5),
+        ({"status": "yanked"}, "a", 5),
+        ({"status": "yanked", "reason": "a"}, "a", 5),
+        ({"status": "yanked", "reason": "b"}, "b", 6),
+        ({"status": "yanked", "reason": ""}, "", 7),
+        ({"status": "active"}, None, 8),
+        ({"status": "active"}, None, 8),
+        ({"status": "yanked"}, None, 9),
+    ]
+
+    for document, reason, revision in steps:
+        answer = ready("PATCH", TWO, document)
+        assert answer.status == 200
+        assert answer.document["status"] == document["status"]
+        assert (answer.document.get("reason"), answer.document["revision"]) == (reason, revision)
+        assert service(ready)[2] == revision
+
+
+def test_longest_reason_is_kept_as_it_came(ready: Call) -> None:
+    """1,024 characters, whatever they are."""
+    reason = '"\\\u20ac\U0001f389' * 256
+
+    answer = ready("PATCH", TWO, {"status": "yanked", "reason": reason})
+
+    assert answer.document["reason"] == reason
+    events = ready("GET", "/services/users/history").document["events"]
+    assert events[0]["reason"] == reason
+
+
+MALFORMED_STATUSES: list[tuple[object, list[str]]] = [
+    ({"status": "yanked", "reason": "r" * 1_025}, ["/reason"]),
+    ({"status": "yanked", "reason": None}, ["/reason"]),
+    ({"status": "yanked", "reason": 1}, ["/reason"]),
+    ({"status": "active", "reason": "r"}, ["/reason"]),
+    ({"status": "active", "reason": ""}, ["/reason"]),
+    ({"status": "active", "reason": None}, ["/reason"]),
+    ({"reason": "r", "status": "active"}, ["/reason"]),
+    ({"status": "deleted"}, ["/status"]),
+    ({"status": "YANKED"}, ["/status"]),
+    ({"status": None}, ["/status"]),
+    ({"status": ["yanked"]}, ["/status"]),
+    ({"reason": "r"}, ["/status"]),
+    ({}, ["/status"]),
+    ({"status": "yanked", "resaon": "r"}, ["/resaon"]),
+    ({"status": "yanked", "arn": ARN}, ["/arn"]),
+    ({"status": "x", "reason": 1, "more": 1}, ["/more", "/reason", "/status"]),
+    ([], [""]),
+    ("yanked", [""]),
+]
+
+
+def test_malformed_status_is_refused_with_every_fault(ready: Call) -> None:
+    """And changes nothing."""
+    for document, pointers in MALFORMED_STATUSES:
+        answer = ready("PATCH", TWO, document)
+
+        assert (answer.status, document) == (422, document)
+        assert sorted(answer.pointers()) == pointers
+    assert service(ready) == ("2.0.0", {}, 3)
+
+
+@pytest.mark.parametrize("take", [("PATCH", TWO, {"status": "yanked"}), ("DELETE", TWO)])
+def test_version_that_a_channel_points_at_stays(ready: Call, take: tuple[object, ...]) -> None:
+    """The refusal names the channel: what has to be moved first."""
+    ready("PUT", BETA, {"version": "2.0.0"})
+    assert "'beta'" in conflict(ready(*take))
+    ready("PUT", LATEST, {"version": "2.0.0"})
+    named = conflict(ready(*take))
+    assert "'beta'" in named
+    assert "'latest'" in named
+    assert service(ready) == ("2.0.0", {"beta": "2.0.0", "latest": "2.0.0"}, 5)
+
+    ready("PUT", BETA, {"version": "1.0.0"})
+    ready("DELETE", LATEST)
+    assert ready(*take).status in {200, 204}
+    assert service(ready)[0] == "1.0.0"
+
+
+def test_delete_answers_with_nothing(ready: Call) -> None:
+    """204, and the version is gone from everywhere but the history."""
+    answer = ready("DELETE", TWO)
+
+    assert (answer.status, answer.document) == (204, None)
+    assert ready("GET", TWO).status == 404
+    assert ready("DELETE", TWO).status == 404
+    assert ready("PATCH", TWO, {"status": "active"}).status == 404
+    records = ready("GET", "/services/users/versions").document["versions"]
+    assert [record["version"] for record in records] == ["3.0.0-rc.1", "1.0.0"]
+    assert service(ready) == ("1.0.0", {}, 4)
+
+
+def test_wrong_publish_is_taken_back_and_made_anew(ready: Call) -> None:
+    """With another ARN; the history shows both, and the revision went on."""
+    assert conflict(ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN)))
+    ready("DELETE", TWO)
+
+    answer = ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN))
+
+    assert (answer.status, answer.document["arn"], answer.document["revision"]) == (
+        201,
+        OTHER_ARN,
+        5,
+    )
+    events = ready("GET", "/services/users/history").document["events"]
+    assert [event["action"] for event in events if event["version"] == "2.0.0"] == [
+        "publish",
+        "delete",
+        "publish",
+    ]
+
+
+def test_yanked_version_may_be_deleted(ready: Call) -> None:
+    """And published anew it is active, with no reason left."""
+    ready("PATCH", TWO, {"status": "yanked", "reason": "broken"})
+    assert ready("DELETE", TWO).status == 204
+
+    answer = ready("POST", "/services", publication(version="2.0.0"))
+
+    assert (answer.status, answer.document["status"]) == (201, "active")
+    assert "reason" not in answer.document
+
+
+def test_service_outlives_its_last_version(ready: Call) -> None:
+    """Latest is null, revision and history go on; it still is in the list of services."""
+    for version in ("1.0.0", "2.0.0", "3.0.0-rc.1"):
+        assert ready("DELETE", f"/services/users/versions/{version}").status == 204
+
+    assert service(ready) == (None, {}, 6)
+    entries = ready("GET", "/services").document["services"]
+    assert entries == [{"name": "users", "latest": None, "revision": 6}]
+    page = ready("GET", "/services/users/versions").document
+    assert page == {"versions": [], "cursor": None}
+    assert len(ready("GET", "/services/users/history").document["events"]) == 6
+    assert conflict(ready("PUT", BETA, {"version": "1.0.0"}))
+
+    assert ready("POST", "/services", publication()).document["revision"] == 7
+
+
+def test_roll_back_is_one_call(ready: Call) -> None:
+    """`latest` is pinned, `channels` says so, and a newer publish does not undo it."""
+    answer = ready("PUT", LATEST, {"version": "1.0.0"})
+
+    assert (answer.status, answer.document) == (200, {"channel": "latest", "version": "1.0.0"})
+    assert service(ready) == ("1.0.0", {"latest": "1.0.0"}, 4)
+    ready("POST", "/services", publication(version="4.0.0"))
+    assert service(ready)[0] == "1.0.0"
+    assert ready("PUT", LATEST, {"version": "1.0.0"}).status == 200
+    assert service(ready)[2] == 5
+
+
+def test_unpin_goes_back_to_the_highest(ready: Call) -> None:
+    """204; a second one finds nothing pinned."""
+    ready("PUT", LATEST, {"version": "1.0.0"})
+    ready("POST", "/services", publication(version="1.5.0"))
+
+    answer = ready("DELETE", LATEST)
+
+    assert (answer.status, answer.document) == (204, None)
+    assert service(ready) == ("2.0.0", {}, 6)
+    again = ready("DELETE", LATEST)
+    assert again.status == 404
+    assert "not pinned" in again.document["detail"]
+
+
+def test_broken_release_is_rolled_back_and_yanked(ready: Call) -> None:
+    """The whole of a bad night; each step is its own change."""
+    ready("PUT", LATEST, {"version": "1.0.0"})
+    assert ready("PATCH", TWO, {"status": "yanked", "reason": "broken"}).status == 200
+    ready("DELETE", LATEST)
+    assert service(ready) == ("1.0.0", {}, 6)
+
+    ready("POST", "/services", publication(version="2.0.1"))
+
+    assert service(ready) == ("2.0.1", {}, 7)
+
+
+@pytest.mark.parametrize(
+    ("path", "version", "named"),
+    [
+        (BETA, "9.9.9", "no version 9.9.9"),
+        (BETA, "1.0.0", "yanked"),
+        (LATEST, "1.0.0", "yanked"),
+        (LATEST, "9.9.9", "no version 9.9.9"),
+        (LATEST, "3.0.0-rc.1", "pre-release"),
+    ],
+)
+def test_channel_that_may_not_point_there_is_a_conflict(
+    ready: Call, path: str, version: str, named: str
+) -> None:
+    """At what is not there, is yanked, or, for `latest`, is a pre-release."""
+    ready("PATCH", ONE, {"status": "yanked"})
+
+    answer = ready("PUT", path, {"version": version})
+
+    assert named in conflict(answer)
+    assert service(ready) == ("2.0.0", {}, 4)
+
+
+def test_channel_is_set_moved_and_deleted(ready: Call) -> None:
+    """Any name; a pre-release is what most are for."""
+    steps: list[tuple[tuple[object, ...], int, dict[str, str], int]] = [
+        (("PUT", BETA, {"version": "3.0.0-rc.1"}), 200, {"beta": "3.0.0-rc.1"}, 4),
+        (("PUT", BETA, {"version": "3.0.0-rc.1"}), 200, {"beta": "3.0.0-rc.1"}, 4),
+        (("PUT", BETA, {"version": "2.0.0"}), 200, {"beta": "2.0.0"}, 5),
+        (("DELETE", BETA), 204, {}, 6),
+        (("DELETE", BETA), 404, {}, 6),
+    ]
+
+    for request, status, channels, revision in steps:
+        answer = ready(*request)
+        assert answer.status == status
+        if status == 200:
+            assert answer.document == {"channel": "beta", "version": channels["beta"]}
+        assert service(ready) == ("2.0.0", channels, revision)
+
+
+def test_channels_differ_by_case_and_end_at_64_characters(ready: Call) -> None:
+    """Their names follow the rule of services' names; `Latest` is none but itself."""
+    for channel in ("Beta", "beta", "Latest", "c" * 64, "1.x", "0"):
+        path = f"/services/users/channels/{channel}"
+        assert ready("PUT", path, {"version": "3.0.0-rc.1"}).status == 200
+
+    channels = service(ready)[1]
+    assert sorted(channels) == ["0", "1.x", "Beta", "Latest", "beta", "c" * 64]
+
+
+MALFORMED_CHANNELS: list[tuple[object, list[str]]] = [
+    ({"version": "1.0"}, ["/version"]),
+    ({"version": "v1.0.0"}, ["/version"]),
+    ({"version": "latest"}, ["/version"]),
+    ({"version": "1.x"}, ["/version"]),
+    ({"version": None}, ["/version"]),
+    ({"version": 1}, ["/version"]),
+    ({}, ["/version"]),
+    ({"verison": "1.0.0"}, ["/verison", "/version"]),
+    ({"version": "1.0.0", "channel": "beta"}, ["/channel"]),
+    (["1.0.0"], [""]),
+]
+
+
+def test_malformed_channel_is_refused_with_every_fault(ready: Call) -> None:
+    """And sets nothing."""
+    for document, pointers in MALFORMED_CHANNELS:
+        answer = ready("PUT", BETA, document)
+
+        assert (answer.status, document) == (422, document)
+        assert sorted(answer.pointers()) == pointers
+    assert service(ready) == ("2.0.0", {}, 3)
+
+
+def test_service_has_a_hundred_channels_at_most(ready: Call, dynamodb: "DynamoDBClient") -> None:
+    """Each can be moved, and makes room when it is deleted."""
+    channels = {f"c{number}": Version.parse("1.0.0") for number in range(100)}
+    record = valid.service(revision=3, channels=channels, highest=Version.parse("2.0.0"))
+    dynamodb.put_item(TableName=tables.VERSIONS, Item=layout.service_to_item(record))
+
+    assert "100" in conflict(ready("PUT", BETA, {"version": "1.0.0"}))
+    assert ready("PUT", "/services/users/channels/c1", {"version": "2.0.0"}).status == 200
+    assert ready("DELETE", "/services/users/channels/c2").status == 204
+    assert ready("PUT", BETA, {"version": "1.0.0"}).status == 200
+
+    _, seen, revision = service(ready)
+    assert (len(seen), seen["c1"], seen["beta"], revision) == (100, "2.0.0", "1.0.0", 6)
+
+
+NOT_THERE: list[tuple[object, ...]] = [
+    ("PATCH", "/services/users/versions/9.9.9", {"status": "yanked"}),
+    ("PATCH", "/services/users/versions/v1", {"status": "yanked"}),
+    ("PATCH", "/services/nobody/versions/1.0.0", {"status": "yanked"}),
+    ("PATCH", "/services/a%20b/versions/1.0.0", {"status": "yanked"}),
+    ("DELETE", "/services/users/versions/9.9.9"),
+    ("DELETE", "/services/users/versions/1.x"),
+    ("DELETE", "/services/nobody/versions/1.0.0"),
+    ("PUT", "/services/nobody/channels/beta", {"version": "1.0.0"}),
+    ("PUT", "/services/users/channels/-beta", {"version": "1.0.0"}),
+    ("PUT", "/services/users/channels/" + "c" * 65, {"version": "1.0.0"}),
+    ("PUT", "/services/us er/channels/beta", {"version": "1.0.0"}),
+    ("DELETE", "/services/nobody/channels/beta"),
+    ("DELETE", "/services/users/channels/beta"),
+    ("DELETE", "/services/users/channels/@beta"),
+    ("DELETE", "/services/users/channels/latest"),
+]
+
+
+def test_change_of_what_is_not_there_is_a_404(ready: Call) -> None:
+    """Bad names and versions in a path are names of nothing; no service is made by the way."""
+    for change in NOT_THERE:
+        answer = ready(*change)
+
+        assert (answer.status, change) == (404, change)
+        assert answer.headers["Content-Type"] == PROBLEM
+        assert answer.document["status"] == 404
+    assert service(ready) == ("2.0.0", {}, 3)
+    assert len(ready("GET", "/services").document["services"]) == 1

@@ -1,0 +1,295 @@
+"""Both resolve routes: the extension's own grammar and answers, from the index."""
+
+import json
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from registry_model.services_file import parse
+from tests.functional.registry_api.drain import INDEXED_AT
+from tests.functional.registry_api.gateway import PROBLEM, Call, Publish, arn_of, publication
+
+
+@pytest.fixture
+def ready(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
+    """Give a registry with a service of every kind of version, and an index that knows it."""
+    publish("1.4.1", "1.4.2", "2.0.0", "2.1.0-rc.1", "0.9.0")
+    publish("1.5.0", metadata={"team": "a"})
+    call("PUT", "/services/users/channels/beta", {"version": "2.1.0-rc.1"})
+    call("PATCH", "/services/users/versions/1.4.1", {"status": "yanked", "reason": "broken"})
+    call("POST", "/services", publication(name="billing", version="1.0.0-rc.1"))
+    indexed()
+    return call
+
+
+def resolve(call: Call, selector: str | None) -> Any:
+    """Resolve `users`, as API Gateway gives the selector: decoded."""
+    query = None if selector is None else {"selector": selector}
+    return call("GET", "/services/users/resolve", query=query)
+
+
+SELECTORS: list[tuple[str | None, str, str]] = [
+    (None, "latest", "2.0.0"),
+    ("", "latest", "2.0.0"),
+    (" ", "latest", "2.0.0"),
+    ("==latest", "latest", "2.0.0"),
+    ("@latest", "latest", "2.0.0"),
+    ("==1.x", "1.x", "1.5.0"),
+    ("==1.*", "1.x", "1.5.0"),
+    ("==1.4.x", "1.4.x", "1.4.2"),
+    ("==1.4.*", "1.4.x", "1.4.2"),
+    ("==2.x", "2.x", "2.0.0"),
+    ("==1.4.2", "1.4.2", "1.4.2"),
+    ("==2.1.0-rc.1", "2.1.0-rc.1", "2.1.0-rc.1"),
+    ("~=1.4", "~=1.4", "1.5.0"),
+    ("~=1.4.2", "~=1.4.2", "1.4.2"),
+    (">=1", ">=1", "2.0.0"),
+    (">=1.4", ">=1.4", "2.0.0"),
+    (">=2.0.0", ">=2.0.0", "2.0.0"),
+    ("@beta", "@beta", "2.1.0-rc.1"),
+    (" == 1.x\t", "1.x", "1.5.0"),
+    ("~=\n1.4", "~=1.4", "1.5.0"),
+]
+
+
+def test_selector_gets_what_a_function_would_get(ready: Call) -> None:
+    """A member as the services file has it."""
+    for selector, requested, version in SELECTORS:
+        answer = resolve(ready, selector)
+
+        assert (answer.status, selector) == (200, selector)
+        assert answer.headers["Content-Type"] == "application/json"
+        metadata = {"metadata": {"team": "a"}} if version == "1.5.0" else {}
+        assert answer.document == metadata | {
+            "requested": requested,
+            "version": version,
+            "arn": arn_of(version),
+            "status": "active",
+            "resolved_at": INDEXED_AT,
+        }
+
+
+def test_yanked_version_is_found_by_its_pin_alone(ready: Call) -> None:
+    """With its reason; and a series that it was the whole of is none."""
+    assert resolve(ready, "==1.4.1").document == {
+        "requested": "1.4.1",
+        "version": "1.4.1",
+        "arn": arn_of("1.4.1"),
+        "status": "yanked",
+        "reason": "broken",
+        "resolved_at": INDEXED_AT,
+    }
+
+
+UNANSWERED = ["==3.x", "==2.1.x", "==9.9.9", "~=2.1", "~=1.4.3", ">=2.0.1", "@gamma", "@Beta"]
+
+
+def test_selector_without_an_answer_is_a_404(ready: Call) -> None:
+    """And says what was asked."""
+    for selector in UNANSWERED:
+        answer = resolve(ready, selector)
+
+        assert (answer.status, selector) == (404, selector)
+        assert answer.headers["Content-Type"] == PROBLEM
+        assert f"no version of 'users' matches '{selector}'" in answer.document["detail"]
+
+
+MALFORMED = [
+    *("1.x", "latest", "=1.2", "<2", "==", "==1", "==x", "==1.x.x", "==01.x", "==1.2.3+a"),
+    *("~=1", "~=1.2.3.4", ">=", ">=1.x", ">=1.2,<2", "@", "@-", "@be ta", "= =1.x", "^1", "!=1"),
+    *("==" + "9" * 19 + ".x", "==1.0.0-" + "r" * 60, "\u00fc", "\0", "=" * 5_000),
+]
+
+
+def test_malformed_selector_is_a_422(ready: Call) -> None:
+    """With the grammar's own words, as the extension would say them at init."""
+    for selector in MALFORMED:
+        answer = resolve(ready, selector)
+
+        assert (answer.status, selector) == (422, selector)
+        assert answer.headers["Content-Type"] == PROBLEM
+        assert answer.pointers() == ["/selector"]
+        assert len(answer.document["errors"][0]["detail"]) > 10
+
+
+@pytest.mark.parametrize("selector", [None, "==1.x", "@beta"])
+def test_nobodys_service_has_no_answer(ready: Call, selector: str | None) -> None:
+    query = None if selector is None else {"selector": selector}
+
+    assert ready("GET", "/services/nobody/resolve", query=query).status == 404
+    assert ready("GET", "/services/-bad-/resolve", query=query).status == 404
+    assert ready("GET", "/services/billing/resolve", query={"selector": ""}).status == 404
+
+
+def test_fault_of_the_path_comes_before_the_selectors(ready: Call) -> None:
+    """A name that can't be is a 404, whatever else is wrong."""
+    assert ready("GET", "/services/a b/resolve", query={"selector": "<2"}).status == 404
+
+
+def dry_run(call: Call, needed: object) -> Any:
+    """Ask what a function with these needs would get."""
+    return call("POST", "/resolve", {"needed": needed})
+
+
+def test_dry_run_answers_with_the_members_of_the_services_file(ready: Call) -> None:
+    """By key, in order; those that are not resolved say why."""
+    answer = dry_run(ready, "users==1.x, old:users==1.4.1 ,billing,, pre:billing==1.0.0-rc.1,")
+
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.document["resolved"] is False
+    services = answer.document["services"]
+    assert list(services) == ["users", "old", "billing", "pre"]
+    assert services["users"] == resolve(ready, "==1.x").document
+    assert services["old"] == resolve(ready, "==1.4.1").document | {"service": "users"}
+    assert services["billing"] == {
+        "requested": "latest",
+        "status": "missing",
+        "error": "no version of 'billing' matches '==latest'",
+    }
+    assert services["pre"]["service"] == "billing"
+    assert services["pre"]["version"] == "1.0.0-rc.1"
+
+
+def test_dry_run_is_what_the_extension_reads_back(ready: Call) -> None:
+    """The very documents: the file's own parser takes them."""
+    services = dry_run(ready, "users,billing,old:users==1.4.1").document["services"]
+
+    assert sorted(parse(json.dumps(services).encode())) == ["billing", "old", "users"]
+
+
+STRICT = [
+    ("", True),
+    (" ,\n, ", True),
+    ("users", True),
+    ("users,old:users==1.4.1", True),
+    ("users@beta,more:users>=2", True),
+    ("nobody", False),
+    ("users,nobody", False),
+    ("users>=3", False),
+]
+
+
+def test_dry_run_says_whether_a_strict_function_would_start(ready: Call) -> None:
+    """`active` and `yanked` count; a pipeline goes on or stops by this member alone."""
+    for needed, resolved in STRICT:
+        answer = dry_run(ready, needed)
+
+        assert (answer.status, answer.document["resolved"]) == (200, resolved), needed
+
+
+def test_nothing_needed_is_an_empty_document(ready: Call) -> None:
+    assert dry_run(ready, "").document == {"services": {}, "resolved": True}
+
+
+def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
+    """Each with its position and its text, as the extension reports them."""
+    needed = "users,users==1.x, bad name, billing=1.2, a<2, -x:users, ok==v1"
+
+    answer = dry_run(ready, needed)
+
+    assert answer.status == 422
+    assert answer.headers["Content-Type"] == PROBLEM
+    assert set(answer.pointers()) == {"/needed"}
+    details = [error["detail"] for error in answer.document["errors"]]
+    assert len(details) == 6
+    for detail, text in zip(
+        details, ["users==1.x", "bad name", "billing=1.2", "a<2", "-x:users", "ok==v1"], strict=True
+    ):
+        assert f"at {needed.index(text)}: '{text}'" in detail
+
+
+MALFORMED_DRY_RUNS: list[tuple[object, list[str]]] = [
+    ({}, ["/needed"]),
+    ({"needed": None}, ["/needed"]),
+    ({"needed": ["users"]}, ["/needed"]),
+    ({"needed": 1}, ["/needed"]),
+    ({"needed": "users", "strict": True}, ["/strict"]),
+    ({"need": "users"}, ["/need", "/needed"]),
+    ("users", [""]),
+    (["users"], [""]),
+]
+
+
+def test_malformed_dry_run_is_refused(call: Call) -> None:
+    for document, pointers in MALFORMED_DRY_RUNS:
+        answer = call("POST", "/resolve", document)
+
+        assert (answer.status, document) == (422, document)
+        assert sorted(answer.pointers()) == pointers
+
+
+def test_any_number_of_needs_is_answered(ready: Call) -> None:
+    """More than one batch of DynamoDB's; each key by itself."""
+    needs = [f"k{number}:users==1.{number}.x" for number in range(250)]
+
+    answer = dry_run(ready, ",".join(needs))
+
+    services = answer.document["services"]
+    assert len(services) == 250
+    assert {key for key in services if services[key]["status"] == "active"} == {"k4", "k5"}
+
+
+def test_answers_trail_until_the_index_has_them(ready: Call, indexed: Callable[[], None]) -> None:
+    """They are what a function would get now, and not what it will get in a moment."""
+    ready("POST", "/services", publication(version="2.2.0"))
+    assert resolve(ready, "==2.x").document["version"] == "2.0.0"
+
+    indexed()
+
+    assert resolve(ready, "==2.x").document["version"] == "2.2.0"
+
+
+def test_roll_back_reaches_whoever_resolves(ready: Call, indexed: Callable[[], None]) -> None:
+    """Pin, resolve; unpin, delete, resolve."""
+    ready("PUT", "/services/users/channels/latest", {"version": "1.5.0"})
+    indexed()
+    assert resolve(ready, "").document["version"] == "1.5.0"
+    assert resolve(ready, ">=2").status == 404
+    assert resolve(ready, "==2.x").document["version"] == "2.0.0"
+
+    ready("DELETE", "/services/users/channels/latest")
+    ready("DELETE", "/services/users/versions/2.0.0")
+    indexed()
+    assert resolve(ready, "@latest").document["version"] == "1.5.0"
+    assert resolve(ready, "==2.0.0").status == 404
+    assert resolve(ready, "==2.x").status == 404
+
+
+@pytest.fixture
+def large(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
+    """Give a service whose metadata is as large as may be."""
+    metadata = {f"{number:03}": '"\\' * 240 + "\u20ac" * 20 for number in range(50)}
+    publish("1.0.0", metadata=metadata)
+    indexed()
+    return call
+
+
+def test_largest_answer_fits_an_answer_of_lambdas(large: Call) -> None:
+    """6 MB, with what API Gateway's envelope makes of it."""
+    needs = [f"k{number}:users" for number in range(40)]
+
+    answer = dry_run(large, ",".join(needs))
+
+    assert answer.status == 200
+    assert len(answer.document["services"]) == 40
+    assert 3_000_000 < answer.size < 6_000_000
+
+
+@pytest.mark.parametrize("needs", [100, 1_500])
+def test_answer_that_is_too_large_is_refused(large: Call, needs: int) -> None:
+    """Not by Lambda, with a 502, and not by its memory, which the whole answer would outgrow."""
+    needed = ",".join(f"{number}:users" for number in range(needs))
+    tracemalloc.start()
+    try:
+        answer = dry_run(large, needed)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert answer.status == 422
+    assert answer.pointers() == ["/needed"]
+    assert "fewer" in answer.document["errors"][0]["detail"]
+    assert peak < 20_000_000

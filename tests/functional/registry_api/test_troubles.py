@@ -1,0 +1,371 @@
+"""Trouble of the tables: told as what it is by every route, counted, logged, and never a 500."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from registry_api.routes import Routes
+from tests.functional import tables
+from tests.functional.registry_api.gateway import (
+    ARN,
+    OTHER_ARN,
+    PROBLEM,
+    Answer,
+    Call,
+    Publish,
+    publication,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+# Every route that asks a table, each with a request that would succeed.
+WRITES: list[tuple[Any, ...]] = [
+    ("POST", "/services", publication(version="3.0.0", channel="beta")),
+    ("POST", "/services", publication(version="1.0.0", channel="beta")),
+    ("PATCH", "/services/users/versions/1.0.0", {"status": "yanked"}),
+    ("PATCH", "/services/users/versions/2.0.0", {"status": "yanked"}),
+    ("PATCH", "/services/users/versions/1.1.0", {"status": "active"}),
+    ("DELETE", "/services/users/versions/1.0.0"),
+    ("DELETE", "/services/users/versions/2.0.0"),
+    ("PUT", "/services/users/channels/beta", {"version": "1.0.0"}),
+    ("DELETE", "/services/users/channels/old"),
+]
+READS: list[tuple[Any, ...]] = [
+    ("GET", "/services"),
+    ("GET", "/services/users"),
+    ("GET", "/services/users/versions"),
+    ("GET", "/services/users/versions/1.0.0"),
+    ("GET", "/services/users/history"),
+]
+RESOLVES: list[tuple[Any, ...]] = [
+    ("GET", "/services/users/resolve"),
+    ("POST", "/resolve", {"needed": "users"}),
+]
+ROUTES = WRITES + READS + RESOLVES
+
+
+def named(route: tuple[Any, ...]) -> str:
+    """Name a route in a test's id."""
+    return " ".join(str(part) for part in route)[:70]
+
+
+@pytest.fixture
+def ready(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
+    """Give a registry on which each of these requests succeeds."""
+    publish("1.0.0", arn=ARN)
+    publish("1.1.0", "2.0.0")
+    publish("1.2.0", channel="old")
+    call("PATCH", "/services/users/versions/1.1.0", {"status": "yanked"})
+    indexed()
+    return call
+
+
+def client_error(code: str, *reasons: str, status: int = 400) -> ClientError:
+    """Give what botocore raises for an error code."""
+    metadata: Any = {"HTTPStatusCode": status, "RequestId": "r", "RetryAttempts": 0}
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": "said so"},
+            "ResponseMetadata": metadata,
+            "CancellationReasons": [{"Code": reason} for reason in reasons],
+        },
+        "Operation",
+    )
+
+
+CANCELLED = "TransactionCanceledException"
+TROUBLES: dict[str, Exception] = {
+    "throttled": client_error("ThrottlingException"),
+    "throughput": client_error("ProvisionedThroughputExceededException"),
+    "account limit": client_error("RequestLimitExceeded"),
+    "table gone": client_error("ResourceNotFoundException"),
+    "server error": client_error("InternalServerError", status=500),
+    "unavailable": client_error("503", status=503),
+    "unknown 5xx": client_error("SomethingNewException", status=502),
+    "no route": EndpointConnectionError(endpoint_url="https://x"),
+    "connect timeout": ConnectTimeoutError(endpoint_url="https://x"),
+    "read timeout": ReadTimeoutError(endpoint_url="https://x"),
+}
+LOST_RACES: dict[str, Exception] = {
+    "condition": client_error(CANCELLED, "ConditionalCheckFailed", "None", "None"),
+    "conflict": client_error(CANCELLED, "None", "TransactionConflict", "None"),
+    "busy item": client_error("TransactionConflictException"),
+    "in progress": client_error("TransactionInProgressException"),
+    "both": client_error(CANCELLED, "ThrottlingError", "TransactionConflict"),
+}
+THROTTLED_WRITES: dict[str, Exception] = {
+    "throttled": client_error(CANCELLED, "None", "ThrottlingError", "None"),
+    "throughput": client_error(CANCELLED, "ProvisionedThroughputExceeded", "None"),
+}
+
+
+OPERATIONS = ("get_item", "batch_get_item", "query", "transact_write_items")
+
+
+class Trouble:
+    """Makes DynamoDB fail as it is told to.
+
+    Attributes:
+        pauses: How long the operations waited, instead of really waiting.
+    """
+
+    def __init__(self, routes: Routes, patch: pytest.MonkeyPatch) -> None:
+        self.pauses: list[float] = []
+        self._clients = [routes._registry._store._client, routes._dry_run._index._client]  # type: ignore[attr-defined]  # behind the ports
+        self._patch = patch
+        patch.setattr(routes._registry, "_sleep", self.pauses.append)
+
+    def make(self, error: Exception, *operations: str) -> None:
+        """Let these operations fail; all of them if none is named."""
+
+        def fail(*_args: object, **_kwargs: object) -> None:
+            raise error
+
+        for client in self._clients:
+            for name in operations or OPERATIONS:
+                self._patch.setattr(client, name, fail)
+
+
+@pytest.fixture
+def trouble(routes: Routes) -> Iterator[Trouble]:
+    """Give a way to make DynamoDB fail, until the test ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield Trouble(routes, patch)
+
+
+def comes_back(answer: Answer) -> bool:
+    """Tell whether a client is told to try again."""
+    assert answer.status in {429, 503}, answer
+    assert answer.headers["Content-Type"] == PROBLEM
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.document["status"] == answer.status
+    assert "again" in answer.document["detail"]
+    return True
+
+
+def contents(client: "DynamoDBClient") -> list[Any]:
+    """Read the whole versions table."""
+    items = client.scan(TableName=tables.VERSIONS)["Items"]
+    return sorted(items, key=lambda item: item["entry"]["S"])
+
+
+@pytest.mark.parametrize("what", TROUBLES)
+def test_trouble_is_never_a_500(
+    ready: Call, trouble: Trouble, dynamodb: "DynamoDBClient", what: str
+) -> None:
+    """Whatever DynamoDB has, a client of any route is told to come back, and nothing changed."""
+    before = contents(dynamodb)
+    trouble.make(TROUBLES[what])
+
+    for route in ROUTES:
+        assert comes_back(ready(*route)), route
+    assert contents(dynamodb) == before
+
+
+def test_write_that_cannot_get_through_changes_nothing(
+    ready: Call, routes: Routes, dynamodb: "DynamoDBClient"
+) -> None:
+    """Throttled, or overtaken each time: a 503 after a bounded number of attempts."""
+    before = contents(dynamodb)
+    lost = LOST_RACES["conflict"]
+
+    for route in WRITES:
+        for error in (TROUBLES["throttled"], *THROTTLED_WRITES.values(), lost):
+            with pytest.MonkeyPatch.context() as patch:
+                trouble = Trouble(routes, patch)
+                trouble.make(error, "transact_write_items")
+                assert comes_back(ready(*route)), (route, error)
+                assert bool(trouble.pauses) == (error is lost)
+                assert sum(trouble.pauses) < 10
+    assert contents(dynamodb) == before
+
+
+def test_service_that_cannot_grow_any_more_says_so(ready: Call, trouble: Trouble) -> None:
+    """Trying again would never help: the publisher has to decide."""
+    error = client_error(CANCELLED, "None", "None", "ItemCollectionSizeLimitExceeded")
+    trouble.make(error, "transact_write_items")
+
+    answer = ready("POST", "/services", publication(version="3.0.0"))
+
+    assert answer.status == 409
+    assert "10 GB" in answer.document["detail"]
+    assert trouble.pauses == []
+
+
+@pytest.mark.parametrize("route", WRITES, ids=named)
+def test_write_that_lost_a_race_is_tried_again(
+    ready: Call, routes: Routes, route: tuple[Any, ...]
+) -> None:
+    """DynamoDB's conflicts come and go; the client never hears of one."""
+    client = routes._registry._store._client  # type: ignore[attr-defined]  # behind the port
+    real = client.transact_write_items
+    errors = iter(LOST_RACES.values())
+
+    def fail_at_first(**arguments: Any) -> Any:
+        for error in errors:
+            raise error
+        return real(**arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        trouble = Trouble(routes, patch)
+        patch.setattr(client, "transact_write_items", fail_at_first)
+        answer = ready(*route)
+
+    assert answer.status in {200, 201, 204}
+    assert len(trouble.pauses) == len(LOST_RACES)
+    assert ready("GET", "/services/users").document["revision"] == 6
+
+
+def test_every_one_of_these_requests_would_succeed(ready: Call) -> None:
+    """Or the tests here would show nothing."""
+    for route in READS + RESOLVES + WRITES[:1] + WRITES[2:3] + WRITES[-1:]:
+        assert ready(*route).status in {200, 201, 204}, route
+
+
+def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") -> None:
+    """A restore is under way: the registry says so, and not that there is no such service."""
+    for name in (tables.VERSIONS, tables.INDEX):
+        dynamodb.delete_table(TableName=name)
+
+    for route in ROUTES:
+        answer = ready(*route)
+        assert answer.status == 503
+        assert comes_back(answer)
+
+
+@pytest.mark.parametrize("route", RESOLVES, ids=named)
+def test_index_alone_is_what_resolves_read(
+    ready: Call, dynamodb: "DynamoDBClient", route: tuple[Any, ...]
+) -> None:
+    """As functions do; and a publish does not wait for it."""
+    dynamodb.delete_table(TableName=tables.VERSIONS)
+    assert ready(*route).status == 200
+
+    tables.renew_tables(dynamodb)
+    dynamodb.delete_table(TableName=tables.INDEX)
+
+    assert ready(*route).status == 503
+    assert ready("POST", "/services", publication()).status == 201
+
+
+@pytest.mark.parametrize("route", RESOLVES, ids=named)
+def test_batch_that_answers_nothing_is_throttled(
+    ready: Call, routes: Routes, route: tuple[Any, ...]
+) -> None:
+    """Unprocessed keys are no absent ones: `missing` would stop a deploy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            routes._dry_run._index._client,  # type: ignore[attr-defined]  # behind the port
+            "batch_get_item",
+            lambda **asked: {"Responses": {}, "UnprocessedKeys": asked["RequestItems"]},
+        )
+
+        assert comes_back(ready(*route))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [client_error("ValidationException"), client_error(CANCELLED, "ValidationError"), KeyError()],
+    ids=str,
+)
+def test_bug_is_a_500_and_says_nothing_of_the_inside(
+    ready: Call, trouble: Trouble, error: Exception
+) -> None:
+    """A client that tries a bug again and again helps nobody."""
+    trouble.make(error)
+
+    answer = ready("POST", "/services", publication(version="3.0.0"))
+
+    assert (answer.status, answer.document["status"]) == (500, 500)
+    assert answer.headers["Content-Type"] == PROBLEM
+    assert "Retry-After" not in answer.headers
+    assert "said so" not in json.dumps(answer.document)
+
+
+def test_function_without_credentials_is_told_as_unreachable(ready: Call, trouble: Trouble) -> None:
+    """Botocore's own errors are troubles as well."""
+    trouble.make(NoCredentialsError())
+
+    assert comes_back(ready("GET", "/services"))
+
+
+@pytest.fixture
+def log(ready: Call) -> Iterator[io.StringIO]:
+    """Give what the function logs from now on, one JSON document a line."""
+    import registry_api.handler as module  # noqa: PLC0415  # composes, where an environment is
+
+    assert ready("GET", "/").status == 404
+    stream = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module.logger.registered_handler, "stream", stream)
+        yield stream
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """Read JSON documents, one a line."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_request_leaves_one_log_line_with_its_id(ready: Call, log: io.StringIO) -> None:
+    """The id that API Gateway gave the client finds the line."""
+    ready("POST", "/services", publication())
+
+    (line,) = lines(log.getvalue())
+    assert line["message"] == "request answered"
+    assert line["correlation_id"] == "request-1"
+    assert (line["method"], line["path"], line["status"]) == ("POST", "/services", 201)
+    assert line["level"] == "INFO"
+
+
+def test_bug_is_logged_with_its_traceback_and_kept_from_the_client(
+    ready: Call, log: io.StringIO, trouble: Trouble
+) -> None:
+    """Whoever has the request's id finds it."""
+    trouble.make(KeyError("inside"), "get_item")
+
+    answer = ready("GET", "/services/users")
+
+    assert answer.status == 500
+    assert "inside" not in json.dumps(answer.document)
+    failed, answered = lines(log.getvalue())
+    assert (failed["level"], failed["message"]) == ("ERROR", "request failed")
+    assert "KeyError" in failed["exception"]
+    assert failed["correlation_id"] == "request-1"
+    assert answered["status"] == 500
+
+
+def test_publishes_conflicts_and_refusals_are_counted(
+    call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an operator puts on a dashboard; a repetition is none of them."""
+    call("POST", "/services", publication())
+    call("POST", "/services", publication())
+    call("POST", "/services", publication(arn=OTHER_ARN))
+    call("POST", "/services", publication(arn="none"))
+    call("PUT", "/services/users/channels/beta", {"version": "9.9.9"})
+    call("GET", "/services", query={"limit": "0"})
+
+    documents = [line for line in lines(capsys.readouterr().out) if "_aws" in line]
+    counted = [
+        (metric["Name"], document[metric["Name"]])
+        for document in documents
+        for metric in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    ]
+    assert counted == [
+        ("Publishes", [1.0]),
+        ("Conflicts", [1.0]),
+        ("RejectedRequests", [1.0]),
+        ("Conflicts", [1.0]),
+        ("RejectedRequests", [1.0]),
+    ]

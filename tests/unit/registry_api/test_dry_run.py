@@ -1,0 +1,86 @@
+"""The dry run: what a function would get, need by need, from one read of the index."""
+
+import pytest
+
+from registry_api.dry_run import DryRun
+from registry_api.operations import UnknownError
+from registry_model.needs import parse_needs, parse_selector
+from tests.unit.registry_api import valid
+from tests.unit.registry_api.memory_store import MemoryIndexStore
+
+
+@pytest.fixture
+def index() -> MemoryIndexStore:
+    """Give an index with two services."""
+    yanked = valid.answer("1.4.0", status="yanked", reason="broken", metadata={"team": "a"})
+    return MemoryIndexStore(
+        {
+            ("users", "latest"): valid.answer("1.4.2"),
+            ("users", "1.x"): valid.answer("1.4.2"),
+            ("users", "1.4.0"): yanked,
+            ("billing", "@beta"): valid.answer("3.0.0-rc.1"),
+        }
+    )
+
+
+def test_each_need_gets_its_own_answer_under_its_own_key(index: MemoryIndexStore) -> None:
+    """In the order of the needs, as in the services file."""
+    needs = parse_needs("users, old:users==1.4.0, billing@beta, nobody")
+
+    members = DryRun(index).resolve(needs)
+
+    assert [(key, member.service, member.status, member.version) for key, member in members] == [
+        ("users", None, "active", "1.4.2"),
+        ("old", "users", "yanked", "1.4.0"),
+        ("billing", None, "active", "3.0.0-rc.1"),
+        ("nobody", None, "missing", None),
+    ]
+    assert members[0][1].resolved_at == valid.NOW
+    assert (members[1][1].reason, members[1][1].metadata) == ("broken", {"team": "a"})
+    assert members[3][1].error == "no version of 'nobody' matches '==latest'"
+    assert members[3][1].resolved_at is None
+
+
+def test_all_needs_are_one_read_of_the_keys_that_the_extension_reads(
+    index: MemoryIndexStore,
+) -> None:
+    """The dry run of a pipeline costs what a cold start costs."""
+    DryRun(index).resolve(parse_needs("users~=1.4,a:users==1.x,b:users>=1,c:users"))
+
+    assert index.asked == [
+        [("users", "1.x"), ("users", "1.x"), ("users", "latest"), ("users", "latest")]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "version"),
+    [
+        ("", "1.4.2"),
+        ("==latest", "1.4.2"),
+        ("@latest", "1.4.2"),
+        ("==1.x", "1.4.2"),
+        ("~=1.4", "1.4.2"),
+        (">=1.4.2", "1.4.2"),
+        ("==1.4.0", "1.4.0"),
+        ("~=1.5", None),
+        (">=1.4.3", None),
+        ("==2.x", None),
+        ("@beta", None),
+        ("==9.9.9", None),
+    ],
+)
+def test_one_need_is_an_answer_or_unknown(
+    index: MemoryIndexStore, selector: str, version: str | None
+) -> None:
+    """An answer that is too low for `~=` and `>=` is none."""
+    dry_run = DryRun(index)
+
+    if version is None:
+        with pytest.raises(UnknownError, match="no version of 'users' matches"):
+            dry_run.resolve_one("users", parse_selector(selector))
+    else:
+        assert dry_run.resolve_one("users", parse_selector(selector)).version == version
+
+
+def test_nothing_needed_is_nothing(index: MemoryIndexStore) -> None:
+    assert DryRun(index).resolve([]) == []

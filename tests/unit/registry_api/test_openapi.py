@@ -1,0 +1,136 @@
+"""The API's description: whole, valid, and as strict as what it describes."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from registry_api import openapi, schemas
+from registry_api.dry_run import DryRun
+from registry_api.operations import Registry
+from registry_api.routes import Routes
+from registry_model import needs
+from registry_model.version import MAX_LENGTH, Version, VersionError
+from tests.unit.registry_api.memory_store import MemoryIndexStore, MemoryVersionStore
+
+DOCUMENT = openapi.document("https://registry.example/v1")
+OPERATIONS = [
+    pytest.param(path, method, operation, id=operation["operationId"])
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+]
+_TEXTS = st.text(alphabet="019ax.*-~=>@:, \t\n", max_size=24)
+
+
+def test_document_is_openapi_3_1() -> None:
+    """Clients are generated from it."""
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+    assert DOCUMENT["openapi"] == "3.1.0"
+
+
+def test_every_route_is_described_and_nothing_else() -> None:
+    """A route that is not described is one that nobody finds."""
+    registry = Registry(MemoryVersionStore(), now=str, sleep=print, random=float)
+    served = Routes(registry, DryRun(MemoryIndexStore({})), print).methods
+
+    described = {
+        path: {method.upper() for method in methods} for path, methods in DOCUMENT["paths"].items()
+    }
+
+    assert described == {
+        re.sub("<([a-z]+)>", "{\\1}", path): set(methods) for path, methods in served.items()
+    }
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_every_operation_has_examples_and_says_what_it_refuses(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    """Whoever reads it at 3 a.m. copies an example, and looks up what came back."""
+    refused = {status for status in operation["responses"] if status >= "400"}
+    described = {parameter["name"] for parameter in operation.get("parameters", [])}
+
+    assert operation["summary"]
+    assert {"403", "429", "503"} <= refused
+    assert set(re.findall("{([a-z]+)}", path)) <= described
+    if "requestBody" in operation:
+        assert {"400", "413", "422"} <= refused
+        assert operation["requestBody"]["content"]["application/json"]["example"]
+    for response in operation["responses"].values():
+        for content in response.get("content", {}).values():
+            assert "example" in content
+    assert method in {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_examples_are_what_their_schemas_say(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    """An example that is refused, or never answered, is worse than none."""
+    contents = [operation.get("requestBody", {"content": {}})["content"]]
+    contents += [response.get("content", {}) for response in operation["responses"].values()]
+    examples = [(each["schema"], each["example"]) for one in contents for each in one.values()]
+    examples += [
+        (parameter["schema"], parameter["example"])
+        for parameter in operation.get("parameters", [])
+        if "example" in parameter
+    ]
+
+    assert examples, (path, method)
+    for schema, example in examples:
+        resolvable = {**schema, "components": DOCUMENT["components"]}
+        OAS31Validator(resolvable).validate(example)
+
+
+@given(_TEXTS | st.from_regex(schemas.SELECTOR_PATTERN, fullmatch=True))
+def test_selectors_pattern_is_the_parsers_grammar(text: str) -> None:
+    """Requests made from the pattern are good ones, and others are refused."""
+    assume(len(text.partition("==")[2].strip()) <= MAX_LENGTH)
+    try:
+        needs.parse_selector(text)
+    except needs.SelectorError:
+        is_good = False
+    else:
+        is_good = True
+
+    assert bool(re.fullmatch(schemas.SELECTOR_PATTERN, text)) == is_good
+
+
+@given(_TEXTS | st.from_regex(schemas.NEEDED_PATTERN, fullmatch=True))
+def test_needs_pattern_is_the_parsers_grammar(text: str) -> None:
+    """But for keys that are taken and versions that are too long, which no pattern can tell."""
+    try:
+        needs.parse_needs(text)
+    except needs.NeedsError as error:
+        assume(all("taken" not in str(fault) for fault in error.faults))
+        assume(all("longer than" not in str(fault) for fault in error.faults))
+        is_good = False
+    else:
+        is_good = True
+
+    assert bool(re.fullmatch(schemas.NEEDED_PATTERN, text)) == is_good
+
+
+@given(_TEXTS | st.from_regex(schemas.VERSION_PATTERN, fullmatch=True))
+def test_versions_pattern_is_the_parsers_grammar(text: str) -> None:
+    """The same rule, in two languages."""
+    assume(len(text) <= MAX_LENGTH)
+    try:
+        Version.parse(text)
+    except VersionError:
+        is_good = False
+    else:
+        is_good = True
+
+    assert bool(re.fullmatch(schemas.VERSION_PATTERN, text)) == is_good
+
+
+@given(_TEXTS | st.from_regex(schemas.NAME_PATTERN, fullmatch=True) | st.text(max_size=70))
+def test_names_pattern_is_the_parsers_grammar(text: str) -> None:
+    """The same rule, in two languages."""
+    assert bool(re.fullmatch(schemas.NAME_PATTERN, text)) == (needs.name_fault(text) is None)
