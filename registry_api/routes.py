@@ -153,11 +153,11 @@ class Routes:
         except needs.NeedsError as error:
             faults = [{"pointer": "/needed", "detail": str(fault)} for fault in error.faults]
             raise invalid(faults) from error
-        members = self._dry_run.resolve(wanted)
-        resolved = all(member.is_resolved for _, member in members)
         texts: list[str] = []
         left = MAX_ANSWER
-        for key, member in members:
+        resolved = True
+        for key, member in self._dry_run.resolve(wanted):
+            resolved = resolved and member.is_resolved
             text = f"{json.dumps(key)}: {json.dumps(schemas.member_document(member))}"
             left -= len(text)
             if left < 0:

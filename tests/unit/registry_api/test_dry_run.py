@@ -27,7 +27,7 @@ def test_each_need_gets_its_own_answer_under_its_own_key(index: MemoryIndexStore
     """In the order of the needs, as in the services file."""
     needs = parse_needs("users, old:users==1.4.0, billing@beta, nobody")
 
-    members = DryRun(index).resolve(needs)
+    members = list(DryRun(index).resolve(needs))
 
     assert [(key, member.service, member.status, member.version) for key, member in members] == [
         ("users", None, "active", "1.4.2"),
@@ -45,7 +45,9 @@ def test_all_needs_are_one_read_of_the_keys_that_the_extension_reads(
     index: MemoryIndexStore,
 ) -> None:
     """The dry run of a pipeline costs what a cold start costs."""
-    DryRun(index).resolve(parse_needs("users~=1.4,a:users==1.x,b:users>=1,c:users"))
+    needs = parse_needs("users~=1.4,a:users==1.x,b:users>=1,c:users")
+
+    assert len(list(DryRun(index).resolve(needs))) == 4
 
     assert index.asked == [
         [("users", "1.x"), ("users", "1.x"), ("users", "latest"), ("users", "latest")]
@@ -82,5 +84,14 @@ def test_one_need_is_an_answer_or_unknown(
         assert dry_run.resolve_one("users", parse_selector(selector)).version == version
 
 
+def test_whoever_has_enough_of_the_answers_asks_for_no_more(index: MemoryIndexStore) -> None:
+    """Thousands of pins with large metadata would fill the function's memory."""
+    needs = parse_needs(",".join(f"a{number}:users" for number in range(250)))
+
+    assert next(DryRun(index).resolve(needs))[0] == "a0"
+
+    assert [len(asked) for asked in index.asked] == [100]
+
+
 def test_nothing_needed_is_nothing(index: MemoryIndexStore) -> None:
-    assert DryRun(index).resolve([]) == []
+    assert list(DryRun(index).resolve([])) == []
