@@ -190,8 +190,10 @@ class HttpClient:
     def _is_dead(self) -> bool:
         if self._stream is None:
             return False
-        idle_s = interpreter.wall() - self._used_at
-        return not 0 <= idle_s < _IDLE_LIMIT_S or self.waiter.is_readable(self._polled)
+        return self._is_long_ago() or self.waiter.is_readable(self._polled)
+
+    def _is_long_ago(self) -> bool:
+        return not 0 <= interpreter.wall() - self._used_at < _IDLE_LIMIT_S
 
     def _connect_and_write(self, deadline: "float | None") -> None:
         while True:
@@ -229,7 +231,9 @@ class HttpClient:
             interpreter.receive(connection, 1)
             raise OSError(errno.ECONNREFUSED, "connection refused")
         if self._trust is not None:
-            if self._tls is None:
+            # A context has dice of its own. Behind a gap this may be one of many environments that
+            # were restored from one snapshot (SnapStart): their keys must not be the same.
+            if self._tls is None or self._is_long_ago():
                 self._tls = interpreter.tls_context(self._trust.roots())
             self._stream = interpreter.start_tls(self._tls, connection, self._endpoint.host)
             self._polled = interpreter.polled(self._stream, connection)

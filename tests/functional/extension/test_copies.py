@@ -5,15 +5,12 @@ start, which knows of none yet, to look for one.
 """
 
 import importlib
-import subprocess
-import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import ROOT, BuiltLayer
 from tests.functional import tables
 from tests.functional.extension.conftest import Start
 from tests.functional.extension.servers import IndexServer, LambdaApi, item
@@ -224,23 +221,3 @@ def test_check_leaves_a_copy_that_is_refused(
 
     assert extension.document()["users"]["version"] == "1.1.0"
     assert "not resolved" not in extension.log()
-
-
-def test_dice_of_environments_from_one_snapshot_differ(interpreter: str, layer: BuiltLayer) -> None:
-    """SnapStart restores thousands from one memory: each must choose its own copy and pause."""
-    program = (
-        "import random; random.seed(7)\n"
-        "from extension import interpreter\n"
-        "dice = [interpreter.random() for _ in range(100)]\n"
-        "assert all(0 <= each < 1 for each in dice) and max(dice) > 0.5 > min(dice)\n"
-        "print(dice)"
-    )
-    binary = str(layer.micropython) if interpreter == "micropython" else sys.executable
-    environment = {"PYTHONPATH": str(ROOT), "MICROPYPATH": ".frozen"}
-
-    runs = [
-        subprocess.run([binary, "-c", program], env=environment, capture_output=True, check=True)
-        for _ in range(2)
-    ]
-
-    assert runs[0].stdout != runs[1].stdout
