@@ -23,6 +23,8 @@ REVISION = "revision"
 UPDATED_AT = "updated_at"
 COPIES = "copies"
 
+# The most that the template's IndexCopies allows.
+MAX_COPIES = 50
 _LONGEST_NUMBER = 39
 
 ACTIVE = "active"
@@ -84,6 +86,15 @@ class Answer:
 def partition_key(service: str, copy: int = 0) -> str:
     """Spell the partition key of the original (0) or of one of its copies (from 1)."""
     return f"#{copy}#{service}" if copy else service
+
+
+def service_of(partition: str) -> "tuple[str, int]":
+    """Read a partition key: the service, and 0 for the original or the copy's number."""
+    number, _, service = partition[1:].partition("#") if partition[:1] == "#" else ("", "", "")
+    # A leading zero, or anything else that `partition_key` does not spell, is nobody's copy.
+    if service and number.isdigit() and partition_key(service, int(number)) == partition:
+        return service, int(number)
+    return partition, 0
 
 
 def item_key(service: str, selector: str, copy: int = 0) -> "dict[str, dict[str, str]]":

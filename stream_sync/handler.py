@@ -1,37 +1,27 @@
 """The Lambda function behind the stream: composes, and answers for each service by itself."""
 
 import os
-import random
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
-from stream_sync import stream_records
-from stream_sync.index_table import IndexTable
+from stream_sync import composition, stream_records
 from stream_sync.projection import moved
 from stream_sync.recompute import Recompute
 from stream_sync.settings import Settings
 from stream_sync.stream_records import Movement, RecordError
-from stream_sync.versions_reader import VersionsReader
 
 logger = Logger()
 metrics = Metrics()
 
-_CLIENT = Config(
-    connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}
-)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+# What one more service may take while DynamoDB does not answer: the client's own attempts.
+_RESERVE_S = 15.0
 
 
 class StreamHandler:
@@ -42,11 +32,12 @@ class StreamHandler:
         self._recompute = recompute
         self._clock = clock
 
-    def process(self, records: list[dict[str, Any]]) -> list[str]:
+    def process(self, records: list[Any], remaining_s: Callable[[], float]) -> list[str]:
         """Process a batch; tell the sequence numbers of the records that failed.
 
         A batch costs one recompute for each service in it. A service that fails, or a record that
-        can't be read, fails by itself.
+        can't be read, fails by itself. What there is no time for fails, too: if the function were
+        ended in the middle, all that it did would be done again.
         """
         failed: list[str] = []
         movements: dict[str, list[Movement]] = defaultdict(list)
@@ -55,56 +46,72 @@ class StreamHandler:
                 movement = stream_records.parse(record)
             except RecordError as error:
                 number = stream_records.sequence_number_of(record)
-                logger.warning("record not understood", sequence_number=number, reason=str(error))
+                logger.error(  # noqa: TRY400  # the reason says it all
+                    "record not understood",
+                    service=stream_records.service_of(record),
+                    sequence_number=number,
+                    reason=str(error),
+                )
+                metrics.add_metric(name="FailedRecords", unit=MetricUnit.Count, value=1)
                 failed.append(number)
             else:
                 movements[movement.service].append(movement)
         for service, its_movements in movements.items():
-            if not self._process_service(service, its_movements):
+            if not self._process_service(service, its_movements, remaining_s):
                 failed += [movement.sequence_number for movement in its_movements]
         return failed
 
-    def _process_service(self, service: str, movements: list[Movement]) -> bool:
+    def _process_service(
+        self, service: str, movements: list[Movement], remaining_s: Callable[[], float]
+    ) -> bool:
+        started = self._clock()
+        if remaining_s() <= 0:
+            logger.error("no time left for the service", service=service)
+            return False
         what = moved(
             {movement.version for movement in movements if movement.version is not None},
             {movement.channel for movement in movements if movement.channel is not None},
+            revision=max(movement.revision for movement in movements),
         )
         try:
-            changed = self._recompute.run(service, what)
+            outcome = self._recompute.run(service, what, remaining_s)
         except Exception:  # one service's trouble must not hold the others up
             logger.exception("service not recomputed", service=service, records=len(movements))
             metrics.add_metric(name="FailedServices", unit=MetricUnit.Count, value=1)
             return False
+        if outcome.is_restored:
+            logger.warning(
+                "index was ahead of the versions table, which was restored; rebuild the index",
+                service=service,
+                revision=outcome.revision,
+            )
+            metrics.add_metric(name="RestoredServices", unit=MetricUnit.Count, value=1)
+        self._tell(service, movements, len(outcome.differences), started)
+        return True
+
+    def _tell(
+        self, service: str, movements: list[Movement], changed_items: int, started: float
+    ) -> None:
+        now = self._clock()
         oldest = min(movement.created_at for movement in movements)
-        age_ms = max(0, round((self._clock() - oldest) * 1000))
-        metrics.add_metric(name="IndexAge", unit=MetricUnit.Milliseconds, value=age_ms)
+        age_ms = max(0, round((now - oldest) * 1000))
+        # What comes again changes nothing, and says nothing of how fresh the index is.
+        if changed_items:
+            metrics.add_metric(name="IndexAge", unit=MetricUnit.Milliseconds, value=age_ms)
         logger.info(
             "service recomputed",
             service=service,
             records=len(movements),
-            changed_items=changed,
+            changed_items=changed_items,
             age_ms=age_ms,
+            duration_ms=round((now - started) * 1000, 1),
         )
-        return True
 
 
 def _compose() -> StreamHandler:
     settings = Settings.from_env(os.environ.get)
-    client = boto3.client("dynamodb", config=_CLIENT)
-    recompute = Recompute(
-        versions=VersionsReader(client, settings.versions_table),
-        index=IndexTable(
-            client,
-            table=settings.index_table,
-            versions_table=settings.versions_table,
-            copies=settings.index_copies,
-        ),
-        copies=settings.index_copies,
-        now=_now,
-        sleep=time.sleep,
-        random=random.random,
-    )
-    return StreamHandler(recompute, time.time)
+    client = boto3.client("dynamodb", config=composition.CLIENT)
+    return StreamHandler(composition.recompute_on(client, settings), time.time)
 
 
 _stream_handler = _compose()
@@ -112,11 +119,15 @@ _stream_handler = _compose()
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(raise_on_empty_metrics=False)
-def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Process one batch of the versions table's stream.
 
     Returns:
         What Lambda's partial batch response wants: the records that failed.
     """
-    failed = _stream_handler.process(event["Records"])
+
+    def remaining_s() -> float:
+        return context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
+
+    failed = _stream_handler.process(event["Records"], remaining_s)
     return {"batchItemFailures": [{"itemIdentifier": number} for number in failed]}

@@ -5,14 +5,15 @@ write happens only while the service is at the revision that was read, and the l
 is always processed after the last change.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from registry_model import index_layout
 from registry_model.records import ServiceRecord
 from stream_sync import projection
 from stream_sync.aws_errors import BusyError, MovedError
-from stream_sync.index_table import IndexTable, Write
+from stream_sync.index_table import Difference, IndexTable
 from stream_sync.projection import Moved
 from stream_sync.versions_reader import VersionsReader
 
@@ -22,6 +23,25 @@ if TYPE_CHECKING:
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a recompute found.
+
+    Attributes:
+        revision: The service's revision that it is true of; 0 where the service is gone.
+        differences: What was not as it should be.
+    """
+
+    revision: int
+    differences: list[Difference]
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the index had been ahead of the service: the versions table was restored."""
+        return any(each.revision_found > self.revision > 0 for each in self.differences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,47 +50,151 @@ class Recompute:
 
     versions: VersionsReader
     index: IndexTable
-    copies: int
     now: Callable[[], str]
     sleep: Callable[[float], None]
     random: Callable[[], float]
 
-    def run(self, service: str, moved: Moved) -> int:
-        """Make the index say what is true now of all that *moved*; tell how many items changed.
+    def run(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
+        """Make the index say what is true now of all that moved; tell what it did not.
+
+        A service that is gone loses all of its items.
 
         Raises:
             MovedError: The service kept changing; its records should come again.
             BusyError: A table kept refusing; likewise.
         """
-        for attempt in range(_ATTEMPTS - 1):
+
+        def attempt() -> Outcome:
+            outcome = self._correct(service, what)
+            return outcome if outcome.revision else self._remove_everything(service)
+
+        return self._insist(attempt, remaining_s)
+
+    def correct(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
+        """Make the index say what is true now of all that is named; nothing if the service is gone.
+
+        Raises:
+            MovedError, BusyError: As from `run`.
+        """
+        return self._insist(lambda: self._correct(service, what), remaining_s)
+
+    def compare(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
+        """Tell what the index does not say rightly, and change nothing.
+
+        Raises:
+            MovedError, BusyError: As from `run`.
+        """
+        return self._insist(lambda: self._differences(service, what)[1], remaining_s)
+
+    def remove(
+        self, service: str, keys: Iterable[tuple[str, int]], remaining_s: Callable[[], float]
+    ) -> Outcome:
+        """Remove what has no place in the index: all items of no service, and surplus copies.
+
+        Args:
+            keys: Items of the service, as selector and number of the copy; the others stay.
+
+        Raises:
+            MovedError, BusyError: As from `run`.
+        """
+        named = list(keys)
+        return self._insist(lambda: self._remove_once(service, named), remaining_s)
+
+    def misplaced(
+        self, service: str, keys: Iterable[tuple[str, int]], remaining_s: Callable[[], float]
+    ) -> Outcome:
+        """Tell what `remove` would remove, and change nothing.
+
+        Raises:
+            MovedError, BusyError: As from `run`.
+        """
+        named = list(keys)
+        return self._insist(lambda: self._misplaced(service, named)[1], remaining_s)
+
+    def _insist(self, attempt: Callable[[], _Result], remaining_s: Callable[[], float]) -> _Result:
+        """Try again while others change the service or a table refuses, and there is time."""
+        for number in range(_ATTEMPTS - 1):
             try:
-                return self._once(service, moved)
+                return attempt()
             except (MovedError, BusyError):
-                longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt)
-                self.sleep(longest * self.random())
-        return self._once(service, moved)
+                pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**number) * self.random()
+                if remaining_s() < pause:
+                    raise
+                self.sleep(pause)
+        return attempt()
 
-    def _once(self, name: str, moved: Moved) -> int:
-        service = self.versions.service(name)
-        writes = self._differences(service, moved) if service else self.index.all_of(name)
-        self.index.apply(name, service, writes)
-        return len(writes)
+    def _correct(self, name: str, what: Moved) -> Outcome:
+        service, outcome = self._differences(name, what)
+        self.index.apply(name, service, outcome.differences)
+        return outcome
 
-    def _differences(self, service: ServiceRecord, moved: Moved) -> list[Write]:
-        highest = {
-            query: self.versions.highest(service.name, query)
-            for query in sorted(moved.queries, key=str)
-        }
-        chosen = projection.chosen_versions(moved, service, highest)
-        records = self.versions.records(
-            service.name, [version for version in chosen.values() if version is not None]
+    def _remove_once(self, name: str, keys: list[tuple[str, int]]) -> Outcome:
+        service, outcome = self._misplaced(name, keys)
+        self.index.apply(name, service, outcome.differences)
+        return outcome
+
+    def _remove_everything(self, name: str) -> Outcome:
+        """Remove a service that is gone, whatever IndexCopies may have been."""
+        removed: list[Difference] = []
+        for copy in reversed(range(index_layout.MAX_COPIES)):
+            after: str | None = None
+            while True:
+                page = self.index.selectors(name, copy, after)
+                surplus = [self.index.surplus(name, selector, copy) for selector in page.selectors]
+                self.index.apply(name, None, surplus)
+                removed += surplus
+                after = page.last
+                if after is None:
+                    break
+        return Outcome(revision=0, differences=removed)
+
+    def _misplaced(
+        self, name: str, keys: list[tuple[str, int]]
+    ) -> tuple[ServiceRecord | None, Outcome]:
+        service, _ = self.versions.read(name, ())
+        surplus = [
+            self.index.surplus(name, selector, copy)
+            for selector, copy in keys
+            if service is None or copy >= self.index.copies
+        ]
+        revision = service.revision if service else 0
+        return service, Outcome(revision=revision, differences=surplus)
+
+    def _differences(self, name: str, what: Moved) -> tuple[ServiceRecord | None, Outcome]:
+        service, records = self.versions.read(name, what.exact)
+        if service is None:
+            return None, Outcome(revision=0, differences=[])
+        if service.revision > what.revision:
+            self._see_the_last_change(service, what)
+        highest = projection.highest_of(
+            what.queries, lambda query: self.versions.highest(name, query)
         )
+        chosen = projection.chosen_versions(what, service, highest)
+        others = {version for version in chosen.values() if version is not None} - what.exact
+        records |= self.versions.records(name, others)
         answers: dict[str, Answer | None] = {}
         for selector, version in chosen.items():
             record = None if version is None else records.get(version)
             answers[selector] = None
             if record is not None:
                 answers[selector] = projection.answer_of(
-                    record, revision=service.revision, updated_at=self.now(), copies=self.copies
+                    record,
+                    revision=service.revision,
+                    updated_at=self.now(),
+                    copies=self.index.copies,
                 )
-        return self.index.differences(service.name, answers)
+        differences = self.index.differences(name, answers)
+        return service, Outcome(revision=service.revision, differences=differences)
+
+    def _see_the_last_change(self, service: ServiceRecord, what: Moved) -> None:
+        """See that the service's last change, which we were not told of, is there as a whole.
+
+        Its new revision may be there and its version not yet. A plain read, as the search for the
+        highest version is one, would then miss the version, and the revision would let us write.
+
+        Raises:
+            MovedError: It is being made right now.
+        """
+        version = self.versions.changed_version(service.name, service.revision)
+        if version is not None and version not in what.exact:
+            self.versions.records(service.name, {version})

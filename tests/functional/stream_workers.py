@@ -1,0 +1,138 @@
+"""Workers that go on one DynamoDB call at a time, and changes that are only half there."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from registry_model import versions_layout as layout
+from tests.functional import tables
+
+Key = tuple[str, str, str]
+
+
+class _KilledError(BaseException):
+    """A worker's end in the middle of its work: nothing of ours may catch it."""
+
+
+class Worker:
+    """A piece of work that stops before each of its DynamoDB calls, until it is let go on."""
+
+    def __init__(self, client: Any, work: Callable[[Any], object]) -> None:
+        """Take what the calls go to, and the work, which takes a client."""
+        self._client = client
+        self._work = work
+        self._may_go = threading.Semaphore(0)
+        self._has_stopped = threading.Semaphore(0)
+        self._is_killed = False
+        self.is_done = False
+        self.result: object = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._has_stopped.acquire()
+
+    def step(self) -> None:
+        """Let it make one call, and go on to the next."""
+        if not self.is_done:
+            self._may_go.release()
+            self._has_stopped.acquire()
+
+    def finish(self) -> None:
+        """Let it make all the calls that it wants."""
+        while not self.is_done:
+            self.step()
+        self._thread.join()
+        if self.error is not None:
+            raise self.error
+
+    def kill(self) -> None:
+        """End it before its next call."""
+        self._is_killed = True
+        self.finish()
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work(self)
+        except _KilledError:
+            pass
+        except BaseException as error:  # noqa: BLE001  # raised where the test waits for it
+            self.error = error
+        self.is_done = True
+        self._has_stopped.release()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            self._has_stopped.release()
+            self._may_go.acquire()
+            if self._is_killed:
+                raise _KilledError
+            return getattr(self._client, name)(**arguments)
+
+        return call
+
+
+class HalfDone:
+    """DynamoDB while it applies a transaction: some of its items are new already, some are not.
+
+    Plain reads see each item as it is, new or old; transactions are refused where they touch an
+    item that is not done yet. That is what DynamoDB documents of transactions and other requests.
+    """
+
+    def __init__(self, client: Any) -> None:
+        """Take the client that has everything at once."""
+        self._client = client
+        self._hidden: dict[Key, dict[str, Any] | None] = {}
+
+    def hide(self, before: dict[Key, dict[str, Any] | None]) -> None:
+        """Take back what a transaction did to some items; *before* says how they were."""
+        for key, item in before.items():
+            self._hidden[key] = self._read(key)
+            self._write(key, item)
+
+    def land(self) -> None:
+        """Let all of it be done."""
+        for key, item in self._hidden.items():
+            self._write(key, item)
+        self._hidden.clear()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            if self._hidden.keys() & set(keys_in(arguments.get("TransactItems", []))):
+                raise ClientError(
+                    {
+                        "Error": {"Code": "TransactionCanceledException"},
+                        "CancellationReasons": [{"Code": "TransactionConflict", "Message": ""}],
+                    },
+                    name,
+                )
+            return getattr(self._client, name)(**arguments)
+
+        return call
+
+    def _read(self, key: Key) -> dict[str, Any] | None:
+        item = self._client.get_item(TableName=key[0], Key=_spelled(key), ConsistentRead=True)
+        found: dict[str, Any] | None = item.get("Item")
+        return found
+
+    def _write(self, key: Key, item: dict[str, Any] | None) -> None:
+        if item is None:
+            self._client.delete_item(TableName=key[0], Key=_spelled(key))
+        else:
+            self._client.put_item(TableName=key[0], Item=item)
+
+
+def keys_in(actions: list[dict[str, Any]]) -> list[Key]:
+    """Name the items of the versions table that a transaction touches."""
+    found = []
+    for action in actions:
+        (details,) = action.values()
+        if details["TableName"] == tables.VERSIONS:
+            key = details.get("Key") or details["Item"]
+            found.append((tables.VERSIONS, key[layout.SERVICE]["S"], key[layout.ENTRY]["S"]))
+    return found
+
+
+def _spelled(key: Key) -> dict[str, Any]:
+    return {layout.SERVICE: {"S": key[1]}, layout.ENTRY: {"S": key[2]}}

@@ -1,0 +1,174 @@
+"""The registry and its stream on moto: real operations, the records that they leave, the index."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
+
+from registry_api.dynamodb import DynamoVersionStore
+from registry_api.operations import Publication, Registry
+from registry_model import versions_layout as layout
+from registry_model.arn import Arn
+from registry_model.version import Version
+from stream_sync.index_table import IndexTable
+from stream_sync.recompute import Recompute
+from stream_sync.versions_reader import VersionsReader
+from tests.functional import tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+NOW = "2026-01-01T00:00:00Z"
+Index = dict[tuple[str, str], dict[str, Any]]
+_numbers = itertools.count(1)
+
+
+def no_sleep(_seconds: float) -> None:
+    """Do not wait."""
+
+
+def plenty() -> float:
+    """Give all the time in the world."""
+    return 1_000.0
+
+
+def registry_on(client: Any) -> Registry:
+    """Give the real operations on the versions table."""
+    store = DynamoVersionStore(client, tables.VERSIONS)
+    return Registry(store, now=lambda: NOW, sleep=no_sleep, random=lambda: 0.0)
+
+
+def publish(client: Any, version: str, **members: Any) -> None:
+    """Publish a version of `users`, through the real operations."""
+    wanted: dict[str, Any] = {"name": "users", "arn": Arn.parse(ARN), "metadata": {}}
+    publication = Publication(version=Version.parse(version), **(wanted | members))
+    registry_on(client).publish(publication, "somebody")
+
+
+def recompute_on(client: Any, *, copies: int = 1) -> Recompute:
+    """Join the recompute to both tables."""
+    return Recompute(
+        versions=VersionsReader(client, tables.VERSIONS),
+        index=IndexTable(client, table=tables.INDEX, versions_table=tables.VERSIONS, copies=copies),
+        now=lambda: NOW,
+        sleep=no_sleep,
+        random=lambda: 0.0,
+    )
+
+
+def record_of(item: dict[str, Any]) -> dict[str, Any]:
+    """Give the stream record of an item that was inserted, as DynamoDB would."""
+    return {
+        "eventName": "INSERT",
+        "dynamodb": {
+            "Keys": {"service": item["service"], "entry": item["entry"]},
+            "NewImage": item,
+            "SequenceNumber": str(next(_numbers)),
+            "ApproximateCreationDateTime": 1_700_000_000.0,
+        },
+    }
+
+
+def records_of(client: "DynamoDBClient", service: str = "users") -> list[dict[str, Any]]:
+    """Give a stream record for each history entry of a service."""
+    items = client.query(
+        TableName=tables.VERSIONS,
+        KeyConditionExpression="service = :s AND begins_with(entry, :e)",
+        ExpressionAttributeValues={":s": {"S": service}, ":e": {"S": layout.HISTORY_PREFIX}},
+    )["Items"]
+    return [record_of(dict(item)) for item in items]
+
+
+def items_of(client: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
+    """Read a whole table, straight from where moto keeps it: tests look at it all the time."""
+    found = dynamodb_backends[DEFAULT_ACCOUNT_ID][client.meta.region_name].get_table(table)
+    return [item.to_json()["Attributes"] for item in found.all_items()]
+
+
+def index_of(client: "DynamoDBClient") -> Index:
+    """Read the whole index, without what may differ though it says the same."""
+    return {
+        (item["service"]["S"], item["selector"]["S"]): {
+            name: value
+            for name, value in item.items()
+            if name not in {"service", "selector", "revision", "updated_at"}
+        }
+        for item in items_of(client, tables.INDEX)
+    }
+
+
+def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
+    """Give the version that each selector of the index answers with."""
+    return {selector: item["version"]["S"] for (_, selector), item in index_of(client).items()}
+
+
+def implied(client: "DynamoDBClient", *, copies: int = 1) -> Index:
+    """Say what the index should hold: the contract's sections 2 and 3, straight and slow."""
+    items = items_of(client, tables.VERSIONS)
+    services = [item for item in items if item["entry"]["S"] == layout.SERVICE_ENTRY]
+    found: Index = {}
+    for service in services:
+        name = service["service"]["S"]
+        versions = {
+            item["version"]["S"]: item
+            for item in items
+            if item["service"]["S"] == name and item["entry"]["S"].startswith("v#")
+        }
+        chosen = _chosen(versions)
+        for channel, version in service["channels"]["M"].items():
+            chosen["latest" if channel == "latest" else "@" + channel] = version["S"]
+        for selector, version in chosen.items():
+            said = {
+                key: value
+                for key, value in versions[version].items()
+                if key in {"version", "arn", "status", "reason", "metadata"}
+            }
+            for copy in range(copies):
+                partition = f"#{copy}#{name}" if copy else name
+                count = {"copies": {"N": str(copies)}} if copies > 1 else {}
+                found[(partition, selector)] = said | count
+    return found
+
+
+def _chosen(versions: dict[str, dict[str, Any]]) -> dict[str, str]:
+    chosen = {text: text for text in versions}
+    active = [
+        Version.parse(text)
+        for text, item in versions.items()
+        if item["status"]["S"] == "active" and "-" not in text
+    ]
+    for version in sorted(active):
+        series = ("latest", f"{version.major}.x", f"{version.major}.{version.minor}.x")
+        chosen |= dict.fromkeys(series, str(version))
+    return chosen
+
+
+class Watched:
+    """DynamoDB, with something done before each call."""
+
+    def __init__(self, client: Any, before: Callable[[str, dict[str, Any]], object]) -> None:
+        """Take the client, and what to do with each call's name and arguments."""
+        self._client = client
+        self._before = before
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            self._before(name, arguments)
+            return getattr(self._client, name)(**arguments)
+
+        return call
+
+
+def put_all(client: "DynamoDBClient", table: str, items: Iterable[dict[str, Any]]) -> None:
+    """Write items as they are."""
+    for item in items:
+        client.put_item(TableName=table, Item=item)
+
+
+def remove_all(client: "DynamoDBClient", table: str, *key: str) -> None:
+    """Empty a table."""
+    for item in items_of(client, table):
+        client.delete_item(TableName=table, Key={name: item[name] for name in key})

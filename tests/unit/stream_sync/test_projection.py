@@ -1,0 +1,122 @@
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_model.index_layout import Answer, answer_to_item
+from registry_model.records import ServiceRecord
+from registry_model.version import Version
+from stream_sync import projection
+from stream_sync.projection import StableQuery
+
+_numbers = st.integers(0, 2)
+_versions = st.builds(Version, _numbers, _numbers, _numbers, st.sampled_from([(), (), ("rc", "1")]))
+
+
+def service(**channels: Version) -> ServiceRecord:
+    return ServiceRecord(
+        name="users", revision=7, created_at="then", updated_at="now", channels=channels
+    )
+
+
+def answer(**members: object) -> Answer:
+    said = {"version": "1.0.0", "arn": "arn:aws:x", "status": "active"}
+    return Answer(**{"revision": 7, "updated_at": "now", **said, **members})  # type: ignore[arg-type]
+
+
+def highest_in(versions: set[Version], query: StableQuery) -> Version | None:
+    """Answer a question straight and slow."""
+    return max((each for each in versions if each.is_stable and query.includes(each)), default=None)
+
+
+@given(st.frozensets(_versions, max_size=8), st.frozensets(_versions, max_size=4))
+def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
+    there: frozenset[Version], moved: frozenset[Version]
+) -> None:
+    """Three questions of the usual change, to publish a new highest version, cost one look-up."""
+    asked: list[StableQuery] = []
+
+    def look_up(query: StableQuery) -> Version | None:
+        asked.append(query)
+        return highest_in(set(there), query)
+
+    queries = projection.moved(set(moved), set()).queries
+    found = projection.highest_of(queries, look_up)
+
+    assert found == {query: highest_in(set(there), query) for query in queries}
+    assert len(asked) == len(set(asked))
+    highest = highest_in(set(there), StableQuery())
+    if highest is None or all(query.includes(highest) for query in queries):
+        assert len(asked) <= 1
+
+
+@given(st.frozensets(_versions, max_size=5))
+def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
+    versions: frozenset[Version],
+) -> None:
+    """A rebuild that misread one would delete an answer."""
+    what = projection.moved(set(versions), {"beta", "x"})
+
+    again = projection.everything((), what.selectors, every_channel=False, revision=0)
+
+    assert again.selectors == what.selectors
+    assert again.strays == set()
+    assert again.exact == what.exact
+    assert again.channels == what.channels
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        *("", "x", "1", "1.4", "1.X", "1.*", "01.x", "1.01.x", "1.2.3.x", "v1.0.0", "1.0.0+b", "@"),
+        *("@latest", "@a b", "==1.x", "~=1.4", "Latest", "1..x", ".x", f"{10**18}.x", "1.x "),
+    ],
+)
+def test_what_is_no_selector_is_a_stray(selector: str) -> None:
+    """The index has no item of any other kind."""
+    what = projection.everything((), [selector], every_channel=False, revision=0)
+
+    assert what.strays == {selector}
+    assert projection.chosen_versions(what, service(), {}) == {selector: None}
+
+
+def test_every_channel_is_one_that_the_service_has_and_latest_is_pinned() -> None:
+    """A lost index has none that could be asked for by name."""
+    what = projection.everything((), ["@old"], every_channel=True, revision=0)
+    one, two = Version(1, 0, 0), Version(2, 0, 0)
+
+    chosen = projection.chosen_versions(what, service(latest=one, beta=two), {StableQuery(): two})
+
+    assert chosen == {"latest": one, "@beta": two, "@old": None}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"version": "1.0.1"},
+        {"arn": "arn:aws:y"},
+        {"status": "yanked"},
+        {"status": "yanked", "reason": "bad"},
+        {"metadata": {"k": "v"}},
+        {"copies": 2},
+        {"revision": 8},
+    ],
+)
+def test_item_that_says_anything_else_or_is_ahead_is_written_anew(
+    members: dict[str, object],
+) -> None:
+    """Each attribute counts; a revision counts where the service has not come to it yet."""
+    wanted = answer_to_item("users", "1.x", answer())
+
+    assert not projection.is_as_it_should_be(
+        answer_to_item("users", "1.x", answer(**members)), wanted
+    )
+
+
+def test_item_that_says_the_same_at_an_earlier_revision_is_left_alone() -> None:
+    """A write costs, and `updated_at` tells a real change."""
+    for revision, updated_at in itertools.product((6, 7), ("now", "then")):
+        found = answer_to_item("users", "1.x", answer(revision=revision, updated_at=updated_at))
+
+        assert projection.is_as_it_should_be(found, answer_to_item("users", "1.x", answer()))

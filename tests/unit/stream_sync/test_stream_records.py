@@ -1,0 +1,121 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry_model.version import Version
+from stream_sync import stream_records
+from stream_sync.stream_records import Movement, RecordError
+
+
+def record(entry: str = "e#a7", image: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "eventName": "INSERT",
+        "dynamodb": {
+            "Keys": {"service": {"S": "users"}, "entry": {"S": entry}},
+            "NewImage": image or {},
+            "SequenceNumber": "111",
+            "ApproximateCreationDateTime": 1_700_000_000,
+        },
+    }
+
+
+def test_history_event_names_what_moved_and_the_revision() -> None:
+    """The revision tells the worker whether more has changed since."""
+    image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "revision": {"N": "7"}}
+
+    assert stream_records.parse(record(image=image)) == Movement(
+        service="users",
+        sequence_number="111",
+        created_at=1_700_000_000.0,
+        version=Version(1, 4, 2),
+        channel="beta",
+        revision=7,
+    )
+
+
+def test_attributes_and_actions_of_a_newer_writer_are_no_trouble() -> None:
+    """What moved is all that matters; what an action is called is not."""
+    image = {"version": {"S": "1.4.2"}, "action": {"S": "bless"}, "blessed": {"BOOL": True}}
+
+    assert stream_records.parse(record(image=image)).version == Version(1, 4, 2)
+
+
+def test_removed_service_names_nothing_but_itself() -> None:
+    """All of it is gone."""
+    found = stream_records.parse(record("#service") | {"eventName": "REMOVE"})
+
+    assert (found.service, found.version, found.channel, found.revision) == ("users", None, None, 0)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"version": {"S": "one"}},
+        {"version": {"N": "1"}},
+        {"version": "1.0.0"},
+        {"version": {"S": ["1.0.0"]}},
+        {"channel": {"S": ""}},
+        {"channel": {"S": "a b"}},
+        {"channel": {"S": {}}},
+        {"revision": {"N": "seven"}},
+        {"revision": {"S": "7"}},
+        {"revision": None},
+    ],
+)
+def test_poisoned_image_is_refused(image: dict[str, Any]) -> None:
+    """It would otherwise break the batch, or move what nobody asked for."""
+    with pytest.raises(RecordError):
+        stream_records.parse(record(image=image))
+
+
+def test_entry_of_an_unknown_kind_is_refused_and_named() -> None:
+    """A newer writer's record may mean anything: whoever reads the log must know."""
+    with pytest.raises(RecordError, match="z#new"):
+        stream_records.parse(record("z#new"))
+
+
+_NAMES = (
+    *("dynamodb", "Keys", "NewImage", "OldImage", "SequenceNumber", "ApproximateCreationDateTime"),
+    *("service", "entry", "version", "channel", "revision", "S", "N"),
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(_JSON)
+def test_whatever_comes_is_a_movement_or_refused(document: Any) -> None:
+    """One record of any shape must not end the others' invocation."""
+    number = stream_records.sequence_number_of(document)
+    assert isinstance(number, str)
+    assert isinstance(stream_records.service_of(document), str)
+    try:
+        found = stream_records.parse(document)
+    except RecordError:
+        return
+    assert found.sequence_number == number
+
+
+@given(st.sampled_from(["service", "entry", "NewImage", "SequenceNumber", "version"]), _JSON)
+def test_record_with_one_part_replaced_is_a_movement_or_refused(part: str, other: Any) -> None:
+    """The same, close to what is right."""
+    whole = record(image={"version": {"S": "1.0.0"}, "revision": {"N": "1"}})
+    change = whole["dynamodb"]
+    if part in change["Keys"]:
+        change["Keys"][part] = other
+    elif part in change:
+        change[part] = other
+    else:
+        change["NewImage"][part] = other
+    try:
+        found = stream_records.parse(whole)
+    except RecordError:
+        return
+    assert isinstance(found.service, str)
+    assert found.version is None or isinstance(found.version, Version)
