@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
@@ -73,6 +73,10 @@ class Emulator:
     def functions(self) -> "LambdaClient":
         """Make a client of its Lambda."""
         return self._session().client("lambda", endpoint_url=self.url, config=_CONFIG)
+
+    def logs(self) -> Any:
+        """Make a client of its CloudWatch Logs."""
+        return self._session().client("logs", endpoint_url=self.url, config=_CONFIG)
 
     def _session(self) -> boto3.Session:
         """Make a session that reads neither the caller's profile nor their configuration."""

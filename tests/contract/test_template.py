@@ -29,6 +29,7 @@ _OUTPUTS = {
     "IndexReadPolicyArn",
 }
 _METHODS = {"get", "post", "put", "patch", "delete", "head", "options"}
+_FUNCTIONS = ("RegistryApiFunction", "StreamSyncFunction", "IndexRebuildFunction")
 _WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 
 
@@ -132,7 +133,7 @@ def test_callers_need_no_more_than_the_right_to_call() -> None:
 
 def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
     """What a function may not do, a fault in it can't do."""
-    documents = [*_statements("RegistryApiFunction"), *_statements("StreamSyncFunction")]
+    documents = [statement for function in _FUNCTIONS for statement in _statements(function)]
     documents += _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
 
     for statement in documents:
@@ -144,20 +145,52 @@ def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
             assert "*" not in json.dumps(resource)
 
 
-def test_each_table_has_one_writer() -> None:
+def test_each_table_is_written_by_one_room() -> None:
     """The rule that everything else here rests on, enforced by IAM."""
     writers: dict[str, set[str]] = {"VersionsTable": set(), "IndexTable": set()}
-    for function in ("RegistryApiFunction", "StreamSyncFunction"):
+    for function in _FUNCTIONS:
+        room = _template()["Resources"][function]["Properties"]["CodeUri"]
         for statement in _statements(function):
             for table, found in writers.items():
                 is_about_it = table in json.dumps(statement["Resource"])
                 if is_about_it and _WRITES & set(_as_list(statement["Action"])):
-                    found.add(function)
+                    found.add(room)
 
-    assert writers == {
-        "VersionsTable": {"RegistryApiFunction"},
-        "IndexTable": {"StreamSyncFunction"},
+    assert writers == {"VersionsTable": {"registry_api"}, "IndexTable": {"stream_sync"}}
+
+
+def test_each_function_may_do_what_its_room_asks_of_dynamodb() -> None:
+    """Emulators let everything pass: a missing right shows only in an account."""
+    reading = {"ConditionCheckItem", "GetItem"}
+    allowed = {
+        function: {
+            (_table_of(resource), action.removeprefix("dynamodb:"))
+            for statement in _statements(function)
+            for action in _as_list(statement["Action"])
+            for resource in _as_list(statement["Resource"])
+            if action.startswith("dynamodb:")
+        }
+        for function in ("StreamSyncFunction", "IndexRebuildFunction")
     }
+    stream = {
+        *(("VersionsTable", action) for action in reading),
+        ("VersionsTable/index/stable-versions", "Query"),
+        *(("IndexTable", each) for each in ("BatchGetItem", "DeleteItem", "PutItem", "Query")),
+    }
+
+    assert stream <= allowed["StreamSyncFunction"]
+    assert allowed["IndexRebuildFunction"] == stream | {
+        ("VersionsTable", "BatchGetItem"),
+        ("VersionsTable", "Query"),
+        ("VersionsTable/index/services-by-name", "Query"),
+        ("IndexTable", "Scan"),
+    }
+
+
+def _table_of(resource: Any) -> str:
+    if "Fn::Sub" in resource:
+        return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    return str(resource["Fn::GetAtt"][0])
 
 
 def test_the_consumers_policy_is_read_on_the_index_and_no_more() -> None:
@@ -245,9 +278,39 @@ def test_lost_changes_and_a_late_index_raise_alarms() -> None:
 
     assert "FailedChangesQueue" in alarms["ApproximateNumberOfMessagesVisible"]
     assert "StreamSyncFunction" in alarms["IteratorAge"]
+    assert "stream-sync" in alarms["RestoredServices"]
 
 
-@pytest.mark.parametrize("name", ["RegistryApiFunction", "StreamSyncFunction"])
+def test_each_alarm_leads_to_the_page_that_says_what_to_do() -> None:
+    """Whoever is woken up by one has never seen it before."""
+    operations = (ROOT / "docs/operations.md").read_text("utf-8")
+    alarms = {
+        name: each["Properties"]["AlarmDescription"]
+        for name, each in _cloudformation()["Resources"].items()
+        if each["Type"] == "AWS::CloudWatch::Alarm"
+    }
+
+    for name, description in alarms.items():
+        assert "docs/operations.md" in description
+        assert f"`{name}`" in operations
+
+
+def test_one_poisoned_record_holds_up_few_others() -> None:
+    """What shares its lane waits until it is given up."""
+    assert _resource("StreamSyncFunctionChanges")["ParallelizationFactor"] == 10
+
+
+def test_index_has_no_more_copies_than_a_rebuild_looks_for() -> None:
+    """It would leave some behind when they become fewer."""
+    assert _template()["Parameters"]["IndexCopies"]["MaxValue"] == index_layout.MAX_COPIES
+
+
+def test_rebuild_has_the_longest_time_that_there_is() -> None:
+    """It says how far it came, but whoever invokes it by hand wants to do so once."""
+    assert _resource("IndexRebuildFunction")["Timeout"] == 900
+
+
+@pytest.mark.parametrize("name", _FUNCTIONS)
 def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> None:
     """A wrong name, of either, ends every cold start."""
     module, _, attribute = _template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
@@ -265,7 +328,7 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
     assert (started.returncode, started.stdout) == (0, "True\n"), started.stderr
 
 
-@pytest.mark.parametrize("name", ["RegistryApiFunction", "StreamSyncFunction"])
+@pytest.mark.parametrize("name", _FUNCTIONS)
 def test_source_folder_holds_the_function_and_the_model_alone(name: str) -> None:
     """SAM's builder copies the folder whole: tests and tools would go to production with it."""
     properties = _template()["Resources"][name]["Properties"]
@@ -282,22 +345,20 @@ def test_source_folder_holds_the_function_and_the_model_alone(name: str) -> None
 
 def test_functions_are_told_of_the_tables_that_the_template_makes() -> None:
     """A table's name is CloudFormation's to choose."""
-    variables = {
-        name: _resource(name)["Environment"]["Variables"]
-        for name in ("RegistryApiFunction", "StreamSyncFunction")
-    }
+    variables = {name: _resource(name)["Environment"]["Variables"] for name in _FUNCTIONS}
 
     for each in variables.values():
         assert each["POWERTOOLS_METRICS_NAMESPACE"] == "ServiceDiscovery"
         assert each["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
         assert each["VERSIONS_TABLE"] == {"Ref": "VersionsTable"}
-    assert variables["StreamSyncFunction"]["INDEX_TABLE"] == {"Ref": "IndexTable"}
-    assert variables["StreamSyncFunction"]["INDEX_COPIES"] == {"Ref": "IndexCopies"}
+    for name in ("StreamSyncFunction", "IndexRebuildFunction"):
+        assert variables[name]["INDEX_TABLE"] == {"Ref": "IndexTable"}
+        assert variables[name]["INDEX_COPIES"] == {"Ref": "IndexCopies"}
 
 
 def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
     """Logs that nobody ends are paid for every month."""
-    for name in ("RegistryApi", "StreamSync"):
+    for name in ("RegistryApi", "StreamSync", "IndexRebuild"):
         logging = _resource(f"{name}Function")["LoggingConfig"]
 
         assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": f"{name}LogGroup"}}

@@ -1,0 +1,648 @@
+"""The rebuild: whatever became of the index or of the versions table, one command puts it right."""
+
+import importlib
+import io
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from registry_model import index_layout
+from registry_model import versions_layout as layout
+from stream_sync.__main__ import main
+from stream_sync.aws_errors import BusyError
+from stream_sync.projection import moved
+from stream_sync.rebuild import Action, Place, Rebuild, Report, Request, RequestError
+from tests.functional import tables
+from tests.functional.stream_workers import Worker
+from tests.functional.stream_world import (
+    Watched,
+    implied,
+    index_of,
+    items_of,
+    no_sleep,
+    plenty,
+    publish,
+    put_all,
+    recompute_on,
+    records_of,
+    registry_on,
+    remove_all,
+    selectors_of,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+REBUILD = Request(action=Action.REBUILD)
+VERIFY = Request(action=Action.VERIFY)
+
+
+def run(client: Any, request: Request = REBUILD, *, copies: int = 1) -> Report:
+    """Rebuild or verify, all of it: go on from each cursor."""
+    report = rebuild_on(client, copies=copies).run(request)
+    while report.place is not None:
+        more = rebuild_on(client, copies=copies).run(replace(request, place=report.place))
+        report.services += more.services
+        report.selectors += more.selectors
+        report.differences += more.differences
+        report.failed |= more.failed
+        report.place = more.place
+    return report
+
+
+def rebuild_on(
+    client: Any, *, copies: int = 1, sleep: Callable[[float], None] = no_sleep
+) -> Rebuild:
+    """Join a rebuild to both tables; its clock goes on by a second each time that it is read."""
+    seconds = iter(range(1_000_000))
+    return Rebuild(
+        recompute_on(client, copies=copies),
+        remaining_s=plenty,
+        clock=lambda: float(next(seconds)),
+        sleep=sleep,
+    )
+
+
+def process(client: "DynamoDBClient", service: str = "users", *, copies: int = 1) -> None:
+    """Process all records of a service."""
+    handler = importlib.import_module("stream_sync.handler").StreamHandler
+    stream_handler = handler(recompute_on(client, copies=copies), lambda: 0.0)
+    assert stream_handler.process(records_of(client, service), plenty) == []
+
+
+@pytest.fixture
+def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
+    """Give a registry of two services whose index is right."""
+    for version in ("1.4.2", "1.5.0", "2.0.0-rc.1"):
+        publish(dynamodb, version)
+    publish(dynamodb, "0.9.0", channel="beta", metadata={"k": "v"})
+    publish(dynamodb, "1.0.0", name="billing", channel="latest")
+    process(dynamodb)
+    process(dynamodb, "billing")
+    return dynamodb
+
+
+def gone_item(partition: str, selector: str) -> dict[str, Any]:
+    """Give an item of the index that nothing implies."""
+    texts = {"version": "9.9.9", "arn": "arn:aws:x", "status": "active", "updated_at": "then"}
+    return {
+        "service": {"S": partition},
+        "selector": {"S": selector},
+        "revision": {"N": "3"},
+        **{name: {"S": text} for name, text in texts.items()},
+    }
+
+
+def test_lost_index_is_made_anew(registry: "DynamoDBClient") -> None:
+    """The versions table implies every item of it."""
+    before = index_of(registry)
+    remove_all(registry, tables.INDEX, "service", "selector")
+
+    report = run(registry)
+
+    assert index_of(registry) == before == implied(registry)
+    assert (report.services, report.failed, report.place) == (2, {}, None)
+    assert len(report.differences) == len(before)
+
+
+def test_verify_of_a_right_index_finds_nothing_and_writes_nothing(
+    registry: "DynamoDBClient",
+) -> None:
+    """Whoever is in doubt may look at any time."""
+    before = items_of(registry, tables.INDEX)
+    calls: list[str] = []
+
+    report = run(Watched(registry, lambda name, _arguments: calls.append(name)), VERIFY)
+
+    assert (report.services, report.differences, report.failed) == (2, [], {})
+    assert report.selectors == len(before)
+    assert "transact_write_items" not in calls
+    assert items_of(registry, tables.INDEX) == before
+
+
+def test_rebuild_of_a_right_index_writes_nothing(registry: "DynamoDBClient") -> None:
+    """`updated_at` tells a real change, and a write costs."""
+    before = items_of(registry, tables.INDEX)
+
+    assert run(registry).differences == []
+
+    assert items_of(registry, tables.INDEX) == before
+
+
+def spoil(client: "DynamoDBClient") -> None:
+    """Make one item of each wrong kind."""
+    items = {
+        (item["service"]["S"], item["selector"]["S"]): item
+        for item in items_of(client, tables.INDEX)
+    }
+    client.delete_item(
+        TableName=tables.INDEX, Key={"service": {"S": "users"}, "selector": {"S": "1.x"}}
+    )
+    put_all(
+        client,
+        tables.INDEX,
+        [
+            {**items["users", "latest"], "arn": {"S": "arn:aws:lambda:eu-west-1:1:function:old"}},
+            {**items["users", "@beta"], "reason": {"S": "none"}},
+            {"service": {"S": "users"}, "selector": {"S": "1.4.x"}, "version": {"N": "1"}},
+            gone_item("users", "9.x"),
+            gone_item("users", "9.9.9"),
+            gone_item("users", "@gone"),
+            gone_item("users", "@latest"),
+            gone_item("users", "1.4"),
+            gone_item("users", "01.x"),
+            gone_item("#1#users", "latest"),
+            gone_item("gone", "latest"),
+            gone_item("#3#gone", "1.x"),
+            gone_item("#03#gone", "1.x"),
+            gone_item("#", "1.x"),
+        ],
+    )
+
+
+SPOILED = {
+    ("users", "1.x"),
+    ("users", "latest"),
+    ("users", "@beta"),
+    ("users", "1.4.x"),
+    ("users", "9.x"),
+    ("users", "9.9.9"),
+    ("users", "@gone"),
+    ("users", "@latest"),
+    ("users", "1.4"),
+    ("users", "01.x"),
+    ("#1#users", "latest"),
+    ("gone", "latest"),
+    ("#3#gone", "1.x"),
+    ("#03#gone", "1.x"),
+    ("#", "1.x"),
+}
+
+
+def keys_of(report: Report) -> set[tuple[str, str]]:
+    """Name the items that a report lists."""
+    return {index_layout.key_of(each.key) for each in report.differences}
+
+
+def test_verify_names_each_item_that_is_wrong_and_changes_none(registry: "DynamoDBClient") -> None:
+    """Missing, of another ARN, unreadable, of no answer, no selector at all, of no service."""
+    spoil(registry)
+    before = items_of(registry, tables.INDEX)
+
+    report = run(registry, VERIFY)
+
+    assert keys_of(report) == SPOILED
+    assert len(report.differences) == len(SPOILED)
+    assert items_of(registry, tables.INDEX) == before
+
+
+def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
+    """What verify names is what it does, and afterwards there is nothing left to name."""
+    spoil(registry)
+
+    report = run(registry)
+
+    assert keys_of(report) == SPOILED
+    assert index_of(registry) == implied(registry)
+    assert run(registry, VERIFY).differences == []
+
+
+def test_one_service_is_rebuilt_alone(registry: "DynamoDBClient") -> None:
+    """The quick way out, once the log has named the service."""
+    remove_all(registry, tables.INDEX, "service", "selector")
+    put_all(registry, tables.INDEX, [gone_item("#7#users", "1.x"), gone_item("gone", "latest")])
+
+    report = run(registry, Request(action=Action.REBUILD, service="users"))
+
+    assert report.services == 1
+    assert {partition for partition, _ in index_of(registry)} == {"users", "gone"}
+    assert run(registry, Request(action=Action.VERIFY, service="users")).differences == []
+
+
+def test_service_that_nobody_knows_loses_what_the_index_has_of_it(
+    registry: "DynamoDBClient",
+) -> None:
+    """Its copies too, though no original tells of them."""
+    put_all(registry, tables.INDEX, [gone_item("#49#gone", "latest"), gone_item("gone", "1.x")])
+    request = Request(action=Action.VERIFY, service="gone")
+    assert keys_of(run(registry, request)) == {("#49#gone", "latest"), ("gone", "1.x")}
+
+    run(registry, Request(action=Action.REBUILD, service="gone"))
+
+    assert index_of(registry) == implied(registry)
+
+
+def restore(client: "DynamoDBClient", items: list[dict[str, Any]]) -> None:
+    """Bring the versions table back to how it was."""
+    remove_all(client, tables.VERSIONS, "service", "entry")
+    put_all(client, tables.VERSIONS, items)
+
+
+def test_restored_table_is_followed_and_revisions_go_down(registry: "DynamoDBClient") -> None:
+    """Readers would otherwise take all that comes next for older than what they have."""
+    then = items_of(registry, tables.VERSIONS)
+    publish(registry, "3.0.0")
+    publish(registry, "3.0.1", channel="beta")
+    publish(registry, "1.0.0", name="new")
+    process(registry)
+    process(registry, "new")
+    restore(registry, then)
+    assert {service for service, _ in keys_of(run(registry, VERIFY))} == {"users", "new"}
+
+    run(registry)
+
+    assert index_of(registry) == implied(registry)
+    revisions = {
+        item["service"]["S"]: int(item["revision"]["N"])
+        for item in then
+        if item["entry"]["S"] == layout.SERVICE_ENTRY
+    }
+    for item in items_of(registry, tables.INDEX):
+        assert int(item["revision"]["N"]) <= revisions[item["service"]["S"]]
+
+
+def test_item_of_a_later_revision_is_written_again_though_it_says_the_same(
+    registry: "DynamoDBClient",
+) -> None:
+    """After a restore it would hold up its readers, who never take what seems to be older."""
+    then = items_of(registry, tables.VERSIONS)
+    registry_on(registry).delete("users", _version("1.5.0"), "p")
+    process(registry)
+    publish(registry, "1.5.0")
+    process(registry)
+    restore(registry, then)
+
+    report = run(registry)
+
+    assert keys_of(report) == {("users", "latest"), ("users", "1.x"), ("users", "1.5.x")} | {
+        ("users", "1.5.0")
+    }
+    assert run(registry, VERIFY).differences == []
+
+
+def _version(text: str) -> Any:
+    return importlib.import_module("registry_model.version").Version.parse(text)
+
+
+def test_restore_that_lost_half_of_a_change_is_followed(registry: "DynamoDBClient") -> None:
+    """DynamoDB does not restore transactions as a whole."""
+    lost = {"service": {"S": "users"}, "entry": {"S": layout.history_entry(4)}}
+    registry.delete_item(TableName=tables.VERSIONS, Key=lost)
+    key = layout.version_key("users", _version("1.5.0"))
+    registry.delete_item(TableName=tables.VERSIONS, Key=key)
+
+    report = run(registry)
+
+    assert report.failed == {}
+    assert index_of(registry) == implied(registry)
+    assert selectors_of(registry)["1.x"] == "1.4.2"
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 5), (12, 2)])
+def test_changed_number_of_copies_is_made_so(
+    registry: "DynamoDBClient", before: int, after: int
+) -> None:
+    """The parameter IndexCopies may go up and down; until then readers fall back on originals."""
+    run(registry, copies=before)
+    assert index_of(registry) == implied(registry, copies=before)
+
+    run(registry, copies=after)
+
+    assert index_of(registry) == implied(registry, copies=after)
+    assert run(registry, VERIFY, copies=after).differences == []
+
+
+@pytest.mark.parametrize("calls", [1, 3, 6, 10, 15])
+def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -> None:
+    """At any call: what it did stays right, and the next one does the rest."""
+    run(registry, copies=9)
+    spoil(registry)
+    worker = Worker(registry, lambda client: run(client, copies=1))
+    for _ in range(calls):
+        worker.step()
+    worker.kill()
+
+    run(registry, copies=1)
+
+    assert index_of(registry) == implied(registry)
+
+
+def test_stream_leaves_no_copy_behind_when_it_is_killed_while_there_become_fewer(
+    dynamodb: "DynamoDBClient",
+) -> None:
+    """The original alone tells how many copies there are: it has to be the last one written."""
+    for patch in range(5):
+        publish(dynamodb, f"1.0.{patch}")
+    process(dynamodb, copies=15)
+    what = moved({_version(f"1.0.{patch}") for patch in range(5)}, set(), revision=5)
+    worker = Worker(dynamodb, lambda client: recompute_on(client).run("users", what, plenty))
+    for _ in range(4):
+        worker.step()
+    worker.kill()
+
+    recompute_on(dynamodb).run("users", what, plenty)
+
+    assert index_of(dynamodb) == implied(dynamodb)
+
+
+def test_rebuild_goes_on_from_any_cursor(registry: "DynamoDBClient") -> None:
+    """It was stopped, or ran out of time: what was done is not done again."""
+    for number in range(130):
+        publish(registry, f"4.{number // 50}.{number}")
+    spoil(registry)
+    request, services, rounds = Request(action=Action.REBUILD, seconds=0.5), 0, 0
+    while True:
+        report = rebuild_on(registry).run(request)
+        services += report.services
+        rounds += 1
+        if report.place is None:
+            break
+        place = Place.from_cursor(report.place.to_cursor())
+        request = Request(action=Action.REBUILD, seconds=0.5, place=place)
+
+    assert index_of(registry) == implied(registry)
+    assert services == 2
+    assert rounds >= 5
+
+
+def test_no_more_than_a_page_is_read_at_once_and_no_history(registry: "DynamoDBClient") -> None:
+    """A service may have a hundred thousand versions, and as many events."""
+    for number in range(110):
+        publish(registry, f"4.0.{number}")
+    queries: list[dict[str, Any]] = []
+
+    def note(name: str, arguments: dict[str, Any]) -> None:
+        if name in {"query", "scan"}:
+            queries.append(arguments)
+
+    run(Watched(registry, note))
+
+    assert queries
+    for query in queries:
+        assert 0 < query["Limit"] <= 500
+        assert {"S": layout.HISTORY_PREFIX} not in query.get(
+            "ExpressionAttributeValues", {}
+        ).values()
+    assert index_of(registry) == implied(registry)
+
+
+def test_poisoned_service_fails_by_itself(registry: "DynamoDBClient") -> None:
+    """It is named with the reason; all others are done."""
+    key = layout.version_key("billing", _version("1.0.0"))
+    registry.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
+    remove_all(registry, tables.INDEX, "service", "selector")
+
+    report = run(registry)
+
+    assert set(report.failed) == {"billing"}
+    assert "one" in report.failed["billing"]
+    assert {service for service, _ in index_of(registry)} == {"users"}
+    assert report.place is None
+
+
+def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None:
+    """Nothing can be said of the services behind: the cursor stays where it was."""
+
+    def refuse(name: str, _arguments: object) -> None:
+        if name == "transact_get_items":
+            raise BusyError
+
+    with pytest.raises(BusyError):
+        rebuild_on(Watched(registry, refuse)).run(REBUILD)
+
+
+def test_verify_does_not_name_what_the_stream_is_about_to_put_right(
+    registry: "DynamoDBClient",
+) -> None:
+    """Beside live traffic the index always trails by a moment."""
+    publish(registry, "5.0.0")
+    put_all(registry, tables.INDEX, [gone_item("users", "9.x")])
+
+    report = rebuild_on(registry, sleep=lambda _seconds: process(registry)).run(VERIFY)
+
+    assert keys_of(report) == {("users", "9.x")}
+
+
+def test_stream_says_that_the_table_was_restored(registry: "DynamoDBClient") -> None:
+    """Its own answers are right at once; all others need the rebuild, which an alarm asks for."""
+    then = items_of(registry, tables.VERSIONS)
+    for patch in range(3):
+        publish(registry, f"3.0.{patch}")
+    process(registry)
+    restore(registry, then)
+    publish(registry, "3.0.0", metadata={"k": "another life"})
+
+    outcome = recompute_on(registry).run("users", moved({_version("3.0.0")}, set()), plenty)
+
+    assert outcome.is_restored
+    assert selectors_of(registry)["latest"] == "3.0.0"
+
+
+@pytest.mark.parametrize(
+    ("payload", "fault"),
+    [
+        ({}, "expected"),
+        (None, "expected"),
+        ({"action": "repair"}, "expected"),
+        ({"action": "rebuild", "servcie": "users"}, "servcie"),
+        ({"action": "rebuild", "service": ""}, "service"),
+        ({"action": "rebuild", "service": 7}, "service"),
+        ({"action": "rebuild", "service": "a b"}, "service"),
+        ({"action": "rebuild", "seconds": 0}, "seconds"),
+        ({"action": "rebuild", "seconds": "soon"}, "seconds"),
+        ({"action": "rebuild", "seconds": True}, "seconds"),
+        ({"action": "rebuild", "cursor": 1}, "cursor"),
+        ({"action": "rebuild", "cursor": "x"}, "cursor"),
+        ({"action": "rebuild", "cursor": "é"}, "cursor"),
+        ({"action": "rebuild", "cursor": Place(service="a").to_cursor()[:-1]}, "cursor"),
+    ],
+)
+def test_malformed_request_is_refused(payload: Any, fault: str) -> None:
+    """A misspelt `service` must not rebuild all of them."""
+    with pytest.raises(RequestError, match=fault):
+        Request.parse(payload)
+
+
+def test_cursor_of_another_service_is_refused(registry: "DynamoDBClient") -> None:
+    """It would skip what was asked for."""
+    place = Place(phase="within", service="billing")
+
+    with pytest.raises(RequestError, match="cursor"):
+        run(registry, Request(action=Action.REBUILD, service="users", place=place))
+
+
+@pytest.fixture
+def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Invoke the function as Lambda does: JSON in, JSON out."""
+    assert registry.list_tables()["TableNames"]
+    handler = importlib.reload(importlib.import_module("stream_sync.rebuild_handler")).handler
+    context = SimpleNamespace(
+        function_name="f",
+        memory_limit_in_mb=128,
+        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
+        aws_request_id="r",
+        get_remaining_time_in_millis=lambda: 900_000,
+    )
+
+    def _invoke(payload: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(
+            json.dumps(handler(json.loads(json.dumps(payload)), context))
+        )
+        return answer
+
+    return _invoke
+
+
+def test_invocation_says_what_was_and_what_should_be(
+    registry: "DynamoDBClient", invoke: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Whoever reads it needs neither our code nor DynamoDB's types."""
+    key = {"service": {"S": "billing"}, "selector": {"S": "1.x"}}
+    registry.update_item(
+        TableName=tables.INDEX,
+        Key=key,
+        UpdateExpression="SET arn = :arn",
+        ExpressionAttributeValues={":arn": {"S": "arn:old"}},
+    )
+
+    answer = invoke({"action": "rebuild", "service": "billing"})
+
+    (difference,) = answer.pop("listed")
+    assert answer == {
+        "action": "rebuild",
+        "services": 1,
+        "selectors": 4,
+        "differences": 1,
+        "failed": {},
+        "cursor": None,
+    }
+    assert (difference["service"], difference["selector"]) == ("billing", "1.x")
+    assert difference["is"]["arn"] == "arn:old"
+    assert difference["should_be"]["arn"].startswith("arn:aws:lambda")
+    assert difference["should_be"]["version"] == difference["is"]["version"] == "1.0.0"
+    assert index_of(registry) == implied(registry)
+
+
+class Session:
+    """A session of somebody who may find the function in the stack, and invoke it."""
+
+    def __init__(self, invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Take the function."""
+        self._invoke = invoke
+        self.payloads: list[dict[str, Any]] = []
+
+    def client(self, service: str, **_options: object) -> Any:
+        """Give a client of the two services that are asked."""
+        assert service in {"cloudformation", "lambda"}
+        return self
+
+    def describe_stack_resource(self, **arguments: str) -> dict[str, Any]:
+        """Find the function by its name in the template."""
+        assert arguments == {"StackName": "sd", "LogicalResourceId": "IndexRebuildFunction"}
+        return {"StackResourceDetail": {"PhysicalResourceId": "sd-IndexRebuildFunction-1A2B"}}
+
+    def invoke(self, **arguments: Any) -> dict[str, Any]:
+        """Invoke the function as Lambda does; a fault of it is an answer."""
+        assert arguments["FunctionName"] == "sd-IndexRebuildFunction-1A2B"
+        payload = json.loads(arguments["Payload"])
+        self.payloads.append(payload)
+        try:
+            answer, fault = self._invoke(payload), {}
+        except (BusyError, RequestError) as error:
+            answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            fault = {"FunctionError": "Unhandled"}
+        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **fault}
+
+
+Invoke = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def command(session: Session, *arguments: str) -> int:
+    """Run the command."""
+    return main([*arguments, "--stack", "sd"], cast("Any", session))
+
+
+def test_command_says_what_is_wrong_and_its_status_tells_that_it_is(
+    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At three in the morning one command has to tell it, and a script has to see it."""
+    assert command(Session(invoke), "verify") == 0
+    assert capsys.readouterr().out.endswith("done: no differences\n")
+    spoil(registry)
+
+    status = command(Session(invoke), "verify")
+
+    out = capsys.readouterr().out
+    assert status == 1
+    assert "  users 1.x: is nothing; should be arn arn:aws:lambda" in out
+    assert (
+        "  users latest: is arn arn:aws:lambda:eu-west-1:1:function:old; "
+        "should be arn arn:aws:lambda:eu-west-1:123456789012:function:users:42\n"
+    ) in out
+    assert "  #1#users latest: should not be there\n" in out
+    assert out.endswith(f"done: {len(SPOILED)} differences were found\n")
+
+
+def test_command_puts_it_right(
+    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And then there is nothing left to find."""
+    spoil(registry)
+
+    assert command(Session(invoke), "rebuild") == 0
+
+    assert capsys.readouterr().out.endswith(f"done: {len(SPOILED)} differences were put right\n")
+    assert index_of(registry) == implied(registry)
+    assert command(Session(invoke), "verify", "--service", "users") == 0
+
+
+def test_command_goes_on_by_itself_and_says_how_to_go_on_when_it_is_stopped(
+    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rebuild of a large registry is longer than an invocation, or than a shift."""
+    remove_all(registry, tables.INDEX, "service", "selector")
+    rounds = itertools.count()
+
+    def fail_at_last(payload: dict[str, Any]) -> dict[str, Any]:
+        if next(rounds) == 2:
+            raise BusyError
+        return invoke(payload | {"seconds": 1e-9})
+
+    session = Session(fail_at_last)
+
+    status = command(session, "rebuild")
+
+    captured = capsys.readouterr()
+    cursor = session.payloads[-1]["cursor"]
+    assert status == 2
+    assert captured.out.count("; cursor ") == 2
+    assert "stopped: BusyError: DynamoDB kept refusing" in captured.err
+    assert captured.err.endswith(f"go on with --cursor {cursor}\n")
+    assert command(Session(invoke), "rebuild", "--cursor", cursor) == 0
+    assert index_of(registry) == implied(registry)
+
+
+def test_command_names_the_services_that_it_could_not_do(
+    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody shall take the index for right when a part of it was not looked at."""
+    key = layout.version_key("billing", _version("1.0.0"))
+    registry.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
+
+    assert command(Session(invoke), "verify") == 2
+
+    assert "could not do billing: " in capsys.readouterr().err
+
+
+def test_command_refuses_a_cursor_that_was_cut(
+    invoke: Invoke, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was copied from a terminal."""
+    assert command(Session(invoke), "rebuild", "--cursor", "WyJ") == 2
+
+    assert "copy it whole" in capsys.readouterr().err
