@@ -1,0 +1,182 @@
+"""What keeping the index asks of DynamoDB, by what a batch holds and by the service's size."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from bench import services
+from bench.meter import Usage, metered
+from bench.report import Row, Table
+from registry_api.operations import Publication, Registry
+from registry_model.version import Version
+from stream_sync import stream_records
+from stream_sync.projection import moved
+from stream_sync.rebuild import Action, Rebuild, Request
+from tests.functional.conftest import aws
+from tests.functional.stream_world import (
+    no_sleep,
+    plenty,
+    publish,
+    recompute_on,
+    records_of,
+    registry_on,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_MANY = 1_000
+_SIZES = (10, 100_000)
+# What moved and the service; the highest version of all; what the index has; the write.
+_CALLS = 4
+_Records = list[dict[str, Any]]
+
+
+def tables() -> Iterable[Table]:
+    """Count what batches cost, what a change costs at any size, and what a rebuild costs."""
+    yield _batches()
+    yield _changes()
+    yield _rebuilds()
+
+
+def _process(client: "DynamoDBClient", records: _Records) -> Usage:
+    """Process a batch as the stream's function does: a recompute for each service in it."""
+    movements = [stream_records.parse(record) for record in records]
+    by_service: dict[str, list[stream_records.Movement]] = {}
+    for movement in movements:
+        by_service.setdefault(movement.service, []).append(movement)
+    recompute = recompute_on(client)
+    with metered(client) as usage:
+        for service, its in by_service.items():
+            what = moved(
+                {each.version for each in its if each.version is not None},
+                {each.channel for each in its if each.channel is not None},
+                revision=max(each.revision for each in its),
+            )
+            recompute.run(service, what, plenty)
+    return usage
+
+
+def _row(what: str, usage: Usage, limit: str, *, holds: bool) -> Row:
+    values = [f"{sum(usage.calls.values()):,}", f"{usage.read_units:,g}", f"{usage.write_units:,g}"]
+    return Row(what=what, values=values, limit=limit, holds=holds)
+
+
+def _batches() -> Table:
+    rows = []
+    with aws() as client:
+        publish(client, "1.0.0")
+        usage = _process(client, records_of(client) * _MANY)
+        calls = sum(usage.calls.values())
+        what = f"{_MANY:,} records on one service, of one version"
+        rows.append(_row(what, usage, f"{_CALLS} calls", holds=calls <= _CALLS))
+    with aws() as client:
+        for number in range(_MANY):
+            publish(client, f"1.0.{number}")
+        records = records_of(client)
+        usage = _process(client, records)
+        what = f"{_MANY:,} records on one service, of as many versions"
+        answers = _MANY + 3
+        limit = "4 read units an answer"
+        rows.append(_row(what, usage, limit, holds=usage.read_units <= 4 * answers))
+        usage = _process(client, records)
+        what = "the same records again"
+        rows.append(_row(what, usage, "no write", holds=usage.write_units == 0))
+    with aws() as client:
+        records = []
+        for number in range(_MANY):
+            publish(client, "1.0.0", name=f"service-{number}")
+            records += records_of(client, f"service-{number}")
+        usage = _process(client, records)
+        calls = sum(usage.calls.values())
+        what = f"{_MANY:,} records on as many services"
+        rows.append(_row(what, usage, f"{_CALLS} calls each", holds=calls <= _CALLS * _MANY))
+    return Table(
+        title="The index's cost in DynamoDB, by batch",
+        columns=["calls", "read units", "write units"],
+        rows=rows,
+        notes="Lambda's batches have at most 100 records; a transaction reads 25 items.",
+    )
+
+
+def _operations(size: int) -> dict[str, Callable[[Registry], object]]:
+    """Name changes, in turn: what one leaves is what the next one finds."""
+    new, backport = Version(size, 0, 0), Version(0, 0, 7)
+
+    def publication(version: Version) -> Publication:
+        return Publication(name="users", version=version, arn=services.arn(0), metadata={})
+
+    return {
+        "publish the highest": lambda to: to.publish(publication(new), "p"),
+        "publish a lower one": lambda to: to.publish(publication(backport), "p"),
+        "yank the latest": lambda to: to.yank("users", new, None, "p"),
+        "set a channel": lambda to: to.set_channel("users", "beta", backport, "p"),
+    }
+
+
+def _changes() -> Table:
+    usages: dict[int, dict[str, Usage]] = {}
+    for size in _SIZES:
+        usages[size] = {}
+        with services.registry(size) as client:
+            for name, operation in _operations(size).items():
+                operation(registry_on(client))
+                usages[size][name] = _process(client, [_newest_record(client)])
+    rows = []
+    for name, least in usages[_SIZES[0]].items():
+        seen = [usages[size][name] for size in _SIZES]
+        rows.append(
+            Row(
+                what=name,
+                values=[_spelled(usage) for usage in seen],
+                limit="the same",
+                holds=all(_spelled(usage) == _spelled(least) for usage in seen),
+            )
+        )
+    return Table(
+        title="The index's cost in DynamoDB, by the number of a service's versions",
+        columns=[f"{size:,}" for size in _SIZES],
+        rows=rows,
+        notes="Of ten versions, one is stable and active, three are yanked and six pre-releases. "
+        "r: read units, w: write units.",
+    )
+
+
+def _newest_record(client: "DynamoDBClient") -> dict[str, Any]:
+    return records_of(client)[-1]
+
+
+def _rebuilds() -> Table:
+    rows = []
+    with services.registry(_MANY) as client:
+        for what, action in (
+            ("rebuild a lost index", Action.REBUILD),
+            ("verify it", Action.VERIFY),
+            ("rebuild what is right", Action.REBUILD),
+        ):
+            with metered(client) as usage:
+                _run(client, Request(action=action))
+            is_right = what != "rebuild a lost index"
+            limit = "5 read units a version" + (", no write" if is_right else "")
+            holds = usage.read_units <= 5 * _MANY and not (is_right and usage.write_units)
+            rows.append(_row(what, usage, limit, holds=holds))
+    return Table(
+        title=f"A rebuild's cost in DynamoDB, for {_MANY:,} versions of one service",
+        columns=["calls", "read units", "write units"],
+        rows=rows,
+    )
+
+
+def _run(client: "DynamoDBClient", request: Request) -> None:
+    place = request.place
+    while True:
+        rebuild = Rebuild(
+            recompute_on(client), remaining_s=plenty, clock=lambda: 0.0, sleep=no_sleep
+        )
+        place = rebuild.run(Request(action=request.action, place=place)).place
+        if place is None:
+            return
+
+
+def _spelled(usage: Usage) -> str:
+    calls = sum(usage.calls.values())
+    return f"{calls} calls: {usage.read_units:g} r, {usage.write_units:g} w"
