@@ -62,8 +62,8 @@ class Moved:
         channels: The channels, `latest` left out: it is a question.
         every_channel: Whether all the channels that the service has are meant, too.
         strays: What is no selector at all, but is in the index.
-        revision: The newest of the changes; 0 where it is not known. The version that this change
-            concerned is one of *exact*.
+        revision: The newest of the changes; 0 where it is not known. If it made a version another
+            one, that is one of *exact*.
     """
 
     exact: frozenset[Version]

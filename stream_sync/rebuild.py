@@ -25,7 +25,7 @@ from stream_sync.index_table import Difference
 from stream_sync.recompute import Outcome, Recompute
 
 # How many of a service's selectors are remembered, so that none is looked at twice.
-_REMEMBERED = 1_000
+_REMEMBERED = 10_000
 # How many present selectors are gathered for a step. Its versions come on top.
 _GATHERED = 100
 # With this many differences an answer is full: Lambda's may have 6 MB.

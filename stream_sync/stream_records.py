@@ -10,6 +10,7 @@ from typing import Any
 
 from registry_model import versions_layout as layout
 from registry_model.needs import name_fault
+from registry_model.records import Action
 from registry_model.version import Version, VersionError
 
 
@@ -25,7 +26,7 @@ class Movement:
         service: The service's name.
         sequence_number: The record's place in the stream.
         created_at: When the change was made, in seconds since 1970; 0 where it does not say.
-        version: The version concerned, or None.
+        version: The version that is another one now, or None.
         channel: The channel concerned, or None.
         revision: The service's revision that the change made; 0 where it does not say.
     """
@@ -88,6 +89,9 @@ def _parse(record: Mapping[str, Any]) -> Movement:
         raise RecordError(message)
     image = change.get("NewImage") or change.get("OldImage") or {}
     version = _text(image, layout.VERSION) if layout.VERSION in image else None
+    if image.get(layout.ACTION) == {"S": str(Action.SET_CHANNEL)}:
+        # It is only pointed at: what it is, and what the others resolve to, has not moved.
+        version = None
     channel = _text(image, layout.CHANNEL) if layout.CHANNEL in image else None
     if channel is not None and name_fault(channel):
         message = f"the record's channel is {channel!r}: {name_fault(channel)}"

@@ -42,6 +42,15 @@ def test_attributes_and_actions_of_a_newer_writer_are_no_trouble() -> None:
     assert stream_records.parse(record(image=image)).version == Version(1, 4, 2)
 
 
+def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
+    """Its own answers and those of its series are not worth a read."""
+    image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "action": {"S": "set-channel"}}
+
+    found = stream_records.parse(record(image=image))
+
+    assert (found.version, found.channel) == (None, "beta")
+
+
 def test_removed_service_names_nothing_but_itself() -> None:
     """All of it is gone."""
     found = stream_records.parse(record("#service") | {"eventName": "REMOVE"})
