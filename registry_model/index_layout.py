@@ -90,10 +90,10 @@ def partition_key(service: str, copy: int = 0) -> str:
 
 def service_of(partition: str) -> "tuple[str, int]":
     """Read a partition key: the service, and 0 for the original or the copy's number."""
-    number, _, service = partition[1:].partition("#") if partition[:1] == "#" else ("", "", "")
-    # A leading zero, or anything else that `partition_key` does not spell, is nobody's copy.
-    if service and number.isdigit() and partition_key(service, int(number)) == partition:
-        return service, int(number)
+    for copy in range(1, MAX_COPIES):
+        prefix = partition_key("", copy)
+        if partition.startswith(prefix) and partition != prefix:
+            return partition[len(prefix) :], copy
     return partition, 0
 
 

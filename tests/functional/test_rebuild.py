@@ -161,6 +161,8 @@ def spoil(client: "DynamoDBClient") -> None:
             gone_item("#3#gone", "1.x"),
             gone_item("#03#gone", "1.x"),
             gone_item("#", "1.x"),
+            gone_item("#1#", "1.x"),
+            gone_item("#50#users", "1.x"),
         ],
     )
 
@@ -181,6 +183,8 @@ SPOILED = {
     ("#3#gone", "1.x"),
     ("#03#gone", "1.x"),
     ("#", "1.x"),
+    ("#1#", "1.x"),
+    ("#50#users", "1.x"),
 }
 
 

@@ -116,3 +116,18 @@ def test_malformed_part_is_an_error(name: str, value: object) -> None:
 def test_item_without_a_key_is_an_error(missing: str) -> None:
     with pytest.raises(IndexItemError, match=missing):
         layout.key_of({name: value for name, value in ITEM.items() if name != missing})
+
+
+@given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True), st.integers(0, 49))
+def test_partition_key_is_read_back_as_what_it_was(service: str, copy: int) -> None:
+    """A rebuild must not take a copy for a service that nobody knows."""
+    assert layout.service_of(layout.partition_key(service, copy)) == (service, copy)
+
+
+@given(st.text(st.sampled_from("#0123459²x"), min_size=1, max_size=6))
+def test_whatever_partition_key_there_is_belongs_to_a_name_and_comes_back(partition: str) -> None:
+    """A rebuild deletes what nobody writes, under the very key that it has."""
+    service, copy = layout.service_of(partition)
+
+    assert service
+    assert layout.partition_key(service, copy) == partition
