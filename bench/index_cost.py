@@ -7,16 +7,22 @@ from bench import services
 from bench.meter import Usage, metered
 from bench.report import Row, Table
 from registry_api.operations import Publication, Registry
+from registry_model import versions_layout as layout
+from registry_model.records import Action as History
+from registry_model.records import HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
 from stream_sync import stream_records
 from stream_sync.projection import moved
 from stream_sync.rebuild import Action, Rebuild, Request
+from tests.functional import tables as dynamodb
 from tests.functional.conftest import aws
 from tests.functional.stream_world import (
     no_sleep,
     plenty,
     publish,
+    put_all,
     recompute_on,
+    record_of,
     records_of,
     registry_on,
 )
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _MANY = 1_000
+_BATCH = 100
 _SIZES = (10, 100_000)
 # What moved and the service; the highest version of all; what the index has; the write.
 _CALLS = 4
@@ -72,9 +79,7 @@ def _batches() -> Table:
         what = f"{_MANY:,} records on one service, of one version"
         rows.append(_row(what, usage, f"{_CALLS} calls", holds=calls <= _CALLS))
     with aws() as client:
-        for number in range(_MANY):
-            publish(client, f"1.0.{number}")
-        records = records_of(client)
+        records = _published(client, "users", [Version(1, 0, number) for number in range(_MANY)])
         usage = _process(client, records)
         what = f"{_MANY:,} records on one service, of as many versions"
         answers = _MANY + 3
@@ -83,21 +88,54 @@ def _batches() -> Table:
         usage = _process(client, records)
         what = "the same records again"
         rows.append(_row(what, usage, "no write", holds=usage.write_units == 0))
-    with aws() as client:
-        records = []
-        for number in range(_MANY):
-            publish(client, "1.0.0", name=f"service-{number}")
-            records += records_of(client, f"service-{number}")
-        usage = _process(client, records)
-        calls = sum(usage.calls.values())
-        what = f"{_MANY:,} records on as many services"
-        rows.append(_row(what, usage, f"{_CALLS} calls each", holds=calls <= _CALLS * _MANY))
+    usage = Usage()
+    for batch in range(_MANY // _BATCH):
+        with aws() as client:
+            records = []
+            for number in range(_BATCH):
+                records += _published(client, f"service-{batch}-{number}", [Version(1, 0, 0)])
+            _add(usage, _process(client, records))
+    calls = sum(usage.calls.values())
+    what = f"{_MANY:,} records on as many services"
+    rows.append(_row(what, usage, f"{_CALLS} calls each", holds=calls <= _CALLS * _MANY))
     return Table(
         title="The index's cost in DynamoDB, by batch",
         columns=["calls", "read units", "write units"],
         rows=rows,
         notes="Lambda's batches have at most 100 records; a transaction reads 25 items.",
     )
+
+
+def _published(client: "DynamoDBClient", name: str, versions: list[Version]) -> _Records:
+    """Leave a service as publishing these versions does; give the records in the stream."""
+    service = ServiceRecord(
+        name=name,
+        revision=len(versions),
+        highest=max(versions),
+        created_at=services.AT,
+        updated_at=services.AT,
+    )
+    items, events = [layout.service_to_item(service)], []
+    for number, version in enumerate(versions):
+        members: dict[str, Any] = {"name": name, "version": version, "revision": number + 1}
+        record = VersionRecord(
+            **members,
+            arn=services.arn(number),
+            status=Status.ACTIVE,
+            published_at=services.AT,
+            published_by=services.BY,
+        )
+        event = HistoryEvent(**members, at=services.AT, by=services.BY, action=History.PUBLISH)
+        items.append(layout.version_to_item(record))
+        events.append(layout.event_to_item(event))
+    put_all(client, dynamodb.VERSIONS, items + events)
+    return [record_of(event) for event in events]
+
+
+def _add(usage: Usage, more: Usage) -> None:
+    usage.calls += more.calls
+    usage.read_units += more.read_units
+    usage.write_units += more.write_units
 
 
 def _operations(size: int) -> dict[str, Callable[[Registry], object]]:

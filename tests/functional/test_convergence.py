@@ -315,7 +315,7 @@ class Convergence(RuleBasedStateMachine):
 
 TestDrainedStreamMeansARightIndex = Convergence.TestCase
 TestDrainedStreamMeansARightIndex.settings = settings(
-    max_examples=int(os.environ.get("CONVERGENCE_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("CONVERGENCE_EXAMPLES", "40")),
     stateful_step_count=30,
     deadline=None,
 )
