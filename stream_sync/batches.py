@@ -1,7 +1,8 @@
-"""Reads of up to a hundred items in one call."""
+"""Reads of many items: up to a hundred in one call, or page by page."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stream_sync.aws_errors import BusyError, translated
 
@@ -9,6 +10,20 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _BATCH = 100
+_Item = TypeVar("_Item")
+_Last = TypeVar("_Last")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[_Item, _Last]):
+    """Some items, in their order.
+
+    Attributes:
+        last: Where to go on, if there may be more behind it.
+    """
+
+    items: tuple[_Item, ...]
+    last: _Last | None
 
 
 def batch_get(

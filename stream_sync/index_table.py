@@ -9,7 +9,7 @@ from registry_model import versions_layout as layout
 from registry_model.index_layout import Answer
 from registry_model.records import ServiceRecord
 from stream_sync.aws_errors import translated
-from stream_sync.batches import batch_get
+from stream_sync.batches import Page, batch_get
 from stream_sync.projection import is_as_it_should_be, number_in, what_it_says
 
 if TYPE_CHECKING:
@@ -52,22 +52,6 @@ class Difference:
     def size(self) -> int:
         """Estimate its share of a transaction, in bytes, from above."""
         return len(repr(self.wanted or self.key).encode())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelectorsPage:
-    """Some selectors that a service has in the index; *last* where there may be more, or None."""
-
-    selectors: tuple[str, ...]
-    last: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeysPage:
-    """Some keys of the index: partition key and selector; *last* likewise."""
-
-    keys: tuple[tuple[str, str], ...]
-    last: tuple[str, str] | None
 
 
 class IndexTable:
@@ -118,7 +102,7 @@ class IndexTable:
         key = index_layout.item_key(service, selector, copy)
         return Difference(key=key, found=key, wanted=None)
 
-    def selectors(self, service: str, copy: int, after: str | None) -> SelectorsPage:
+    def selectors(self, service: str, copy: int, after: str | None) -> Page[str, str]:
         """Name some selectors under which a service has items, or copies of one number."""
         start: dict[str, Any] = {}
         if after is not None:
@@ -139,9 +123,9 @@ class IndexTable:
             )
         selectors = tuple(item[index_layout.SELECTOR]["S"] for item in answer["Items"])
         has_more = selectors and "LastEvaluatedKey" in answer
-        return SelectorsPage(selectors=selectors, last=selectors[-1] if has_more else None)
+        return Page(items=selectors, last=selectors[-1] if has_more else None)
 
-    def keys(self, after: tuple[str, str] | None) -> KeysPage:
+    def keys(self, after: tuple[str, str] | None) -> Page[tuple[str, str], tuple[str, str]]:
         """Name some keys of the whole index, in no order but one that can be gone on with."""
         start: dict[str, Any] = {}
         if after is not None:
@@ -159,8 +143,8 @@ class IndexTable:
                 **start,
             )
         last = answer.get("LastEvaluatedKey")
-        return KeysPage(
-            keys=tuple(index_layout.key_of(item) for item in answer["Items"]),
+        return Page(
+            items=tuple(index_layout.key_of(item) for item in answer["Items"]),
             last=index_layout.key_of(last) if last else None,
         )
 

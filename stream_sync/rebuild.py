@@ -296,7 +296,7 @@ class Rebuild:
     def _services(self, action: Action, after: str | None) -> Iterator[_Step]:
         while True:
             page = self._recompute.versions.service_names(after)
-            for name in page.names:
+            for name in page.items:
                 start = Place(phase=_Phase.WITHIN, service=name)
                 yield from self._service(action, name, start, Place(service=name))
             after = page.last
@@ -350,7 +350,7 @@ class Rebuild:
             return (), _NONE_LEFT
         after = None if place.version is None else Version.parse(place.version)
         page = self._recompute.versions.version_names(name, after)
-        return page.versions, _NONE_LEFT if page.last is None else str(page.last)
+        return page.items, _NONE_LEFT if page.last is None else str(page.last)
 
     def _present(self, name: str, place: Place) -> tuple[set[str], int, str | None]:
         """Gather the next selectors that the index has of a service, from one copy to the next."""
@@ -358,7 +358,7 @@ class Rebuild:
         copy, selector = place.copy, place.selector
         while copy < self._recompute.index.copies and len(found) < _GATHERED:
             page = self._recompute.index.selectors(name, copy, selector)
-            found |= set(page.selectors)
+            found |= set(page.items)
             selector = page.last
             if selector is None:
                 copy += 1
@@ -374,7 +374,7 @@ class Rebuild:
                 behind = Place(phase=_Phase.LEFT_OVER, service=name, copy=copy, selector=selector)
                 if selector is None:
                     behind = replace(behind, copy=copy + 1)
-                keys = [(each, copy) for each in page.selectors]
+                keys = [(each, copy) for each in page.items]
                 look = self._look_at_keys(action, name, keys)
                 yield self._step(name, look, None if behind.copy == MAX_COPIES else behind)
                 if selector is None:
@@ -388,7 +388,7 @@ class Rebuild:
         while True:
             page = self._recompute.index.keys(after)
             keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
-            for partition, selector in page.keys:
+            for partition, selector in page.items:
                 service, copy = index_layout.service_of(partition)
                 keys[service].append((selector, copy))
             known = self._recompute.versions.existing(keys)

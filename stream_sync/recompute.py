@@ -140,7 +140,7 @@ class Recompute:
             after: str | None = None
             while True:
                 page = self.index.selectors(name, copy, after)
-                surplus = [self.index.surplus(name, selector, copy) for selector in page.selectors]
+                surplus = [self.index.surplus(name, selector, copy) for selector in page.items]
                 self.index.apply(name, None, surplus)
                 removed += surplus
                 after = page.last

@@ -1,7 +1,6 @@
 """Reads the versions table: one moment of it, or what is strongly consistent."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from registry_model import versions_layout as layout
@@ -9,7 +8,7 @@ from registry_model.order_key import series_prefix
 from registry_model.records import ServiceRecord, VersionRecord
 from registry_model.version import Version
 from stream_sync.aws_errors import MovedError, translated
-from stream_sync.batches import batch_get
+from stream_sync.batches import Page, batch_get
 from stream_sync.projection import StableQuery
 
 if TYPE_CHECKING:
@@ -20,22 +19,6 @@ if TYPE_CHECKING:
 _MAX_READS = 24
 # Services and versions that are looked at in one call; no more of them is ever held.
 _PAGE = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamesPage:
-    """Some services' names, in order; *last* is the last one where there may be more."""
-
-    names: tuple[str, ...]
-    last: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionsPage:
-    """Some of a service's versions, the highest first; *last* likewise."""
-
-    versions: tuple[Version, ...]
-    last: Version | None
 
 
 class VersionsReader:
@@ -118,7 +101,7 @@ class VersionsReader:
         items = answer["Items"]
         return Version.parse(items[0][layout.VERSION]["S"]) if items else None
 
-    def service_names(self, after: str | None) -> NamesPage:
+    def service_names(self, after: str | None) -> Page[str, str]:
         """Name some services, in order, from the first one behind *after* on.
 
         The index of services trails by a moment: a service that it does not have yet has a record
@@ -139,9 +122,9 @@ class VersionsReader:
             )
         names = tuple(item[layout.SERVICE]["S"] for item in answer["Items"])
         last = answer.get("LastEvaluatedKey", {}).get(layout.SERVICE, {}).get("S")
-        return NamesPage(names=names, last=last)
+        return Page(items=names, last=last)
 
-    def version_names(self, name: str, after: Version | None) -> VersionsPage:
+    def version_names(self, name: str, after: Version | None) -> Page[Version, Version]:
         """Name some versions of a service, from the highest one below *after* on."""
         start: dict[str, Any] = {}
         if after is not None:
@@ -166,7 +149,7 @@ class VersionsReader:
             )
         versions = tuple(Version.parse(item[layout.VERSION]["S"]) for item in answer["Items"])
         has_more = versions and "LastEvaluatedKey" in answer
-        return VersionsPage(versions=versions, last=versions[-1] if has_more else None)
+        return Page(items=versions, last=versions[-1] if has_more else None)
 
     def existing(self, names: Iterable[str]) -> set[str]:
         """Tell which of these services there are."""

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -24,6 +25,17 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 NOW = "2026-01-01T00:00:00Z"
 Index = dict[tuple[str, str], dict[str, Any]]
 _numbers = itertools.count(1)
+
+
+def lambda_context(remaining_s: int) -> Any:
+    """Give what Lambda tells a function of its invocation."""
+    return SimpleNamespace(
+        function_name="f",
+        memory_limit_in_mb=128,
+        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
+        aws_request_id="r",
+        get_remaining_time_in_millis=lambda: remaining_s * 1000,
+    )
 
 
 def no_sleep(_seconds: float) -> None:

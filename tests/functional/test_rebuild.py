@@ -6,7 +6,6 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -24,6 +23,7 @@ from tests.functional.stream_world import (
     implied,
     index_of,
     items_of,
+    lambda_context,
     no_sleep,
     plenty,
     publish,
@@ -485,13 +485,7 @@ def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, A
     """Invoke the function as Lambda does: JSON in, JSON out."""
     assert registry.list_tables()["TableNames"]
     handler = importlib.reload(importlib.import_module("stream_sync.rebuild_handler")).handler
-    context = SimpleNamespace(
-        function_name="f",
-        memory_limit_in_mb=128,
-        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
-        aws_request_id="r",
-        get_remaining_time_in_millis=lambda: 900_000,
-    )
+    context = lambda_context(900)
 
     def _invoke(payload: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(

@@ -3,7 +3,6 @@
 import importlib
 import itertools
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,7 @@ from tests.functional.stream_world import (
     Watched,
     implied,
     index_of,
+    lambda_context,
     plenty,
     publish,
     recompute_on,
@@ -37,13 +37,7 @@ def handle(dynamodb: "DynamoDBClient") -> Callable[[list[dict[str, Any]]], list[
     """Invoke the handler with records; give the sequence numbers that failed."""
     handler = importlib.reload(importlib.import_module("stream_sync.handler")).handler
     assert dynamodb.list_tables()["TableNames"]
-    context = SimpleNamespace(
-        function_name="f",
-        memory_limit_in_mb=128,
-        invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
-        aws_request_id="r",
-        get_remaining_time_in_millis=lambda: 60_000,
-    )
+    context = lambda_context(60)
 
     def _handle(records: list[dict[str, Any]]) -> list[str]:
         answer = handler({"Records": records}, context)

@@ -6,7 +6,6 @@ start, which knows of none yet, to look for one.
 
 import importlib
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +13,7 @@ import pytest
 from tests.functional import tables
 from tests.functional.extension.conftest import Start
 from tests.functional.extension.servers import IndexServer, LambdaApi, item
-from tests.functional.test_stream_sync import publish, records_of
+from tests.functional.stream_world import lambda_context, publish, records_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,13 +33,7 @@ def sync(dynamodb: "DynamoDBClient", index: IndexServer, monkeypatch: pytest.Mon
     def _sync(copies: int) -> None:
         monkeypatch.setenv("INDEX_COPIES", str(copies))
         handler = importlib.reload(importlib.import_module("stream_sync.handler")).handler
-        context = SimpleNamespace(
-            function_name="f",
-            memory_limit_in_mb=128,
-            invoked_function_arn=ARN,
-            aws_request_id="r",
-        )
-        answer = handler({"Records": records_of(dynamodb)}, context)
+        answer = handler({"Records": records_of(dynamodb)}, lambda_context(60))
         assert answer == {"batchItemFailures": []}
         items = dynamodb.scan(TableName=tables.INDEX)["Items"]
         index.items = {(each["service"]["S"], each["selector"]["S"]): dict(each) for each in items}
