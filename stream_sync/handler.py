@@ -12,7 +12,8 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from stream_sync import composition, stream_records
-from stream_sync.projection import moved
+from stream_sync.projection import Moved, moved
+from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute
 from stream_sync.settings import Settings
 from stream_sync.stream_records import Movement, RecordError
@@ -74,11 +75,26 @@ class StreamHandler:
             revision=max(movement.revision for movement in movements),
         )
         try:
-            outcome = self._recompute.run(service, what, remaining_s)
+            changed_items = self._recompute_service(service, what, movements, remaining_s)
         except Exception:  # one service's trouble must not hold the others up
             logger.exception("service not recomputed", service=service, records=len(movements))
             metrics.add_metric(name="FailedServices", unit=MetricUnit.Count, value=1)
             return False
+        self._tell(service, movements, changed_items, started)
+        return True
+
+    def _recompute_service(
+        self,
+        service: str,
+        what: Moved,
+        movements: list[Movement],
+        remaining_s: Callable[[], float],
+    ) -> int:
+        """Recompute what moved; all of the service where its records can't tell what did.
+
+        A service that was taken away, or restored, has items that no record names any more.
+        """
+        outcome = self._recompute.run(service, what, remaining_s)
         if outcome.is_restored:
             logger.warning(
                 "index was ahead of the versions table, which was restored; rebuild the index",
@@ -86,8 +102,17 @@ class StreamHandler:
                 revision=outcome.revision,
             )
             metrics.add_metric(name="RestoredServices", unit=MetricUnit.Count, value=1)
-        self._tell(service, movements, len(outcome.differences), started)
-        return True
+        changed_items = len(outcome.differences)
+        was_removed = outcome.revision == 0 or any(each.is_removal for each in movements)
+        if was_removed or outcome.is_restored:
+            rebuild = Rebuild(
+                self._recompute,
+                remaining_s=remaining_s,
+                clock=self._clock,
+                sleep=self._recompute.sleep,
+            )
+            changed_items += rebuild.finish(service)
+        return changed_items
 
     def _tell(
         self, service: str, movements: list[Movement], changed_items: int, started: float

@@ -49,6 +49,10 @@ class RequestError(ValueError):
     """A request is malformed; the message says why, and the way out."""
 
 
+class UnfinishedError(Exception):
+    """A service was not rebuilt to the end; the message says why."""
+
+
 class _Phase(StrEnum):
     SERVICES = "services"
     WITHIN = "within"
@@ -239,6 +243,26 @@ class Rebuild:
         self._confirm(suspects, report)
         return report
 
+    def finish(self, service: str) -> int:
+        """Rebuild one service to the end; tell how many items changed.
+
+        Raises:
+            BusyError: A table kept refusing.
+            UnfinishedError: There was no time for all of it, or it could not be done.
+        """
+        request, changed = Request(action=Action.REBUILD, service=service), 0
+        while True:
+            report = self.run(request)
+            changed += len(report.differences)
+            if report.failed:
+                raise UnfinishedError(report.failed[service])
+            if report.place is None:
+                return changed
+            if self._remaining_s() <= 0:
+                message = "no time is left for it; rebuild the service by hand"
+                raise UnfinishedError(message)
+            request = replace(request, place=report.place)
+
     def _confirm(self, suspects: list[_Step], report: Report) -> None:
         """Look at what differs again: the stream may have been about to put it right."""
         if not suspects:
@@ -309,7 +333,7 @@ class Rebuild:
         Args:
             behind: The place behind the service.
         """
-        act = self._recompute.correct if action is Action.REBUILD else self._recompute.compare
+        act = self._recompute.run if action is Action.REBUILD else self._recompute.compare
         seen: set[str] = set()
         revision = 0
         while True:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from registry_model import index_layout
 from registry_model.records import ServiceRecord
 from stream_sync import projection
 from stream_sync.aws_errors import BusyError, MovedError
@@ -57,26 +56,13 @@ class Recompute:
     def run(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
         """Make the index say what is true now of all that moved; tell what it did not.
 
-        A service that is gone loses all of its items.
+        Of a service that is gone nothing is true: its revision is 0, and a rebuild removes it.
 
         Raises:
             MovedError: The service kept changing; its records should come again.
             BusyError: A table kept refusing; likewise.
         """
-
-        def attempt() -> Outcome:
-            outcome = self._correct(service, what)
-            return outcome if outcome.revision else self._remove_everything(service)
-
-        return self._insist(attempt, remaining_s)
-
-    def correct(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
-        """Make the index say what is true now of all that is named; nothing if the service is gone.
-
-        Raises:
-            MovedError, BusyError: As from `run`.
-        """
-        return self._insist(lambda: self._correct(service, what), remaining_s)
+        return self._insist(lambda: self._run_once(service, what), remaining_s)
 
     def compare(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
         """Tell what the index does not say rightly, and change nothing.
@@ -123,7 +109,7 @@ class Recompute:
                 self.sleep(pause)
         return attempt()
 
-    def _correct(self, name: str, what: Moved) -> Outcome:
+    def _run_once(self, name: str, what: Moved) -> Outcome:
         service, outcome = self._differences(name, what)
         self.index.apply(name, service, outcome.differences)
         return outcome
@@ -132,21 +118,6 @@ class Recompute:
         service, outcome = self._misplaced(name, keys)
         self.index.apply(name, service, outcome.differences)
         return outcome
-
-    def _remove_everything(self, name: str) -> Outcome:
-        """Remove a service that is gone, whatever IndexCopies may have been."""
-        removed: list[Difference] = []
-        for copy in reversed(range(index_layout.MAX_COPIES)):
-            after: str | None = None
-            while True:
-                page = self.index.selectors(name, copy, after)
-                surplus = [self.index.surplus(name, selector, copy) for selector in page.items]
-                self.index.apply(name, None, surplus)
-                removed += surplus
-                after = page.last
-                if after is None:
-                    break
-        return Outcome(revision=0, differences=removed)
 
     def _misplaced(
         self, name: str, keys: list[tuple[str, int]]

@@ -29,6 +29,7 @@ class Movement:
         version: The version that is another one now, or None.
         channel: The channel concerned, or None.
         revision: The service's revision that the change made; 0 where it does not say.
+        is_removal: Whether the service itself was taken away, whatever has become of it since.
     """
 
     service: str
@@ -37,6 +38,7 @@ class Movement:
     version: Version | None = None
     channel: str | None = None
     revision: int = 0
+    is_removal: bool = False
 
 
 def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # whatever came
@@ -83,7 +85,12 @@ def _parse(record: Mapping[str, Any]) -> Movement:
         raise RecordError(message)
     created_at = _seconds(change.get("ApproximateCreationDateTime"))
     if entry == layout.SERVICE_ENTRY:
-        return Movement(service=service, sequence_number=number, created_at=created_at)
+        return Movement(
+            service=service,
+            sequence_number=number,
+            created_at=created_at,
+            is_removal=record.get("eventName") == "REMOVE",
+        )
     if not entry.startswith((layout.HISTORY_PREFIX, layout.VERSION_PREFIX)):
         message = f"the record is of the unknown entry {entry!r}"
         raise RecordError(message)

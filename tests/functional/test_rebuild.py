@@ -29,6 +29,7 @@ from tests.functional.stream_world import (
     publish,
     put_all,
     recompute_on,
+    record_of,
     records_of,
     registry_on,
     remove_all,
@@ -432,8 +433,10 @@ def test_verify_does_not_name_what_the_stream_is_about_to_put_right(
     assert keys_of(report) == {("users", "9.x")}
 
 
-def test_stream_says_that_the_table_was_restored(registry: "DynamoDBClient") -> None:
-    """Its own answers are right at once; all others need the rebuild, which an alarm asks for."""
+def test_stream_rebuilds_a_service_whose_table_was_restored(
+    registry: "DynamoDBClient", caplog: pytest.LogCaptureFixture
+) -> None:
+    """At its first change; all others need the rebuild, which an alarm asks for."""
     then = items_of(registry, tables.VERSIONS)
     for patch in range(3):
         publish(registry, f"3.0.{patch}")
@@ -441,10 +444,36 @@ def test_stream_says_that_the_table_was_restored(registry: "DynamoDBClient") -> 
     restore(registry, then)
     publish(registry, "3.0.0", metadata={"k": "another life"})
 
-    outcome = recompute_on(registry).run("users", moved({_version("3.0.0")}, set()), plenty)
+    process(registry)
 
-    assert outcome.is_restored
-    assert selectors_of(registry)["latest"] == "3.0.0"
+    assert "rebuild the index" in caplog.text
+    assert index_of(registry) == implied(registry)
+    assert run(registry, VERIFY).differences == []
+
+
+def test_service_in_its_second_life_has_nothing_of_its_first(registry: "DynamoDBClient") -> None:
+    """Its end is told when it lives again already, and no other record names what it had."""
+    remove_all(registry, tables.VERSIONS, "service", "entry")
+    publish(registry, "7.0.0")
+    process(registry)
+    assert "1.x" in selectors_of(registry)
+    end = record_of(layout.service_key("users")) | {"eventName": "REMOVE"}
+    handler = importlib.import_module("stream_sync.handler").StreamHandler
+
+    failed = handler(recompute_on(registry), lambda: 0.0).process([end], plenty)
+
+    assert failed == []
+    assert {key for key in index_of(registry) if key[0] == "users"} == set(implied(registry))
+
+
+def test_left_over_is_found_in_any_number_of_pages(registry: "DynamoDBClient") -> None:
+    """A scan reads five hundred keys at once."""
+    put_all(registry, tables.INDEX, [gone_item("gone", f"1.{minor}.x") for minor in range(520)])
+
+    report = run(registry)
+
+    assert len(report.differences) == 520
+    assert index_of(registry) == implied(registry)
 
 
 @pytest.mark.parametrize(

@@ -52,9 +52,10 @@ def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
 
 
 def test_removed_service_names_nothing_but_itself() -> None:
-    """All of it is gone."""
+    """All of it is gone, or was: what there is now may be another life of it."""
     found = stream_records.parse(record("#service") | {"eventName": "REMOVE"})
 
+    assert found.is_removal
     assert (found.service, found.version, found.channel, found.revision) == ("users", None, None, 0)
 
 
