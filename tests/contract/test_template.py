@@ -1,9 +1,10 @@
 """The template joins the rooms: what it promises outside, and what the rooms rely on in it."""
 
+import importlib
 import json
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,12 @@ from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
 from registry_model import index_layout, versions_layout
+from registry_model.version import Version
+from stream_sync.rebuild import Action, Rebuild, Request
 from tests.conftest import ROOT
+from tests.functional import stream_world
+from tests.functional.conftest import aws
+from tests.functional.tables import INDEX, VERSIONS
 
 _PARAMETERS = {
     "PythonRuntime": "python3.13",
@@ -159,31 +165,58 @@ def test_each_table_is_written_by_one_room() -> None:
     assert writers == {"VersionsTable": {"registry_api"}, "IndexTable": {"stream_sync"}}
 
 
-def test_each_function_may_do_what_its_room_asks_of_dynamodb() -> None:
-    """Emulators let everything pass: a missing right shows only in an account."""
-    reading = {"ConditionCheckItem", "GetItem", "Query"}
-    allowed = {
-        function: {
+def test_stream_sync_may_do_what_it_does_and_no_more() -> None:
+    """Emulators let everything pass: a missing right would show only in an account."""
+    asked: dict[str, set[tuple[str, str]]] = {"StreamSyncFunction": set()}
+    asked["IndexRebuildFunction"] = set()
+    with aws() as client:
+        stream = stream_world.Watched(client, partial(_note, asked["StreamSyncFunction"]))
+        rebuild = stream_world.Watched(client, partial(_note, asked["IndexRebuildFunction"]))
+        handler = importlib.import_module("stream_sync.handler").StreamHandler
+        stream_handler = handler(stream_world.recompute_on(stream), lambda: 0.0)
+        for version in ("1.0.0", "2.0.0", "1.1.0"):
+            stream_world.publish(client, version, channel="beta")
+        records = stream_world.records_of(client)
+        stream_handler.process(records[:1], stream_world.plenty)
+        stream_handler.process(records, stream_world.plenty)
+        lost = versions_layout.version_key("users", Version(1, 1, 0))
+        client.delete_item(TableName=VERSIONS, Key=lost)
+        client.delete_item(TableName=INDEX, Key=index_layout.item_key("users", "latest"))
+        Rebuild(
+            stream_world.recompute_on(rebuild),
+            remaining_s=stream_world.plenty,
+            clock=lambda: 0.0,
+            sleep=stream_world.no_sleep,
+        ).run(Request(action=Action.REBUILD))
+        stream_world.remove_all(client, VERSIONS, "service", "entry")
+        stream_handler.process(records, stream_world.plenty)
+
+    for function, seen in asked.items():
+        assert seen == {
             (_table_of(resource), action.removeprefix("dynamodb:"))
             for statement in _statements(function)
             for action in _as_list(statement["Action"])
             for resource in _as_list(statement["Resource"])
             if action.startswith("dynamodb:")
         }
-        for function in ("StreamSyncFunction", "IndexRebuildFunction")
-    }
-    stream = {
-        *(("VersionsTable", action) for action in reading),
-        ("VersionsTable/index/stable-versions", "Query"),
-        *(("IndexTable", each) for each in ("BatchGetItem", "DeleteItem", "PutItem", "Query")),
-    }
 
-    assert allowed["StreamSyncFunction"] == stream
-    assert allowed["IndexRebuildFunction"] == stream | {
-        ("VersionsTable", "BatchGetItem"),
-        ("VersionsTable/index/services-by-name", "Query"),
-        ("IndexTable", "Scan"),
-    }
+
+_ACTIONS = {"batch_get_item": "BatchGetItem", "query": "Query", "scan": "Scan"}
+
+
+def _note(asked: set[tuple[str, str]], name: str, arguments: dict[str, Any]) -> None:
+    """Note which rights on which resources a call needs."""
+    resources = {VERSIONS: "VersionsTable", INDEX: "IndexTable"}
+    if name in {"query", "scan"}:
+        index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
+        asked.add((resources[arguments["TableName"]] + index, _ACTIONS[name]))
+    elif name == "batch_get_item":
+        asked.update((resources[table], _ACTIONS[name]) for table in arguments["RequestItems"])
+    else:
+        for each in arguments["TransactItems"]:
+            ((kind, details),) = each.items()
+            action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
+            asked.add((resources[details["TableName"]], action))
 
 
 def _table_of(resource: Any) -> str:
