@@ -70,7 +70,13 @@ def _count(usage: Usage, name: str, params: dict[str, Any], answer: dict[str, An
             found = answer["Responses"].get(table, [])
             missing = len(request["Keys"]) - len(found)
             _count_reads(usage, found, missing=missing, consistent=_is_consistent(request))
-    elif name == "Query":
+    elif name == "TransactGetItems":
+        found = [each["Item"] for each in answer["Responses"] if "Item" in each]
+        missing = len(params["TransactItems"]) - len(found)
+        before = usage.read_units
+        _count_reads(usage, found, missing=missing, consistent=True)
+        usage.read_units += usage.read_units - before
+    elif name in {"Query", "Scan"}:
         size = sum(map(item_size, answer["Items"]))
         usage.items += len(answer["Items"])
         units = max(1, math.ceil(size / _READ_UNIT))

@@ -4,30 +4,21 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from registry_model import versions_layout as layout
-from stream_sync.index_table import IndexTable
 from stream_sync.projection import moved
-from stream_sync.recompute import Recompute
-from stream_sync.versions_reader import VersionsReader
 from tests.functional import tables
+from tests.functional.stream_world import NOW, plenty, recompute_on
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from registry_model.version import Version
 
-INDEXED_AT = "2026-01-01T00:00:00Z"
+INDEXED_AT = NOW
 
 
 def drain(client: "DynamoDBClient") -> None:
     """Make the index say what the versions table implies."""
-    recompute = Recompute(
-        versions=VersionsReader(client, tables.VERSIONS),
-        index=IndexTable(client, table=tables.INDEX, versions_table=tables.VERSIONS, copies=1),
-        copies=1,
-        now=lambda: INDEXED_AT,
-        sleep=lambda _: None,
-        random=lambda: 0.0,
-    )
+    recompute = recompute_on(client)
     versions: dict[str, set[Version]] = defaultdict(set)
     channels: dict[str, set[str]] = defaultdict(set)
     for page in client.get_paginator("scan").paginate(TableName=tables.VERSIONS):
@@ -37,4 +28,4 @@ def drain(client: "DynamoDBClient") -> None:
                 versions[event.name] |= {event.version} if event.version else set()
                 channels[event.name] |= {event.channel} if event.channel else set()
     for name, changed in versions.items():
-        recompute.run(name, moved(changed, channels[name]))
+        recompute.run(name, moved(changed, channels[name]), plenty)
