@@ -253,6 +253,16 @@ class ProblemDocument(TypedDict):
     current: NotRequired[VersionDocument]
 
 
+# What pydantic says in Python's words, or too briefly, to somebody who sent JSON.
+_SAID = {
+    "dict_type": "it should be a JSON object",
+    "extra_forbidden": "no such member; check its spelling",
+    "missing": "it is missing",
+    "model_type": "it should be a JSON object",
+    "string_type": "it should be a string",
+}
+
+
 def faults_of(error: ValidationError) -> list[dict[str, str]]:
     """Name every fault of a body, each with its JSON pointer (RFC 6901)."""
     return [
@@ -270,8 +280,8 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 def _detail(fault: Any) -> str:  # noqa: ANN401  # pydantic's own type is no public name
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
-    if fault["type"] == "extra_forbidden":
-        return "no such member; check its spelling"
+    if fault["type"] in _SAID:
+        return _SAID[fault["type"]]
     message: str = fault["msg"]
     return message[:1].lower() + message[1:]
 

@@ -130,6 +130,20 @@ def test_faults_say_why_in_the_models_own_words() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("document", "detail"),
+    [
+        ([], "it should be a JSON object"),
+        (GOOD | {"metadata": []}, "it should be a JSON object"),
+        (GOOD | {"channel": 3}, "it should be a string"),
+        ({"name": "users", "version": "1.4.2"}, "it is missing"),
+    ],
+)
+def test_faults_of_shape_speak_of_json(document: object, detail: str) -> None:
+    """Whoever sent JSON knows of no dictionaries, and of no classes of ours."""
+    assert [fault["detail"] for fault in faults(document)] == [detail]
+
+
 def test_record_shows_what_there_is() -> None:
     """No reason without a yank, no empty metadata."""
     plain = version_document(valid.record("1.4.2"))
