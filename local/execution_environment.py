@@ -164,8 +164,9 @@ def execution_environment(
     """
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "aws-lambda-rie"
-    shutil.copy(emulator_program(), program)
-    program.chmod(0o755)
+    if not program.exists():
+        shutil.copy(emulator_program(), program)
+        program.chmod(0o755)
     _check_namespaces(layer)
     port, api_port = processes.free_ports(2)
     log = folder / f"{function.name}.log"
