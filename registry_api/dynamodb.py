@@ -65,6 +65,17 @@ class DynamoVersionStore:
         item = self._get(layout.version_key(name, version))
         return layout.version_from_item(item) if item else None
 
+    def see_last_change(self, service: ServiceRecord) -> None:
+        """Read the change's items transactionally, which DynamoDB refuses while one is written.
+
+        Other reads meanwhile may see some of a transaction's items new and others old (Developer
+        Guide, "Amazon DynamoDB Transactions: How it works", isolation levels).
+        """
+        item = self._whole(layout.history_key(service.name, service.revision))
+        version = layout.event_from_item(item).version if item else None
+        if version is not None:
+            self._whole(layout.version_key(service.name, version))
+
     def highest_stable(self, name: str, *, below: Version) -> Version | None:
         """Find it with one query of the index that has the active stable versions alone."""
         answer = self._query(
@@ -174,6 +185,13 @@ class DynamoVersionStore:
         with translated():
             answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
         return answer.get("Item")
+
+    def _whole(self, key: dict[str, Any]) -> layout.Item | None:
+        with translated():
+            answer = self._client.transact_get_items(
+                TransactItems=[{"Get": {"TableName": self._table, "Key": key}}]
+            )
+        return answer["Responses"][0].get("Item")
 
     def _batch(self, keys: Iterable[dict[str, Any]]) -> Iterable[layout.Item]:
         return batch_get(self._client, self._table, keys, consistent=True)

@@ -384,10 +384,12 @@ class Registry:
     def _highest_without(self, service: ServiceRecord, version: Version) -> Version | None:
         """Find the highest active stable version of a service that loses one of its versions.
 
-        It is read after the service: had that changed meanwhile, the change would not happen.
+        It is read after the service and its last change: did that change meanwhile, ours does not
+        happen.
         """
         if service.highest != version:
             return service.highest
+        self._store.see_last_change(service)
         return self._store.highest_stable(service.name, below=version)
 
 

@@ -84,6 +84,15 @@ class VersionStore(Protocol):
     def version(self, name: str, version: Version) -> VersionRecord | None:
         """Read one version of a service."""
 
+    def see_last_change(self, service: ServiceRecord) -> None:
+        """See that the change that made the service's revision can be read as a whole.
+
+        The service's item may be there before the version that was changed with it.
+
+        Raises:
+            RaceLostError: It is being made right now.
+        """
+
     def highest_stable(self, name: str, *, below: Version) -> Version | None:
         """Find the service's highest active stable version below another one."""
 

@@ -46,6 +46,9 @@ class MemoryVersionStore:
         with self._guard:
             return self._versions.get((name, version))
 
+    def see_last_change(self, service: ServiceRecord) -> None:
+        """Do nothing: here a change is always whole."""
+
     def highest_stable(self, name: str, *, below: Version) -> Version | None:
         """Find the service's highest active stable version below another one."""
         answers = [

@@ -11,6 +11,7 @@ from registry_api.dynamodb import DynamoIndexStore, DynamoVersionStore
 from registry_api.operations import ConflictError, Registry
 from registry_api.store import RaceLostError, ThrottledError, UnreachableError
 from registry_model import index_layout
+from registry_model import versions_layout as layout
 from registry_model.version import Version
 from tests.functional import tables
 from tests.unit.registry_api import valid
@@ -123,6 +124,7 @@ def test_error_is_named_for_what_to_do_about_it(
         ("batch_get_item", lambda store: store.read("users", VERSION)),
         ("get_item", lambda store: store.service("users")),
         ("get_item", lambda store: store.version("users", VERSION)),
+        ("transact_get_items", lambda store: store.see_last_change(valid.service())),
         ("query", lambda store: store.highest_stable("users", below=VERSION)),
         ("query", lambda store: store.service_names("", limit=1, after=None)),
         ("batch_get_item", lambda store: store.services(["users"])),
@@ -139,6 +141,24 @@ def test_every_read_names_its_errors(
 
     with pytest.raises(ThrottledError):
         read(store)
+
+
+@pytest.mark.parametrize("half_done", [layout.history_entry(1), layout.version_entry(VERSION)])
+def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done: str) -> None:
+    """The service's new revision may be there, and the version that came with it not yet."""
+    store = DynamoVersionStore(dynamodb, tables.VERSIONS)
+    change = valid.change("1.0.0")
+    store.commit(change)
+    store.see_last_change(change.service)
+
+    def read(**arguments: Any) -> Any:
+        (action,) = arguments["TransactItems"]
+        if action["Get"]["Key"][layout.ENTRY]["S"] == half_done:
+            raise client_error(CANCELLED, "TransactionConflict")
+        return dynamodb.transact_get_items(**arguments)
+
+    with pytest.raises(RaceLostError):
+        store_on(Client(transact_get_items=read)).see_last_change(change.service)
 
 
 @pytest.mark.parametrize(
@@ -316,8 +336,10 @@ def test_no_operation_costs_more_with_more_versions(dynamodb: "DynamoDBClient") 
 
     assert bills[0] == bills[1]
     changes, looks = bills[0]
-    # Each change reads, then writes; one that takes the highest version away asks for the next.
+    # Each change reads, then writes; one that takes the highest version away sees that the last
+    # change is whole, its event and its version if it has one, and asks for the next.
     calls = {"batch_get_item": 5, "get_item": 1, "transact_write_items": 6, "query": 2}
+    calls |= {"transact_get_items": 3}
     assert changes == (calls, 2)
     # One service is on the page of services, and five entries on each of the others.
     assert looks == ({"get_item": 5, "query": 3, "batch_get_item": 2}, 1 + 5 + 5)

@@ -13,7 +13,7 @@ from registry_api.operations import (
     UnknownError,
 )
 from registry_api.store import RaceLostError, ThrottledError
-from registry_model.records import Action, Status
+from registry_model.records import Action, ServiceRecord, Status
 from registry_model.version import Version
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
@@ -533,3 +533,31 @@ def test_service_that_the_list_of_names_does_not_have_yet_is_left_out(
     store.services = lambda names: {}  # type: ignore[method-assign]  # noqa: ARG005  # as if gone
 
     assert registry.services("", limit=10, after=None).items == ()
+
+
+@pytest.mark.parametrize("act", ["yank", "delete"])
+def test_highest_version_is_looked_for_when_the_last_change_is_whole(
+    registry: Registry, store: MemoryVersionStore, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """What a rival publishes right now may be the highest, and not yet be seen."""
+    asked: list[str] = []
+    look = store.highest_stable
+
+    def see(_service: ServiceRecord) -> None:
+        asked.append("whole")
+        if len(asked) == 1:
+            raise RaceLostError
+
+    def find(name: str, *, below: Version) -> Version | None:
+        asked.append("highest")
+        return look(name, below=below)
+
+    monkeypatch.setattr(store, "see_last_change", see)
+    monkeypatch.setattr(store, "highest_stable", find)
+
+    if act == "yank":
+        registry.yank("users", TWO, None, "somebody")
+    else:
+        registry.delete("users", TWO, "somebody")
+
+    assert asked == ["whole", "whole", "highest"]
