@@ -1,5 +1,6 @@
 """Processes of the local stack: started in groups of their own, and always ended."""
 
+import atexit
 import ctypes
 import os
 import random
@@ -19,6 +20,12 @@ _ENOUGH_PORTS = 12_000
 _RESERVED: list[socket.socket] = []
 # prctl(2): processes below us whose parent ends become our children, not init's.
 _PR_SET_CHILD_SUBREAPER = 36
+
+
+@atexit.register
+def _give_back() -> None:
+    for reservation in _RESERVED:
+        reservation.close()
 
 
 class LocalStackError(Exception):
