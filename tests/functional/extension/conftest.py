@@ -44,6 +44,11 @@ class Extension:
         """Tell whether it is alive."""
         return self.process.poll() is None
 
+    def state(self) -> str:
+        """Tell what the kernel says of the process: `T` is stopped."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
+        return stat.rpartition(")")[2].split()[0]
+
     def ends_with(self) -> int:
         """Wait for its end and tell its status."""
         return self.process.wait(20)

@@ -43,6 +43,7 @@ class LambdaApi:
     next_status: int = 200
     calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     asks: int = 0
+    sent: int = 0
     events: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
     address: str = ""
 
@@ -79,13 +80,14 @@ class LambdaApi:
             def do_GET(self) -> None:
                 assert self.headers["Lambda-Extension-Identifier"] == "the-identifier"
                 api.asks += 1
+                event = api.events.get() if api.next_status == 200 else {}
                 if api.next_status != 200:
                     self._answer(api.next_status, {"errorType": "Container.Error"})
                     return
-                event = api.events.get()
                 if event.get("eventType") == "INVOKE":
                     event.setdefault("deadlineMs", int(time.time() * 1000) + 30_000)
                 self._answer(200, event, {"Lambda-Extension-Event-Identifier": "an-event"})
+                api.sent += 1
 
             def _answer(
                 self, status: int, document: object, headers: dict[str, str] | None = None

@@ -1,0 +1,258 @@
+"""Freeze, thaw and restored snapshots: SIGSTOP is what they are to a process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from botocore.credentials import Credentials
+
+from tests.functional.extension import servers
+from tests.functional.extension.conftest import Extension, Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_MAX_AGE_S = 1
+
+
+def freeze(extension: Extension) -> None:
+    """Stop the process where it is, and wait until it stands still."""
+    os.kill(extension.process.pid, signal.SIGSTOP)
+    wait_for(lambda: extension.state() == "T", "the frozen process")
+
+
+def thaw(extension: Extension) -> None:
+    """Let the process go on."""
+    os.kill(extension.process.pid, signal.SIGCONT)
+
+
+def wait_past_max_age(extension: Extension) -> None:
+    """Wait until what the file says is older than MAX_AGE."""
+    wait_for(
+        lambda: time.time() - extension.services_file.stat().st_mtime > _MAX_AGE_S + 0.1,
+        "more than MAX_AGE",
+    )
+
+
+def _nothing(_: IndexServer) -> None:
+    """Leave the connection as it is."""
+
+
+def _drop(index: IndexServer) -> None:
+    index.drop()
+
+
+def _move_away(index: IndexServer) -> None:
+    """Come back with nothing of the connections that were open."""
+    index.reopen()
+
+
+@pytest.mark.parametrize("meanwhile", [_nothing, _drop, _move_away])
+def test_thawed_process_checks_at_the_next_invocation(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    meanwhile: Callable[[IndexServer], None],
+) -> None:
+    """Whatever has become of its connection, the first check after a freeze succeeds."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
+    lambda_api.wait_until_ready()
+    freeze(extension)
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    meanwhile(index)
+    wait_past_max_age(extension)
+    thaw(extension)
+    assert extension.document()["users"]["version"] == "1.0.0", "nothing but an event makes a check"
+
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.1.0"
+    assert time.time() - extension.services_file.stat().st_mtime < 30
+    assert "WARN" not in extension.log()
+
+
+def test_freeze_shorter_than_max_age_makes_no_check_due(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Most freezes are short; they must not cost a read each."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE="600")
+    lambda_api.wait_until_ready()
+
+    for _ in range(3):
+        freeze(extension)
+        thaw(extension)
+        lambda_api.invoke()
+
+    assert len(index.requests) == 1
+
+
+def test_event_that_comes_to_a_frozen_process_is_not_lost(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The platform thaws with the event already sent."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
+    lambda_api.wait_until_ready()
+    freeze(extension)
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    wait_past_max_age(extension)
+    lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
+    wait_for(lambda: lambda_api.sent == 1, "the event on its way")
+
+    thaw(extension)
+
+    lambda_api.wait_until_ready(2)
+    assert extension.document()["users"]["version"] == "1.1.0"
+
+
+@pytest.mark.parametrize("moment", ["first resolve", "check"])
+def test_freeze_in_the_middle_of_a_question(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, moment: str
+) -> None:
+    """An answer that never came is a failed check; the process lives, and asks anew."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    if moment == "first resolve":
+        index.fault = servers.silence
+    extension = start(
+        "users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S), SERVICE_DISCOVERY_TIMEOUT_MS="2000"
+    )
+    if moment == "check":
+        lambda_api.wait_until_ready()
+        index.fault = servers.silence
+        wait_past_max_age(extension)
+        asked = len(index.requests)
+        lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
+        wait_for(lambda: len(index.requests) > asked, "the check")
+    else:
+        wait_for(lambda: bool(index.requests), "the first resolve")
+    freeze(extension)
+    index.drop()
+    index.fault = None
+    thaw(extension)
+
+    def is_fresh() -> bool:
+        lambda_api.invoke()
+        return time.time() - extension.services_file.stat().st_mtime < 30
+
+    wait_for(is_fresh, "a successful check")
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_early_reader_is_not_lost_with_an_extension_that_dies(
+    start: Start, index: IndexServer
+) -> None:
+    """The kernel lets it go on, with a document that says what is known: nothing yet."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.fault = servers.silence
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
+    wait_for(lambda: bool(index.requests), "the first resolve")
+    reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
+    wait_for(lambda: _waits(reader.pid), "the reader held back")
+
+    extension.process.kill()
+
+    text, _ = reader.communicate(timeout=20)
+    assert json.loads(text)["users"]["status"] == "unavailable"
+
+
+def _waits(pid: int) -> bool:
+    """Tell whether `cat` sleeps: it has nothing to wait for but the file."""
+    name, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")
+    return name.endswith("(cat") and rest.split()[0] == "S"
+
+
+@dataclass
+class KeysServer:
+    """The container's credentials endpoint: hands out the keys of the day."""
+
+    secret: str = "SECRET"
+    status: int = 200
+    tokens: list[str] = field(default_factory=list)
+    server: IndexServer = field(default_factory=IndexServer)
+
+    def __post_init__(self) -> None:
+        """Answer whatever is asked."""
+        self.server.answer_anything = self._give
+
+    def _give(self, connection: socket.socket, _data: bytes) -> None:
+        document = {
+            "AccessKeyId": "AKID",
+            "SecretAccessKey": self.secret,
+            "Token": f"TOKEN-OF-{self.secret}",
+            "Expiration": "0001-01-01T00:00:00Z",
+        }
+        self.tokens.append(self.secret)
+        connection.sendall(servers.answer_of(self.status, json.dumps(document).encode()))
+
+    def variables(self) -> dict[str, str]:
+        """Give what SnapStart sets in place of keys."""
+        return {
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_SECRET_ACCESS_KEY": "(unset)",
+            "AWS_SESSION_TOKEN": "",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.server.url + "/2021-04-23/credentials",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": "container-token",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
+        }
+
+
+def test_restored_snapshot_checks_with_the_keys_of_the_day(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Memory, file and connections come back as old as the publish; the keys have expired."""
+    keys = KeysServer()
+    index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S), **keys.variables())
+    lambda_api.wait_until_ready()
+    assert extension.document()["users"]["version"] == "1.0.0"
+    freeze(extension)
+    keys.secret = "NEW"
+    index.credentials = Credentials("AKID", "NEW", "TOKEN-OF-NEW")
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.reopen()
+    wait_past_max_age(extension)
+    thaw(extension)
+
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.1.0"
+    assert "WARN" not in extension.log()
+    keys.server.close()
+
+
+@pytest.mark.parametrize("trouble", ["refused", "500", "malformed", "silent"])
+def test_keys_that_cannot_be_had_are_a_failed_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, trouble: str
+) -> None:
+    """It is said that they are what is missing, and not the registry."""
+    keys = KeysServer()
+    index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300", **keys.variables())
+    lambda_api.wait_until_ready()
+    before = extension.services_file.stat().st_mtime_ns
+    if trouble == "refused":
+        keys.server.close()
+    elif trouble == "500":
+        keys.status = 500
+    else:
+        fault = {"malformed": servers.not_json, "silent": servers.silence}[trouble]
+        keys.server.answer_anything = fault
+
+    lambda_api.invoke()
+
+    assert extension.services_file.stat().st_mtime_ns == before
+    (line,) = [each for each in extension.log().splitlines() if "WARN" in each]
+    assert "the container's credentials" in line
+    assert "container-token" not in line
+    assert len(index.requests) == 1
+    keys.server.close()

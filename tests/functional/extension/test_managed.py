@@ -1,0 +1,121 @@
+"""Managed Instances: no INVOKE, no freeze, checks on a timer."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.functional.extension import servers
+from tests.functional.extension.conftest import Extension, Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+MANAGED = {
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "lambda-managed-instances",
+    "SERVICE_DISCOVERY_MAX_AGE": "1",
+}
+
+
+def _version(extension: Extension) -> str:
+    version: str = extension.document()["users"]["version"]
+    return version
+
+
+def test_platform_that_says_so_is_asked_for_shutdown_alone(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A register call that is refused first would be one too many, if the platform counts them."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", **MANAGED)
+    lambda_api.wait_until_ready()
+    assert _version(extension) == "1.0.0"
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+
+    wait_for(lambda: _version(extension) == "1.1.0", "the new answer")
+
+    assert lambda_api.posted("register") == [{"events": ["SHUTDOWN"]}]
+    assert lambda_api.asks == 1, "the question for the next event stays open"
+
+
+def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> None:
+    """There are no invocations to check at: without a floor it would be a busy loop."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    started = time.monotonic()
+    start("users", **MANAGED | {"SERVICE_DISCOVERY_MAX_AGE": "0"})
+
+    wait_for(lambda: len(index.requests) >= 3, "two checks")
+
+    assert time.monotonic() - started >= 2
+
+
+def test_outage_passes_by_itself(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+    """What was known stays, and nobody has to invoke anything."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", **MANAGED)
+    lambda_api.wait_until_ready()
+    index.fault = servers.refuses("AccessDeniedException")
+    extension.wait_for_log("needs not resolved")
+    assert _version(extension) == "1.0.0"
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.fault = None
+
+    extension.wait_for_log("needs resolved again")
+
+    assert _version(extension) == "1.1.0"
+    assert lambda_api.asks == 1
+
+
+@pytest.mark.parametrize("end", ["event", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("fault", ["silent", "refusing"])
+def test_end_does_not_wait_for_a_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, end: str, fault: str
+) -> None:
+    """The platform gives 2 seconds; a check on the timer may take thirty."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
+    lambda_api.wait_until_ready()
+    index.fault = {"silent": servers.silence, "refusing": servers.refuses("X", 503)}[fault]
+    asked = len(index.requests)
+    wait_for(lambda: len(index.requests) > asked, "a check")
+
+    began = time.monotonic()
+    if end == "event":
+        lambda_api.shut_down()
+    else:
+        os.kill(extension.process.pid, getattr(signal, end))
+
+    assert extension.ends_with() == 0
+    assert time.monotonic() - began < 10, "the check had twenty seconds and more to go"
+
+
+def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """There is nobody left to work for."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
+    lambda_api.wait_until_ready()
+    index.fault = servers.silence
+    asked = len(index.requests)
+    wait_for(lambda: len(index.requests) > asked, "a check")
+
+    lambda_api.next_status = 500
+    lambda_api.events.put({"eventType": "NONE"})
+
+    assert extension.ends_with() == 1
+
+
+def test_nothing_needed_waits_for_the_end(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """And puts its empty file right, should somebody remove it."""
+    extension = start("", **MANAGED)
+    lambda_api.wait_until_ready()
+    extension.services_file.unlink()
+    wait_for(extension.services_file.exists, "the file")
+
+    lambda_api.shut_down()
+
+    assert extension.ends_with() == 0
+    assert index.connections == 0
