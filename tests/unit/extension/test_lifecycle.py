@@ -1,0 +1,471 @@
+"""What is done when, on a clock that the tests move: forwards, far, and back."""
+
+import gc
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extension import interpreter
+from extension.config import Config
+from extension.extensions_api import Event, EventsRefusedError
+from extension.file_writer import ServicesFile
+from extension.index_reader import Reading
+from extension.lifecycle import InitFailedError, Lifecycle, Schedule
+from extension.log import Log
+from extension.resolver import Resolver
+from registry_model.index_layout import Answer
+
+_YEAR_S = 365 * 86_400
+_START = 1_800_000_000.0
+_FAR = 1e15
+
+
+def _answer(version: str, revision: int = 1, **members: Any) -> Answer:
+    return Answer(
+        **{
+            "version": version,
+            "arn": f"arn:{version}",
+            "status": "active",
+            "revision": revision,
+            "updated_at": "2026-01-01T00:00:00Z",
+            **members,
+        }
+    )
+
+
+@dataclass
+class World:
+    """The neighbours of a lifecycle, and the wall clock."""
+
+    path: Path
+    now: float = _START
+    answers: dict[str, Answer | None] = field(default_factory=dict)
+    fault: str = ""
+    is_broken: bool = False
+    given_s: list[float] = field(default_factory=list)
+    events: list[Callable[[], Event]] = field(default_factory=list)
+    registered: list[list[str]] = field(default_factory=list)
+    refused: tuple[str, ...] = ()
+    log: list[str] = field(default_factory=list)
+
+    # The index.
+    def read(self, keys: list[tuple[str, str]], deadline: float) -> Reading:
+        """Answer what is known of each service, or nothing while there is a fault."""
+        self.given_s.append(deadline - interpreter.monotonic())
+        if self.is_broken:
+            raise ZeroDivisionError
+        reading = Reading()
+        for key in keys:
+            if self.fault:
+                reading.faults[key] = self.fault
+            else:
+                reading.answers[key] = self.answers.get(key[0])
+        return reading
+
+    # The platform.
+    def register(self, events: list[str]) -> None:
+        """Note the events that are wanted."""
+        self.registered.append(events)
+        if set(events) & set(self.refused):
+            raise EventsRefusedError
+
+    def next(self, _deadline: float | None = None) -> Event:
+        """Let the next thing happen, and tell of it."""
+        return self.events.pop(0)() if self.events else Event("SHUTDOWN", 0)
+
+    def let_events_interrupt(self) -> None:
+        """Do nothing: no check takes any time here."""
+
+    def let_nothing_interrupt(self) -> None:
+        """Do nothing."""
+
+    # What a test says.
+    def after(self, seconds: float, *, left_s: float = 60, **changes: Any) -> None:
+        """Have an INVOKE come when the wall clock has moved by *seconds*."""
+
+        def invoke() -> Event:
+            self.now += seconds
+            for name, value in changes.items():
+                setattr(self, name, value)
+            return Event("INVOKE", int((self.now + left_s) * 1000))
+
+        self.events.append(invoke)
+
+    def then(self, act: Callable[[], None]) -> None:
+        """Have something happen between two events."""
+
+        def happen() -> Event:
+            act()
+            return self.next()
+
+        self.events.append(happen)
+
+    def run(self, needs: str = "users", **variables: str) -> None:
+        """Be an extension from start to end."""
+        environment = {
+            "NEEDED_SERVICES": needs,
+            "AWS_REGION": "eu-west-1",
+            "SERVICES_FILE": str(self.path),
+            **variables,
+        }
+        config = Config.from_env(environment.get)
+        log = Log(lambda line: self.log.append(line.decode()), lambda: self.now, level=20)
+        resolver = Resolver(config.needs, self, log, wall=lambda: self.now, random=lambda: 0.5)
+        api: Any = self
+        Lifecycle(config, api, resolver, ServicesFile(str(self.path)), log, lambda: self.now).run()
+
+    @property
+    def checks(self) -> int:
+        """How often the index was asked."""
+        return len(self.given_s)
+
+    def member(self, key: str = "users") -> dict[str, Any]:
+        """Read a member of the file."""
+        member: dict[str, Any] = json.loads(self.path.read_text())[key]
+        return member
+
+    def logged(self, text: str) -> int:
+        """Count the lines of the log that say *text*."""
+        return len([line for line in self.log if text in line])
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Give a world in which `users` is at 1.0.0."""
+    # Each check collects garbage; that of all the other tests is none of its business.
+    gc.freeze()
+    yield World(tmp_path / "services.json", answers={"users": _answer("1.0.0")})
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize(
+    ("moved_s", "checks"),
+    [(0, 1), (29.9, 1), (30, 2), (31, 2), (_YEAR_S, 2), (-0.1, 2), (-_YEAR_S, 2)],
+)
+def test_check_is_due_at_max_age_and_when_the_last_one_lies_in_the_future(
+    world: World, moved_s: float, checks: int
+) -> None:
+    """Freezes, restored snapshots and clocks that were set: all are the wall clock's."""
+    world.after(moved_s)
+
+    world.run()
+
+    assert world.checks == checks
+    assert world.path.stat().st_mtime == _START + (moved_s if checks == 2 else 0)
+
+
+def test_clock_that_went_back_is_followed(world: World) -> None:
+    """The file's time is the last check's, also where that seems earlier."""
+    world.after(-1000)
+    world.after(29)
+    world.after(1)
+
+    world.run()
+
+    assert world.checks == 3
+    assert world.path.stat().st_mtime == _START - 970
+
+
+def test_pauses_double_and_stay_below_max_age(world: World) -> None:
+    """1, 2, 4, 8, 16 and 30 seconds between a failure's end and the next attempt."""
+    world.after(600, fault="down")
+    expected = 2
+    for pause in (1, 2, 4, 8, 16, 30, 30):
+        world.after(pause - 0.01)
+        world.after(0.01)
+        expected += 1
+
+    world.run(SERVICE_DISCOVERY_MAX_AGE="600")
+
+    assert world.checks == expected
+    assert world.logged("needs not resolved") == 1
+
+
+@pytest.mark.parametrize(
+    ("max_age_s", "pauses"), [(0, (1, 1, 1)), (1, (1, 1)), (3, (1, 2, 3, 3)), (86400, (1, 2, 4))]
+)
+def test_no_pause_is_above_max_age_or_below_a_second(
+    world: World, max_age_s: int, pauses: tuple[int, ...]
+) -> None:
+    """Whoever asks for freshness gets it back as soon as there is any."""
+    world.fault = "down"
+    for pause in pauses:
+        world.after(pause - 0.01)
+        world.after(0.01)
+
+    world.run(SERVICE_DISCOVERY_MAX_AGE=str(max_age_s))
+
+    assert world.checks == 1 + len(pauses)
+
+
+def test_pause_starts_anew_after_a_success(world: World) -> None:
+    """A second outage is met like the first one."""
+    world.after(600, fault="down")
+    world.after(1)
+    world.after(2, fault="")
+    world.after(600, fault="down")
+    world.after(0.99)
+    world.after(0.01)
+
+    world.run(SERVICE_DISCOVERY_MAX_AGE="600")
+
+    assert world.checks == 6
+    assert world.logged("needs not resolved") == 2
+    assert world.logged("needs resolved again") == 1
+
+
+def test_clock_that_went_back_ends_a_pause(world: World) -> None:
+    """A clock that is set back by a day must not stop the checks for a day."""
+    world.after(600, fault="down")
+    world.after(-86_400, fault="")
+
+    world.run()
+
+    assert world.checks == 3
+    assert world.path.stat().st_mtime == _START + 600 - 86_400
+
+
+@pytest.mark.parametrize(
+    ("left_s", "given_s"),
+    [
+        (10, 1.5),
+        (1.8, 1.5),
+        (1.7, 1.5),
+        (1.2, 1.0),
+        (0.3, 0.1),
+        (0.2, None),
+        (0.1, None),
+        (-5, None),
+    ],
+)
+def test_check_ends_200_ms_before_the_invocation(
+    world: World, left_s: float, given_s: float | None
+) -> None:
+    """It gets its timeout, or what the invocation leaves, or is not made at all."""
+    world.after(60, left_s=left_s)
+
+    world.run()
+
+    assert world.checks == (1 if given_s is None else 2)
+    if given_s is not None:
+        assert world.given_s[-1] == pytest.approx(given_s, abs=0.05)
+
+
+def test_event_without_a_deadline_gives_the_check_its_timeout(world: World) -> None:
+    """What an emulator leaves out must not stop freshness."""
+    world.events = [lambda: Event("INVOKE", 0)]
+
+    world.run(SERVICE_DISCOVERY_MAX_AGE="0")
+
+    assert world.given_s[-1] == pytest.approx(1.5, abs=0.05)
+
+
+def test_too_little_time_is_no_failure(world: World) -> None:
+    """The next invocation checks, without a pause."""
+    world.after(60, left_s=0.1)
+    world.after(0)
+
+    world.run()
+
+    assert world.checks == 2
+
+
+def test_stale_read_is_believed_once_it_is_repeated(world: World) -> None:
+    """Eventually consistent reads lag; a rebuilt index is right for good."""
+    world.answers["users"] = _answer("2.0.0", revision=9)
+    seen: list[str] = []
+    for revision in (4, 9, 4, 4):
+        answer = _answer(f"1.0.{revision}" if revision < 9 else "2.0.0", revision=revision)
+        world.after(60, answers={"users": answer})
+        world.then(lambda: seen.append(world.member()["version"]))
+
+    world.run()
+
+    assert seen == ["2.0.0", "2.0.0", "2.0.0", "1.0.4"]
+
+
+def test_failed_check_between_does_not_make_a_stale_read_true(world: World) -> None:
+    """Nothing was repeated by a check that had no answer; the next one that has does."""
+    world.answers["users"] = _answer("2.0.0", revision=9)
+    seen: list[str] = []
+    stale = {"users": _answer("1.0.0", revision=4)}
+    for changes in ({"answers": stale}, {"fault": "down"}, {"fault": ""}):
+        world.after(60, **changes)
+        world.then(lambda: seen.append(world.member()["version"]))
+
+    world.run()
+
+    assert seen == ["2.0.0", "2.0.0", "1.0.0"]
+
+
+def test_equal_revision_is_no_stale_read(world: World) -> None:
+    """A rebuild may mend an item without raising its revision."""
+    world.after(60, answers={"users": _answer("1.0.1")})
+
+    world.run()
+
+    assert world.member()["version"] == "1.0.1"
+
+
+def test_resolved_at_is_the_time_of_the_members_own_change(world: World) -> None:
+    """Not of another member's, not of the last check."""
+    world.answers["billing"] = _answer("3.0.0")
+    world.after(60)
+    world.after(60, answers={**world.answers, "users": _answer("1.1.0", revision=2)})
+    world.after(60)
+
+    world.run("users,billing")
+
+    assert world.member("billing")["resolved_at"] == "2027-01-15T08:00:00Z"
+    assert world.member("users")["resolved_at"] == "2027-01-15T08:02:00Z"
+
+
+def test_another_error_alone_is_no_change(world: World) -> None:
+    """The file is written for answers, not for the weather."""
+    world.fault = "refused"
+    inodes: list[int] = []
+    world.then(lambda: inodes.append(world.path.stat().st_ino))
+    world.after(60, fault="reset")
+    world.then(lambda: inodes.append(world.path.stat().st_ino))
+
+    world.run()
+
+    assert inodes[0] == inodes[1]
+    assert world.member()["error"] == "refused"
+    assert world.path.stat().st_mtime == 0
+
+
+def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: World) -> None:
+    """Its age is that of the answers, whoever removed it."""
+    world.then(world.path.unlink)
+    world.after(60, fault="down")
+
+    world.run()
+
+    assert world.member()["version"] == "1.0.0"
+    assert world.path.stat().st_mtime == _START
+
+
+def test_partial_answer_is_written_and_is_no_success(world: World) -> None:
+    """What was answered counts; the age goes on growing until all are."""
+    world.answers["billing"] = _answer("3.0.0")
+    asked = world.read
+
+    def read(keys: list[tuple[str, str]], deadline: float) -> Reading:
+        reading = asked(keys, deadline)
+        if world.checks == 2:
+            reading.faults["billing", "latest"] = "left unprocessed"
+            del reading.answers["billing", "latest"]
+        return reading
+
+    world.read = read  # type: ignore[method-assign]  # one answer less
+    world.after(60, answers={**world.answers, "users": _answer("1.1.0", revision=2)})
+    world.then(lambda: times.append(world.path.stat().st_mtime))
+    world.after(1)
+    times: list[float] = []
+
+    world.run("users,billing")
+
+    assert world.member()["version"] == "1.1.0"
+    assert world.member("billing")["version"] == "3.0.0"
+    assert times == [_START]
+    assert world.path.stat().st_mtime == _START + 61
+
+
+def test_bug_of_ours_in_a_check_is_a_failed_check(world: World) -> None:
+    """It is logged with its traceback, and the function's invocation goes on."""
+    world.after(60, is_broken=True)
+    world.after(1, is_broken=False)
+
+    world.run()
+
+    assert world.checks == 3
+    assert world.logged("check failed") == 1
+    assert world.member()["status"] == "active"
+
+
+def test_yanked_and_missing_are_told_when_they_begin_and_end(world: World) -> None:
+    """Once each, at WARN; a change is told at INFO."""
+    yanked = {"users": _answer("1.0.0", 2, status="yanked", reason="leak")}
+    world.after(60, answers=yanked)
+    world.after(60)
+    world.after(60, answers={"users": _answer("1.0.0", 3)})
+    world.after(60, answers={})
+    world.after(60)
+    world.after(60, answers={"users": _answer("1.1.0", 5)})
+
+    world.run("users==1.0.0")
+
+    assert world.logged("WARN service-discovery: version yanked") == 1
+    assert world.logged("WARN service-discovery: service missing") == 1
+    assert world.logged("WARN service-discovery: service resolved again") == 2
+    assert world.logged("INFO service-discovery: answer changed") == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"fault": "down"}, ["users: down", "billing: down"]),
+        ({"answers": {}}, ["users: no version", "billing: no version"]),
+    ],
+)
+def test_strict_init_takes_this_very_resolves_answers_alone(
+    world: World, changes: dict[str, Any], names: list[str]
+) -> None:
+    """An earlier run's file is a comfort to whoever fails open, and none to whoever is strict."""
+    world.answers["billing"] = _answer("1.0.0")
+    world.run("users,billing", SERVICE_DISCOVERY_STRICT="true")
+    for name, value in changes.items():
+        setattr(world, name, value)
+
+    with pytest.raises(InitFailedError) as failed:
+        world.run("users,billing", SERVICE_DISCOVERY_STRICT="true")
+
+    assert failed.value.error_type == "Extension.ResolveError"
+    for name in names:
+        assert name in str(failed.value)
+
+
+def test_later_trouble_is_no_matter_of_strict(world: World) -> None:
+    """It is the init that it guards."""
+    world.after(60, fault="down")
+    world.after(60, fault="", answers={})
+
+    world.run(SERVICE_DISCOVERY_STRICT="true")
+
+    assert world.member()["status"] == "missing"
+
+
+def test_events_that_are_refused_are_asked_for_no_more(world: World) -> None:
+    """Managed Instances refuse INVOKE; SHUTDOWN alone they send."""
+    world.refused = ("INVOKE",)
+
+    world.run()
+
+    assert world.registered == [["INVOKE", "SHUTDOWN"], ["SHUTDOWN"]]
+
+
+@given(
+    st.integers(0, 40),
+    st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans()), max_size=40),
+)
+def test_schedule_never_stops_for_longer_than_it_may(
+    max_age_s: int, steps: list[tuple[float, bool]]
+) -> None:
+    """Whatever clocks and networks do, a check is due once MAX_AGE, or a second, has passed."""
+    schedule = Schedule(max_age_s)
+    now = _START
+    for moved_s, succeeds in steps:
+        now += moved_s
+        if schedule.is_due(now):
+            (schedule.succeeded if succeeds else schedule.failed)(now)
+        assert schedule.is_due(now + max(max_age_s, 1))
+        assert schedule.is_due(now + _FAR)
+        assert schedule.is_due(now - _FAR)
+        assert 1 <= schedule.wait_s() <= max(max_age_s, 1)
