@@ -73,12 +73,12 @@ class _Authority:
         path.write_bytes(own.public_bytes(serialization.Encoding.PEM))
         return path
 
-    def server(self, name: str, days: int) -> ssl.SSLContext:
-        """Make a server's context for *name*, good for so many days from now."""
+    def server(self, name: str, address: str, days: int) -> ssl.SSLContext:
+        """Make a server's context for *name* and *address*, good for so many days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [
             x509.DNSName(name),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.9")),
+            x509.IPAddress(ipaddress.ip_address(address)),
         ]
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
@@ -105,7 +105,7 @@ def make_certificates(folder: Path) -> Certificates:
     authority = _Authority(folder)
     return Certificates(
         bundle=authority.write_bundle(),
-        good=authority.server("localhost", 1),
-        other_name=authority.server("other.example", 1),
-        expired=authority.server("localhost", -1),
+        good=authority.server("localhost", "127.0.0.1", 1),
+        other_name=authority.server("other.example", "127.0.0.9", 1),
+        expired=authority.server("localhost", "127.0.0.1", -1),
     )

@@ -1,0 +1,411 @@
+"""What a registry, or whoever answers in its place, may send: none of it holds the function up."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.functional.extension import servers
+from tests.functional.extension.certificates import Certificates
+from tests.functional.extension.conftest import Extension, Start
+from tests.functional.extension.servers import Fault, IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_HEAD = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def _endless(head: bytes, piece: bytes) -> Fault:
+    def send(connection: socket.socket, _data: bytes) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(piece)
+
+    return send
+
+
+def _body(text: str) -> Fault:
+    answer = servers.answer_of(200, text.encode())
+    return lambda connection, _: connection.sendall(answer)
+
+
+ENDLESS = {
+    "small chunks": _endless(_CHUNKED, b"1\r\nx\r\n" * 2000),
+    "headers": _endless(_HEAD, b"X: y\r\n" * 2000),
+    "provisional answers": _endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500),
+    "blanks": _endless(b"", b" " * 10_000),
+    "trailers": _endless(_CHUNKED + b"0\r\n", b"X: y\r\n" * 2000),
+}
+ABSURD = {
+    "a number of a million digits": _body('{"Responses":' + "9" * 1_000_000 + "}"),
+    "nested a hundred thousand deep": _body("[" * 100_000 + "]" * 100_000),
+    "objects a hundred thousand deep": _body('{"a":' * 100_000 + "1" + "}" * 100_000),
+    "a message that is a tower": _body('{"__type":' + "[" * 9_000 + "]" * 9_000 + "}"),
+    "numbers for names": _body('{"Responses":{1:[],2:[]}}'),
+    "items that are none": _body('{"Responses":{"ServiceIndex":[null,1,"x",[]]}}'),
+    "a list for responses": _body('{"Responses":[],"UnprocessedKeys":[1]}'),
+    "an empty body": _body(""),
+}
+
+
+def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
+    lambda_api.invoke()
+    return "needs resolved again" in extension.log()
+
+
+@pytest.mark.parametrize("name", ENDLESS | ABSURD)
+def test_absurd_answer_takes_no_longer_than_any_other(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
+) -> None:
+    """The deadline is looked at however fast a peer sends; a parser has its limits."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.fault = (ENDLESS | ABSURD)[name]
+
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "unavailable"
+    (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
+    assert " WARN service-discovery: needs not resolved " in line
+    index.fault = None
+    wait_for(lambda: _is_well_again(lambda_api, extension), "the recovery")
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_signal_is_heard_above_the_noise(start: Start, index: IndexServer, name: str) -> None:
+    """SIGTERM ends the process, whatever it is being told."""
+    index.fault = ENDLESS[name]
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
+    wait_for(lambda: bool(index.requests), "the first resolve")
+
+    os.kill(extension.process.pid, signal.SIGTERM)
+
+    assert extension.ends_with() == 0
+
+
+def test_answer_that_repeats_the_request_gives_no_secret_away(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """AWS spells all signed headers, the token too, to say that a signature is wrong."""
+    message = (
+        "The request signature we calculated does not match for AKIDWXYZ, SECRETWXYZ, TOKENWXYZ.\n"
+        "\nThe Canonical String for this request should have been\n'POST\n/\n\n"
+        "x-amz-security-token:TOKENWXYZ\n'"
+    )
+    kind = "com.amazon.coral.service#InvalidSignatureException"
+    body = json.dumps({"__type": kind, "message": message}).encode()
+    index.answer_anything = lambda connection, _: connection.sendall(servers.answer_of(400, body))
+
+    extension = start(
+        "users",
+        AWS_ACCESS_KEY_ID="AKIDWXYZ",
+        AWS_SECRET_ACCESS_KEY="SECRETWXYZ",
+        AWS_SESSION_TOKEN="TOKENWXYZ",
+        SERVICE_DISCOVERY_LOG_LEVEL="DEBUG",
+    )
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+
+    seen = extension.log() + extension.services_file.read_text()
+    assert "InvalidSignatureException" in extension.document()["users"]["error"]
+    assert "does not match" in seen
+    assert "WXYZ" not in seen
+    assert "x-amz" not in seen
+
+
+def test_no_credentials_at_all_are_said_at_once(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Trying again for the whole timeout would slow every cold start down, for nothing."""
+    extension = start(
+        "users",
+        AWS_ACCESS_KEY_ID="",
+        AWS_SECRET_ACCESS_KEY="",
+        AWS_SESSION_TOKEN="",
+        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
+    )
+    # Well before the timeout.
+    lambda_api.wait_until_ready()
+
+    assert "no credentials" in extension.document()["users"]["error"]
+    assert "AWS_ACCESS_KEY_ID" in extension.log()
+    assert index.connections == 0
+
+
+def _once(index: IndexServer, fault: Fault) -> Fault:
+    def answer(connection: socket.socket, data: bytes) -> None:
+        index.fault = None
+        fault(connection, data)
+
+    return answer
+
+
+def _page(status: int) -> Fault:
+    answer = servers.answer_of(status, b"<html>Slow down</html>")
+    return lambda connection, _: connection.sendall(answer)
+
+
+PASSING: dict[str, Fault] = {
+    "throttled": servers.refuses("ThrottlingException"),
+    "throughput exceeded": servers.refuses("ProvisionedThroughputExceededException"),
+    "request limit": servers.refuses("RequestLimitExceeded"),
+    "a proxy's 429": _page(429),
+    "a proxy's 502": _page(502),
+    "500": servers.refuses("InternalServerError", 500),
+    "503": servers.refuses("ServiceUnavailable", 503),
+    "reset": servers.reset,
+    "hung up": servers.hang_up,
+    "cut": servers.cut,
+    "garbage": servers.garbage,
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_passing_trouble_is_waited_out_inside_the_timeout(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
+) -> None:
+    """A blink of the network or the table is no outage of the function's."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.fault = _once(index, PASSING[name])
+
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert len(index.requests) == 2
+    assert "WARN" not in extension.log()
+
+
+@pytest.mark.parametrize("kind", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_refusal_is_not_asked_for_twice(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str
+) -> None:
+    """What another try can't change costs the cold start one round trip."""
+    index.fault = servers.refuses(kind)
+
+    start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+
+    assert len(index.requests) == 1
+
+
+def test_answer_may_call_the_table_by_its_plain_name(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Where it was asked for by its ARN."""
+    arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ServiceIndex"
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    def rename(connection: socket.socket, data: bytes) -> None:
+        connection.sendall(servers.answer_of(200, data.replace(arn.encode(), b"ServiceIndex")))
+
+    index.fault = rename
+    extension = start("users", SERVICE_DISCOVERY_TABLE=arn)
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_answer_in_which_nothing_was_processed_has_no_entry_for_the_table(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The keys are asked for again, and nobody is called missing."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    left = {"service": {"S": "users"}, "selector": {"S": "latest"}}
+    document = {"Responses": {}, "UnprocessedKeys": {"ServiceIndex": {"Keys": [left]}}}
+    index.fault = _once(index, _body(json.dumps(document)))
+
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert "missing" not in extension.log()
+
+
+def test_table_that_is_not_in_the_answer_makes_nobody_missing(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """`missing` is what the registry says, never what it leaves out."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    lambda_api.wait_until_ready()
+    for text in ('{"Responses":{}}', '{"Responses":{"Other":[]}}', "{}"):
+        index.fault = _body(text)
+        lambda_api.invoke()
+
+        assert extension.document()["users"]["status"] == "active"
+
+
+def test_malformed_item_costs_its_own_need_alone(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Whoever writes into the table by hand breaks one answer, and the log says which attribute."""
+    index.put("good", "latest", item("1.0.0", ARN))
+    index.put("bad", "latest", item("1.0.0", ARN, status={"S": "happy"}))
+    index.put("odd", "latest", item("one", ARN))
+
+    extension = start("good,bad,least:odd>=1")
+    lambda_api.wait_until_ready()
+
+    document = extension.document()
+    assert document["good"]["status"] == "active"
+    assert "'status' is 'happy'" in document["bad"]["error"]
+    assert "malformed" in document["least"]["error"]
+    assert extension.services_file.stat().st_mtime == 0
+
+
+def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """More than a hundred needs, and what was answered counts."""
+    for number in range(250):
+        index.put(f"s{number}", "latest", item(f"1.0.{number}", ARN))
+
+    def refuse_the_second(connection: socket.socket, data: bytes) -> None:
+        if len(index.requests) == 2:
+            servers.refuses("AccessDeniedException")(connection, data)
+        else:
+            connection.sendall(servers.answer_of(200, data))
+
+    index.fault = refuse_the_second
+    extension = start(",".join(f"s{number}" for number in range(250)))
+    lambda_api.wait_until_ready()
+
+    statuses = [member["status"] for member in extension.document().values()]
+    assert statuses.count("active") == 100
+    assert statuses.count("unavailable") == 150
+    assert extension.services_file.stat().st_mtime == 0
+
+
+def test_many_needs_with_one_key_are_asked_for_once(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A hundred distinct keys fit into a call, however many needs they answer."""
+    index.put("users", "1.x", item("1.9.0", ARN))
+    needs = ",".join(f"n{number}:users~=1.{number % 3}" for number in range(150))
+
+    extension = start(needs)
+    lambda_api.wait_until_ready()
+
+    ((keys,),) = [
+        [each["Keys"] for each in request["RequestItems"].values()] for request in index.requests
+    ]
+    assert len(keys) == 1
+    assert {each["version"] for each in extension.document().values()} == {"1.9.0"}
+
+
+def test_strict_init_with_a_partial_answer_fails(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Unprocessed to the end is unresolved, and named with its reason; what was answered is not."""
+    index.put("a", "latest", item("1.0.0", ARN))
+    index.put("b", "latest", item("1.0.0", ARN))
+    index.unprocessed = 1
+
+    extension = start("a,b", SERVICE_DISCOVERY_STRICT="true", SERVICE_DISCOVERY_TIMEOUT_MS="300")
+
+    assert extension.ends_with() == 1
+    (error,) = lambda_api.posted("init/error")
+    # Which of the two is answered first is the table's choice.
+    assert error["errorMessage"].count("left it unprocessed") == 1
+    (headers,) = [headers for path, headers, _ in lambda_api.calls if path == "init/error"]
+    assert headers["lambda-extension-function-error-type"] == "Extension.ResolveError"
+
+
+def test_variable_that_is_no_text_fails_the_init_with_its_name(
+    start: Start, lambda_api: LambdaApi
+) -> None:
+    """Whatever bytes a deployment tool has put there."""
+    extension = start(os.fsdecode(b"users,\xff\xfe"), SERVICES_FILE="x")
+
+    assert extension.ends_with() == 1
+    (error,) = lambda_api.posted("init/error")
+    assert "NEEDED_SERVICES: it is not UTF-8" in error["errorMessage"]
+    assert "SERVICES_FILE: 'x'" in error["errorMessage"]
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_address_must_be_in_the_certificate(
+    start: Start,
+    lambda_api: LambdaApi,
+    certificates: Certificates,
+    is_named: bool,  # noqa: FBT001
+) -> None:
+    """An endpoint without a name is verified no less."""
+    context = certificates.good if is_named else certificates.other_name
+    server = IndexServer(tls=context, name="127.0.0.1")
+    server.put("users", "latest", item("1.0.0", ARN))
+
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=server.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+        SERVICE_DISCOVERY_TIMEOUT_MS="5000" if is_named else "300",
+    )
+    lambda_api.wait_until_ready()
+    server.close()
+
+    expected = "active" if is_named else "unavailable"
+    assert extension.document()["users"]["status"] == expected
+    assert bool(server.requests) is is_named
+
+
+@pytest.fixture
+def silent_name_server(tmp_path: Path) -> Iterator[list[str]]:
+    """Give a command that starts a process whose name server never answers."""
+    configuration = tmp_path / "resolv.conf"
+    address = f"127.9.{os.getpid() % 250}.9"
+    configuration.write_text(f"nameserver {address}\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        # Where the port is not ours to take, nobody answers there either.
+        with contextlib.suppress(PermissionError):
+            server.bind((address, 53))
+        enter = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
+        namespace = ["unshare", "--user", "--map-root-user", "--mount"]
+        yield [*namespace, "sh", "-c", enter, str(configuration)]
+
+
+def test_name_server_that_never_answers_holds_nobody_up(
+    start: Start, lambda_api: LambdaApi, silent_name_server: list[str]
+) -> None:
+    """A look-up sits there for ten seconds and more: a thread of its own does."""
+    extension = start(
+        "users",
+        *silent_name_server,
+        AWS_ENDPOINT_URL_DYNAMODB="http://registry.example",
+        SERVICE_DISCOVERY_TIMEOUT_MS="300",
+    )
+    began = time.monotonic()
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+    assert time.monotonic() - began < 5
+    assert extension.document()["users"]["status"] == "unavailable"
+
+    lambda_api.shut_down()
+
+    assert extension.ends_with() == 0
+
+
+def test_signal_is_heard_while_a_name_is_looked_up(
+    start: Start, lambda_api: LambdaApi, silent_name_server: list[str]
+) -> None:
+    """The thread that waits for the name server does not keep the process."""
+    extension = start(
+        "users",
+        *silent_name_server,
+        AWS_ENDPOINT_URL_DYNAMODB="http://registry.example",
+        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
+    )
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+    threads = Path(f"/proc/{extension.process.pid}/task")
+    wait_for(lambda: len(list(threads.iterdir())) > 1, "the look-up")
+
+    os.kill(extension.process.pid, signal.SIGTERM)
+
+    assert extension.ends_with() == 0
