@@ -55,7 +55,9 @@ class World:
     log: list[str] = field(default_factory=list)
 
     # The index.
-    def read(self, keys: list[tuple[str, str]], deadline: float) -> Reading:
+    def read(
+        self, keys: list[tuple[str, str]], deadline: float, _elsewhere: object = None
+    ) -> Reading:
         """Answer what is known of each service, or nothing while there is a fault."""
         self.given_s.append(deadline - interpreter.monotonic())
         if self.is_broken:
@@ -357,7 +359,7 @@ def test_partial_answer_is_written_and_is_no_success(world: World) -> None:
     world.answers["billing"] = _answer("3.0.0")
     asked = world.read
 
-    def read(keys: list[tuple[str, str]], deadline: float) -> Reading:
+    def read(keys: list[tuple[str, str]], deadline: float, _elsewhere: object = None) -> Reading:
         reading = asked(keys, deadline)
         if world.checks == 2:
             reading.faults["billing", "latest"] = "left unprocessed"
