@@ -25,6 +25,8 @@ _THROTTLED = frozenset(
         "RequestLimitExceeded",
         "ThrottlingException",
         "ThrottlingError",
+        # Our own transaction, sent again after an answer that was lost, is still at work.
+        "TransactionInProgressException",
     }
 )
 _LOST = frozenset(
@@ -32,7 +34,6 @@ _LOST = frozenset(
         "ConditionalCheckFailed",
         "TransactionConflict",
         "TransactionConflictException",
-        "TransactionInProgressException",
     }
 )
 # 10 GB are the most for one partition key of a table with local secondary indexes.

@@ -32,7 +32,7 @@ tracer = Tracer(auto_patch=True, patch_modules=["botocore"])
 
 # The API answers within API Gateway's 29 s: a table that does not answer is told in time.
 _CLIENT = Config(
-    connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 3}
+    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
 )
 
 

@@ -499,7 +499,7 @@ def _refusals(operation: _Operation) -> dict[HTTPStatus, str]:
 def _refusal(status: HTTPStatus, says: str, schema_of: Mapping[object, Any]) -> dict[str, Any]:
     example: dict[str, Any] = {
         "type": "about:blank",
-        "title": status.phrase,
+        "title": problems.title_of(status),
         "status": int(status),
         "detail": says,
     }

@@ -8,6 +8,16 @@ from aws_lambda_powertools.event_handler import Response
 
 CONTENT_TYPE = "application/problem+json"
 _RETRY_AFTER_S = 1
+# As RFC 9110 has them; Python's own phrases are another one's, depending on its version.
+_TITLES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+
+
+def title_of(status: HTTPStatus) -> str:
+    """Name a refusal."""
+    return _TITLES.get(status, status.phrase)
 
 
 class ProblemError(Exception):
@@ -37,7 +47,7 @@ class ProblemError(Exception):
         """Spell the refusal."""
         document = {
             "type": "about:blank",
-            "title": self.status.phrase,
+            "title": title_of(self.status),
             "status": int(self.status),
             "detail": str(self),
         }

@@ -86,7 +86,7 @@ class Request:
         text = self.query("limit")
         limit = DEFAULT_LIMIT
         if text is not None:
-            limit = int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
+            limit = int(text) if re.fullmatch("[1-9][0-9]{0,3}", text) else 0
             if not 1 <= limit <= MAX_LIMIT:
                 detail = f"it should be a whole number from 1 to {MAX_LIMIT}"
                 errors.append({"pointer": "/limit", "detail": detail})
@@ -120,11 +120,17 @@ class Request:
             raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         try:
             document = json.loads(
-                data.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_no_repeats
+                data.decode("utf-8"),
+                parse_constant=_no_constant,
+                # No member is a number, and Python's integers have a limit that JSON's have not.
+                parse_int=float,
+                object_pairs_hook=_no_repeats,
             )
             # A lone surrogate is a character that no UTF-8 has, and so nothing that can be kept.
             json.dumps(document, ensure_ascii=False).encode()
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise _not_json("the body is JSON that is nested too deeply") from error
+        except ValueError as error:
             raise _not_json(f"the body is not JSON: {error}") from error
         return document
 

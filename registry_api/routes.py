@@ -147,12 +147,7 @@ class Routes:
         return _json(HTTPStatus.OK, schemas.member_document(member))
 
     def _resolve_needs(self) -> Response[str]:
-        text = self._parsed(schemas.ResolveRequest).needed
-        try:
-            wanted = needs.parse_needs(text)
-        except needs.NeedsError as error:
-            faults = [{"pointer": "/needed", "detail": str(fault)} for fault in error.faults]
-            raise invalid(faults) from error
+        wanted = needs.parse_needs(self._parsed(schemas.ResolveRequest).needed)
         texts: list[str] = []
         left = MAX_ANSWER
         resolved = True

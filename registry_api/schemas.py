@@ -10,7 +10,7 @@ from registry_api.operations import MAX_CHANNELS, Publication, ServiceView
 from registry_model import arn as arns
 from registry_model import version as versions
 from registry_model.arn import Arn
-from registry_model.needs import MAX_NAME, name_fault
+from registry_model.needs import MAX_NAME, NeedsError, name_fault, parse_needs
 from registry_model.records import Action, HistoryEvent, Status, VersionRecord
 from registry_model.services_file import Member
 from registry_model.version import Version
@@ -35,6 +35,11 @@ def _version(text: str) -> str:
 
 def _arn(text: str) -> str:
     Arn.parse(text)
+    return text
+
+
+def _needed(text: str) -> str:
+    parse_needs(text)
     return text
 
 
@@ -141,7 +146,7 @@ class ResolveRequest(BaseModel):
 
     model_config = _REQUEST
 
-    needed: Annotated[str, _described(pattern=NEEDED_PATTERN)]
+    needed: Annotated[str, AfterValidator(_needed), _described(pattern=NEEDED_PATTERN)]
 
 
 class VersionDocument(TypedDict):
@@ -266,7 +271,9 @@ _SAID = {
 def faults_of(error: ValidationError) -> list[dict[str, str]]:
     """Name every fault of a body, each with its JSON pointer (RFC 6901)."""
     return [
-        {"pointer": _pointer(fault["loc"]), "detail": _detail(fault)} for fault in error.errors()
+        {"pointer": _pointer(fault["loc"]), "detail": detail}
+        for fault in error.errors()
+        for detail in _details(fault)
     ]
 
 
@@ -277,13 +284,14 @@ def _pointer(location: tuple[int | str, ...]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
-def _detail(fault: Any) -> str:  # noqa: ANN401  # pydantic's own type is no public name
+def _details(fault: Any) -> list[str]:  # noqa: ANN401  # pydantic's own type is no public name
     if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
+        error = fault["ctx"]["error"]
+        return list(map(str, error.faults)) if isinstance(error, NeedsError) else [str(error)]
     if fault["type"] in _SAID:
-        return _SAID[fault["type"]]
+        return [_SAID[fault["type"]]]
     message: str = fault["msg"]
-    return message[:1].lower() + message[1:]
+    return [message[:1].lower() + message[1:]]
 
 
 def version_document(record: VersionRecord) -> VersionDocument:

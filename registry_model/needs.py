@@ -196,6 +196,8 @@ def parse_selector(text: str) -> Selector:
     while end < len(text) and text[end] in _OPERATOR:
         end += 1
     operator = text[:end]
+    if not operator:
+        raise SelectorError(f"{shown(text)} has no operator; put '==', '~=', '>=' or '@' before it")
     if operator not in _FORMS:
         raise SelectorError(f"unknown operator {shown(operator)}; use '==', '~=', '>=' or '@'")
     value = text[end:].strip(BLANKS)
@@ -223,10 +225,10 @@ def _entries(text: str) -> "Iterator[tuple[int, str]]":
         start += len(entry) + 1
 
 
-def _parse_need(text: str, reasons: "list[str]") -> "Need | None":
-    """Read one need; add what is wrong with it to *reasons*."""
+def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | None]":
+    """Read one need: its key, if that is well, and itself; add what is wrong to *reasons*."""
     if name_fault(text) is None:
-        return Need(text, text, _LATEST)
+        return text, Need(text, text, _LATEST)
     end = _operator_at(text)
     head, tail = text[:end], text[end:]
     alias, colon, service = head.partition(":")
@@ -234,21 +236,26 @@ def _parse_need(text: str, reasons: "list[str]") -> "Need | None":
         alias, service = "", head
     alias = alias.strip(BLANKS)
     service = service.strip(BLANKS)
+    key = None
     if colon:
         fault = name_fault(alias)
         if fault:
             reasons.append(f"{shown(alias)} can't be an alias: {fault}")
+        else:
+            key = alias
     fault = name_fault(service)
     if fault and not service and tail:
         reasons.append("no service is named before the operator; a need has one selector")
     elif fault:
         reasons.append(f"{shown(service)} can't name a service: {fault}")
+    elif not colon:
+        key = service
     try:
         selector = parse_selector(tail)
     except SelectorError as error:
         reasons.append(str(error))
-        return None
-    return None if reasons else Need(alias or service, service, selector)
+        return key, None
+    return key, None if reasons else Need(alias or service, service, selector)
 
 
 def parse_needs(text: str) -> "list[Need]":
@@ -262,14 +269,15 @@ def parse_needs(text: str) -> "list[Need]":
     positions: "dict[str, int]" = {}
     for position, entry in _entries(text):
         reasons: "list[str]" = []
-        need = _parse_need(entry, reasons)
-        if need is not None and need.key in positions:
-            first = positions[need.key]
+        key, need = _parse_need(entry, reasons)
+        if key is not None and key in positions:
+            first = positions[key]
             reasons.append(
-                f"the key {shown(need.key)} is taken by the need at {first}; give one an alias"
+                f"the key {shown(key)} is taken by the need at {first}; give one an alias"
             )
-        elif need is not None:
-            positions[need.key] = position
+        elif key is not None:
+            positions[key] = position
+        if need is not None and not reasons:
             needs.append(need)
         for reason in reasons:
             faults.append(Fault(position, entry, reason))

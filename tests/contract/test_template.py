@@ -104,7 +104,10 @@ def test_every_route_needs_iam_authorization() -> None:
     """One route without it would let anybody publish."""
     paths = _resource("RegistryApi")["Body"]["paths"]
 
-    assert {path: set(methods) for path, methods in paths.items()} == {"/{proxy+}": _METHODS}
+    assert {path: set(methods) for path, methods in paths.items()} == {
+        "/": {"get"},
+        "/{proxy+}": _METHODS,
+    }
     for methods in paths.values():
         for operation in methods.values():
             assert operation["security"] == [{"AWS_IAM": []}]

@@ -201,6 +201,14 @@ def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
         assert f"at {needed.index(text)}: '{text}'" in detail
 
 
+def test_malformed_needs_are_named_beside_what_else_is_wrong(ready: Call) -> None:
+    """One run of the pipeline shows all of it."""
+    answer = ready("POST", "/resolve", {"needed": "u u,-", "strict": True})
+
+    assert answer.status == 422
+    assert sorted(answer.pointers()) == ["/needed", "/needed", "/strict"]
+
+
 MALFORMED_DRY_RUNS: list[tuple[object, list[str]]] = [
     ({}, ["/needed"]),
     ({"needed": None}, ["/needed"]),

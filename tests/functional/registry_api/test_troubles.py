@@ -101,10 +101,10 @@ LOST_RACES: dict[str, Exception] = {
     "condition": client_error(CANCELLED, "ConditionalCheckFailed", "None", "None"),
     "conflict": client_error(CANCELLED, "None", "TransactionConflict", "None"),
     "busy item": client_error("TransactionConflictException"),
-    "in progress": client_error("TransactionInProgressException"),
     "both": client_error(CANCELLED, "ThrottlingError", "TransactionConflict"),
 }
 THROTTLED_WRITES: dict[str, Exception] = {
+    "in progress": client_error("TransactionInProgressException"),
     "throttled": client_error(CANCELLED, "None", "ThrottlingError", "None"),
     "throughput": client_error(CANCELLED, "ProvisionedThroughputExceeded", "None"),
 }

@@ -91,7 +91,7 @@ CANCELLED = "TransactionCanceledException"
         (client_error(CANCELLED, "None", "TransactionConflict"), RaceLostError),
         (client_error(CANCELLED, "ThrottlingError", "TransactionConflict"), RaceLostError),
         (client_error("TransactionConflictException"), RaceLostError),
-        (client_error("TransactionInProgressException"), RaceLostError),
+        (client_error("TransactionInProgressException"), ThrottledError),
         (client_error(CANCELLED, "None", "ThrottlingError"), ThrottledError),
         (client_error(CANCELLED, "ProvisionedThroughputExceeded"), ThrottledError),
         (client_error("ProvisionedThroughputExceededException"), ThrottledError),
