@@ -12,7 +12,7 @@ BIN := .venv/bin
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 PACKAGES := bench extension layer local registry_api registry_model stream_sync tests
 
-.PHONY: help run demo test check bench format layer clean
+.PHONY: help run demo test check bench fuzz format layer clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
@@ -36,6 +36,9 @@ check: $(STAMP) ## format, lint, types, import rules, template lint
 
 bench: $(STAMP) ## the benchmarks, as tables; BENCH="name ..." for some of them
 	@$(BIN)/python -m bench $(BENCH)
+
+fuzz: $(STAMP) ## bent inputs into every parser, under both interpreters; FUZZ_INPUTS=1000000
+	@$(BIN)/python -m tests.fuzz $(FUZZ_INPUTS)
 
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix-only $(PACKAGES)

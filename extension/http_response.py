@@ -148,7 +148,7 @@ class ResponseParser:
 
     def _choose_body(self) -> None:
         for option in self.headers.get("connection", "").lower().split(","):
-            if option.strip() == "close":
+            if option.strip(" \t") == "close":
                 self.keeps_alive = False
         coding = self.headers.get("transfer-encoding")
         length = self.headers.get("content-length")
@@ -167,7 +167,7 @@ class ResponseParser:
             self._state = self._until_end
 
     def _agreed_length(self, value: str) -> int:
-        lengths = [_whole_number(each.strip(), DIGITS, 10) for each in value.split(",")]
+        lengths = [_whole_number(each.strip(" \t"), DIGITS, 10) for each in value.split(",")]
         for each in lengths:
             if each != lengths[0]:
                 raise HttpError("the answer has two lengths")

@@ -1,11 +1,11 @@
 """HTTP answers, against h11, however the bytes come."""
 
-import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extension.http_response import HttpError, ResponseParser
+from tests.fuzz.__main__ import h11_answer
 
 _GOOD = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -23,23 +23,6 @@ _GOOD = [
 ]
 
 
-def _by_h11(data: bytes) -> tuple[int, bytes]:
-    connection = h11.Connection(h11.CLIENT)
-    connection.send(h11.Request(method="GET", target="/", headers=[("Host", "x")]))
-    connection.send(h11.EndOfMessage())
-    connection.receive_data(data)
-    connection.receive_data(b"")
-    status, body = 0, b""
-    while True:
-        event = connection.next_event()
-        if isinstance(event, h11.Response):
-            status = event.status_code
-        elif isinstance(event, h11.Data):
-            body += bytes(event.data)
-        elif isinstance(event, h11.EndOfMessage):
-            return status, body
-
-
 @pytest.mark.parametrize("data", _GOOD)
 def test_answer_is_read_as_h11_reads_it_byte_by_byte(data: bytes) -> None:
     """Networks split where they like."""
@@ -50,7 +33,7 @@ def test_answer_is_read_as_h11_reads_it_byte_by_byte(data: bytes) -> None:
         parser.end()
 
         assert parser.is_done
-        assert (parser.status, parser.body) == _by_h11(data)
+        assert (parser.status, parser.body) == h11_answer(data)
 
 
 @pytest.mark.parametrize("data", [each for each in _GOOD if b"until" not in each])
@@ -111,3 +94,18 @@ def test_bytes_behind_an_answer_end_the_connection() -> None:
 
     assert parser.is_done
     assert not parser.keeps_alive
+
+
+@pytest.mark.parametrize("name", ["Content-Length: 2", "Connection: close"])
+def test_only_blanks_and_tabs_are_taken_off_a_value(name: str) -> None:
+    """CPython takes off more than MicroPython does: the same answer would be read in two ways."""
+    head = f"HTTP/1.1 200 OK\r\n{name}\x1f\r\nContent-Length: 2\r\n\r\nab"
+    parser = ResponseParser()
+
+    try:
+        parser.feed(head.encode())
+    except HttpError:
+        assert name.startswith("Content-Length")
+    else:
+        assert parser.keeps_alive
+        assert name.startswith("Connection")
