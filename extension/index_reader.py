@@ -253,7 +253,7 @@ class IndexReader:
             left_keys = [key_of(key) for key in _field(left, "Keys")] if left else []
             found = _field(document, "Responses")
             # Where nothing was processed, there may be no entry for the table.
-            items = [] if left_keys and not found else self._of_the_table(found)
+            items = [] if left_keys and not found else list(self._of_the_table(found))
         except (AttributeError, KeyError, TypeError, IndexItemError):
             raise _TryAgainError("the table's answer is malformed")
         wanted = dict.fromkeys(keys, True)
