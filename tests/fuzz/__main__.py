@@ -257,10 +257,13 @@ def _compare(
 
 
 def _may_differ(target: str, data: bytes, verdict: str) -> bool:
-    """Tell whether it is JSON that MicroPython's parser is known to take otherwise.
+    """Tell whether MicroPython is known to take it otherwise.
 
-    It takes commas, colons and characters for granted that CPython asks for; it has no NaN.
+    Its JSON takes commas, colons and characters for granted that CPython asks for, and has no NaN;
+    its UTF-8 may take more bytes for a character than that needs.
     """
+    if verdict == "not UTF-8":
+        return True
     if target in ("http", "needs"):
         return False
     return verdict in _REFUSALS or re.search(rb"NaN|Infinity", data) is not None
