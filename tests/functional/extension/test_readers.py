@@ -1,0 +1,124 @@
+"""Whoever reads the services file, in whatever language, always reads a whole one of one moment."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.functional.extension.conftest import Start
+from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_SERVICES = [f"service-{number}" for number in range(40)]
+_CHANGES = 20
+_READERS_OF_EACH = 2
+
+# Each reads the file $1 over and over until $2 is there, and prints how often. It fails where the
+# file is missing, empty, cut or of two generations, or where a generation comes back.
+_PYTHON = """
+import json, os, sys
+reads, last = 0, 0
+while not os.path.exists(sys.argv[2]):
+    with open(sys.argv[1], encoding="utf-8") as file:
+        members = json.load(file)
+    (version,) = {member["version"] for member in members.values()}
+    generation = int(version.split(".")[1])
+    assert generation >= last, (generation, last)
+    reads, last = reads + 1, generation
+print(reads)
+"""
+_PERL = r"""
+my ($reads, $last) = (0, 0);
+until (-e $ARGV[1]) {
+    open(my $file, "<", $ARGV[0]) or die "missing: $!";
+    my $text = do { local $/; <$file> };
+    $text =~ /\A\{.*\}\n\z/s or die "cut";
+    my %seen = map { $_ => 1 } $text =~ /"version": "1\.(\d+)\.0"/g;
+    my @generations = keys %seen;
+    @generations == 1 && $generations[0] >= $last or die "not of one moment: @generations";
+    $last = $generations[0];
+    $reads++;
+}
+print "$reads\n";
+"""
+_SHELL = r"""
+reads=0
+until [ -e "$2" ]; do
+    text=$(cat "$1") || exit 1
+    case "$text" in "{"*"}") ;; *) echo "cut" >&2; exit 1 ;; esac
+    reads=$((reads + 1))
+done
+echo $reads
+"""
+_NODE = """
+const fs = require("fs");
+let reads = 0, last = 0;
+while (!fs.existsSync(process.argv[2])) {
+  const members = Object.values(JSON.parse(fs.readFileSync(process.argv[1], "utf8")));
+  const versions = new Set(members.map((member) => member.version));
+  const generation = Number([...versions][0].split(".")[1]);
+  if (versions.size !== 1 || generation < last) throw new Error([...versions].join());
+  last = generation;
+  reads += 1;
+}
+console.log(reads);
+"""
+# Perl and the shell are part of every Debian; Node is where somebody installed it.
+_COMMANDS = [
+    [sys.executable, "-c", _PYTHON],
+    ["perl", "-e", _PERL, "--"],
+    ["sh", "-c", _SHELL, "sh"],
+    *([["node", "-e", _NODE, "--"]] if shutil.which("node") else []),
+]
+
+
+def _publish(index: IndexServer, generation: int, metadata_size: int) -> None:
+    metadata = {"M": {"padding": {"S": "x" * metadata_size}}}
+    for service in _SERVICES:
+        answer = item(f"1.{generation}.0", ARN, revision=generation + 1, metadata=metadata)
+        index.put(service, "latest", answer)
+
+
+@pytest.mark.parametrize("metadata_size", [10, 60_000], ids=["small", "of megabytes"])
+def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    tmp_path: Path,
+    metadata_size: int,
+) -> None:
+    """From the first moment that function code can run, and while answers change."""
+    _publish(index, 0, metadata_size)
+    index.delay_s = 0.5
+    extension = start(",".join(_SERVICES))
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+    stop = tmp_path / "stop"
+    readers = [
+        subprocess.Popen(
+            [*command, str(extension.services_file), str(stop)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for command in _COMMANDS
+        for _ in range(_READERS_OF_EACH)
+    ]
+    asked_meanwhile = lambda_api.asks
+
+    lambda_api.wait_until_ready()
+    index.delay_s = 0
+    for generation in range(1, _CHANGES + 1):
+        _publish(index, generation, metadata_size)
+        lambda_api.invoke()
+    stop.touch()
+    ended = [(*reader.communicate(), reader.returncode) for reader in readers]
+
+    assert asked_meanwhile == 0, "the first resolve was over too early to show anything"
+    for reads, errors, status in ended:
+        assert (errors, status) == ("", 0)
+        assert int(reads) > 0
+    document = json.loads(extension.services_file.read_text(encoding="utf-8"))
+    assert {member["version"] for member in document.values()} == {f"1.{_CHANGES}.0"}
