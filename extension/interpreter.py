@@ -429,6 +429,9 @@ _NAMES = (
     (errno.ETIMEDOUT, "connection timed out"),
     (errno.EACCES, "permission denied"),
     (errno.EISDIR, "it is a folder"),
+    # MicroPython's `errno` does not name these.
+    (28, "no space left on device"),
+    (30, "read-only file system"),
 )
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,7 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
     assert now == before, "the old one stays"
     (line,) = [each for each in extension.log().splitlines() if "ERROR" in each]
     assert "services file not written" in line
+    assert {"full": "no space left", "read-only": "read-only file system"}[trouble] in line.lower()
     assert disk.services_file in line
     disk.empty(extension) if trouble == "full" else disk.remount(extension, "rw")
 
@@ -81,26 +84,56 @@ def test_init_on_a_disk_that_takes_nothing_fails_open(
     assert extension.log().count("services file written again") == 1
 
 
-def test_room_for_the_placeholder_alone_leaves_a_whole_document(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+@pytest.mark.parametrize("size", ["64k", "56k", "16k"])
+def test_disk_that_fills_up_in_an_init_gives_readers_whole_documents(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, size: str
 ) -> None:
-    """The disk is full in the very middle of an init: what is there is whole, and says why."""
-    disk = PrivateDisk(tmp_path / "disk", size="64k")
-    metadata = {"M": {f"k{number}": {"S": "v" * 1000} for number in range(50)}}
-    index.put("users", "latest", item("1.0.0", ARN, metadata=metadata))
+    """Two copies, the held one and its replacement, have no room: what is read is whole."""
+    disk = PrivateDisk(tmp_path / "disk", size=size)
+    index.put("users", "latest", item("1.0.0", ARN, metadata=_metadata(50)))
+    index.delay_s = 1
     extension = start(
         "users",
         *disk.enter(),
         SERVICES_FILE=disk.services_file,
         SERVICE_DISCOVERY_TIMEOUT_MS="5000",
     )
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+
+    held = [
+        subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    texts = [reader.communicate()[0] for reader in held]
     lambda_api.wait_until_ready()
 
-    # Two copies of it, the held one and its replacement, have no room on the disk.
-    document = extension.document()["users"]
-    assert document["status"] in {"active", "unavailable"}
+    for text in (*texts, extension.services_file.read_bytes()):
+        assert json.loads(text)["users"]["status"] in {"active", "unavailable"}
     assert extension.is_running()
     assert list(extension.services_file.parent.iterdir()) == [extension.services_file]
+
+
+def test_room_for_a_part_of_the_new_document_leaves_the_old_one_and_nothing_else(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """What was staged in vain would take the function's last room."""
+    disk = PrivateDisk(tmp_path / "disk", size="64k")
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users", *disk.enter(), SERVICES_FILE=disk.services_file)
+    lambda_api.wait_until_ready()
+    before = extension.services_file.read_bytes()
+    index.put("users", "latest", item("2.0.0", ARN, revision=2, metadata=_metadata(80)))
+
+    lambda_api.invoke()
+
+    assert extension.services_file.read_bytes() == before
+    assert list(extension.services_file.parent.iterdir()) == [extension.services_file]
+    (line,) = [each for each in extension.log().splitlines() if "ERROR" in each]
+    assert "no space left on device" in line.lower()
+
+
+def _metadata(kilobytes: int) -> dict[str, Any]:
+    return {"M": {f"k{number}": {"S": "v" * 1000} for number in range(kilobytes)}}
 
 
 def test_file_in_folders_that_are_not_there(

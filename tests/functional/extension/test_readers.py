@@ -13,7 +13,6 @@ from tests.functional.extension.servers import IndexServer, LambdaApi, item, wai
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _SERVICES = [f"service-{number}" for number in range(40)]
-_CHANGES = 20
 _READERS_OF_EACH = 2
 
 # Each reads the file $1 over and over until $2 is there, and prints how often. It fails where the
@@ -82,13 +81,16 @@ def _publish(index: IndexServer, generation: int, metadata_size: int) -> None:
         index.put(service, "latest", answer)
 
 
-@pytest.mark.parametrize("metadata_size", [10, 60_000], ids=["small", "of megabytes"])
+@pytest.mark.parametrize(
+    ("metadata_size", "changes"), [(10, 100), (60_000, 8)], ids=["small", "of megabytes"]
+)
 def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
     start: Start,
     lambda_api: LambdaApi,
     index: IndexServer,
     tmp_path: Path,
     metadata_size: int,
+    changes: int,
 ) -> None:
     """From the first moment that function code can run, and while answers change."""
     _publish(index, 0, metadata_size)
@@ -110,7 +112,7 @@ def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
 
     lambda_api.wait_until_ready()
     index.delay_s = 0
-    for generation in range(1, _CHANGES + 1):
+    for generation in range(1, changes + 1):
         _publish(index, generation, metadata_size)
         lambda_api.invoke()
     stop.touch()
@@ -121,4 +123,4 @@ def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
         assert (errors, status) == ("", 0)
         assert int(reads) > 0
     document = json.loads(extension.services_file.read_text(encoding="utf-8"))
-    assert {member["version"] for member in document.values()} == {f"1.{_CHANGES}.0"}
+    assert {member["version"] for member in document.values()} == {f"1.{changes}.0"}
