@@ -10,7 +10,7 @@ REQUIREMENTS := requirements/dev.txt
 STAMP := .venv/installed-$(shell cksum < $(REQUIREMENTS) | tr -dc '0-9')
 BIN := .venv/bin
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-PACKAGES := bench extension layer local registry_api registry_model stream_sync tests
+PACKAGES := bench extension layer local registry_api registry_model stream_sync testing tests
 
 .PHONY: help run demo test check bench fuzz format layer clean
 

@@ -11,7 +11,7 @@ from statistics import median
 from bench.report import Row, Table
 from local import emulator
 from local.processes import ROOT
-from tests.functional import tables as dynamodb
+from testing import tables as dynamodb
 
 _ROUNDS = 15
 _LIMIT = 1.5

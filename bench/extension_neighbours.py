@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from local.processes import LocalStackError
-from tests.functional.extension.servers import IndexServer, item
+from testing.index_server import IndexServer, item
 
 NEEDS = tuple(f"service-{number}" for number in range(10))
 _WITHIN_S = 60

@@ -14,9 +14,9 @@ from registry_model.version import Version
 from stream_sync import stream_records
 from stream_sync.projection import moved
 from stream_sync.rebuild import Action, Rebuild, Request
-from tests.functional import tables as dynamodb
-from tests.functional.conftest import aws
-from tests.functional.stream_world import (
+from testing import tables as dynamodb
+from testing.aws import aws
+from testing.stream_world import (
     no_sleep,
     plenty,
     publish,

@@ -8,7 +8,7 @@ from bench.report import Row, Table
 from registry_api.dynamodb import DynamoVersionStore
 from registry_api.operations import Publication, Registry
 from registry_model.version import Version
-from tests.functional import tables as dynamodb
+from testing import tables as dynamodb
 
 _SIZES = (10, 100_000)
 _PAGE = 5

@@ -8,8 +8,8 @@ from registry_model import versions_layout as layout
 from registry_model.arn import Arn
 from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
-from tests.functional import tables
-from tests.functional.conftest import aws
+from testing import tables
+from testing.aws import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -14,10 +14,10 @@ from samtranslator.translator.transform import transform
 from registry_model import index_layout, versions_layout
 from registry_model.version import Version
 from stream_sync.rebuild import Action, Rebuild, Request
+from testing import stream_world
+from testing.aws import aws
+from testing.tables import INDEX, VERSIONS
 from tests.conftest import ROOT
-from tests.functional import stream_world
-from tests.functional.conftest import aws
-from tests.functional.tables import INDEX, VERSIONS
 
 _PARAMETERS = {
     "PythonRuntime": "python3.13",

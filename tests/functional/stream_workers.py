@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from registry_model import versions_layout as layout
-from tests.functional import tables
+from testing import tables
 
 Key = tuple[str, str, str]
 

@@ -17,10 +17,9 @@ from registry_model import versions_layout as layout
 from registry_model.arn import Arn
 from registry_model.version import Version
 from stream_sync.rebuild import Action, Rebuild, Request
-from tests.functional import tables
-from tests.functional.conftest import ENVIRONMENT
-from tests.functional.stream_workers import HalfDone, Key, Worker, keys_in
-from tests.functional.stream_world import (
+from testing import tables
+from testing.aws import ENVIRONMENT
+from testing.stream_world import (
     ARN,
     Index,
     implied,
@@ -32,6 +31,7 @@ from tests.functional.stream_world import (
     record_of,
     registry_on,
 )
+from tests.functional.stream_workers import HalfDone, Key, Worker, keys_in
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

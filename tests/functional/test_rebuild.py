@@ -16,9 +16,8 @@ from stream_sync.__main__ import main
 from stream_sync.aws_errors import BusyError
 from stream_sync.projection import moved
 from stream_sync.rebuild import Action, Place, Rebuild, Report, Request, RequestError
-from tests.functional import tables
-from tests.functional.stream_workers import Worker
-from tests.functional.stream_world import (
+from testing import tables
+from testing.stream_world import (
     Watched,
     implied,
     index_of,
@@ -35,6 +34,7 @@ from tests.functional.stream_world import (
     remove_all,
     selectors_of,
 )
+from tests.functional.stream_workers import Worker
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

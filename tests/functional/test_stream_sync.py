@@ -13,9 +13,8 @@ from registry_model import versions_layout as layout
 from registry_model.version import Version
 from stream_sync.aws_errors import BusyError, MovedError
 from stream_sync.projection import moved
-from tests.functional import tables
-from tests.functional.stream_workers import HalfDone
-from tests.functional.stream_world import (
+from testing import tables
+from testing.stream_world import (
     ARN,
     Watched,
     implied,
@@ -27,6 +26,7 @@ from tests.functional.stream_world import (
     records_of,
     selectors_of,
 )
+from tests.functional.stream_workers import HalfDone
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from testing.certificates import Certificates, make_certificates
+from testing.index_server import IndexServer
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.conftest import ROOT, BuiltLayer
-from tests.functional.extension.certificates import Certificates, make_certificates
-from tests.functional.extension.servers import IndexServer, LambdaApi, wait_for
 
 _CPYTHON = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from extension.main import main; main()"
 

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.functional.extension import servers
-from tests.functional.extension.certificates import Certificates
+from testing import index_server
+from testing.certificates import Certificates
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
-from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
@@ -188,7 +190,7 @@ def test_check_ends_before_the_invocations_deadline(
     index.put("users", "latest", item("1.0.0", ARN))
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     lambda_api.wait_until_ready()
-    index.fault = servers.silence
+    index.fault = index_server.silence
 
     deadline = time.time() + 1
     lambda_api.invoke(deadlineMs=int(deadline * 1000))
@@ -203,7 +205,7 @@ def test_failed_check_pauses_before_the_next(
     index.put("users", "latest", item("1.0.0", ARN))
     start("users", SERVICE_DISCOVERY_MAX_AGE="0")
     lambda_api.wait_until_ready()
-    index.fault = servers.refuses("AccessDeniedException")
+    index.fault = index_server.refuses("AccessDeniedException")
     lambda_api.invoke()
     asked = len(index.requests)
 
@@ -223,7 +225,7 @@ def test_end_is_clean_at_every_stage(
         pytest.skip("the platform sends SHUTDOWN to whoever has asked for it")
     index.put("users", "latest", item("1.0.0", ARN))
     if moment == "first resolve":
-        index.fault = servers.silence
+        index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     if moment == "waiting":
         lambda_api.wait_until_ready()
@@ -297,7 +299,7 @@ def test_keys_come_from_the_containers_endpoint_where_none_are_set(
             "Token": "TOKEN",
             "Expiration": "0001-01-01T00:00:00Z",
         }
-        connection.sendall(servers.answer_of(200, json.dumps(document).encode()))
+        connection.sendall(index_server.response_of(200, json.dumps(document).encode()))
 
     keys.answer_anything = give
     index.put("users", "latest", item("1.0.0", ARN))

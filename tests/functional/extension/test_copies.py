@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.functional import tables
+from testing import tables
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.stream_world import lambda_context, publish, records_of
 from tests.functional.extension.conftest import Start
-from tests.functional.extension.servers import IndexServer, LambdaApi, item
-from tests.functional.stream_world import lambda_context, publish, records_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.functional.extension import servers
-from tests.functional.extension.certificates import Certificates
+from testing import index_server
+from testing.certificates import Certificates
+from testing.index_server import Fault, IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
-from tests.functional.extension.servers import Fault, IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _TIMEOUT_MS = 400
@@ -50,7 +52,7 @@ def _connecting(fault: Fault, says: str) -> Case:
 
 
 def _refusing(kind: str, status: int = 400) -> Case:
-    return _answers(servers.refuses(kind, status), f"status {status}, {kind}: said {kind}")
+    return _answers(index_server.refuses(kind, status), f"status {status}, {kind}: said {kind}")
 
 
 def _refuse(server: IndexServer, *_: Certificates) -> None:
@@ -85,23 +87,23 @@ _BROKEN = "cut|reset|EOF|can't be reached|closed"
 CASES = {
     "refused": Case(_refuse, "refused"),
     "unreachable": Case(_vanish, _NO_ANSWER),
-    "accepted and silent": _connecting(servers.silence, _NO_ANSWER),
-    "no TLS": _connecting(servers.no_tls, "can't be reached"),
-    "handshake cut": _connecting(servers.hang_up, "can't be reached"),
+    "accepted and silent": _connecting(index_server.silence, _NO_ANSWER),
+    "no TLS": _connecting(index_server.no_tls, "can't be reached"),
+    "handshake cut": _connecting(index_server.hang_up, "can't be reached"),
     "another CA": Case(_be_another_ca, "(?i)certificate"),
     "wrong host name": Case(_be_somebody_else, "(?i)certificate|hostname"),
     "expired certificate": Case(_expire, "(?i)certificate"),
-    "asked and silent": _answers(servers.silence, _NO_ANSWER),
-    "asked and gone": _answers(servers.hang_up, _BROKEN),
-    "reset in mid-answer": _answers(servers.reset, _BROKEN),
-    "cut in mid-answer": _answers(servers.cut, "cut"),
-    "cut between chunks": _answers(servers.cut_chunks, "cut"),
-    "slow drip": _answers(servers.drip, _NO_ANSWER),
-    "length too long": _answers(servers.promise_more, _NO_ANSWER),
-    "length too short": _answers(servers.send_more, "malformed"),
-    "garbage": _answers(servers.garbage, "not HTTP"),
-    "truncated document": _answers(servers.cut_json, "malformed"),
-    "no document": _answers(servers.not_json, "malformed"),
+    "asked and silent": _answers(index_server.silence, _NO_ANSWER),
+    "asked and gone": _answers(index_server.hang_up, _BROKEN),
+    "reset in mid-answer": _answers(index_server.reset, _BROKEN),
+    "cut in mid-answer": _answers(index_server.cut, "cut"),
+    "cut between chunks": _answers(index_server.cut_chunks, "cut"),
+    "slow drip": _answers(index_server.drip, _NO_ANSWER),
+    "length too long": _answers(index_server.promise_more, _NO_ANSWER),
+    "length too short": _answers(index_server.send_more, "malformed"),
+    "garbage": _answers(index_server.garbage, "not HTTP"),
+    "truncated document": _answers(index_server.cut_json, "malformed"),
+    "no document": _answers(index_server.not_json, "malformed"),
     "throttled": _refusing("ProvisionedThroughputExceededException"),
     "too many requests": _refusing("ThrottlingException", 429),
     "expired token": _refusing("ExpiredTokenException"),
@@ -205,7 +207,7 @@ def _close_behind_its_back(server: IndexServer) -> None:
 
 def _leave_one_once(server: IndexServer) -> None:
     def leave(connection: socket.socket, data: bytes) -> None:
-        connection.sendall(servers.answer_of(200, data))
+        connection.sendall(index_server.response_of(200, data))
         server.unprocessed = 0
         server.fault = None
 
@@ -222,8 +224,8 @@ def _answering(fault: Fault) -> Callable[[IndexServer], None]:
 
 ODDITIES: dict[str, Callable[[IndexServer], None]] = {
     "idle connection closed": _close_behind_its_back,
-    "chunked": _answering(servers.chunked),
-    "closed after each answer": _answering(servers.closes_after),
+    "chunked": _answering(index_server.chunked),
+    "closed after each answer": _answering(index_server.closes_after),
     "unprocessed once": _leave_one_once,
 }
 

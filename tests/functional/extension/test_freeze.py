@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from botocore.credentials import Credentials
 
-from tests.functional.extension import servers
+from testing import index_server
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
-from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _MAX_AGE_S = 1
@@ -120,13 +122,13 @@ def test_freeze_in_the_middle_of_a_question(
     """An answer that never came is a failed check; the process lives, and asks anew."""
     index.put("users", "latest", item("1.0.0", ARN))
     if moment == "first resolve":
-        index.fault = servers.silence
+        index.fault = index_server.silence
     extension = start(
         "users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S), SERVICE_DISCOVERY_TIMEOUT_MS="2000"
     )
     if moment == "check":
         lambda_api.wait_until_ready()
-        index.fault = servers.silence
+        index.fault = index_server.silence
         wait_past_max_age(extension)
         asked = len(index.requests)
         lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
@@ -151,7 +153,7 @@ def test_early_reader_is_not_lost_with_an_extension_that_dies(
 ) -> None:
     """The kernel lets it go on, with a document that says what is known: nothing yet."""
     index.put("users", "latest", item("1.0.0", ARN))
-    index.fault = servers.silence
+    index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
     wait_for(lambda: bool(index.requests), "the first resolve")
     reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
@@ -190,7 +192,7 @@ class KeysServer:
             "Expiration": "0001-01-01T00:00:00Z",
         }
         self.tokens.append(self.secret)
-        connection.sendall(servers.answer_of(self.status, json.dumps(document).encode()))
+        connection.sendall(index_server.response_of(self.status, json.dumps(document).encode()))
 
     def variables(self) -> dict[str, str]:
         """Give what SnapStart sets in place of keys."""
@@ -245,7 +247,7 @@ def test_keys_that_cannot_be_had_are_a_failed_check(
     elif trouble == "500":
         keys.status = 500
     else:
-        fault = {"malformed": servers.not_json, "silent": servers.silence}[trouble]
+        fault = {"malformed": index_server.not_json, "silent": index_server.silence}[trouble]
         keys.server.answer_anything = fault
 
     lambda_api.invoke()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.functional.extension import servers
-from tests.functional.extension.certificates import Certificates
+from testing import index_server
+from testing.certificates import Certificates
+from testing.index_server import Fault, IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
-from tests.functional.extension.servers import Fault, IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -31,7 +33,7 @@ def _endless(head: bytes, piece: bytes) -> Fault:
 
 
 def _body(text: str) -> Fault:
-    answer = servers.answer_of(200, text.encode())
+    answer = index_server.response_of(200, text.encode())
     return lambda connection, _: connection.sendall(answer)
 
 
@@ -100,7 +102,9 @@ def test_answer_that_repeats_the_request_gives_no_secret_away(
     )
     kind = "com.amazon.coral.service#InvalidSignatureException"
     body = json.dumps({"__type": kind, "message": message}).encode()
-    index.answer_anything = lambda connection, _: connection.sendall(servers.answer_of(400, body))
+    index.answer_anything = lambda connection, _: connection.sendall(
+        index_server.response_of(400, body)
+    )
 
     extension = start(
         "users",
@@ -147,22 +151,22 @@ def _once(index: IndexServer, fault: Fault) -> Fault:
 
 
 def _page(status: int) -> Fault:
-    answer = servers.answer_of(status, b"<html>Slow down</html>")
+    answer = index_server.response_of(status, b"<html>Slow down</html>")
     return lambda connection, _: connection.sendall(answer)
 
 
 PASSING: dict[str, Fault] = {
-    "throttled": servers.refuses("ThrottlingException"),
-    "throughput exceeded": servers.refuses("ProvisionedThroughputExceededException"),
-    "request limit": servers.refuses("RequestLimitExceeded"),
+    "throttled": index_server.refuses("ThrottlingException"),
+    "throughput exceeded": index_server.refuses("ProvisionedThroughputExceededException"),
+    "request limit": index_server.refuses("RequestLimitExceeded"),
     "a proxy's 429": _page(429),
     "a proxy's 502": _page(502),
-    "500": servers.refuses("InternalServerError", 500),
-    "503": servers.refuses("ServiceUnavailable", 503),
-    "reset": servers.reset,
-    "hung up": servers.hang_up,
-    "cut": servers.cut,
-    "garbage": servers.garbage,
+    "500": index_server.refuses("InternalServerError", 500),
+    "503": index_server.refuses("ServiceUnavailable", 503),
+    "reset": index_server.reset,
+    "hung up": index_server.hang_up,
+    "cut": index_server.cut,
+    "garbage": index_server.garbage,
 }
 
 
@@ -187,7 +191,7 @@ def test_refusal_is_not_asked_for_twice(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str
 ) -> None:
     """What another try can't change costs the cold start one round trip."""
-    index.fault = servers.refuses(kind)
+    index.fault = index_server.refuses(kind)
 
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     lambda_api.wait_until_ready()
@@ -203,7 +207,9 @@ def test_answer_may_call_the_table_by_its_plain_name(
     index.put("users", "latest", item("1.0.0", ARN))
 
     def rename(connection: socket.socket, data: bytes) -> None:
-        connection.sendall(servers.answer_of(200, data.replace(arn.encode(), b"ServiceIndex")))
+        connection.sendall(
+            index_server.response_of(200, data.replace(arn.encode(), b"ServiceIndex"))
+        )
 
     index.fault = rename
     extension = start("users", SERVICE_DISCOVERY_TABLE=arn)
@@ -269,9 +275,9 @@ def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
 
     def refuse_the_second(connection: socket.socket, data: bytes) -> None:
         if len(index.requests) == 2:
-            servers.refuses("AccessDeniedException")(connection, data)
+            index_server.refuses("AccessDeniedException")(connection, data)
         else:
-            connection.sendall(servers.answer_of(200, data))
+            connection.sendall(index_server.response_of(200, data))
 
     index.fault = refuse_the_second
     extension = start(",".join(f"s{number}" for number in range(250)))

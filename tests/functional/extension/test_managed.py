@@ -6,9 +6,11 @@ import time
 
 import pytest
 
-from tests.functional.extension import servers
+from testing import index_server
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
-from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 MANAGED = {
@@ -54,7 +56,7 @@ def test_outage_passes_by_itself(start: Start, lambda_api: LambdaApi, index: Ind
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", **MANAGED)
     lambda_api.wait_until_ready()
-    index.fault = servers.refuses("AccessDeniedException")
+    index.fault = index_server.refuses("AccessDeniedException")
     extension.wait_for_log("needs not resolved")
     assert _version(extension) == "1.0.0"
     index.put("users", "latest", item("1.1.0", ARN, revision=2))
@@ -75,7 +77,9 @@ def test_end_does_not_wait_for_a_check(
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     lambda_api.wait_until_ready()
-    index.fault = {"silent": servers.silence, "refusing": servers.refuses("X", 503)}[fault]
+    index.fault = {"silent": index_server.silence, "refusing": index_server.refuses("X", 503)}[
+        fault
+    ]
     asked = len(index.requests)
     wait_for(lambda: len(index.requests) > asked, "a check")
 
@@ -96,7 +100,7 @@ def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     lambda_api.wait_until_ready()
-    index.fault = servers.silence
+    index.fault = index_server.silence
     asked = len(index.requests)
     wait_for(lambda: len(index.requests) > asked, "a check")
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from local.execution_environment import own_arch
+from testing.certificates import Certificates
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.conftest import ROOT, BuiltLayer
-from tests.functional.extension.certificates import Certificates
 from tests.functional.extension.conftest import Start
-from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 

@@ -11,9 +11,9 @@ from extension import endpoints
 from extension import interpreter as portable
 from extension.http_client import HttpClient
 from extension.trust import CertificateBundle
+from testing.certificates import Certificates
+from testing.index_server import IndexServer
 from tests.conftest import ROOT, BuiltLayer
-from tests.functional.extension.certificates import Certificates
-from tests.functional.extension.servers import IndexServer
 
 
 def test_dice_of_environments_from_one_snapshot_differ(interpreter: str, layer: BuiltLayer) -> None:

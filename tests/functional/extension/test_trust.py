@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from testing.certificates import Certificates
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
 from tests.conftest import BuiltLayer
-from tests.functional.extension.certificates import Certificates
 from tests.functional.extension.conftest import Extension, Start
-from tests.functional.extension.servers import IndexServer, LambdaApi, item, wait_for
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _ENTER = 'mount --bind "$0" /opt && exec "$@"'

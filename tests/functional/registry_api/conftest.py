@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.functional import tables
-from tests.functional.conftest import aws
+from testing import tables
+from testing.aws import aws
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import (
     Answer,

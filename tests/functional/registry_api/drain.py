@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from registry_model import versions_layout as layout
 from stream_sync.projection import moved
-from tests.functional import tables
-from tests.functional.stream_world import NOW, plenty, recompute_on
+from testing import tables
+from testing.stream_world import NOW, plenty, recompute_on
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -16,8 +16,8 @@ from registry_api.dry_run import DryRun
 from registry_api.dynamodb import DynamoIndexStore, DynamoVersionStore
 from registry_api.routes import Routes
 from registry_api.store import IndexStore, VersionStore
-from tests.functional import tables
-from tests.functional.conftest import aws
+from testing import tables
+from testing.aws import aws
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import ARN, OTHER_ARN, Answer, answer_of, event
 from tests.functional.registry_api.naive import NaiveRegistry

@@ -7,7 +7,7 @@ import pytest
 
 from registry_api.cursors import to_cursor
 from registry_model import versions_layout as layout
-from tests.functional import tables
+from testing import tables
 from tests.functional.registry_api.gateway import (
     CALLER,
     PROBLEM,

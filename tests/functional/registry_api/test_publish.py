@@ -6,7 +6,7 @@ import pytest
 
 from registry_model import versions_layout as layout
 from registry_model.version import Version
-from tests.functional import tables
+from testing import tables
 from tests.functional.registry_api.gateway import (
     ARN,
     CALLER,

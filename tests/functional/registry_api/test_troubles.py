@@ -15,7 +15,7 @@ from botocore.exceptions import (
 )
 
 from registry_api.routes import Routes
-from tests.functional import tables
+from testing import tables
 from tests.functional.registry_api.gateway import (
     ARN,
     OTHER_ARN,

@@ -13,7 +13,7 @@ from registry_api.operations import BusyError, Publication, Registry
 from registry_model.arn import Arn
 from registry_model.records import Action, Status
 from registry_model.version import Version
-from tests.functional import tables
+from testing import tables
 from tests.functional.registry_api.gateway import ARN
 
 if TYPE_CHECKING:

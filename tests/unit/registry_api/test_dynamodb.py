@@ -13,7 +13,7 @@ from registry_api.store import RaceLostError, ThrottledError, UnreachableError
 from registry_model import index_layout
 from registry_model import versions_layout as layout
 from registry_model.version import Version
-from tests.functional import tables
+from testing import tables
 from tests.unit.registry_api import valid
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from registry_api.dynamodb import DynamoVersionStore
 from registry_api.store import Change, Page, RaceLostError, VersionStore
 from registry_model.records import Action, Status
 from registry_model.version import Version
-from tests.functional import tables
+from testing import tables
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore
 

@@ -16,7 +16,7 @@ from registry_model.version import Version
 from stream_sync.index_table import IndexTable
 from stream_sync.recompute import Recompute
 from stream_sync.versions_reader import VersionsReader
-from tests.functional import tables
+from testing import tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

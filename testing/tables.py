@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from samcli.yamlhelper import yaml_parse
 
-from tests.conftest import ROOT
+from local.processes import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -31,14 +31,14 @@ def _resources() -> dict[str, Any]:
 
 
 def make_tables() -> "DynamoDBClient":
-    """Make both tables and a client of theirs."""
+    """Create both tables and return a client."""
     client = boto3.client("dynamodb", region_name="eu-west-1")
     renew_tables(client)
     return client
 
 
 def renew_tables(client: "DynamoDBClient") -> None:
-    """Make both tables, empty, in place of the ones that are there."""
+    """Delete all tables and create both anew, empty."""
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
     for name, resource in ((VERSIONS, "VersionsTable"), (INDEX, "IndexTable")):

@@ -1,20 +1,13 @@
-"""The extension's neighbours, on real sockets: Lambda's Extensions API and DynamoDB.
-
-Neither is the thing under test. Both record what they are asked; the index can be told to fail in
-every way in which networks and services do.
-"""
+"""A fake of DynamoDB's `BatchGetItem` on a real socket, which can fail in many ways."""
 
 import contextlib
 import json
-import queue
 import socket
 import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from botocore.auth import SigV4Auth
@@ -22,114 +15,10 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 Fault = Callable[[socket.socket, bytes], None]
-_WITHIN_S = 20
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition, and fail if it never comes true."""
-    deadline = time.monotonic() + _WITHIN_S
-    while not condition():
-        if time.monotonic() > deadline:
-            message = f"never seen: {what}"
-            raise AssertionError(message)
-        time.sleep(0.002)
-
-
-@dataclass
-class LambdaApi:
-    """Lambda's side of the Extensions API."""
-
-    refused_events: tuple[str, ...] = ()
-    next_status: int = 200
-    calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
-    asks: int = 0
-    sent: int = 0
-    events: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
-    address: str = ""
-
-    def start(self) -> ThreadingHTTPServer:
-        """Serve on a free port of loopback."""
-        api = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Stay quiet."""
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                document = json.loads(body)
-                path = self.path.removeprefix("/2020-01-01/extension/")
-                api.calls.append((path, dict(self.headers), document))
-                if path != "register":
-                    self._answer(202, {"status": "OK"})
-                elif set(api.refused_events) & set(document["events"]):
-                    self._answer(403, {"errorType": "Extension.InvalidEventType"})
-                else:
-                    self._answer(
-                        200,
-                        {"functionName": "consumer"},
-                        {"Lambda-Extension-Identifier": "the-identifier"},
-                    )
-
-            def do_GET(self) -> None:
-                assert self.headers["Lambda-Extension-Identifier"] == "the-identifier"
-                api.asks += 1
-                event = api.events.get() if api.next_status == 200 else {}
-                if api.next_status != 200:
-                    self._answer(api.next_status, {"errorType": "Container.Error"})
-                    return
-                if event.get("eventType") == "INVOKE":
-                    event.setdefault("deadlineMs", int(time.time() * 1000) + 30_000)
-                self._answer(200, event, {"Lambda-Extension-Event-Identifier": "an-event"})
-                api.sent += 1
-
-            def _answer(
-                self, status: int, document: object, headers: dict[str, str] | None = None
-            ) -> None:
-                body = json.dumps(document).encode()
-                head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n"
-                head += "Content-Type: text/plain\r\n"
-                head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
-                with contextlib.suppress(OSError):
-                    self.wfile.write(head.encode() + b"\r\n" + body)
-
-        server = _Server(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        self.address = f"127.0.0.1:{server.server_port}"
-        return server
-
-    def wait_until_ready(self, times: int = 1) -> None:
-        """Wait until the extension has asked for the next event that often."""
-        wait_for(lambda: self.asks >= times, f"{times} calls of event/next")
-
-    def invoke(self, **members: object) -> None:
-        """Send an INVOKE event and wait until the extension is done with it."""
-        asked = self.asks
-        self.events.put({"eventType": "INVOKE", "requestId": "r", **members})
-        self.wait_until_ready(asked + 1)
-
-    def shut_down(self) -> None:
-        """Send the SHUTDOWN event."""
-        self.events.put({"eventType": "SHUTDOWN", "shutdownReason": "spindown", "deadlineMs": 1})
-
-    def posted(self, path: str) -> list[Any]:
-        """Give the documents that were posted to *path*."""
-        return [document for each, _, document in self.calls if each == path]
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
 
 
 def item(version: str, arn: str, *, revision: int = 1, **attributes: Any) -> dict[str, Any]:
-    """Spell an index item, without its key, as the contract does."""
+    """Return an index item without its key."""
     return {
         "version": {"S": version},
         "arn": {"S": arn},
@@ -141,10 +30,10 @@ def item(version: str, arn: str, *, revision: int = 1, **attributes: Any) -> dic
 
 
 class IndexServer:
-    """DynamoDB's `BatchGetItem` over a dictionary of items, and every way to fail."""
+    """Answers `BatchGetItem` from a dictionary of items, or fails as the test asks."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> None:
-        """Serve on a free port of loopback, over TLS where a context is given."""
+        """Serve on a free port of loopback, over TLS if a context is given."""
         self.items: dict[tuple[str, str], dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
         self.regions: list[str] = []
@@ -166,7 +55,7 @@ class IndexServer:
         self._serve_beside(self._listener)
 
     def close(self) -> None:
-        """Refuse connections from now on, and drop those that are open."""
+        """Refuse new connections and break the open ones."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         for each in (self._listener, *self._fillers):
@@ -175,13 +64,13 @@ class IndexServer:
         self.drop()
 
     def reopen(self) -> None:
-        """Take connections again, where they were taken before."""
+        """Accept connections on the same port again."""
         self.close()
         self._listener = socket.create_server(("127.0.0.1", self._port))
         self._serve_beside(self._listener)
 
     def vanish(self) -> None:
-        """Let whoever connects wait for ever: a full queue makes the kernel drop what arrives."""
+        """Drop every connection attempt: the listen queue is full, so a client waits for ever."""
         self.close()
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=0)
         for _ in range(4):
@@ -194,7 +83,7 @@ class IndexServer:
         """Break every connection that is open."""
         for connection in list(self._kept):
             with contextlib.suppress(OSError):
-                # Not TLS's own, which is not for another thread than the reader's.
+                # Not SSLSocket.shutdown: it is not safe from another thread than the reader's.
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def put(self, service: str, selector: str, attributes: dict[str, Any]) -> None:
@@ -258,17 +147,17 @@ class IndexServer:
         elif self.refused and left == keys:
             refuses("ProvisionedThroughputExceededException")(connection, data)
         else:
-            connection.sendall(answer_of(200, data))
+            connection.sendall(response_of(200, data))
 
     def _refuses(self, key: tuple[str, str]) -> bool:
-        """Tell whether the partition of *key* gives nothing, this time and some more times."""
+        """Return whether *key* is throttled this time; counts down."""
         if not self.refused.get(key):
             return False
         self.refused[key] -= 1
         return True
 
     def _check_signature(self, path: str, headers: dict[str, str], body: bytes) -> None:
-        """Sign the request anew with botocore: the signature must be the same."""
+        """Sign the request with botocore and compare the signatures."""
         scope = headers["authorization"].split("Credential=")[1].split("/")
         self.regions.append(scope[2])
         signed = headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
@@ -300,79 +189,79 @@ def _read_request(reader: Any) -> tuple[str, dict[str, str], bytes] | None:
     return line.split()[1].decode(), headers, reader.read(int(headers.get("content-length", "0")))
 
 
-def answer_of(status: int, body: bytes, *, length: int | None = None) -> bytes:
-    """Spell an HTTP answer, with another length than the body's where one is given."""
+def response_of(status: int, body: bytes, *, length: int | None = None) -> bytes:
+    """Return an HTTP response; *length* overrides Content-Length."""
     size = len(body) if length is None else length
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\n"
     return f"{head}Content-Length: {size}\r\n\r\n".encode() + body
 
 
 def refuses(kind: str, status: int = 400) -> Fault:
-    """Answer with one of DynamoDB's errors."""
+    """Respond with one of DynamoDB's errors."""
     document = {"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": f"said {kind}"}
     body = json.dumps(document).encode()
-    return lambda connection, _: connection.sendall(answer_of(status, body))
+    return lambda connection, _: connection.sendall(response_of(status, body))
 
 
 def silence(connection: socket.socket, _data: bytes) -> None:
-    """Say nothing, for longer than anybody waits."""
+    """Never respond."""
     while connection.recv(4096):
         pass
 
 
 def reset(connection: socket.socket, data: bytes) -> None:
-    """Break the connection in the middle of an answer."""
-    connection.sendall(answer_of(200, data)[: len(data) // 2])
+    """Reset the connection in the middle of a response."""
+    connection.sendall(response_of(200, data)[: len(data) // 2])
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    # Whoever serves it closes it: with nothing left to linger for, the kernel sends a reset.
+    # The caller closes the socket; with SO_LINGER 0 the kernel then sends a reset.
     raise ConnectionResetError
 
 
 def hang_up(connection: socket.socket, _data: bytes) -> None:
-    """Close without a word."""
+    """Close without a response."""
     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def cut(connection: socket.socket, data: bytes) -> None:
-    """End the stream before the answer's end."""
-    connection.sendall(answer_of(200, data[:-2], length=len(data)))
+    """Close before the response is complete."""
+    connection.sendall(response_of(200, data[:-2], length=len(data)))
     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def promise_more(connection: socket.socket, data: bytes) -> None:
-    """Announce more than there is, and wait."""
-    connection.sendall(answer_of(200, data, length=len(data) + 9))
+    """Send a Content-Length above the body's length, and keep the connection open."""
+    connection.sendall(response_of(200, data, length=len(data) + 9))
 
 
 def send_more(connection: socket.socket, data: bytes) -> None:
-    """Announce less than there is."""
-    connection.sendall(answer_of(200, data, length=len(data) - 9))
+    """Send a Content-Length below the body's length."""
+    connection.sendall(response_of(200, data, length=len(data) - 9))
 
 
 def drip(connection: socket.socket, data: bytes) -> None:
-    """Send a byte at a time, each soon enough for a plain socket timeout."""
-    for byte in answer_of(200, data):
+    """Send one byte at a time, often enough that a socket timeout never fires."""
+    for byte in response_of(200, data):
         connection.sendall(bytes([byte]))
         time.sleep(0.05)
 
 
 def garbage(connection: socket.socket, _data: bytes) -> None:
-    """Send what is no HTTP."""
+    """Send bytes that are not HTTP."""
     connection.sendall(b"\x00\x01SSH-2.0-OpenSSH\r\n" * 10)
 
 
 def cut_json(connection: socket.socket, data: bytes) -> None:
-    """Send a whole answer whose document is not whole."""
-    connection.sendall(answer_of(200, data[:-1]))
+    """Send a complete response with a cut JSON document."""
+    connection.sendall(response_of(200, data[:-1]))
 
 
 def not_json(connection: socket.socket, _data: bytes) -> None:
-    """Send a page of some proxy's."""
-    connection.sendall(answer_of(200, b"<html>Please log in</html>"))
+    """Send an HTML page, as a captive proxy would."""
+    connection.sendall(response_of(200, b"<html>Please log in</html>"))
 
 
 def chunked(connection: socket.socket, data: bytes) -> None:
-    """Send a good answer in chunks."""
+    """Send a good response in chunks."""
     half = len(data) // 2
     pieces = b"".join(f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in (data[:half], data[half:]))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -380,20 +269,20 @@ def chunked(connection: socket.socket, data: bytes) -> None:
 
 
 def cut_chunks(connection: socket.socket, data: bytes) -> None:
-    """Begin a good answer in chunks, and end the stream between two."""
+    """Begin a good response in chunks, and close between two chunks."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     connection.sendall(head + f"{len(data):x}\r\n".encode() + data + b"\r\n")
     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def no_tls(connection: socket.socket, _data: bytes) -> None:
-    """Answer a handshake as a server of plain HTTP does."""
+    """Respond to a TLS handshake with plain HTTP."""
     connection.recv(1)
-    connection.sendall(answer_of(400, b"plain HTTP is spoken here"))
+    connection.sendall(response_of(400, b"plain HTTP is spoken here"))
     silence(connection, b"")
 
 
 def closes_after(connection: socket.socket, data: bytes) -> None:
-    """Send a good answer, and close without saying so."""
-    connection.sendall(answer_of(200, data))
+    """Send a good response, then close without announcing it."""
+    connection.sendall(response_of(200, data))
     socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -1,0 +1,1 @@
+"""Fakes of Lambda's Extensions API and of DynamoDB, and certificates, for tests and benchmarks."""

@@ -1,0 +1,106 @@
+"""A fake of Lambda's Extensions API on a real socket."""
+
+import contextlib
+import json
+import queue
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from testing.waiting import wait_for
+
+
+@dataclass
+class LambdaApi:
+    """The Extensions API: records the calls and sends the events that a test puts."""
+
+    refused_events: tuple[str, ...] = ()
+    next_status: int = 200
+    calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
+    asks: int = 0
+    sent: int = 0
+    events: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
+    address: str = ""
+
+    def start(self) -> ThreadingHTTPServer:
+        """Serve on a free port of loopback."""
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """Log nothing."""
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                document = json.loads(body)
+                path = self.path.removeprefix("/2020-01-01/extension/")
+                api.calls.append((path, dict(self.headers), document))
+                if path != "register":
+                    self._answer(202, {"status": "OK"})
+                elif set(api.refused_events) & set(document["events"]):
+                    self._answer(403, {"errorType": "Extension.InvalidEventType"})
+                else:
+                    self._answer(
+                        200,
+                        {"functionName": "consumer"},
+                        {"Lambda-Extension-Identifier": "the-identifier"},
+                    )
+
+            def do_GET(self) -> None:
+                assert self.headers["Lambda-Extension-Identifier"] == "the-identifier"
+                api.asks += 1
+                event = api.events.get() if api.next_status == 200 else {}
+                if api.next_status != 200:
+                    self._answer(api.next_status, {"errorType": "Container.Error"})
+                    return
+                if event.get("eventType") == "INVOKE":
+                    event.setdefault("deadlineMs", int(time.time() * 1000) + 30_000)
+                self._answer(200, event, {"Lambda-Extension-Event-Identifier": "an-event"})
+                api.sent += 1
+
+            def _answer(
+                self, status: int, document: object, headers: dict[str, str] | None = None
+            ) -> None:
+                body = json.dumps(document).encode()
+                head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n"
+                head += "Content-Type: text/plain\r\n"
+                head += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+                with contextlib.suppress(OSError):
+                    self.wfile.write(head.encode() + b"\r\n" + body)
+
+        server = _Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        self.address = f"127.0.0.1:{server.server_port}"
+        return server
+
+    def wait_until_ready(self, times: int = 1) -> None:
+        """Wait until the extension has called `event/next` *times* times."""
+        wait_for(lambda: self.asks >= times, f"{times} calls of event/next")
+
+    def invoke(self, **members: object) -> None:
+        """Send an INVOKE event and wait until the extension asks for the next one."""
+        asked = self.asks
+        self.events.put({"eventType": "INVOKE", "requestId": "r", **members})
+        self.wait_until_ready(asked + 1)
+
+    def shut_down(self) -> None:
+        """Send the SHUTDOWN event."""
+        self.events.put({"eventType": "SHUTDOWN", "shutdownReason": "spindown", "deadlineMs": 1})
+
+    def posted(self, path: str) -> list[Any]:
+        """Return the documents that were posted to *path*."""
+        return [document for each, _, document in self.calls if each == path]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False

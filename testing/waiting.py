@@ -1,0 +1,16 @@
+"""Polls a condition until it holds."""
+
+import time
+from collections.abc import Callable
+
+_WITHIN_S = 20
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    """Wait until *condition* holds; fail after 20 seconds."""
+    deadline = time.monotonic() + _WITHIN_S
+    while not condition():
+        if time.monotonic() > deadline:
+            message = f"never seen: {what}"
+            raise AssertionError(message)
+        time.sleep(0.002)
