@@ -1,4 +1,4 @@
-# The product's commands. `make help` lists them; each installs what it needs into .venv first.
+# The project's commands. `make help` lists them; each one first installs what it needs into .venv.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -10,12 +10,15 @@ REQUIREMENTS := requirements/dev.txt
 STAMP := .venv/installed-$(shell cksum < $(REQUIREMENTS) | tr -dc '0-9')
 BIN := .venv/bin
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
-PACKAGES := bench extension layer local registry_api registry_model stream_sync testing tests
+PACKAGES := .
+# How many processes run the tests.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help run demo test check bench fuzz format layer clean
+.PHONY: help run demo test test-quick check bench fuzz format layer clean
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
 
 run: $(STAMP) ## the registry and a function on this machine, until Ctrl-C
 	@exec $(BIN)/python -m local run
@@ -23,8 +26,11 @@ run: $(STAMP) ## the registry and a function on this machine, until Ctrl-C
 demo: $(STAMP) ## the same story, then stop everything; exits 0 only if each step did what it should
 	@exec $(BIN)/python -m local demo
 
-test: $(STAMP) ## all the tests
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) ## all the tests; PYTEST_ARGS="-k checks -x" are pytest's
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-quick: $(STAMP) ## the tests that take a minute altogether: unit, contract, vectors
+	$(PYTEST) tests/unit tests/contract $(PYTEST_ARGS)
 
 check: $(STAMP) ## format, lint, types, import rules, template lint
 	$(BIN)/ruff format --check $(PACKAGES)

@@ -17,6 +17,20 @@ settings.register_profile(
 settings.load_profile("busy-machine")
 
 ROOT = Path(__file__).resolve().parent.parent
+_E2E = ROOT / "tests/e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run each module's tests in one process of pytest-xdist, and the deployed app's tests in one.
+
+    A module's fixtures are then made once, and the app is built and deployed once. The app's tests
+    come first, because they are the longest group.
+    """
+    for item in items:
+        is_e2e = _E2E in item.path.parents
+        group = "e2e" if is_e2e else item.path.relative_to(ROOT).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: _E2E not in item.path.parents)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
