@@ -1,0 +1,84 @@
+"""What a call of the registry can end in, other than well."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class RegistryClientError(Exception):
+    """A call of the registry did not end well; the message says why."""
+
+
+class MissingCredentialsError(RegistryClientError):
+    """There are no AWS credentials to sign with, or they could not be renewed."""
+
+    def __init__(self, reason: str) -> None:
+        """Write the message from the reason."""
+        super().__init__(f"no AWS credentials to sign the request with: {reason}")
+
+
+class RegistryUnreachableError(RegistryClientError):
+    """The registry gave no response: name look-up, connection, TLS or time.
+
+    Attributes:
+        url: The address that was called.
+        may_have_run: Whether the request may have been carried out all the same.
+    """
+
+    def __init__(self, url: str, reason: str, *, may_have_run: bool) -> None:
+        """Write the message from the address and the reason."""
+        super().__init__(f"{url} did not respond: {reason}")
+        self.url = url
+        self.may_have_run = may_have_run
+
+
+class UnexpectedResponseError(RegistryClientError):
+    """Something responded that is no registry: the body is not the JSON that the API promises."""
+
+    def __init__(self, method: str, url: str, status: int, body: bytes) -> None:
+        """Write the message from the request and the start of the response."""
+        shown = body[:120].decode("utf-8", "replace")
+        super().__init__(f"{method} {url}: not a registry's response: status {status}, {shown!r}")
+        self.status = status
+
+
+class RefusalError(RegistryClientError):
+    """The registry refused a request with a problem document (RFC 9457).
+
+    Attributes:
+        method: The request's method.
+        path: The request's path, below the registry's address.
+        status: The HTTP status.
+        title: The refusal's kind in words.
+        detail: Why, and the way out.
+        faults: One entry for each fault of the request: `pointer` and `detail`.
+        problem: The whole document.
+    """
+
+    def __init__(self, method: str, path: str, status: int, problem: Mapping[str, Any]) -> None:
+        """Read the document; members that are missing or malformed count as empty."""
+        title, detail = problem.get("title"), problem.get("detail")
+        # API Gateway's own responses have `message` where the stack's template is an old one.
+        fallback = problem.get("message") or problem.get("Message") or ""
+        self.method = method
+        self.path = path
+        self.status = status
+        self.title = title if isinstance(title, str) else ""
+        self.detail = detail if isinstance(detail, str) else str(fallback)
+        errors = problem.get("errors")
+        self.faults = [
+            {"pointer": str(each.get("pointer", "")), "detail": str(each.get("detail", ""))}
+            for each in (errors if isinstance(errors, list) else [])
+            if isinstance(each, dict)
+        ]
+        self.problem = dict(problem)
+        super().__init__(self.detail or f"{method} {path}: status {status} {self.title}".strip())
+
+    @property
+    def is_refused_by_what_stands(self) -> bool:
+        """Whether another state of the registry would allow the same request (409, 412)."""
+        return self.status in {409, 412}
+
+    @property
+    def is_throttled(self) -> bool:
+        """Whether the same request may succeed a moment later (429, 503)."""
+        return self.status in {429, 503}

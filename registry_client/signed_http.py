@@ -1,0 +1,220 @@
+"""HTTP requests, signed with SigV4 for `execute-api`, over botocore's own connection pool.
+
+botocore brings what the AWS CLI's users expect: proxies (HTTPS_PROXY, NO_PROXY), AWS_CA_BUNDLE, and
+credentials that renew themselves.
+"""
+
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+    SSLError,
+)
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
+
+from registry_client.errors import MissingCredentialsError, RegistryUnreachableError
+
+# API Gateway waits for its function for 29 s.
+_TIMEOUT_S = 35
+_MAX_ATTEMPTS = 4
+_FIRST_PAUSE_S = 0.3
+_LONGEST_PAUSE_S = 10.0
+_TRY_AGAIN = frozenset({429, 503})
+_UNCLEAR = frozenset({502, 504})
+_API_HOST = re.compile(r"[a-z0-9-]+\.execute-api(?:-fips)?\.([a-z0-9-]+)\.")
+# Nothing was sent yet when one of these is raised.
+_BEFORE_SENDING = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
+
+
+class CredentialSource(Protocol):
+    """What botocore and boto3 call credentials: they may renew themselves."""
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        """Return the keys that are valid now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryResponse:
+    """A response of the API.
+
+    Attributes:
+        status: The HTTP status.
+        headers: By lower-case name.
+        document: The body's JSON; None where there is no body, or none in JSON.
+        body: The body as it came.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    document: Any
+    body: bytes
+
+
+def region_of(url: str) -> str | None:
+    """Return the Region in the host name that API Gateway gives; None for any other host."""
+    found = _API_HOST.match(urlsplit(url).hostname or "")
+    return found.group(1) if found else None
+
+
+class SignedHttp:
+    """Sends signed requests below one address, and repeats what a moment's wait can mend."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        credentials: CredentialSource | None,
+        region: str,
+        timeout_s: int = _TIMEOUT_S,
+        max_attempts: int = _MAX_ATTEMPTS,
+        proxies: Mapping[str, str] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Keep the parts; nothing is sent yet.
+
+        Args:
+            url: The stack's output `RegistryUrl`, or any address that serves the API.
+            credentials: What to sign with; None where there are none.
+            region: The Region to sign for.
+            timeout_s: For a connection, and for each wait for bytes of a response.
+            max_attempts: How often a request is sent, at most.
+            proxies: Proxies by URL scheme; None: those of the environment.
+        """
+        self.url = url.rstrip("/")
+        self._credentials = credentials
+        self._region = region
+        self._max_attempts = max_attempts
+        self._sleep = sleep
+        self._http = URLLib3Session(
+            # botocore's stubs have `bool`; its own sessions pass a bundle's path here.
+            verify=os.environ.get("AWS_CA_BUNDLE") or True,  # type: ignore[arg-type]
+            proxies=get_environ_proxies(self.url) if proxies is None else dict(proxies),
+            timeout=timeout_s,
+        )
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        document: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> RegistryResponse:
+        """Send a document, or a *body* as it is; return the response, whatever its status.
+
+        A throttled request (429, 503) and one that did not reach the registry are sent again. One
+        that may have been carried out (a lost response, 502, 504) is sent again only where that
+        does no harm: not a DELETE, and none with If-Match.
+
+        Args:
+            path: Below the address, percent-encoded, with a leading slash.
+            query: Parameters by name, as they are.
+
+        Raises:
+            MissingCredentialsError: There is nothing to sign with.
+            RegistryUnreachableError: No response came.
+        """
+        if document is not None:
+            body = json.dumps(document).encode()
+        url = self.url + path + (f"?{urlencode(query)}" if query else "")
+        is_repeatable = method != "DELETE" and "If-Match" not in (headers or {})
+        attempt = 1
+        while True:
+            wait_s: float | None = None
+            try:
+                response = self._send_once(method, url, headers or {}, body)
+            except RegistryUnreachableError as error:
+                if attempt >= self._max_attempts or (error.may_have_run and not is_repeatable):
+                    raise
+            else:
+                if response.status in _TRY_AGAIN:
+                    wait_s = _retry_after_s(response)
+                elif response.status not in _UNCLEAR or not is_repeatable:
+                    return response
+                if attempt >= self._max_attempts:
+                    return response
+            self._sleep(_pause_s(attempt) if wait_s is None else wait_s)
+            attempt += 1
+
+    def _send_once(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> RegistryResponse:
+        request = AWSRequest(
+            method=method,
+            url=url,
+            data=body or b"",
+            headers={"Content-Type": "application/json", **headers},
+        )
+        SigV4Auth(self._frozen_credentials(), "execute-api", self._region).add_auth(request)
+        try:
+            response = self._http.send(request.prepare())
+            content = response.content
+        except BotoCoreError as error:
+            may_have_run = not isinstance(error, _BEFORE_SENDING)
+            raise RegistryUnreachableError(
+                url, _reason(error), may_have_run=may_have_run
+            ) from error
+        lowered = {name.lower(): value for name, value in response.headers.items()}
+        return RegistryResponse(
+            status=response.status_code,
+            headers=lowered,
+            document=_json_of(content),
+            body=content,
+        )
+
+    def _frozen_credentials(self) -> ReadOnlyCredentials:
+        if self._credentials is None:
+            raise MissingCredentialsError("none were found")
+        try:
+            # This is also where expired ones are renewed: SSO, an assumed role, a process.
+            frozen = self._credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise MissingCredentialsError(str(error)) from error
+        if not frozen.access_key or not frozen.secret_key:
+            raise MissingCredentialsError("they are empty")
+        return frozen
+
+
+def _json_of(body: bytes) -> Any:  # noqa: ANN401  # any JSON
+    try:
+        return json.loads(body) if body else None
+    except ValueError:
+        return None
+
+
+def _reason(error: BotoCoreError) -> str:
+    """Return the system's own words where there are some: `Connection refused`."""
+    cause: BaseException | None = error.kwargs.get("error")
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__
+    return str(error.kwargs.get("error", error))
+
+
+def _retry_after_s(response: RegistryResponse) -> float | None:
+    seconds = response.headers.get("retry-after", "")
+    return min(float(seconds), _LONGEST_PAUSE_S) if seconds.isdecimal() else None
+
+
+def _pause_s(attempt: int) -> float:
+    longest = min(_FIRST_PAUSE_S * 2.0**attempt, _LONGEST_PAUSE_S)
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # jitter is no secret

@@ -1,0 +1,178 @@
+"""The registry's API on a real socket: signatures verified, then the handler, as API Gateway does.
+
+API Gateway's own refusals, and what goes wrong on the way, can be scripted.
+"""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from tests.functional.registry_api.gateway import Handler, answer_of, event
+
+KEY_ID, SECRET_KEY, TOKEN = "AKIAEXAMPLE", "secret", "session-token"
+REGION = "eu-west-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canned:
+    """A response that is given instead of the handler's.
+
+    Attributes:
+        status: Its status; 0 closes the connection without a response.
+        runs_first: Whether the handler carries out the request all the same.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    runs_first: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenRequest:
+    """A request as it came in."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        """The body's JSON; None where it is empty."""
+        return json.loads(self.body) if self.body else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpGateway:
+    """A running gateway: what it has seen, and what it gives instead of the handler's responses."""
+
+    url: str
+    requests: list[SeenRequest]
+    script: deque[Canned]
+
+    def calls(self) -> list[tuple[str, str]]:
+        """Return each request's method and target."""
+        return [(each.method, each.target) for each in self.requests]
+
+
+def signature_fault(seen: SeenRequest) -> str | None:
+    """Return why a signature is not valid for this account and Region; None where it is.
+
+    The signature is computed by botocore over the request as it came in.
+    """
+    authorization = seen.headers.get("authorization", "")
+    if not authorization.startswith("AWS4-HMAC-SHA256 "):
+        return "the request is not signed"
+    parts = dict(part.strip().split("=", 1) for part in authorization.split(" ", 1)[1].split(","))
+    signed = parts["SignedHeaders"].split(";")
+    request = AWSRequest(
+        method=seen.method,
+        url="http://" + seen.headers["host"] + seen.target,
+        data=seen.body,
+        headers={name: seen.headers[name] for name in signed},
+    )
+    request.context["timestamp"] = seen.headers["x-amz-date"]
+    signer = SigV4Auth(Credentials(KEY_ID, SECRET_KEY, TOKEN), "execute-api", REGION)
+    scope = f"{KEY_ID}/{signer.credential_scope(request)}"
+    if parts["Credential"] != scope:
+        return f"Credential should be scoped to {scope}"
+    if seen.headers.get("x-amz-security-token") != TOKEN:
+        return "The security token included in the request is invalid."
+    expected = signer.signature(
+        signer.string_to_sign(request, signer.canonical_request(request)), request
+    )
+    if parts["Signature"] != expected:
+        return "The request signature we calculated does not match the signature you provided."
+    return None
+
+
+def _forbidden(detail: str) -> bytes:
+    return json.dumps(
+        {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": detail}
+    ).encode()
+
+
+@contextmanager
+def http_gateway(handler: Handler) -> Iterator[HttpGateway]:
+    """Serve the handler on a port of this machine."""
+    requests: list[SeenRequest] = []
+    script: deque[Canned] = deque()
+    one_at_a_time = threading.Lock()
+
+    class Connection(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            seen = SeenRequest(
+                method=self.command,
+                target=self.path,
+                headers={name.lower(): value for name, value in self.headers.items()},
+                body=self.rfile.read(length),
+            )
+            requests.append(seen)
+            canned = script.popleft() if script else None
+            if canned is not None and not canned.runs_first:
+                self._give(canned.status, canned.headers, canned.body)
+                return
+            fault = signature_fault(seen)
+            if fault is not None:
+                self._give(403, {"Content-Type": "application/problem+json"}, _forbidden(fault))
+                return
+            parts = urlsplit(seen.target)
+            with one_at_a_time:
+                answer = answer_of(
+                    handler,
+                    event(
+                        seen.method,
+                        unquote(parts.path),
+                        body=seen.body.decode() or None,
+                        headers=seen.headers,
+                        query=dict(parse_qsl(parts.query)) or None,
+                    ),
+                )
+            if canned is not None:
+                self._give(canned.status, canned.headers, canned.body)
+                return
+            body = b"" if answer.document is None else json.dumps(answer.document).encode()
+            self._give(answer.status, answer.headers, body)
+
+        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  # http.server's
+
+        def _give(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            if not status:
+                self.close_connection = True
+                return
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            if status not in {204, 304}:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
+            """Keep the tests' output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Connection)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield HttpGateway(url=url, requests=requests, script=script)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,59 @@
+"""The registry's handler on moto behind a gateway on a real socket."""
+
+import importlib
+from collections.abc import Iterator
+
+import pytest
+from botocore.credentials import Credentials
+
+from registry_client.client import RegistryClient
+from registry_client.signed_http import SignedHttp
+from tests.functional import tables
+from tests.functional.conftest import aws
+from tests.functional.http_gateway import (
+    KEY_ID,
+    REGION,
+    SECRET_KEY,
+    TOKEN,
+    HttpGateway,
+    http_gateway,
+)
+
+
+@pytest.fixture(scope="module")
+def one_gateway() -> Iterator[HttpGateway]:
+    """Serve the registry once for a module's tests."""
+    with aws():
+        module = importlib.reload(importlib.import_module("registry_api.handler"))
+        with http_gateway(module.handler) as gateway:
+            yield gateway
+
+
+@pytest.fixture
+def gateway(one_gateway: HttpGateway) -> HttpGateway:
+    """Serve a registry without services."""
+    tables.make_tables()
+    one_gateway.requests.clear()
+    one_gateway.script.clear()
+    return one_gateway
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """Hold how long was waited between attempts."""
+    return []
+
+
+@pytest.fixture
+def http(gateway: HttpGateway, pauses: list[float]) -> SignedHttp:
+    """Sign with temporary credentials, as a pipeline's role does."""
+    credentials = Credentials(KEY_ID, SECRET_KEY, TOKEN)
+    return SignedHttp(
+        gateway.url, credentials=credentials, region=REGION, proxies={}, sleep=pauses.append
+    )
+
+
+@pytest.fixture
+def client(http: SignedHttp) -> RegistryClient:
+    """Call the registry by its routes."""
+    return RegistryClient(http, page_size=3)
