@@ -4,7 +4,7 @@ Portable: runs under MicroPython and CPython. Source: Lambda's "Activating and m
 and the SDKs' container credential provider.
 """
 
-from extension import endpoints, interpreter
+from extension import endpoints, sockets
 from extension.http_client import BrokenError, HttpClient
 from extension.sigv4 import Credentials
 from registry_model import strict_json
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from extension.endpoints import Endpoint
     from extension.http_client import Trust
+    from extension.waiting import Waiter
 
     class CredentialsProvider(Protocol):
         """Knows the keys to sign with."""
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
             Raises:
                 CredentialsError: There are none.
-            interpreter.DeadlineError: They did not come in time.
+            DeadlineError: They did not come in time.
             """
 
 
@@ -65,7 +66,7 @@ class NoCredentials:
 
 def is_allowed_host(host: str) -> bool:
     """Tell whether a container's credentials may be asked for at *host*."""
-    return host in _HOSTS or (host.startswith("127.") and interpreter.is_numeric(host))
+    return host in _HOSTS or (host.startswith("127.") and sockets.is_numeric(host))
 
 
 class ContainerCredentials:
@@ -79,7 +80,7 @@ class ContainerCredentials:
         self,
         endpoint: "Endpoint",
         token: "str | None",
-        waiter: interpreter.Waiter,
+        waiter: "Waiter",
         trust: "Trust",
     ) -> None:
         """Take the endpoint, the token that it wants to see, and what to trust if it is https."""
@@ -92,7 +93,7 @@ class ContainerCredentials:
 
         Raises:
             CredentialsError: The endpoint has no good answer.
-            interpreter.DeadlineError: It has none in time.
+            DeadlineError: It has none in time.
         """
         headers = [("host", self._client.host)]
         if self._token:

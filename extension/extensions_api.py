@@ -82,7 +82,7 @@ class ExtensionsApi:
                 stays open, and the next call goes on waiting for its answer.
 
         Raises:
-            interpreter.DeadlineError: Nothing has come by then.
+            waiting.DeadlineError: Nothing has come by then.
             PlatformError: The platform refuses, or is gone.
         """
         try:

@@ -5,7 +5,7 @@ kernel keeps whoever opens the file waiting until the lease ends, in any languag
 by itself should this process die.
 """
 
-from extension import interpreter
+from extension import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ class ServicesFile:
     def leftover(self) -> "Leftover | None":
         """Read what an earlier run left, if anything can be read."""
         try:
-            info = interpreter.stat(self._path)
+            info = system.stat(self._path)
             # To open a pipe would be to wait for its writer.
             if info[0] & _FILE_TYPE != _REGULAR or info[1] > _LARGEST_LEFTOVER:
                 return None
-            return Leftover(interpreter.read_file(self._path), info[2])
+            return Leftover(system.read_file(self._path), info[2])
         except (OSError, MemoryError):
             return None
 
@@ -67,16 +67,16 @@ class ServicesFile:
         """
         fd = self._stage(document, mtime_ns)
         try:
-            interpreter.lease(fd)
+            system.lease(fd)
         except OSError:
             # This kernel or file system grants no lease.
-            interpreter.close(fd)
-            interpreter.remove(self._staging)
+            system.close(fd)
+            system.remove(self._staging)
             return False
         try:
-            interpreter.rename(self._staging, self._path)
+            system.rename(self._staging, self._path)
         except OSError:
-            interpreter.close(fd)
+            system.close(fd)
             self._discard()
             raise
         self._leased = fd
@@ -91,9 +91,9 @@ class ServicesFile:
         # Until this document is in place, whatever is there is not as it should be.
         self._left = None
         fd = self._stage(document, mtime_ns)
-        interpreter.close(fd)
+        system.close(fd)
         try:
-            interpreter.rename(self._staging, self._path)
+            system.rename(self._staging, self._path)
         except OSError:
             self._discard()
             raise
@@ -106,12 +106,12 @@ class ServicesFile:
         """Let readers that were held back go on."""
         if self._leased is not None:
             fd, self._leased = self._leased, None
-            interpreter.close(fd)
+            system.close(fd)
 
     def is_as_left(self) -> bool:
         """Tell whether the file is in place, and nobody else has touched it."""
         try:
-            return self._left is not None and interpreter.stat(self._path) == self._left
+            return self._left is not None and system.stat(self._path) == self._left
         except OSError:
             return False
 
@@ -121,21 +121,21 @@ class ServicesFile:
         Raises:
             OSError: It can't be moved.
         """
-        interpreter.set_mtime(self._path, mtime_ns)
+        system.set_mtime(self._path, mtime_ns)
         self._remember()
 
     def _remember(self) -> None:
-        self._left = interpreter.stat(self._path)
+        self._left = system.stat(self._path)
 
     def _stage(self, document: bytes, mtime_ns: int) -> int:
         """Write *document* beside the path; tell the open file."""
         fd = self._create()
         try:
-            interpreter.write_at(fd, document, 0)
-            interpreter.chmod(fd, _MODE)
-            interpreter.set_mtime(fd, mtime_ns)
+            system.write_at(fd, document, 0)
+            system.chmod(fd, _MODE)
+            system.set_mtime(fd, mtime_ns)
         except OSError:
-            interpreter.close(fd)
+            system.close(fd)
             self._discard()
             raise
         return fd
@@ -143,16 +143,16 @@ class ServicesFile:
     def _create(self) -> int:
         """Make the file beside the path; the folders only where they are missing."""
         try:
-            fd: int = interpreter.create(self._staging)
+            fd: int = system.create(self._staging)
         except OSError as error:
             if error.errno == _EEXIST:
                 # A run that was ended in between has left it.
-                interpreter.remove(self._staging)
+                system.remove(self._staging)
             elif error.errno == _ENOENT:
                 self._make_folders()
             else:
                 raise
-            fd = interpreter.create(self._staging)
+            fd = system.create(self._staging)
         return fd
 
     def _fill(self, fd: int, document: bytes, mtime_ns: int) -> None:
@@ -161,18 +161,18 @@ class ServicesFile:
         Where there is no room for it they read the placeholder: what a failed resolve leaves.
         """
         try:
-            interpreter.allocate(fd, len(document))
+            system.allocate(fd, len(document))
         except OSError:
             return
-        interpreter.write_at(fd, document, 0)
-        interpreter.truncate(fd, len(document))
-        interpreter.set_mtime(fd, mtime_ns)
+        system.write_at(fd, document, 0)
+        system.truncate(fd, len(document))
+        system.set_mtime(fd, mtime_ns)
 
     def _make_folders(self) -> None:
         at = self._path.find("/", 1)
         while at > 0:
             try:
-                interpreter.mkdir(self._path[:at])
+                system.mkdir(self._path[:at])
             except OSError as error:
                 if error.errno != _EEXIST and not _is_there(self._path[:at]):
                     raise
@@ -180,14 +180,14 @@ class ServicesFile:
 
     def _discard(self) -> None:
         try:
-            interpreter.remove(self._staging)
+            system.remove(self._staging)
         except OSError:
             pass
 
 
 def _is_there(path: str) -> bool:
     try:
-        interpreter.stat(path)
+        system.stat(path)
     except OSError:
         return False
     return True

@@ -6,9 +6,9 @@ of a name, not a handshake, not an answer that drips.
 
 import errno
 
-from extension import endpoints, interpreter
+from extension import endpoints, sockets, system
 from extension.http_response import HttpError, ResponseParser
-from extension.interpreter import DeadlineError
+from extension.waiting import DeadlineError, Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +16,29 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from extension.endpoints import Endpoint
+    from extension.tls_client import TlsContext
+    from extension.waiting import Waiter
+
+    class Stream(Protocol):
+        """A connection, with TLS or without.
+
+        Attributes:
+            polled: What to poll for it.
+        """
+
+        polled: sockets.Socket
+
+        def send(self, data: "bytes | memoryview") -> int:
+            """Send what can go out without waiting; return how many bytes that were."""
+
+        def receive(self, size: int) -> "bytes | None":
+            """Return what has come; b"" at the stream's end, None if nothing has."""
+
+        def wait_to_send(self, waiter: Waiter, deadline: "float | None") -> None:
+            """Wait until more can be sent."""
+
+        def close(self) -> None:
+            """Close the connection."""
 
     class Trust(Protocol):
         """Which certificates are trusted."""
@@ -42,7 +65,7 @@ class HttpClient:
     def __init__(
         self,
         endpoint: "Endpoint",
-        waiter: interpreter.Waiter,
+        waiter: "Waiter",
         *,
         trust: "Trust | None" = None,
         ipv4_only: bool = False,
@@ -54,11 +77,11 @@ class HttpClient:
         self._trust = trust if endpoint.scheme == "https" else None
         if endpoint.scheme == "https" and trust is None:
             raise ValueError("https needs certificates to trust")
-        self._tls: "interpreter.TlsContext | None" = None
+        self._tls: "TlsContext | None" = None
         self._ipv4_only = ipv4_only
-        # What to poll for the stream: under TLS the two interpreters differ.
-        self._polled: "interpreter.Socket | None" = None
-        self._stream: "interpreter.Stream | None" = None
+        self._stream: "Stream | None" = None
+        self._request = b""
+        self._response = ResponseParser()
         self._used_at = 0.0
         self._is_reused = False
 
@@ -69,7 +92,7 @@ class HttpClient:
 
     def fileno(self) -> "int | None":
         """Name what becomes readable when an answer comes; None while there is no connection."""
-        return None if self._polled is None else self._polled.fileno()
+        return None if self._stream is None else self._stream.polled.fileno()
 
     def request(
         self,
@@ -92,7 +115,7 @@ class HttpClient:
         self.start(method, path, headers, body, deadline)
         try:
             return self.finish(deadline)
-        except (DeadlineError, interpreter.Interrupted):
+        except (DeadlineError, Interrupted):
             # The answer may still come, and would be taken for the next request's.
             self.close()
             raise
@@ -130,10 +153,10 @@ class HttpClient:
                 return self._read(deadline)
             except (OSError, HttpError) as error:
                 # The peer closed a connection that it had kept alive: ask once more on a new one.
-                again = self._is_reused and not self._parser.has_begun
+                again = self._is_reused and not self._response.has_begun
                 self.close()
                 if not again:
-                    raise BrokenError(interpreter.why(error))
+                    raise BrokenError(system.describe_error(error))
             self._send(deadline)
 
     def close(self) -> None:
@@ -144,16 +167,15 @@ class HttpClient:
             except OSError:
                 pass
         self._stream = None
-        self._polled = None
 
     def _read(self, deadline: "float | None") -> ResponseParser:
-        stream, parser = self._stream, self._parser
+        stream, parser = self._stream, self._response
         if stream is None:
             raise OSError(errno.ENOTCONN, "not connected")
         while not parser.is_done:
-            data = interpreter.receive(stream, _READ_SIZE)
+            data = stream.receive(_READ_SIZE)
             if data is None:
-                self.waiter.wait(self._polled, to_write=False, deadline=deadline)
+                self.waiter.wait(stream.polled, to_write=False, deadline=deadline)
             elif data:
                 parser.feed(data)
                 if not parser.is_done:
@@ -161,7 +183,7 @@ class HttpClient:
                     self.waiter.check(deadline)
             else:
                 parser.end()
-        self._used_at = interpreter.wall()
+        self._used_at = system.wall()
         if not parser.keeps_alive:
             self.close()
         return parser
@@ -180,9 +202,9 @@ class HttpClient:
                     self.close()
                     self._is_reused = False
             self._connect_and_write(deadline)
-        except (OSError, interpreter.CertificateError) as error:
+        except (OSError, sockets.CertificateError) as error:
             self.close()
-            raise BrokenError(interpreter.why(error))
+            raise BrokenError(system.describe_error(error))
         except DeadlineError:
             self.close()
             raise
@@ -190,10 +212,10 @@ class HttpClient:
     def _is_dead(self) -> bool:
         if self._stream is None:
             return False
-        return self._is_long_ago() or self.waiter.is_readable(self._polled)
+        return self._is_long_ago() or self.waiter.is_readable(self._stream.polled)
 
     def _is_long_ago(self) -> bool:
-        return not 0 <= interpreter.wall() - self._used_at < _IDLE_LIMIT_S
+        return not 0 <= system.wall() - self._used_at < _IDLE_LIMIT_S
 
     def _connect_and_write(self, deadline: "float | None") -> None:
         while True:
@@ -201,7 +223,7 @@ class HttpClient:
                 self._connect(deadline)
                 self._write(deadline)
                 return
-            except interpreter.CertificateError:
+            except sockets.CertificateError:
                 self.close()
                 # What is trusted is read anew: the bundle may be another one by then.
                 self._tls = None
@@ -210,7 +232,7 @@ class HttpClient:
 
     def _connect(self, deadline: "float | None") -> None:
         endpoint = self._endpoint
-        addresses = interpreter.look_up(
+        addresses = sockets.look_up(
             endpoint.host, self.waiter, ipv4_only=self._ipv4_only, deadline=deadline
         )
         for position, address in enumerate(addresses):
@@ -224,19 +246,22 @@ class HttpClient:
                     raise
 
     def _connect_to(self, address: str, deadline: "float | None") -> None:
-        connection = interpreter.start_connecting(address, self._endpoint.port)
-        self._stream = self._polled = connection
+        connection = sockets.start_connecting(address, self._endpoint.port)
+        stream = sockets.PlainStream(connection)
+        self._stream = stream
         if not self.waiter.wait(connection, to_write=True, deadline=deadline):
             # Reading from a connection that failed tells why.
-            interpreter.receive(connection, 1)
+            stream.receive(1)
             raise OSError(errno.ECONNREFUSED, "connection refused")
         if self._trust is not None:
-            # A context has dice of its own. Behind a gap this may be one of many environments that
-            # were restored from one snapshot (SnapStart): their keys must not be the same.
+            # Imported here: the client of the Lambda API needs no TLS.
+            from extension import tls_client
+
+            # The TLS context holds the random generator's state: make a new one after an idle gap.
+            # Many environments may have been restored from one snapshot (SnapStart).
             if self._tls is None or self._is_long_ago():
-                self._tls = interpreter.tls_context(self._trust.roots())
-            self._stream = interpreter.start_tls(self._tls, connection, self._endpoint.host)
-            self._polled = interpreter.polled(self._stream, connection)
+                self._tls = tls_client.new_context(self._trust.roots())
+            self._stream = tls_client.TlsStream(self._tls, connection, self._endpoint.host)
 
     def _write(self, deadline: "float | None") -> None:
         stream = self._stream
@@ -244,19 +269,17 @@ class HttpClient:
             raise OSError(errno.ENOTCONN, "not connected")
         data = memoryview(self._request)
         while data:
-            sent = interpreter.send(stream, data)
+            sent = stream.send(data)
             if sent:
                 data = data[sent:]
-            elif self._trust is not None:
-                self.waiter.look(self._polled, deadline=deadline)
             else:
-                self.waiter.wait(self._polled, to_write=True, deadline=deadline)
-        self._parser = ResponseParser()
+                stream.wait_to_send(self.waiter, deadline)
+        self._response = ResponseParser()
 
 
 def _share(deadline: "float | None", addresses: int) -> "float | None":
     """Give each address that is left its share of the time."""
     if deadline is None or addresses == 1:
         return deadline
-    now: float = interpreter.monotonic()
+    now: float = system.monotonic()
     return now + (deadline - now) / addresses

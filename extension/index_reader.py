@@ -6,11 +6,11 @@ Portable: runs under MicroPython and CPython. Source: DynamoDB API Reference, "B
 
 import time
 
-from extension import interpreter
+from extension import system
 from extension.credentials import CredentialsError, NoCredentialsError
 from extension.http_client import BrokenError, HttpClient
-from extension.interpreter import DeadlineError
 from extension.sigv4 import sign
+from extension.waiting import DeadlineError
 from registry_model import strict_json
 from registry_model.index_layout import (
     SELECTOR,
@@ -158,7 +158,7 @@ class IndexReader:
             if progress:
                 why = "the table left it unprocessed"
             pause = pause_before(attempt, self._random())
-            if interpreter.monotonic() + pause >= deadline:
+            if system.monotonic() + pause >= deadline:
                 break
             self._client.waiter.pause(pause)
         reading.faults.update({key: why for key in pending if key not in reading.answers})
@@ -166,7 +166,7 @@ class IndexReader:
 
     def _read_batch(self, keys: "list[Key]", reading: Reading, deadline: float) -> "list[Key]":
         """Ask for up to 100 keys; tell those that were left unprocessed."""
-        if interpreter.monotonic() >= deadline:
+        if system.monotonic() >= deadline:
             raise DeadlineError
         credentials = self._keys(deadline)
         body = self._body(keys)

@@ -7,8 +7,9 @@ resolve or check is monotonic, since the wall clock may be set meanwhile.
 
 import gc
 
-from extension import extensions_api, interpreter
+from extension import extensions_api, system
 from extension.extensions_api import EventsRefusedError
+from extension.waiting import DeadlineError, Interrupted
 from registry_model import services_file
 
 TYPE_CHECKING = False
@@ -99,7 +100,7 @@ class Lifecycle:
         Raises:
             InitFailedError: Strict mode, and not every need was resolved.
             extensions_api.PlatformError: The Extensions API is gone or refuses.
-            interpreter.Ended: A signal asks the process to end.
+            waiting.Ended: A signal asks the process to end.
         """
         if self._config.needs:
             self._first_resolve()
@@ -171,8 +172,8 @@ class Lifecycle:
     def _serve_on_timer(self) -> None:
         while True:
             try:
-                event = self._api.next(interpreter.monotonic() + self._schedule.wait_s())
-            except interpreter.DeadlineError:
+                event = self._api.next(system.monotonic() + self._schedule.wait_s())
+            except DeadlineError:
                 self._check_until_an_event()
                 continue
             if event.kind == extensions_api.SHUTDOWN:
@@ -183,7 +184,7 @@ class Lifecycle:
         self._api.let_events_interrupt()
         try:
             self._check(self._config.timeout_ms / 1000)
-        except interpreter.Interrupted:
+        except Interrupted:
             pass
         finally:
             self._api.let_nothing_interrupt()
@@ -198,19 +199,19 @@ class Lifecycle:
 
     def _check(self, time_s: float) -> "Outcome":
         """Ask about every need and put the file right."""
-        started = interpreter.monotonic()
+        started = system.monotonic()
         try:
             outcome = self._resolver.resolve(started + time_s)
         except Exception as error:  # noqa: BLE001  # a bug of ours is a failed check, never a failed invocation
-            self._log.error("check failed", traceback=interpreter.format_traceback(error))
-            outcome = self._resolver.nothing_answered(interpreter.why(error))
+            self._log.error("check failed", traceback=system.format_traceback(error))
+            outcome = self._resolver.nothing_answered(system.describe_error(error))
         now = self._wall()
         is_in_place = self._put_right(outcome, now)
         if is_in_place and not outcome.faults:
             self._schedule.succeeded(now)
         else:
             self._schedule.failed(now)
-        self._tell(outcome, interpreter.monotonic() - started)
+        self._tell(outcome, system.monotonic() - started)
         gc.collect()
         return outcome
 
@@ -237,7 +238,7 @@ class Lifecycle:
         return True
 
     def _cannot_write(self, error: OSError) -> None:
-        reason = interpreter.why(error)
+        reason = system.describe_error(error)
         if reason != self._file_trouble:
             self._file_trouble = reason
             self._log.error("services file not written", path=self._file.path, reason=reason)

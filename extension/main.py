@@ -3,7 +3,7 @@
 Portable: runs under MicroPython and CPython.
 """
 
-from extension import endpoints, extensions_api, interpreter
+from extension import endpoints, extensions_api, system
 from extension.config import Config, ConfigError, log_level, logs_json
 from extension.extensions_api import ExtensionsApi, PlatformError
 from extension.file_writer import ServicesFile
@@ -11,19 +11,19 @@ from extension.http_client import HttpClient
 from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
 from extension.resolver import Resolver
+from extension.waiting import Ended, Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension.credentials import CredentialsProvider
     from extension.http_client import Trust
     from extension.index_reader import Elsewhere, IndexReader, Reading
-    from extension.interpreter import Waiter
     from extension.resolver import Key
 
 _CONFIGURATION_ERROR = "Extension.ConfigurationError"
 
 
-def _credentials(config: Config, waiter: "Waiter", trust: "Trust") -> "CredentialsProvider":
+def _credentials(config: Config, waiter: Waiter, trust: "Trust") -> "CredentialsProvider":
     from extension.credentials import ContainerCredentials, KeysFromEnvironment, NoCredentials
     from extension.sigv4 import Credentials
 
@@ -34,7 +34,7 @@ def _credentials(config: Config, waiter: "Waiter", trust: "Trust") -> "Credentia
     return NoCredentials()
 
 
-def _index_reader(config: Config, waiter: "Waiter") -> "IndexReader":
+def _index_reader(config: Config, waiter: Waiter) -> "IndexReader":
     from extension.index_reader import IndexReader
     from extension.trust import CertificateBundle, ShippedRoots
 
@@ -46,8 +46,8 @@ def _index_reader(config: Config, waiter: "Waiter") -> "IndexReader":
         table=config.table,
         region=config.region,
         path=config.endpoint.path,
-        wall=interpreter.wall,
-        random=interpreter.random,
+        wall=system.wall,
+        random=system.random,
     )
 
 
@@ -57,7 +57,7 @@ class _IndexOnDemand:
     By then the extension has registered, and the function's boot waits for it no longer.
     """
 
-    def __init__(self, config: Config, waiter: "Waiter") -> None:
+    def __init__(self, config: Config, waiter: Waiter) -> None:
         self._config = config
         self._waiter = waiter
         self._reader: "IndexReader | None" = None
@@ -80,17 +80,17 @@ def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> i
     return 1
 
 
-def _serve(api: ExtensionsApi, waiter: "Waiter", log: Log) -> int:
+def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
     """Work until the end; tell the process's status."""
     try:
-        config = Config.from_env(interpreter.getenv)
+        config = Config.from_env(system.getenv)
     except ConfigError as error:
         return _fail_init(api, log, _CONFIGURATION_ERROR, str(error))
     file = ServicesFile(config.services_file)
     index = _IndexOnDemand(config, waiter)
-    resolver = Resolver(config.needs, index, log, wall=interpreter.wall, random=interpreter.random)
+    resolver = Resolver(config.needs, index, log, wall=system.wall, random=system.random)
     try:
-        Lifecycle(config, api, resolver, file, log, interpreter.wall).run()
+        Lifecycle(config, api, resolver, file, log, system.wall).run()
     except InitFailedError as error:
         return _fail_init(api, log, error.error_type, str(error))
     finally:
@@ -109,17 +109,17 @@ def _only_wait_for_the_end(api: ExtensionsApi) -> int:
 
 def run() -> int:
     """Be the extension; tell the process's status."""
-    waiter = interpreter.Waiter(interpreter.watch_signals())
+    waiter = Waiter(system.watch_signals())
     # Folders that we make are as the function's own.
-    interpreter.umask(0o022)
+    system.umask(0o022)
     log = Log(
-        interpreter.write_stderr,
-        interpreter.wall,
-        level=log_level(interpreter.getenv),
-        as_json=logs_json(interpreter.getenv),
+        system.write_stderr,
+        system.wall,
+        level=log_level(system.getenv),
+        as_json=logs_json(system.getenv),
     )
     try:
-        address = interpreter.getenv("AWS_LAMBDA_RUNTIME_API")
+        address = system.getenv("AWS_LAMBDA_RUNTIME_API")
         if not address:
             log.error("this is no Lambda environment: AWS_LAMBDA_RUNTIME_API is not set")
             return 1
@@ -129,9 +129,9 @@ def run() -> int:
         except PlatformError:
             raise
         except Exception as error:  # noqa: BLE001  # the one place for bugs of ours: never the function's fault
-            log.error("extension stopped working", traceback=interpreter.format_traceback(error))
+            log.error("extension stopped working", traceback=system.format_traceback(error))
             return _only_wait_for_the_end(api)
-    except interpreter.Ended:
+    except Ended:
         return 0
     except (PlatformError, ValueError) as error:
         log.error("extensions api failed", reason=str(error))
@@ -140,4 +140,4 @@ def run() -> int:
 
 def main() -> None:
     """Be the extension, to the end of the process."""
-    interpreter.exit_now(run())
+    system.exit_now(run())

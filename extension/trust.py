@@ -3,7 +3,7 @@
 Portable: runs under MicroPython and CPython.
 """
 
-from extension import interpreter
+from extension import system
 
 _SHIPPED = "/opt/service-discovery/roots.der"
 _SYSTEM = (
@@ -27,10 +27,11 @@ class CertificateBundle:
             OSError: They can't be read.
         """
         try:
-            return interpreter.read_file(self._path)
+            return system.read_file(self._path)
         except OSError as error:
             raise OSError(
-                error.errno, f"AWS_CA_BUNDLE {self._path} can't be read: {interpreter.why(error)}"
+                error.errno,
+                f"AWS_CA_BUNDLE {self._path} can't be read: {system.describe_error(error)}",
             )
 
     def widen(self) -> bool:
@@ -53,7 +54,7 @@ class ShippedRoots:
         """
         if not self._is_wide:
             try:
-                return interpreter.read_file(_SHIPPED)
+                return system.read_file(_SHIPPED)
             except OSError:
                 self._is_wide = True
         found = _first_of(_SYSTEM)
@@ -72,7 +73,7 @@ class ShippedRoots:
 def _first_of(paths: "tuple[str, ...]") -> "bytes | None":
     for path in paths:
         try:
-            return interpreter.read_file(path)
+            return system.read_file(path)
         except OSError:
             continue
     return None

@@ -23,7 +23,7 @@ def test_every_built_in_name_exists_in_micropython(layer: BuiltLayer) -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Name) and hasattr(builtins, node.id)
     }
-    used.discard("BlockingIOError")  # in interpreter.py, where CPython alone comes
+    used.discard("BlockingIOError")  # in sockets.py, where CPython alone comes
     # Annotations are never evaluated there.
     script = "\n".join(f"try: {name}\nexcept NameError: print('{name}')" for name in sorted(used))
 

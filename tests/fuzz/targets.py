@@ -6,7 +6,7 @@ Usage: targets.py, with the packages on the path; a line `target hex` in, a verd
 import binascii
 import sys
 
-from extension import credentials, endpoints, extensions_api, index_reader, interpreter
+from extension import credentials, endpoints, extensions_api, index_reader, system
 from extension.http_response import HttpError, ResponseParser
 from extension.sigv4 import Credentials
 from registry_model import services_file, strict_json
@@ -142,7 +142,7 @@ def batch(data: bytes) -> str:
     )
     reading = index_reader.Reading()
     try:
-        again = reader._read_batch(KEYS, reading, interpreter.monotonic() + 60)
+        again = reader._read_batch(KEYS, reading, system.monotonic() + 60)
     except index_reader._RefusedError:
         return "refused"
     except index_reader._TryAgainError:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension import interpreter
+from extension import system
 from extension.config import Config
 from extension.extensions_api import Event, EventsRefusedError
 from extension.file_writer import ServicesFile
@@ -59,7 +59,7 @@ class World:
         self, keys: list[tuple[str, str]], deadline: float, _elsewhere: object = None
     ) -> Reading:
         """Answer what is known of each service, or nothing while there is a fault."""
-        self.given_s.append(deadline - interpreter.monotonic())
+        self.given_s.append(deadline - system.monotonic())
         if self.is_broken:
             raise ZeroDivisionError
         reading = Reading()

@@ -1,0 +1,131 @@
+"""Waiting for sockets and files, with a deadline, while signals are watched.
+
+Portable: runs under MicroPython and CPython. All sockets are non-blocking: use `Waiter` to wait.
+"""
+
+import select
+
+from extension.system import monotonic
+
+# Mbed TLS may need more than the raw socket's readiness shows: look again after this long.
+_TLS_POLL_MS = 20
+
+
+class Ended(BaseException):
+    """SIGTERM or SIGINT has come: the process should end, with status 0."""
+
+
+class Interrupted(BaseException):
+    """The descriptor of `Waiter.interrupted_by` has become readable during a wait."""
+
+
+class DeadlineError(Exception):
+    """The deadline has passed before the awaited event came."""
+
+    def __init__(self) -> None:
+        """Set the message."""
+        super().__init__("no answer in time")
+
+
+class Waiter:
+    """Waits for descriptors, until a deadline, and watches for signals meanwhile.
+
+    Attributes:
+        interrupted_by: The descriptor that ends every wait with `Interrupted` once it is readable;
+            None if there is none.
+    """
+
+    def __init__(self, signals: int) -> None:
+        """Make a waiter.
+
+        Args:
+            signals: The descriptor that `system.watch_signals` returned.
+        """
+        self._signals = signals
+        self.interrupted_by: "int | None" = None
+
+    def wait(self, descriptor: object, *, to_write: bool, deadline: "float | None") -> bool:
+        """Wait until *descriptor* is readable or writable, or has failed.
+
+        Args:
+            descriptor: A socket, or the number of an open file.
+            to_write: Whether to wait for room to write, or for something to read.
+            deadline: When to stop waiting, on the monotonic clock; None for never.
+
+        Returns:
+            False if it has failed, or its peer is gone.
+
+        Raises:
+            DeadlineError: The deadline has passed.
+            Ended: A signal asks the process to end.
+        """
+        events = self._poll(descriptor, to_write, deadline, None)
+        if not events:
+            raise DeadlineError
+        return not events & (select.POLLERR | select.POLLHUP)
+
+    def wait_briefly(self, descriptor: object, *, deadline: "float | None") -> None:
+        """Wait for something to read, but at most a short while.
+
+        A TLS handshake may be able to go on although its socket is not readable.
+
+        Raises:
+            DeadlineError: The deadline has passed.
+            Ended: A signal asks the process to end.
+        """
+        events = self._poll(descriptor, False, deadline, _TLS_POLL_MS)
+        if not events and deadline is not None and monotonic() >= deadline:
+            raise DeadlineError
+
+    def is_readable(self, descriptor: object) -> bool:
+        """Return whether something can be read right now, the end of the stream included."""
+        return self._poll(descriptor, False, None, 0) != 0
+
+    def _poll(
+        self,
+        descriptor: object,
+        to_write: bool,  # noqa: FBT001  # private
+        deadline: "float | None",
+        at_most_ms: "int | None",
+    ) -> int:
+        """Return the events of *descriptor*; 0 if none came in time."""
+        poller = self._poller()
+        poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
+        timeout = -1
+        if deadline is not None:
+            # Rounded up: a millisecond too early would be a busy loop.
+            timeout = max(0, int((deadline - monotonic()) * 1000 + 0.999))
+        if at_most_ms is not None:
+            timeout = at_most_ms if timeout < 0 else min(timeout, at_most_ms)
+        return self._wait(poller, timeout)
+
+    def _poller(self) -> "select.poll":
+        poller = select.poll()
+        poller.register(self._signals, select.POLLIN)
+        if self.interrupted_by is not None:
+            poller.register(self.interrupted_by, select.POLLIN)
+        return poller
+
+    def _wait(self, poller: "select.poll", timeout_ms: int) -> int:
+        events = 0
+        for event in poller.poll(timeout_ms):
+            if event[0] == self._signals:
+                raise Ended
+            if event[0] == self.interrupted_by:
+                raise Interrupted
+            events |= event[1]
+        return events
+
+    def pause(self, seconds: float) -> None:
+        """Wait for *seconds*.
+
+        Raises:
+            Ended: A signal asks the process to end.
+        """
+        self._wait(self._poller(), int(seconds * 1000))
+
+    def check(self, deadline: "float | None") -> None:
+        """Raise what `wait` would raise now, without waiting."""
+        self._wait(self._poller(), 0)
+        if deadline is not None and monotonic() >= deadline:
+            raise DeadlineError
