@@ -9,6 +9,7 @@ import time
 from extension import system
 from extension.credentials import CredentialsError, NoCredentialsError
 from extension.http_client import BrokenError, HttpClient
+from extension.product_version import VERSION
 from extension.sigv4 import sign
 from extension.waiting import DeadlineError
 from registry_model import strict_json
@@ -36,6 +37,7 @@ MAX_KEYS = 100
 _LONGEST_SAID = 400
 _BACKOFF_S = 0.025
 _MAX_BACKOFF_S = 1.0
+_USER_AGENT = "service-discovery-extension/" + VERSION
 _TARGET = "DynamoDB_20120810.BatchGetItem"
 _THROTTLED = (
     "ProvisionedThroughputExceededException",
@@ -186,6 +188,8 @@ class IndexReader:
             credentials=credentials,
             timestamp=f"{date}T{seconds[3]:02d}{seconds[4]:02d}{seconds[5]:02d}Z",
         )
+        # A proxy may change this header, so it is not signed.
+        headers.append(("user-agent", _USER_AGENT))
         try:
             answer = self._client.request("POST", self._path, headers, body, deadline)
         except BrokenError as error:

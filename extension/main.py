@@ -10,6 +10,7 @@ from extension.file_writer import ServicesFile
 from extension.http_client import HttpClient
 from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
+from extension.product_version import VERSION
 from extension.resolver import Resolver
 from extension.waiting import Ended, Waiter
 
@@ -118,6 +119,7 @@ def run() -> int:
         level=log_level(system.getenv),
         as_json=logs_json(system.getenv),
     )
+    log.debug("extension started", version=VERSION)
     try:
         address = system.getenv("AWS_LAMBDA_RUNTIME_API")
         if not address:

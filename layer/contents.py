@@ -18,20 +18,28 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
 
+_VERSION_MODULE = "extension/product_version.py"
+
+
 def product_version() -> str:
-    """Name the version of this product."""
+    """Return the version of this product."""
     project = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))["project"]
     version: str = project["version"]
     return version
 
 
 def portable_modules() -> dict[str, bytes]:
-    """Read the Python that goes into the binary, by path: what pyproject.toml calls portable."""
+    """Return the Python that goes into the binary, by path: what pyproject.toml calls portable.
+
+    The module that has the product's version is written here.
+    """
     settings = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))
     names = settings["tool"]["service-discovery"]["portable"]
     paths = {name.replace(".", "/") for name in names}
     packages = {path.split("/")[0] + "/__init__" for path in paths}
-    return {f"{path}.py": (HERE / f"{path}.py").read_bytes() for path in sorted(paths | packages)}
+    modules = {f"{path}.py": (HERE / f"{path}.py").read_bytes() for path in paths | packages}
+    modules[_VERSION_MODULE] = f'VERSION = "{product_version()}"\n'.encode()
+    return dict(sorted(modules.items()))
 
 
 def write_layer(

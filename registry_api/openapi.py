@@ -15,10 +15,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from registry_api import problems, schemas
+from registry_api.product_version import product_version
 from registry_api.requests import DEFAULT_LIMIT, MAX_BODY, MAX_LIMIT
 from registry_model import version as versions
 
-VERSION = "1.0.0"
 _SIGNED = "sigv4"
 _SCHEMAS = "#/components/schemas/"
 _NAME = {"type": "string", "pattern": schemas.NAME_PATTERN}
@@ -405,7 +405,7 @@ def document(base_url: str | None) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Service registry",
-            "version": VERSION,
+            "version": product_version(),
             "description": "Where deploy pipelines publish the ARNs of service versions. Every "
             "refusal is a problem document (RFC 9457) that names every fault at once.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

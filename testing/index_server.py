@@ -38,6 +38,7 @@ class IndexServer:
         self.requests: list[dict[str, Any]] = []
         self.regions: list[str] = []
         self.tables: list[str] = []
+        self.user_agents: list[str | None] = []
         self.connections = 0
         self.fault: Fault | None = None
         self.delay_s = 0.0
@@ -121,6 +122,7 @@ class IndexServer:
             self.answer_anything(connection, body)
             return
         self._check_signature(path, headers, body)
+        self.user_agents.append(headers.get("user-agent"))
         document = json.loads(body)
         self.requests.append(document)
         ((table, wanted),) = document["RequestItems"].items()

@@ -1,0 +1,56 @@
+"""One version of the product, in pyproject.toml; everything else reads it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from registry_api import openapi
+from tests.conftest import ROOT, BuiltLayer, product_version
+
+
+def test_layer_has_the_version(layer: BuiltLayer) -> None:
+    """In its VERSION file, in its bill of materials and in the program itself."""
+    beside = layer.folder / "service-discovery"
+    document = json.loads((beside / "sbom.cdx.json").read_text(encoding="utf-8"))
+    printed = subprocess.run(
+        [
+            *(str(layer.micropython), "-c"),
+            "from extension.product_version import VERSION; print(VERSION)",
+        ],
+        env={"MICROPYPATH": ".frozen"},
+        cwd=layer.folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (beside / "VERSION").read_text(encoding="utf-8") == product_version() + "\n"
+    assert document["metadata"]["component"]["version"] == product_version()
+    assert printed.stdout == product_version() + "\n"
+
+
+def test_description_of_the_api_has_the_version() -> None:
+    """A client sees which registry it calls."""
+    assert openapi.document("https://registry.example/v1")["info"]["version"] == product_version()
+
+
+def test_function_of_the_api_has_the_file_that_the_version_is_in(tmp_path: Path) -> None:
+    """SAM copies the function's folder; the version is read from what it copied."""
+    shutil.copytree(
+        ROOT / "infra/registry_api", tmp_path / "function", ignore=shutil.ignore_patterns("*.pyc")
+    )
+
+    printed = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "from registry_api.product_version import product_version; print(product_version())",
+        ],
+        cwd=tmp_path / "function",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert printed.stdout == product_version() + "\n"
