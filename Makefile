@@ -14,8 +14,11 @@ PACKAGES := .
 # How many processes run the tests.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PINS ?= --upgrade
+PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	--no-emit-index-url --no-header --no-annotate $(PINS)
 
-.PHONY: help run demo test test-quick check bench fuzz format layer clean
+.PHONY: help run demo test test-quick check bench fuzz format pins layer clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
@@ -49,6 +52,14 @@ fuzz: $(STAMP) ## bent inputs into every parser, under both interpreters; FUZZ_I
 format: $(STAMP) ## put the code into shape
 	$(BIN)/ruff check --fix-only $(PACKAGES)
 	$(BIN)/ruff format $(PACKAGES)
+
+# The functions' lists take their versions from the development list: the tests run what ships.
+pins: $(STAMP) ## pin the newest versions in all requirements lists; PINS="" keeps the pins that still fit
+	$(PIN) requirements/dev.in --output-file requirements/dev.txt
+	for list in $(wildcard */requirements.in); do \
+		case $$list in bench/*|layer/*) constraint=() ;; *) constraint=(--constraint requirements/dev.txt) ;; esac; \
+		$(PIN) $$list "$${constraint[@]}" --output-file "$${list%.in}.txt"; \
+	done
 
 layer: $(STAMP) ## build/layer/<arch>/ and build/service-discovery-layer-<arch>.zip; ARCH=x86_64|arm64
 	$(BIN)/python layer/build.py --arch $(ARCH) --output build/layer/$(ARCH) \

@@ -1,0 +1,73 @@
+"""The package of the command line, as `pip install .` makes it."""
+
+import subprocess
+import sys
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, product_version
+
+# Imports every module of the wheel that is the only argument.
+_IMPORT_ALL = """
+import importlib, sys, zipfile
+sys.path.insert(0, sys.argv[1])
+for name in zipfile.ZipFile(sys.argv[1]).namelist():
+    if name.endswith(".py") and not name.endswith("__main__.py"):
+        module = name.removesuffix(".py").removesuffix("/__init__")
+        importlib.import_module(module.replace("/", "."))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the package."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"),
+            *("--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT),
+        ],
+        check=True,
+    )
+    (built,) = folder.iterdir()
+    return built
+
+
+def test_package_has_the_version_and_the_command(wheel: Path) -> None:
+    """`service-registry` is what a pipeline installs."""
+    with zipfile.ZipFile(wheel) as archive:
+        (folder,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        metadata = HeaderParser().parsestr(archive.read(f"{folder}/METADATA").decode())
+        commands = archive.read(f"{folder}/entry_points.txt").decode()
+
+    assert metadata["Version"] == product_version()
+    assert commands.split() == [
+        "[console_scripts]",
+        "service-registry",
+        "=",
+        "registry_cli.main:main",
+    ]
+
+
+def test_package_has_every_module_that_it_imports(wheel: Path, tmp_path: Path) -> None:
+    """An installed package has no checkout beside it."""
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", _IMPORT_ALL, str(wheel)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stderr
+
+
+def test_package_has_nothing_but_the_command_line(wheel: Path) -> None:
+    """What runs in Lambda, and what tests, would only be in a user's way."""
+    with zipfile.ZipFile(wheel) as archive:
+        folders = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
+
+    assert folders <= {"registry_cli", "registry_client", "registry_model"}
