@@ -6,7 +6,7 @@ one deployment shows every fault.
 
 from extension import endpoints, log
 from registry_model.needs import NeedsError, parse_needs
-from registry_model.version import DIGITS, first_other, shown
+from registry_model.text import DIGITS, first_not_in, quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Config:
         own_level = read.text("SERVICE_DISCOVERY_LOG_LEVEL")
         if own_level and own_level.upper() not in log.LEVELS:
             levels = "DEBUG, INFO, WARN or ERROR"
-            faults.append(f"SERVICE_DISCOVERY_LOG_LEVEL: {shown(own_level)} should be {levels}")
+            faults.append(f"SERVICE_DISCOVERY_LOG_LEVEL: {quote(own_level)} should be {levels}")
         if faults:
             raise ConfigError(faults)
         return config
@@ -196,11 +196,11 @@ class _Reader:
             return default
         number = -1
         digits = text.strip()
-        if digits and len(digits) < 10 and not first_other(digits, DIGITS):
+        if digits and len(digits) < 10 and not first_not_in(digits, DIGITS):
             number = int(digits)
         if not least <= number <= most:
             self._faults.append(
-                f"{name}: {shown(text)} should be a whole number from {least} to {most}"
+                f"{name}: {quote(text)} should be a whole number from {least} to {most}"
             )
         return number
 
@@ -217,14 +217,14 @@ def _needs(read: _Reader, faults: "list[str]") -> "list[Need]":
 def _path(read: _Reader, name: str, default: str, faults: "list[str]") -> str:
     path = read.text(name) or default
     if path[0] != "/" or path[-1] == "/":
-        faults.append(f"{name}: {shown(path)} should be the absolute path of a file")
+        faults.append(f"{name}: {quote(path)} should be the absolute path of a file")
     return path
 
 
 def _flag(read: _Reader, name: str, faults: "list[str]") -> bool:
     text = (read.text(name) or "false").strip().lower()
     if text not in ("true", "false"):
-        faults.append(f"{name}: {shown(text)} should be true or false")
+        faults.append(f"{name}: {quote(text)} should be true or false")
     return text == "true"
 
 
@@ -236,7 +236,7 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
         name = resource[6:] if resource.startswith("table/") else ""
         if len(parts) != 6 or parts[2] != "dynamodb" or not parts[3] or not _is_table_name(name):
             faults.append(
-                f"SERVICE_DISCOVERY_TABLE: {shown(table)} should be a table's name or "
+                f"SERVICE_DISCOVERY_TABLE: {quote(table)} should be a table's name or "
                 "arn:partition:dynamodb:region:account:table/name"
             )
             return "us-east-1"
@@ -244,7 +244,7 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
     else:
         if not _is_table_name(table):
             faults.append(
-                f"SERVICE_DISCOVERY_TABLE: {shown(table)} can't name a table; "
+                f"SERVICE_DISCOVERY_TABLE: {quote(table)} can't name a table; "
                 "3 to 255 letters, digits, '_', '-' and '.' can"
             )
         region = read.text("AWS_REGION") or read.text("AWS_DEFAULT_REGION") or ""
@@ -254,14 +254,14 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
             if needs:
                 faults.append("AWS_REGION is not set")
             return "us-east-1"
-    if first_other(region, _REGION) or not 0 < len(region) < 64:
-        faults.append(f"{source}: {shown(region)} is not a Region")
+    if first_not_in(region, _REGION) or not 0 < len(region) < 64:
+        faults.append(f"{source}: {quote(region)} is not a Region")
         return "us-east-1"
     return region
 
 
 def _is_table_name(name: str) -> bool:
-    return 3 <= len(name) <= 255 and not first_other(name, _TABLE)
+    return 3 <= len(name) <= 255 and not first_not_in(name, _TABLE)
 
 
 def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoint, bool]":
@@ -277,7 +277,7 @@ def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoin
                 return endpoints.parse(url), False
             except ValueError as error:
                 # What stands before an @ may be a password.
-                faults.append(f"{name}: {shown(url.split('@')[-1])} is not an endpoint: {error}")
+                faults.append(f"{name}: {quote(url.split('@')[-1])} is not an endpoint: {error}")
                 break
     return endpoints.regional(region, fips=fips, dual_stack=dual_stack), not dual_stack
 
@@ -291,5 +291,5 @@ def _container(read: _Reader, faults: "list[str]") -> "Endpoint | None":
     try:
         return credentials.endpoint_of(uri)
     except ValueError as error:
-        faults.append(f"AWS_CONTAINER_CREDENTIALS_FULL_URI: {shown(uri)}: {error}")
+        faults.append(f"AWS_CONTAINER_CREDENTIALS_FULL_URI: {quote(uri)}: {error}")
         return None

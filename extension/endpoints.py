@@ -4,7 +4,7 @@ Portable: runs under MicroPython and CPython. Source of the rules: DynamoDB's en
 the list of partitions, as botocore carries them; the tests compare with botocore, Region by Region.
 """
 
-from registry_model.version import DIGITS, first_other
+from registry_model.text import DIGITS, first_not_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def parse(url: str) -> Endpoint:
     if "?" in url or "#" in url or "@" in authority:
         raise ValueError("it should be scheme, host and port alone")
     host, port = _host_and_port(authority)
-    if first_other(path, _PATH):
+    if first_not_in(path, _PATH):
         raise ValueError("its path is malformed")
     number = _number(port) if port else _PORTS[scheme]
     return Endpoint(scheme, host, number, slash + path if path else "/")
@@ -87,11 +87,11 @@ def parse(url: str) -> Endpoint:
 def _host_and_port(authority: str) -> "tuple[str, str]":
     if authority[:1] == "[":
         host, bracket, port = authority[1:].partition("]")
-        is_well = bracket and port[:1] in ("", ":") and not first_other(host, _IPV6)
+        is_well = bracket and port[:1] in ("", ":") and not first_not_in(host, _IPV6)
         port = port[1:]
     else:
         host, _, port = authority.partition(":")
-        is_well = not first_other(host, _HOST)
+        is_well = not first_not_in(host, _HOST)
     if not host:
         raise ValueError("it names no host")
     if not is_well:
@@ -100,7 +100,7 @@ def _host_and_port(authority: str) -> "tuple[str, str]":
 
 
 def _number(port: str) -> int:
-    number = int(port) if len(port) < 6 and not first_other(port, DIGITS) else 0
+    number = int(port) if len(port) < 6 and not first_not_in(port, DIGITS) else 0
     if not 0 < number <= _HIGHEST_PORT:
         raise ValueError(f"its port is not a number from 1 to {_HIGHEST_PORT}")
     return number

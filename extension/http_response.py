@@ -3,7 +3,7 @@
 Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compare with h11.
 """
 
-from registry_model.version import DIGITS, first_other
+from registry_model.text import DIGITS, first_not_in
 
 MAX_HEAD = 65_536
 # BatchGetItem answers with up to 16 MB, and JSON can take six characters for one.
@@ -19,7 +19,7 @@ class HttpError(Exception):
 def _whole_number(text: str, digits: str, base: int) -> int:
     if not text or len(text) > 16:
         raise HttpError("a length in the answer is not a number")
-    if first_other(text, digits):
+    if first_not_in(text, digits):
         raise HttpError("a length in the answer is not a number")
     return int(text, base)
 
@@ -140,7 +140,7 @@ class ResponseParser:
         name, colon, value = line.partition(":")
         if not colon or not name:
             raise HttpError("a header of the answer is malformed")
-        if first_other(name, _NAME) or "\x00" in value or "\r" in value:
+        if first_not_in(name, _NAME) or "\x00" in value or "\r" in value:
             raise HttpError("a header of the answer is malformed")
         name = name.lower()
         value = value.strip(" \t")

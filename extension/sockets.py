@@ -9,7 +9,7 @@ import socket
 import sys
 
 from extension import system
-from registry_model.version import DIGITS, first_other
+from registry_model.text import DIGITS, first_not_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def is_numeric(host: str) -> bool:
     """Return whether *host* is an address rather than a name."""
     if ":" in host:
         return True
-    return not first_other(host, DIGITS + ".")
+    return not first_not_in(host, DIGITS + ".")
 
 
 def start_connecting(address: str, port: int) -> Socket:

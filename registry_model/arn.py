@@ -7,7 +7,7 @@ Source of the form: AWS General Reference, "Amazon Resource Names (ARNs)":
 import re
 from dataclasses import dataclass
 
-from registry_model.version import shown
+from registry_model.text import quote
 
 MAX_LENGTH = 2_048
 _PARTITION = re.compile(r"aws(-[a-z0-9]+)*")
@@ -23,7 +23,7 @@ class ArnError(ValueError):
 
     def __init__(self, text: str, reason: str) -> None:
         """Name the text at fault and what is wrong with it."""
-        super().__init__(f"{shown(text)} is not an ARN: {reason}")
+        super().__init__(f"{quote(text)} is not an ARN: {reason}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Arn:
             ("account", _ACCOUNT, arn.account_id),
         ):
             if not pattern.fullmatch(part):
-                raise ArnError(text, f"its {name} {shown(part)} is malformed")
+                raise ArnError(text, f"its {name} {quote(part)} is malformed")
         if not arn.resource:
             raise ArnError(text, "it names no resource")
         if not arn.resource.isprintable() or arn.resource != arn.resource.strip():

@@ -6,7 +6,8 @@ A need resolves with one key of the index: `users~=1.4` is the answer to `1.x`, 
 at least `1.4.0`, since the highest `1.x` is the highest of those at least `1.4.0`, if any is.
 """
 
-from registry_model.version import Version, VersionError, first_other, number_fault, shown
+from registry_model.text import first_not_in, quote
+from registry_model.version import Version, VersionError, number_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ def name_fault(name: str) -> "str | None":
     if len(name) > MAX_NAME:
         return f"it is longer than {MAX_NAME} characters"
     if name[0] not in _NAME_FIRST:
-        return f"it starts with {shown(name[0])}; a letter or a digit must come first"
-    other = first_other(name, _NAME)
+        return f"it starts with {quote(name[0])}; a letter or a digit must come first"
+    other = first_not_in(name, _NAME)
     if other:
-        return f"{shown(other)} is not allowed; letters, digits, '.', '_' and '-' are"
+        return f"{quote(other)} is not allowed; letters, digits, '.', '_' and '-' are"
     return None
 
 
@@ -55,7 +56,7 @@ class Fault:
 
     def __str__(self) -> str:
         """Spell it for the person who wrote the text."""
-        return f"at {self.position}: {shown(self.text)}: {self.reason}"
+        return f"at {self.position}: {quote(self.text)}: {self.reason}"
 
 
 class NeedsError(ValueError):
@@ -130,11 +131,11 @@ def _numbers(text: str, least: int) -> "list[int]":
     parts = text.split(".")
     if len(parts) < least or len(parts) > 3:
         wanted = "major.minor or major.minor.patch" if least == 2 else "one to three numbers"
-        raise SelectorError(f"{shown(text)} should be {wanted}")
+        raise SelectorError(f"{quote(text)} should be {wanted}")
     for part in parts:
         fault = number_fault(part)
         if fault:
-            raise SelectorError(f"in {shown(text)}, {fault}")
+            raise SelectorError(f"in {quote(text)}, {fault}")
     return [int(part) for part in parts]
 
 
@@ -151,7 +152,7 @@ def _equal_to(value: str) -> Selector:
         for part in parts[:-1]:
             fault = number_fault(part)
             if fault:
-                raise SelectorError(f"in {shown(value)}, {fault}")
+                raise SelectorError(f"in {quote(value)}, {fault}")
         series = ".".join(parts[:-1]) + ".x"
         return Selector(series, series)
     try:
@@ -174,7 +175,7 @@ def _no_lower_than(value: str) -> Selector:
 def _channel(value: str) -> Selector:
     fault = name_fault(value)
     if fault:
-        raise SelectorError(f"{shown(value)} can't name a channel: {fault}")
+        raise SelectorError(f"{quote(value)} can't name a channel: {fault}")
     if value == LATEST:
         return _LATEST
     return Selector("@" + value, "@" + value)
@@ -197,12 +198,12 @@ def parse_selector(text: str) -> Selector:
         end += 1
     operator = text[:end]
     if not operator:
-        raise SelectorError(f"{shown(text)} has no operator; put '==', '~=', '>=' or '@' before it")
+        raise SelectorError(f"{quote(text)} has no operator; put '==', '~=', '>=' or '@' before it")
     if operator not in _FORMS:
-        raise SelectorError(f"unknown operator {shown(operator)}; use '==', '~=', '>=' or '@'")
+        raise SelectorError(f"unknown operator {quote(operator)}; use '==', '~=', '>=' or '@'")
     value = text[end:].strip(BLANKS)
     if not value:
-        raise SelectorError(f"nothing follows {shown(operator)}")
+        raise SelectorError(f"nothing follows {quote(operator)}")
     return _FORMS[operator](value)
 
 
@@ -240,14 +241,14 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
     if colon:
         fault = name_fault(alias)
         if fault:
-            reasons.append(f"{shown(alias)} can't be an alias: {fault}")
+            reasons.append(f"{quote(alias)} can't be an alias: {fault}")
         else:
             key = alias
     fault = name_fault(service)
     if fault and not service and tail:
         reasons.append("no service is named before the operator; a need has one selector")
     elif fault:
-        reasons.append(f"{shown(service)} can't name a service: {fault}")
+        reasons.append(f"{quote(service)} can't name a service: {fault}")
     elif not colon:
         key = service
     try:
@@ -273,7 +274,7 @@ def parse_needs(text: str) -> "list[Need]":
         if key is not None and key in positions:
             first = positions[key]
             reasons.append(
-                f"the key {shown(key)} is taken by the need at {first}; give one an alias"
+                f"the key {quote(key)} is taken by the need at {first}; give one an alias"
             )
         elif key is not None:
             positions[key] = position

@@ -6,7 +6,8 @@ down by itself. Each number is led by a letter for its length (`a` for one digit
 by `1`, and `!`, lower than any character of an identifier, parts them.
 """
 
-from registry_model.version import DIGITS, Version
+from registry_model.text import DIGITS
+from registry_model.version import Version
 
 _RELEASE = "~"
 _PRERELEASE = "-"

@@ -3,25 +3,11 @@
 Portable: runs under MicroPython and CPython. Source of the rules: semver.org, items 2 and 9 to 11.
 """
 
+from registry_model.text import DIGITS, first_not_in, quote
+
 MAX_LENGTH = 64
 MAX_DIGITS = 18
-DIGITS = "0123456789"
 _IDENTIFIER = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
-_SHOWN = 80
-
-
-def first_other(text: str, allowed: str) -> str:
-    """Name the first character of *text* that is none of *allowed*; empty if there is none.
-
-    A loop over characters costs MicroPython a look-up in its table of names for each.
-    """
-    return text.lstrip(allowed)[:1]
-
-
-def shown(text: str) -> str:
-    """Quote *text* for a message: on one line, and cut to a length that a log line can bear."""
-    kept = [c if ord(c) >= 0x20 and c != "\x7f" else f"\\x{ord(c):02x}" for c in text[:_SHOWN]]
-    return "'" + "".join(kept) + ("'" if len(text) <= _SHOWN else "'...")
 
 
 class VersionError(ValueError):
@@ -29,7 +15,7 @@ class VersionError(ValueError):
 
     def __init__(self, text: str, reason: str) -> None:
         """Name the text at fault and what is wrong with it."""
-        super().__init__(f"{shown(text)} is not a version: {reason}")
+        super().__init__(f"{quote(text)} is not a version: {reason}")
         self.reason = reason
 
 
@@ -37,25 +23,25 @@ def number_fault(text: str) -> "str | None":
     """Say why *text* is not a decimal number of SemVer, or nothing if it is one."""
     if not text:
         return "a number is missing"
-    if first_other(text, DIGITS):
-        return f"{shown(text)} is not a number"
+    if first_not_in(text, DIGITS):
+        return f"{quote(text)} is not a number"
     if len(text) > 1 and text[0] == "0":
-        return f"{shown(text)} has a leading zero"
+        return f"{quote(text)} has a leading zero"
     if len(text) > MAX_DIGITS:
-        return f"{shown(text)} has more than {MAX_DIGITS} digits"
+        return f"{quote(text)} has more than {MAX_DIGITS} digits"
     return None
 
 
 def _is_number(identifier: str) -> bool:
-    return not first_other(identifier, DIGITS)
+    return not first_not_in(identifier, DIGITS)
 
 
 def _identifier_fault(identifier: str) -> "str | None":
     if not identifier:
         return "a pre-release identifier is empty"
-    other = first_other(identifier, _IDENTIFIER)
+    other = first_not_in(identifier, _IDENTIFIER)
     if other:
-        return f"{shown(other)} is not allowed in a pre-release identifier"
+        return f"{quote(other)} is not allowed in a pre-release identifier"
     return number_fault(identifier) if _is_number(identifier) else None
 
 
@@ -97,7 +83,7 @@ class Version:
         if len(text) > MAX_LENGTH:
             raise VersionError(text, f"it is longer than {MAX_LENGTH} characters")
         if text[:1] in ("v", "V"):
-            raise VersionError(text, f"it starts with {shown(text[0])}; write the number alone")
+            raise VersionError(text, f"it starts with {quote(text[0])}; write the number alone")
         if "+" in text:
             raise VersionError(text, "build metadata ('+...') is not taken; leave it out")
         core, dash, tail = text.partition("-")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_model.version import Version, VersionError, shown
+from registry_model.version import Version, VersionError
 from tests.conftest import ROOT
 from tests.unit.registry_model.versions import NUMBERS, VERSIONS
 
@@ -95,9 +95,3 @@ def test_specifications_own_precedence_chain_holds() -> None:
 def test_version_equals_no_other_kind_of_value(other: object) -> None:
     """A text that looks like it is not the version."""
     assert Version.parse("1.0.0") != other
-
-
-def test_quoted_text_stays_on_one_line() -> None:
-    """A log line, or an error, that a client's text can forge is none."""
-    assert shown("a\nb\x7f") == "'a\\x0ab\\x7f'"
-    assert shown("x" * 81) == "'" + "x" * 80 + "'..."

@@ -1,0 +1,51 @@
+"""Small text functions: find a character that is not allowed, quote a text for a message.
+
+Portable: runs under MicroPython and CPython.
+"""
+
+DIGITS = "0123456789"
+_LONGEST_QUOTE = 80
+# Format characters, line separators, surrogates, tags: they would not be seen, or would break or
+# reorder the line (Unicode's categories Cf, Cs, Zl and Zp, in ranges).
+_INVISIBLE = (
+    (0x00, 0x1F),
+    (0x7F, 0x9F),
+    (0xAD, 0xAD),
+    (0x61C, 0x61C),
+    (0x180E, 0x180E),
+    (0x200B, 0x200F),
+    (0x2028, 0x202E),
+    (0x2060, 0x206F),
+    (0xD800, 0xDFFF),
+    (0xFEFF, 0xFEFF),
+    (0xFFF9, 0xFFFB),
+    (0xE0000, 0xE0FFF),
+)
+
+
+def first_not_in(text: str, allowed: str) -> str:
+    """Return the first character of *text* that is none of *allowed*; empty if there is none.
+
+    A loop over characters costs MicroPython a look-up in its table of names for each.
+    """
+    return text.lstrip(allowed)[:1]
+
+
+def printable(text: str) -> str:
+    """Return *text* on one line, with each character that would not be seen escaped."""
+    return "".join([_printable(character) for character in text])
+
+
+def _printable(character: str) -> str:
+    code = ord(character)
+    if 0x20 <= code < 0x7F:
+        return character
+    for low, high in _INVISIBLE:
+        if low <= code <= high:
+            return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    return character
+
+
+def quote(text: str) -> str:
+    """Return *text* in quotes for a message: printable, and cut to a length fit for a log line."""
+    return "'" + printable(text[:_LONGEST_QUOTE]) + ("'" if len(text) <= _LONGEST_QUOTE else "'...")

@@ -1,0 +1,32 @@
+"""Texts in messages stay visible and on one line."""
+
+import pytest
+
+from registry_model.text import first_not_in, printable, quote
+
+
+def test_quoted_text_stays_on_one_line() -> None:
+    """A log line, or an error, that a client's text can forge is none."""
+    assert quote("a\nb\x7f") == "'a\\x0ab\\x7f'"
+    assert quote("x" * 81) == "'" + "x" * 80 + "'..."
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\r\nb", "a\\x0d\\x0ab"),
+        ("no\xadbreak\x85", "no\\xadbreak\\x85"),
+        ("\u200bzero\u2028\ufeff", "\\u200bzero\\u2028\\ufeff"),
+        ("\u202eright to left", "\\u202eright to left"),
+        ("\U000e0041", "\\ue0041"),
+        ("Größe 😀 ", "Größe 😀 "),
+    ],
+)
+def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
+    """A log line with a hidden character sends its reader the wrong way."""
+    assert printable(text) == shown
+
+
+def test_first_character_that_is_not_allowed_is_found() -> None:
+    assert first_not_in("12a4", "0123456789") == "a"
+    assert first_not_in("1234", "0123456789") == ""
