@@ -2,9 +2,11 @@
 
 import random
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools.metrics import Metrics
 from botocore.config import Config
 
 from stream_sync.index_table import IndexTable
@@ -22,6 +24,27 @@ CLIENT = Config(
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stack_metrics(getenv: Callable[[str], str | None]) -> Metrics:
+    """Return the function's metrics, which carry the name of the stack.
+
+    Without it, two stacks in one account and Region would share their alarms.
+    """
+    metrics = Metrics()
+    metrics.set_default_dimensions(stack=getenv("STACK_NAME") or "none")
+    return metrics
+
+
+def exempt_from_log_level(metrics: Metrics) -> None:
+    """Give this invocation's metrics a level that Lambda's log level does not drop.
+
+    Metrics are lines of the log. Lambda counts a JSON line without level and time as INFO, and
+    drops it where ApplicationLogLevel is higher (Developer Guide, "Log-level filtering"). No line
+    of ours is FATAL otherwise.
+    """
+    metrics.add_metadata(key="level", value="FATAL")
+    metrics.add_metadata(key="timestamp", value=_now())
 
 
 def recompute_on(client: "DynamoDBClient", settings: Settings) -> Recompute:

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from stream_sync import composition, stream_records
@@ -19,7 +19,7 @@ from stream_sync.settings import Settings
 from stream_sync.stream_records import Movement, RecordError
 
 logger = Logger()
-metrics = Metrics()
+metrics = composition.stack_metrics(os.environ.get)
 
 # What one more service may take while DynamoDB does not answer: the client's own attempts.
 _RESERVE_S = 15.0
@@ -150,6 +150,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     Returns:
         What Lambda's partial batch response wants: the records that failed.
     """
+    composition.exempt_from_log_level(metrics)
 
     def remaining_s() -> float:
         return context.get_remaining_time_in_millis() / 1000 - _RESERVE_S

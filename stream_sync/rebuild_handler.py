@@ -6,7 +6,7 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.logging import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from registry_model import index_layout
@@ -16,7 +16,7 @@ from stream_sync.rebuild import Rebuild, Report, Request
 from stream_sync.settings import Settings
 
 logger = Logger()
-metrics = Metrics()
+metrics = composition.stack_metrics(os.environ.get)
 
 # What the last step, and a second look at what differs, may take.
 _RESERVE_S = 60.0
@@ -73,6 +73,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN4
         What was found, and the cursor to go on with; None there: all is done.
     """
     request = Request.parse(event)
+
+    composition.exempt_from_log_level(metrics)
 
     def remaining_s() -> float:
         return context.get_remaining_time_in_millis() / 1000 - _RESERVE_S

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "INDEX_COPIES": "1",
     "POWERTOOLS_METRICS_NAMESPACE": "ServiceDiscovery",
     "POWERTOOLS_SERVICE_NAME": "tests",
+    "STACK_NAME": "staging",
 }
 
 

@@ -2,9 +2,11 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from functools import cache, partial
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -25,6 +27,12 @@ _PARAMETERS = {
     "IndexCopies": 1,
     "LogLevel": None,
     "LogRetentionDays": None,
+    "AlarmTopicArn": "",
+    "EventBusName": "",
+    "ConsumerScanSchedule": "",
+    "ConsumerOrgId": "",
+    "KmsKeyArn": "",
+    "ParameterPrefix": "/service-discovery",
 }
 _OUTPUTS = {
     "RegistryUrl",
@@ -45,8 +53,8 @@ def _template() -> dict[str, Any]:
 
 
 @cache
-def _cloudformation() -> dict[str, Any]:
-    """Give the template as CloudFormation sees it, once SAM has read it."""
+def _cloudformation(**parameters: str) -> dict[str, Any]:
+    """Return the template as CloudFormation gets it from SAM's transform."""
 
     class NoManagedPolicies:
         @staticmethod
@@ -61,7 +69,7 @@ def _cloudformation() -> dict[str, Any]:
             for name in ("CodeUri", "ContentUri"):
                 if name in resource.get("Properties", {}):
                     resource["Properties"][name] = "s3://bucket/key"
-        transformed: dict[str, Any] = transform(source, {}, NoManagedPolicies())
+        transformed: dict[str, Any] = transform(source, parameters, NoManagedPolicies())
     return transformed
 
 
@@ -71,11 +79,14 @@ def _resource(name: str) -> dict[str, Any]:
 
 
 def _statements(function: str) -> list[dict[str, Any]]:
-    return [
-        statement
-        for policy in _resource(f"{function}Role")["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-    ]
+    """Return a function's rights, those that depend on a parameter included."""
+    policies = [_if_given(policy) for policy in _resource(f"{function}Role")["Policies"]]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def _if_given(value: Any) -> Any:
+    """Return what stands where a parameter is given, of what depends on one."""
+    return value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -89,7 +100,8 @@ def test_parameters_are_those_of_the_contract_each_with_a_default() -> None:
     assert set(parameters) == set(_PARAMETERS)
     for name, default in _PARAMETERS.items():
         assert parameters[name]["Description"]
-        assert parameters[name]["Default"] == (default or parameters[name]["Default"])
+        wanted = parameters[name]["Default"] if default is None else default
+        assert parameters[name]["Default"] == wanted
 
 
 def test_outputs_are_those_of_the_contract() -> None:
@@ -113,16 +125,74 @@ def test_every_route_needs_iam_authorization() -> None:
             assert operation["security"] == [{"AWS_IAM": []}]
 
 
-def test_what_the_gateway_refuses_by_itself_is_a_problem_document() -> None:
-    """A client reads one kind of refusal, whoever refuses."""
+# Every kind that API Gateway has, and its own status (Developer Guide, "Gateway response types").
+# A function that fails, times out or can't be imported is of no kind but DEFAULT_5XX.
+_GATEWAY_STATUS = {
+    "ACCESS_DENIED": 403,
+    "API_CONFIGURATION_ERROR": 500,
+    "AUTHORIZER_CONFIGURATION_ERROR": 500,
+    "AUTHORIZER_FAILURE": 500,
+    "BAD_REQUEST_BODY": 400,
+    "BAD_REQUEST_PARAMETERS": 400,
+    "DEFAULT_4XX": 400,
+    "DEFAULT_5XX": 502,
+    "EXPIRED_TOKEN": 403,
+    "INTEGRATION_FAILURE": 504,
+    "INTEGRATION_TIMEOUT": 504,
+    "INVALID_API_KEY": 403,
+    "INVALID_SIGNATURE": 403,
+    "MISSING_AUTHENTICATION_TOKEN": 403,
+    "QUOTA_EXCEEDED": 429,
+    "REQUEST_TOO_LARGE": 413,
+    "RESOURCE_NOT_FOUND": 404,
+    "THROTTLED": 429,
+    "UNAUTHORIZED": 401,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "WAF_FILTERED": 403,
+}
+
+
+def test_every_refusal_of_the_gateway_is_a_problem_document() -> None:
+    """A client reads one kind of refusal, whether the gateway or the function refuses."""
     responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
 
-    assert {"ACCESS_DENIED", "MISSING_AUTHENTICATION_TOKEN", "THROTTLED"} <= set(responses)
-    for response in responses.values():
+    assert {kind: int(each["statusCode"]) for kind, each in responses.items()} == _GATEWAY_STATUS
+    for kind, response in responses.items():
         template = response["responseTemplates"]["application/json"]
         document = json.loads(template.replace("$context.error.messageString", '"why"'))
         assert set(document) == {"type", "title", "status", "detail"}
-        assert int(response.get("statusCode", document["status"])) == document["status"]
+        assert document["status"] == _GATEWAY_STATUS[kind]
+        assert document["title"] == HTTPStatus(document["status"]).phrase.replace(
+            "Request Entity Too Large", "Content Too Large"
+        )
+        headers = response["responseParameters"]
+        assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+
+
+def test_refusals_that_pass_say_when_to_try_again() -> None:
+    """Clients and the AWS SDKs wait for as long as Retry-After says."""
+    responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
+
+    for kind, status in _GATEWAY_STATUS.items():
+        has_it = "gatewayresponse.header.Retry-After" in responses[kind]["responseParameters"]
+        assert has_it == (status in {429, 502, 503, 504})
+
+
+def test_v1_is_the_only_stage() -> None:
+    """SAM's second stage would be public, and past every limit and policy on v1."""
+    stages = [
+        each["Properties"]["StageName"]
+        for each in _cloudformation()["Resources"].values()
+        if each["Type"] == "AWS::ApiGateway::Stage"
+    ]
+    deployments = [
+        each["Properties"]
+        for each in _cloudformation()["Resources"].values()
+        if each["Type"] == "AWS::ApiGateway::Deployment"
+    ]
+
+    assert stages == ["v1"]
+    assert ["StageName" in each for each in deployments] == [False]
 
 
 def test_callers_need_no_more_than_the_right_to_call() -> None:
@@ -143,13 +213,13 @@ def test_callers_need_no_more_than_the_right_to_call() -> None:
 def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
     """What a function may not do, a fault in it can't do."""
     documents = [statement for function in _FUNCTIONS for statement in _statements(function)]
-    documents += _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
+    documents += map(_if_given, _resource("IndexReadPolicy")["PolicyDocument"]["Statement"])
 
     for statement in documents:
         assert statement["Effect"] == "Allow"
         for action in _as_list(statement["Action"]):
             assert "*" not in action
-            assert action.startswith(("dynamodb:", "sqs:SendMessage"))
+            assert action.startswith(("dynamodb:", "sqs:SendMessage", "kms:"))
         for resource in _as_list(statement["Resource"]):
             assert "*" not in json.dumps(resource)
 
@@ -230,10 +300,118 @@ def _table_of(resource: Any) -> str:
 
 def test_the_consumers_policy_is_read_on_the_index_and_no_more() -> None:
     """It is attached to other teams' roles."""
-    (statement,) = _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
+    reads, key = _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
 
+    assert set(reads["Action"]) == {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
+    assert reads["Resource"] == {"Fn::GetAtt": ["IndexTable", "Arn"]}
+    assert key["Fn::If"][0] == "HasKmsKey"
+    assert key["Fn::If"][1]["Action"] == "kms:Decrypt"
+    assert key["Fn::If"][1]["Resource"] == {"Ref": "KmsKeyArn"}
+    assert "dynamodb." in json.dumps(key["Fn::If"][1]["Condition"])
+    assert key["Fn::If"][2] == {"Ref": "AWS::NoValue"}
+
+
+def test_another_index_table_leaves_the_old_one_and_its_policy_in_place() -> None:
+    """Consumers read the old table until they have been given the new one's name."""
+    resources = _cloudformation()["Resources"]
+
+    assert resources["IndexTable"]["UpdateReplacePolicy"] == "Retain"
+    assert resources["IndexReadPolicy"]["UpdateReplacePolicy"] == "Retain"
+    assert "IndexTableName" in json.dumps(_resource("IndexReadPolicy")["Description"])
+
+
+def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes() -> None:
+    """A second stack in the account and Region would fail on the first fixed name."""
+    own = re.compile(r"AWS::StackName|IndexTableName|ParameterPrefix")
+    names = {
+        f"{logical_id}.{name}": value
+        for logical_id, each in _cloudformation()["Resources"].items()
+        for name, value in each["Properties"].items()
+        if name == "Name" or (name.endswith("Name") and name not in _NO_NAMES_OF_THEIR_OWN)
+    }
+
+    assert names
+    for where, value in names.items():
+        assert own.search(json.dumps(value)), where
+
+
+# They name something else, or a part of something that has a name of its own.
+_NO_NAMES_OF_THEIR_OWN = {"FunctionName", "MetricName", "StageName"}
+
+
+def test_the_organization_gets_the_reads_and_no_more() -> None:
+    """Publishing stays with the account."""
+    policy = _resource("RegistryApi")["Body"]["x-amazon-apigateway-policy"]
+    refused, reads = policy["Statement"]
+    table = _resource("IndexTable")["ResourcePolicy"]["Fn::If"]
+    only_theirs = {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "ConsumerOrgId"}}}
+
+    assert refused["Effect"] == "Deny"
+    assert reads["Fn::If"][0] == table[0] == "HasConsumerOrg"
+    assert reads["Fn::If"][2] == table[2] == {"Ref": "AWS::NoValue"}
+    assert reads["Fn::If"][1]["Resource"] == [
+        "execute-api:/v1/GET/*",
+        "execute-api:/v1/POST/resolve",
+    ]
+    # SAM puts the parameter's value into the API's description.
+    assert reads["Fn::If"][1]["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": ""}}
+    (statement,) = table[1]["PolicyDocument"]["Statement"]
     assert set(statement["Action"]) == {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
-    assert statement["Resource"] == {"Fn::GetAtt": ["IndexTable", "Arn"]}
+    assert statement["Condition"] == only_theirs
+
+
+def test_the_organization_may_use_both_layers() -> None:
+    """A layer version of another account needs a permission of its own."""
+    permissions = [
+        each
+        for each in _cloudformation()["Resources"].values()
+        if each["Type"] == "AWS::Lambda::LayerVersionPermission"
+    ]
+    layers = {
+        name
+        for name, each in _cloudformation()["Resources"].items()
+        if each["Type"] == "AWS::Lambda::LayerVersion"
+    }
+
+    assert {each["Properties"]["LayerVersionArn"]["Ref"] for each in permissions} == layers
+    for each in permissions:
+        assert each["Condition"] == "HasConsumerOrg"
+        assert each["Properties"]["OrganizationId"] == {"Ref": "ConsumerOrgId"}
+        assert each["UpdateReplacePolicy"] == "Retain"
+
+
+def test_a_change_of_the_organization_is_deployed() -> None:
+    """A stage keeps the resource policy of its deployment until there is a new one."""
+    before = _cloudformation()["Resources"]
+    after = _cloudformation(ConsumerOrgId="o-exampleorg1")["Resources"]
+
+    assert _deployments(before) != _deployments(after)
+
+
+def _deployments(resources: dict[str, Any]) -> list[str]:
+    return [
+        name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Deployment"
+    ]
+
+
+def test_a_key_of_the_customers_encrypts_all_that_is_stored() -> None:
+    """Tables, logs and queues alike, or none of them."""
+    key = {"Ref": "KmsKeyArn"}
+    for each in _cloudformation()["Resources"].values():
+        properties = each["Properties"]
+        if each["Type"] == "AWS::DynamoDB::Table":
+            condition, used, default = properties["SSESpecification"]["Fn::If"]
+            used = used["KMSMasterKeyId"]
+        elif each["Type"] == "AWS::Logs::LogGroup":
+            condition, used, default = properties["KmsKeyId"]["Fn::If"]
+        elif each["Type"] == "AWS::SQS::Queue":
+            condition, used, default = properties["KmsMasterKeyId"]["Fn::If"]
+        else:
+            continue
+        assert (condition, used, default) == ("HasKmsKey", key, {"Ref": "AWS::NoValue"})
+    for function in _FUNCTIONS:
+        (statement,) = [each for each in _statements(function) if each["Resource"] == key]
+        assert set(statement["Action"]) == {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
 
 
 def test_versions_table_has_the_keys_and_indexes_that_the_layout_spells() -> None:
@@ -259,7 +437,8 @@ def test_the_source_of_truth_outlives_the_stack_and_can_be_restored() -> None:
     """Nothing else knows what was published."""
     table = _cloudformation()["Resources"]["VersionsTable"]
 
-    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert table["UpdateReplacePolicy"] == "Retain"
     recovery = table["Properties"]["PointInTimeRecoverySpecification"]
     assert recovery == {"PointInTimeRecoveryEnabled": True}
 
@@ -278,7 +457,7 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
 
     assert filters == [
         {
-            "eventName": ["INSERT"],
+            "eventName": ["INSERT", "MODIFY"],
             "dynamodb": {"Keys": {"entry": {"S": [{"prefix": versions_layout.HISTORY_PREFIX}]}}},
         },
         {
@@ -297,36 +476,71 @@ def test_a_failing_record_holds_up_nobody_for_ever() -> None:
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["BisectBatchOnFunctionError"] is True
     assert 0 < mapping["MaximumRetryAttempts"] < 10_000
-    assert 60 <= mapping["MaximumRecordAgeInSeconds"] < 24 * 3600
+    assert mapping["MaximumRecordAgeInSeconds"] == 24 * 3600
     assert "FailedChangesQueue" in json.dumps(mapping["DestinationConfig"]["OnFailure"])
-    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["HasKmsKey", {"Ref": "AWS::NoValue"}, True]}
     assert queue["MessageRetentionPeriod"] > mapping["MaximumRecordAgeInSeconds"]
 
 
-def test_lost_changes_and_a_late_index_raise_alarms() -> None:
-    """What is given up is otherwise seen only by who misses it."""
-    alarms = {
-        each["Properties"]["MetricName"]: json.dumps(each["Properties"]["Dimensions"])
-        for each in _cloudformation()["Resources"].values()
+def _alarms() -> dict[str, dict[str, Any]]:
+    return {
+        name: each["Properties"]
+        for name, each in _cloudformation()["Resources"].items()
         if each["Type"] == "AWS::CloudWatch::Alarm"
     }
+
+
+def test_lost_changes_and_a_late_index_raise_alarms() -> None:
+    """Changes that were given up are otherwise noticed only by those who miss them."""
+    alarms = {each["MetricName"]: json.dumps(each["Dimensions"]) for each in _alarms().values()}
 
     assert "FailedChangesQueue" in alarms["ApproximateNumberOfMessagesVisible"]
     assert "StreamSyncFunction" in alarms["IteratorAge"]
     assert "stream-sync" in alarms["RestoredServices"]
+    assert "AWS::StackName" in alarms["5XXError"]
+
+
+def test_every_alarm_notifies_the_topic_that_was_given() -> None:
+    """An alarm without an action is seen by nobody."""
+    for alarm in _alarms().values():
+        for actions in (alarm["AlarmActions"], alarm["OKActions"]):
+            assert actions == {
+                "Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]
+            }
+
+
+def test_alarms_on_our_own_metrics_are_about_this_stack_alone() -> None:
+    """A staging stack must not ring production's bell."""
+    for alarm in _alarms().values():
+        if alarm["Namespace"] == "ServiceDiscovery":
+            assert {"Name": "stack", "Value": {"Ref": "AWS::StackName"}} in alarm["Dimensions"]
+    for name in _FUNCTIONS:
+        variables = _resource(name)["Environment"]["Variables"]
+        assert variables["STACK_NAME"] == {"Ref": "AWS::StackName"}
+
+
+def test_alarm_on_lost_changes_stays_until_the_queue_is_purged() -> None:
+    """SQS sends no metrics of a queue that nobody has used for six hours."""
+    assert _alarms()["FailedChangesAlarm"]["TreatMissingData"] == "ignore"
+
+
+def test_dashboard_shows_every_alarm() -> None:
+    """It is where somebody who was woken up looks first."""
+    (body,) = _resource("Dashboard")["DashboardBody"].values()
+    document = json.loads(re.sub(r"\$\{([^}]+)\}", r"\1", body))
+    shown = [
+        each["properties"]["alarms"] for each in document["widgets"] if each["type"] == "alarm"
+    ]
+
+    assert {f"{name}.Arn" for name in _alarms()} == {name for each in shown for name in each}
 
 
 def test_each_alarm_leads_to_the_page_that_says_what_to_do() -> None:
     """Whoever is woken up by one has never seen it before."""
     operations = (ROOT / "docs/operations.md").read_text("utf-8")
-    alarms = {
-        name: each["Properties"]["AlarmDescription"]
-        for name, each in _cloudformation()["Resources"].items()
-        if each["Type"] == "AWS::CloudWatch::Alarm"
-    }
 
-    for name, description in alarms.items():
-        assert "docs/operations.md" in description
+    for name, alarm in _alarms().items():
+        assert "docs/operations.md" in alarm["AlarmDescription"]
         assert f"`{name}`" in operations
 
 
@@ -396,7 +610,11 @@ def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
     for name in ("RegistryApi", "StreamSync", "IndexRebuild"):
         logging = _resource(f"{name}Function")["LoggingConfig"]
 
-        assert logging == {"LogFormat": "JSON", "LogGroup": {"Ref": f"{name}LogGroup"}}
+        assert logging == {
+            "LogFormat": "JSON",
+            "ApplicationLogLevel": {"Fn::If": ["LogsWarnings", "WARN", {"Ref": "LogLevel"}]},
+            "LogGroup": {"Ref": f"{name}LogGroup"},
+        }
         group = _resource(f"{name}LogGroup")
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 

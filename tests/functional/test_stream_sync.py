@@ -2,7 +2,9 @@
 
 import importlib
 import itertools
+import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -257,6 +259,24 @@ def test_freshness_is_counted_for_what_changed_and_not_for_what_came_again(
 
     assert '"IndexAge"' in first
     assert '"IndexAge"' not in second
+
+
+def test_metrics_name_the_stack_and_pass_every_log_level(
+    handle: Handle, dynamodb: "DynamoDBClient", capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lambda drops a metric's line as INFO unless it has another level and a time."""
+    publish(dynamodb, "1.0.0")
+    records = records_of(dynamodb)
+    capsys.readouterr()
+
+    handle(records)
+
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    (metric,) = [line for line in lines if "IndexAge" in line]
+    assert metric["stack"] == "staging"
+    assert "stack" in metric["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0]
+    assert metric["level"] == "FATAL"
+    assert datetime.fromisoformat(metric["timestamp"]).tzinfo is not None
 
 
 def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
