@@ -8,8 +8,8 @@ from botocore.credentials import Credentials
 
 from registry_client.client import RegistryClient
 from registry_client.signed_http import SignedHttp
-from tests.functional import tables
-from tests.functional.conftest import aws
+from testing import tables
+from testing.aws import aws
 from tests.functional.http_gateway import (
     KEY_ID,
     REGION,
