@@ -21,6 +21,7 @@ class RegistryUnreachableError(RegistryClientError):
 
     Attributes:
         url: The address that was called.
+        reason: Why there was no response.
         may_have_run: Whether the request may have been carried out all the same.
     """
 
@@ -28,6 +29,7 @@ class RegistryUnreachableError(RegistryClientError):
         """Write the message from the address and the reason."""
         super().__init__(f"{url} did not respond: {reason}")
         self.url = url
+        self.reason = reason
         self.may_have_run = may_have_run
 
 

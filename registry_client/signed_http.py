@@ -7,12 +7,11 @@ credentials that renew themselves.
 import json
 import os
 import random
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -37,7 +36,6 @@ _FIRST_PAUSE_S = 0.3
 _LONGEST_PAUSE_S = 10.0
 _TRY_AGAIN = frozenset({429, 503})
 _UNCLEAR = frozenset({502, 504})
-_API_HOST = re.compile(r"[a-z0-9-]+\.execute-api(?:-fips)?\.([a-z0-9-]+)\.")
 # Nothing was sent yet when one of these is raised.
 _BEFORE_SENDING = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 
@@ -64,12 +62,6 @@ class RegistryResponse:
     headers: Mapping[str, str]
     document: Any
     body: bytes
-
-
-def region_of(url: str) -> str | None:
-    """Return the Region in the host name that API Gateway gives; None for any other host."""
-    found = _API_HOST.match(urlsplit(url).hostname or "")
-    return found.group(1) if found else None
 
 
 class SignedHttp:

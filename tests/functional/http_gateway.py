@@ -6,7 +6,7 @@ API Gateway's own refusals, and what goes wrong on the way, can be scripted.
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,9 +103,23 @@ def _forbidden(detail: str) -> bytes:
     ).encode()
 
 
+Other = Callable[[SeenRequest], Canned | None]
+
+
+def _nothing_else(_seen: SeenRequest) -> None:
+    return None
+
+
 @contextmanager
-def http_gateway(handler: Handler) -> Iterator[HttpGateway]:
-    """Serve the handler on a port of this machine."""
+def http_gateway(
+    handler: Handler, *, prefix: str = "", other: Other = _nothing_else
+) -> Iterator[HttpGateway]:
+    """Serve the handler on a port of this machine.
+
+    Args:
+        prefix: The path that the API is also served below.
+        other: What responds to requests that are not for the API.
+    """
     requests: list[SeenRequest] = []
     script: deque[Canned] = deque()
     one_at_a_time = threading.Lock()
@@ -122,7 +136,7 @@ def http_gateway(handler: Handler) -> Iterator[HttpGateway]:
                 body=self.rfile.read(length),
             )
             requests.append(seen)
-            canned = script.popleft() if script else None
+            canned = other(seen) or (script.popleft() if script else None)
             if canned is not None and not canned.runs_first:
                 self._give(canned.status, canned.headers, canned.body)
                 return
@@ -136,7 +150,7 @@ def http_gateway(handler: Handler) -> Iterator[HttpGateway]:
                     handler,
                     event(
                         seen.method,
-                        unquote(parts.path),
+                        unquote(parts.path.removeprefix(prefix)),
                         body=seen.body.decode() or None,
                         headers=seen.headers,
                         query=dict(parse_qsl(parts.query)) or None,

@@ -7,7 +7,7 @@ from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import TokenRetrievalError
 
 from registry_client.errors import MissingCredentialsError, RegistryUnreachableError
-from registry_client.signed_http import SignedHttp, region_of
+from registry_client.signed_http import SignedHttp
 from tests.functional.http_gateway import REGION, Canned, HttpGateway
 
 THROTTLED = Canned(status=429, headers={"Retry-After": "2"})
@@ -150,18 +150,3 @@ def test_credentials_that_cannot_be_renewed_say_why(gateway: HttpGateway) -> Non
 
     with pytest.raises(MissingCredentialsError, match="Token has expired"):
         http.send("GET", "/services")
-
-
-@pytest.mark.parametrize(
-    ("url", "region"),
-    [
-        ("https://abc123.execute-api.eu-west-1.amazonaws.com/v1", "eu-west-1"),
-        ("https://abc123.execute-api.cn-north-1.amazonaws.com.cn/v1", "cn-north-1"),
-        ("https://abc123-vpce-1.execute-api.us-east-1.amazonaws.com/v1", "us-east-1"),
-        ("https://registry.example.com", None),
-        ("http://127.0.0.1:4566/restapis/abc/v1/_user_request_", None),
-    ],
-)
-def test_region_is_read_from_the_host_that_api_gateway_gives(url: str, region: str | None) -> None:
-    """A request that is signed for another Region is a 403."""
-    assert region_of(url) == region

@@ -1,0 +1,1 @@
+"""`service-registry`: the registry from a shell."""

@@ -1,0 +1,55 @@
+"""Arguments that are checked before anything is sent: a mistake is a usage error."""
+
+import click
+
+from registry_model.needs import NeedsError, name_fault, parse_needs
+from registry_model.version import Version, VersionError
+
+
+class NameArgument(click.ParamType):
+    """The name of a service or of a channel."""
+
+    name = "name"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """Return the name as it is."""
+        fault = name_fault(value)
+        if fault:
+            self.fail(f"{value!r}: {fault}", param, context)
+        return value
+
+
+class VersionArgument(click.ParamType):
+    """A version."""
+
+    name = "version"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """Return the version as it is."""
+        try:
+            return str(Version.parse(value))
+        except VersionError as error:
+            self.fail(str(error), param, context)
+
+
+class NeedsArgument(click.ParamType):
+    """Needs, as in NEEDED_SERVICES."""
+
+    name = "needs"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """Return the needs as they are."""
+        try:
+            parse_needs(value)
+        except NeedsError as error:
+            self.fail(str(error), param, context)
+        return value
+
+
+NAME, VERSION, NEEDS = NameArgument(), VersionArgument(), NeedsArgument()

@@ -1,0 +1,224 @@
+"""`pin`, `unpin`, `yank`, `unyank`, `delete`, `channel`: shown first, asked, then made."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from registry_cli.arguments import NAME, VERSION
+from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
+from registry_cli.failures import FAILED
+
+if TYPE_CHECKING:
+    from registry_client.client import ChangeRequest
+    from registry_client.documents import DryRunJson
+
+_LISTED = 20
+
+
+def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--yes", "-y", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Show what would change, and stop there."),
+        click.option(
+            "--force",
+            is_flag=True,
+            help="Change it although a selector or a consumer loses its last answer.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("version", type=VERSION)
+@click.option("--reason", help="Why; functions that asked for exactly this version see it.")
+@_change_options
+@with_tools
+def yank(tools: Tools, *, name: str, version: str, reason: str | None, **how: bool) -> int | None:
+    """Yank VERSION of the service NAME: only 'NAME==VERSION' still finds it."""
+    from registry_client.client import yank_request
+
+    request = yank_request(name, version, reason)
+    return make_change(tools, request, f"{name} {version} is yanked", **how)
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("version", type=VERSION)
+@_change_options
+@with_tools
+def unyank(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
+    """Make the yanked VERSION of the service NAME active again."""
+    from registry_client.client import activate_request
+
+    return make_change(tools, activate_request(name, version), f"{name} {version} is active", **how)
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("version", type=VERSION)
+@_change_options
+@with_tools
+def delete(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
+    """Delete VERSION of the service NAME: how a wrong publish is taken back.
+
+    The version may then be published anew, with another ARN too.
+    """
+    from registry_client.client import delete_request
+
+    return make_change(tools, delete_request(name, version), f"{name} {version} is deleted", **how)
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("version", type=VERSION)
+@_change_options
+@with_tools
+def pin(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
+    """Hold latest of the service NAME at VERSION, whatever is published: roll back or forward."""
+    from registry_client.client import set_channel_request
+
+    request = set_channel_request(name, "latest", version)
+    return make_change(tools, request, f"{name} latest is pinned to {version}", **how)
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@_change_options
+@with_tools
+def unpin(tools: Tools, *, name: str, **how: bool) -> int | None:
+    """Let latest of the service NAME be its highest active stable version again."""
+    from registry_client.client import delete_channel_request
+
+    request = delete_channel_request(name, "latest")
+    return make_change(tools, request, f"{name} latest is no longer pinned", **how)
+
+
+@click.command("set", cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("channel_name", type=NAME, metavar="CHANNEL")
+@click.argument("version", type=VERSION)
+@_change_options
+@with_tools
+def set_channel(
+    tools: Tools, *, name: str, channel_name: str, version: str, **how: bool
+) -> int | None:
+    """Set CHANNEL of the service NAME to VERSION: what 'NAME@CHANNEL' resolves to."""
+    from registry_client.client import set_channel_request
+
+    request = set_channel_request(name, channel_name, version)
+    return make_change(tools, request, f"{name}@{channel_name} is {version}", **how)
+
+
+@click.command("delete", cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("channel_name", type=NAME, metavar="CHANNEL")
+@_change_options
+@with_tools
+def delete_channel(tools: Tools, *, name: str, channel_name: str, **how: bool) -> int | None:
+    """Delete CHANNEL of the service NAME."""
+    from registry_client.client import delete_channel_request
+
+    request = delete_channel_request(name, channel_name)
+    return make_change(tools, request, f"{name}@{channel_name} is deleted", **how)
+
+
+channel = RegistryGroup(
+    name="channel",
+    help="Set and delete the channels of services.",
+    members={
+        "set": LazyCommand("changing", "set_channel", "Set a channel to a version."),
+        "delete": LazyCommand("changing", "delete_channel", "Delete a channel."),
+    },
+)
+
+
+def make_change(
+    tools: Tools, request: "ChangeRequest", done: str, *, yes: bool, dry_run: bool, force: bool
+) -> int | None:
+    """Show what a change does, ask on a terminal, and make it; return the exit status.
+
+    What was shown is what is made: the change fails where the version or the service has changed
+    in between.
+    """
+    from registry_client.client import WriteOptions
+
+    registry = tools.connection.registry()
+    how = WriteOptions(force=force)
+    if dry_run:
+        print_plan(tools, registry.dry_run(request, how))
+        return None
+    if not yes and is_somebody_there():
+        how = WriteOptions(force=force, if_match=registry.etag(request.etag_path))
+        _show_plan(tools, registry.dry_run(request, how))
+        if not click.confirm("Go ahead?", err=True):
+            tools.output.note("nothing was changed")
+            return FAILED
+    document = registry.change(request, how)
+    if tools.output.is_json:
+        tools.output.document(dict(document) if document is not None else {"done": done})
+    else:
+        tools.output.line(done)
+    return None
+
+
+def is_somebody_there() -> bool:
+    """Return whether there is a terminal to ask on."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def print_plan(tools: Tools, plan: "DryRunJson") -> None:
+    """Print what a change would do, as the command's result."""
+    if tools.output.is_json:
+        tools.output.document(plan)
+    else:
+        tools.output.line(_summary(plan))
+        _tables(tools.output.table, plan)
+
+
+def _show_plan(tools: Tools, plan: "DryRunJson") -> None:
+    tools.output.note(_summary(plan))
+    _tables(tools.output.noted_table, plan)
+
+
+def _tables(table: Callable[..., None], plan: "DryRunJson") -> None:
+    if plan["changes"]:
+        changes = [(each["selector"], *_from_to(each)) for each in plan["changes"]]
+        table(("SELECTOR", "FROM", "TO"), changes)
+    if plan["consumers"]:
+        listed = plan["consumers"][:_LISTED]
+        consumers = [(each["consumer"], each["need"], *_from_to(each)) for each in listed]
+        table(("CONSUMER", "NEED", "FROM", "TO"), consumers)
+
+
+def _from_to(move: Any) -> tuple[str, str]:  # noqa: ANN401  # a MoveJson or an ImpactJson
+    return move["from"] or "no answer", move["to"] or "no answer"
+
+
+def _summary(plan: "DryRunJson") -> str:
+    """Return `3 selectors would change; 12 consumers would move from 1.4.2 to 1.5.0, ...`."""
+    selectors = _counted(len(plan["changes"]), "selector")
+    consumers = plan["consumers"]
+    total = plan.get("consumers_total", len(consumers))
+    if not total:
+        return f"{selectors} would change; no known consumer is affected"
+    lost = sum(each["to"] is None for each in consumers)
+    ways = {(each["from"], each["to"]) for each in consumers if each["to"] is not None}
+    parts = []
+    if total > lost:
+        where = ""
+        if len(ways) == 1:
+            ((before, after),) = ways
+            where = f" from {before or 'no answer'} to {after}"
+        parts += [f"{_counted(total - lost, 'consumer')} would move{where}"]
+    if lost:
+        parts += [f"{_counted(lost, 'consumer')} would lose the answer"]
+    return f"{selectors} would change; {', '.join(parts)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,321 @@
+"""The way to the registry: the caller's AWS session, the stack, the address.
+
+boto3 is imported on first use, to keep `--help` short.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from registry_cli.failures import CommandError, Failure, did_you_mean, no_region
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.exceptions import ClientError
+
+    from registry_client.address import DeployedApi
+    from registry_client.client import RegistryClient
+
+DEFAULT_STACK = "service-discovery"
+URL_VARIABLE = "SERVICE_REGISTRY_URL"
+STACK_VARIABLE = "SERVICE_REGISTRY_STACK"
+_URL_OUTPUT = "RegistryUrl"
+_SUGGESTED_FROM = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionOptions:
+    """What the command line says about the way to the registry; None where it says nothing."""
+
+    url: str | None = None
+    stack: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryStack:
+    """The registry's CloudFormation stack.
+
+    Attributes:
+        partition: Its AWS partition.
+        account_id: The account that it is in.
+    """
+
+    name: str
+    partition: str
+    region: str
+    account_id: str
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, str]
+
+    def output(self, name: str) -> str:
+        """Return an output.
+
+        Raises:
+            CommandError: There is none of this name.
+        """
+        if name not in self.outputs:
+            raise CommandError(
+                Failure(
+                    what=f"the stack {self.name!r} is no registry: it has no output {name!r}",
+                    where=f"{self.region}, account {self.account_id}",
+                    way_out="name the registry's stack with --stack or SERVICE_REGISTRY_STACK",
+                )
+            )
+        return self.outputs[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAddress:
+    """A deployed API as IAM knows it."""
+
+    partition: str
+    region: str
+    account_id: str
+    api: str
+    stage: str
+
+    def arn(self, method_and_path: str) -> str:
+        """Return what `execute-api:Invoke` is granted on, such as for `GET/services/users`."""
+        return (
+            f"arn:{self.partition}:execute-api:{self.region}:{self.account_id}:"
+            f"{self.api}/{self.stage}/{method_and_path}"
+        )
+
+
+class Connection:
+    """Finds and calls the registry with the caller's own credentials, step by step on demand."""
+
+    def __init__(self, options: ConnectionOptions, getenv: Mapping[str, str] = os.environ) -> None:
+        """Keep what the command line and the environment say."""
+        self._options = options
+        self._env = getenv
+
+    @cached_property
+    def session(self) -> "boto3.Session":
+        """The caller's session: boto3's own chain, with --profile and --region."""
+        import boto3
+
+        # The AWS CLI reads AWS_REGION; boto3 knows AWS_DEFAULT_REGION alone.
+        region = self._options.region or self._env.get("AWS_REGION") or None
+        return boto3.Session(profile_name=self._options.profile, region_name=region)
+
+    def region_or_none(self) -> str | None:
+        """Return the Region; None where none is set, or the profile is not there."""
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self.session.region_name
+        except BotoCoreError:
+            return None
+
+    @property
+    def region(self) -> str:
+        """The Region.
+
+        Raises:
+            CommandError: None is set.
+        """
+        if not self.session.region_name:
+            raise CommandError(no_region())
+        return self.session.region_name
+
+    def client(self, service: str, *, region: str | None = None, config: object = None) -> Any:  # noqa: ANN401  # boto3's clients have no common type
+        """Return a client of an AWS service."""
+        # Its type depends on the service's name: a `Literal` that this method does not have.
+        make: Any = self.session.client
+        return make(
+            service,
+            region_name=region or self.region,
+            endpoint_url=self._options.endpoint_url,
+            config=config,
+        )
+
+    @property
+    def stack_name(self) -> str:
+        """The stack's name."""
+        return self._options.stack or self._env.get(STACK_VARIABLE) or DEFAULT_STACK
+
+    @cached_property
+    def stack(self) -> RegistryStack:
+        """The registry's stack.
+
+        Raises:
+            CommandError: There is none of this name in the Region.
+        """
+        from botocore.exceptions import ClientError
+
+        client = self.client("cloudformation")
+        try:
+            (found,) = client.describe_stacks(StackName=self.stack_name)["Stacks"]
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+            raise CommandError(self._no_stack(client)) from error
+        _, partition, _, region, account_id, _ = found["StackId"].split(":", 5)
+        return RegistryStack(
+            name=self.stack_name,
+            partition=partition,
+            region=region,
+            account_id=account_id,
+            outputs={each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
+            parameters={
+                each["ParameterKey"]: each.get("ParameterValue", "")
+                for each in found.get("Parameters", [])
+            },
+        )
+
+    def stack_resource(self, logical_id: str) -> str:
+        """Return the physical id of one of the stack's resources.
+
+        Raises:
+            CommandError: There is no such stack, or it has no such resource.
+        """
+        from botocore.exceptions import ClientError
+
+        client = self.client("cloudformation")
+        try:
+            found = client.describe_stack_resource(
+                StackName=self.stack_name, LogicalResourceId=logical_id
+            )
+        except ClientError as error:
+            if not _is_missing(error):
+                raise
+            raise CommandError(self._no_stack(client)) from error
+        physical_id: str = found["StackResourceDetail"]["PhysicalResourceId"]
+        return physical_id
+
+    def _no_stack(self, client: Any) -> Failure:  # noqa: ANN401  # boto3's
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            registries = [
+                each["StackName"]
+                for page in client.get_paginator("describe_stacks").paginate()
+                for each in page["Stacks"]
+                if any(output["OutputKey"] == _URL_OUTPUT for output in each.get("Outputs", []))
+            ]
+        except (BotoCoreError, ClientError):
+            registries = []
+        here = f"registries in {self.region}: {', '.join(registries)}; " if registries else ""
+        return Failure(
+            what=f"no registry in {self.region} has the stack {self.stack_name!r}",
+            way_out=f"{here}name another stack with --stack or {STACK_VARIABLE}, or its Region "
+            f"with --region; or give the registry's address with --url or {URL_VARIABLE}",
+        )
+
+    def registry_url(self) -> str:
+        """Return the registry's address.
+
+        Raises:
+            CommandError: It is malformed, or there is no such stack.
+        """
+        url = self._options.url or self._env.get(URL_VARIABLE)
+        if not url:
+            return self._url_of_stack()
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise CommandError(
+                Failure(
+                    what=f"{url!r} is not an address of a registry",
+                    way_out="give the stack's output RegistryUrl: https://….amazonaws.com/v1",
+                    status=2,
+                )
+            )
+        return url.rstrip("/")
+
+    def _url_of_stack(self) -> str:
+        url = self.stack.output(_URL_OUTPUT).rstrip("/")
+        endpoint = self._options.endpoint_url or self._env.get("AWS_ENDPOINT_URL")
+        found = _api_of(url)
+        # An emulator serves deployed APIs below its own address.
+        return found.emulated_at(endpoint) if endpoint and found else url
+
+    @cached_property
+    def _registry(self) -> "RegistryClient":
+        from registry_client.client import RegistryClient
+        from registry_client.signed_http import SignedHttp
+
+        url = self.registry_url()
+        found = _api_of(url)
+        http = SignedHttp(
+            url,
+            credentials=self.session.get_credentials(),
+            region=(found and found.region) or self.region,
+        )
+        return RegistryClient(http)
+
+    def registry(self) -> "RegistryClient":
+        """Return a client of the registry.
+
+        Raises:
+            CommandError: There is no way to it.
+        """
+        return self._registry
+
+    @cached_property
+    def account(self) -> tuple[str, str]:
+        """The caller's partition and account."""
+        arn = self.client("sts").get_caller_identity()["Arn"]
+        _, partition, _, _, account_id, _ = arn.split(":", 5)
+        return partition, account_id
+
+    def api_address(self) -> ApiAddress:
+        """Return the API as IAM knows it.
+
+        Raises:
+            CommandError: The registry's address does not show it.
+        """
+        if not (self._options.url or self._env.get(URL_VARIABLE)):
+            stack = self.stack
+            found = _api_of(stack.output(_URL_OUTPUT))
+            partition, account_id, region = stack.partition, stack.account_id, stack.region
+        else:
+            found = _api_of(self.registry_url())
+            partition, account_id = self.account
+            region = ""
+        if found is None:
+            raise CommandError(
+                Failure(
+                    what=f"{self.registry_url()} does not show which API it leads to",
+                    way_out="name the registry's stack (--stack) in place of its address",
+                    status=2,
+                )
+            )
+        return ApiAddress(
+            partition=partition,
+            region=found.region or region or self.region,
+            account_id=account_id,
+            api=found.api,
+            stage=found.stage,
+        )
+
+    def invocation_arn(self, method: str, path: str) -> str:
+        """Return what the caller lacks the right to invoke; with `*` for what is not known."""
+        found = _api_of(self.registry_url())
+        if found is None:
+            return f"arn:*:execute-api:*:*:*/*/{method}{path}"
+        region = found.region or "*"
+        return f"arn:*:execute-api:{region}:*:{found.api}/{found.stage}/{method}{path}"
+
+    def similar_services(self, name: str) -> str:
+        """Return a question that names the services that were probably meant."""
+        services = zip(self.registry().services(), range(_SUGGESTED_FROM), strict=False)
+        question = did_you_mean(name, [each["name"] for each, _ in services])
+        return f"{question} `service-registry list` shows the services".strip()
+
+
+def _is_missing(error: "ClientError") -> bool:
+    # CloudFormation has one code, ValidationError, for this and for malformed requests.
+    return "does not exist" in str(error)
+
+
+def _api_of(url: str) -> "DeployedApi | None":
+    from registry_client.address import DeployedApi
+
+    return DeployedApi.of(url)

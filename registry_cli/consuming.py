@@ -1,0 +1,106 @@
+"""`consumers`: who needs what."""
+
+import click
+
+from registry_cli.arguments import NAME, NEEDS
+from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
+from registry_cli.failures import NOT_RESOLVED
+from registry_cli.looking import print_resolution, print_unresolved
+
+consumers = RegistryGroup(
+    name="consumers",
+    help="Show who needs the service NAME, or look after the records of consumers.\n\n"
+    "\b\nservice-registry consumers NAME\nservice-registry consumers COMMAND ...",
+    members={
+        "of": LazyCommand("consuming", "of_service", "The consumers of a service."),
+        "list": LazyCommand("consuming", "list_consumers", "All consumers and their needs."),
+        "declare": LazyCommand(
+            "consuming", "declare", "Record a consumer's needs, and check them."
+        ),
+        "forget": LazyCommand("consuming", "forget", "Delete a consumer's record."),
+    },
+    fallback="of",
+    subcommand_metavar="NAME | COMMAND [ARGS]...",
+)
+
+
+@click.command("NAME", cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@with_tools
+def of_service(tools: Tools, name: str) -> None:
+    """List the consumers of the service NAME, and the version that each gets."""
+    found = tools.connection.registry().service_consumers(name)
+    if tools.output.is_json:
+        tools.output.document({"consumers": list(found)})
+        return
+    rows = [
+        (
+            each["consumer"],
+            each["key"],
+            each["requested"],
+            each["version"] or "no answer",
+            each["source"],
+            each["seen_at"],
+        )
+        for each in found
+    ]
+    if rows:
+        tools.output.table(("CONSUMER", "KEY", "REQUESTED", "VERSION", "SOURCE", "SEEN"), rows)
+    else:
+        tools.output.note(f"no consumer of {name!r} is known")
+
+
+@click.command("list", cls=RegistryCommand)
+@click.argument("prefix", default="")
+@with_tools
+def list_consumers(tools: Tools, prefix: str) -> None:
+    """List the consumers, or those whose names start with PREFIX."""
+    found = tools.connection.registry().consumers(prefix)
+    if tools.output.is_json:
+        tools.output.document({"consumers": list(found)})
+        return
+    rows = [
+        (each["consumer"], each["needed"], each.get("owner"), each["source"], each["seen_at"])
+        for each in found
+    ]
+    if rows:
+        tools.output.table(("CONSUMER", "NEEDED", "OWNER", "SOURCE", "SEEN"), rows)
+    else:
+        tools.output.note("no consumer is known; `service-registry consumers declare --help`")
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("consumer")
+@click.option("--needed", type=NEEDS, required=True, help="Its needs, as in NEEDED_SERVICES.")
+@click.option("--arn", help="Its ARN.")
+@click.option("--owner", help="Whom to ask.")
+@with_tools
+def declare(
+    tools: Tools, consumer: str, needed: str, arn: str | None, owner: str | None
+) -> int | None:
+    """Record the needs of CONSUMER in place of earlier ones, and show what it would get.
+
+    The exit status is 3 where something is not resolved; the needs are recorded all the same.
+    """
+    found = tools.connection.registry().declare_consumer(consumer, needed, arn=arn, owner=owner)
+    if tools.output.is_json:
+        tools.output.document(found)
+    else:
+        print_resolution(tools, found)
+    unresolved = {key: each for key, each in found["services"].items() if "arn" not in each}
+    if not unresolved:
+        return None
+    print_unresolved(tools, unresolved)
+    return NOT_RESOLVED
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("consumer")
+@with_tools
+def forget(tools: Tools, consumer: str) -> None:
+    """Delete the record of CONSUMER."""
+    tools.connection.registry().forget_consumer(consumer)
+    if tools.output.is_json:
+        tools.output.document({"consumer": consumer, "outcome": "forgotten"})
+    else:
+        tools.output.line(f"{consumer} is forgotten")

@@ -1,0 +1,303 @@
+"""What goes wrong, in words for a person: what, where, and the way out.
+
+botocore and the client are imported on first use, to keep `--help` short: this module is on the
+path of every command.
+"""
+
+import difflib
+import re
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from registry_cli.connection import Connection
+    from registry_client.errors import RefusalError, RegistryClientError
+
+FAILED, USAGE, NOT_RESOLVED, REFUSED = 1, 2, 3, 4
+
+_SIGN_IN = (
+    "sign in as for the AWS CLI: `aws sso login`, `aws configure`, AWS_PROFILE or --profile; "
+    "`aws sts get-caller-identity` shows who you are"
+)
+_NOT_ALLOWED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
+)
+_BAD_CREDENTIALS = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
+        "SignatureDoesNotMatch",
+        "IncompleteSignature",
+    }
+)
+_ACTION = re.compile(r"not authorized to perform: (\S+)(?: on resource: (\S+))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One failure as it is shown.
+
+    Attributes:
+        what: What went wrong.
+        where: The request, stack or resource that it happened at; empty where `what` has it.
+        way_out: What to do about it.
+        status: The exit status.
+    """
+
+    what: str
+    where: str = ""
+    way_out: str = ""
+    status: int = FAILED
+
+    def lines(self) -> list[str]:
+        """Return the text for stderr."""
+        named = (("Error", self.what), ("Where", self.where), ("Way out", self.way_out))
+        return [f"{name}: {text}" for name, text in named if text]
+
+
+class CommandError(Exception):
+    """A command cannot go on."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Keep what is shown."""
+        super().__init__(failure.what)
+        self.failure = failure
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the closest of the known names; empty where none is close."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
+
+
+def failure_of(error: Exception, connection: "Connection") -> Failure | None:
+    """Describe an error of AWS or the registry; None where it is neither: a bug of ours."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from registry_client.errors import RefusalError, RegistryClientError
+
+    if isinstance(error, CommandError):
+        return error.failure
+    if isinstance(error, RefusalError):
+        return _refusal(error, connection)
+    if isinstance(error, RegistryClientError):
+        return _no_response(error)
+    if isinstance(error, ClientError):
+        return _aws_refusal(error, connection)
+    if isinstance(error, BotoCoreError):
+        return _aws_trouble(error, connection)
+    return None
+
+
+def _no_response(error: "RegistryClientError") -> Failure:
+    from registry_client.errors import (
+        MissingCredentialsError,
+        RegistryUnreachableError,
+    )
+
+    if isinstance(error, MissingCredentialsError):
+        return Failure(what=str(error), way_out=_SIGN_IN)
+    if isinstance(error, RegistryUnreachableError):
+        unclear = (
+            "; the request may have been carried out all the same: look before you repeat it"
+            if error.may_have_run
+            else ""
+        )
+        return Failure(
+            what=f"the registry did not respond: {error.reason}{unclear}",
+            where=error.url,
+            way_out="check the address (the stack's output RegistryUrl), your network, VPN and "
+            "HTTPS_PROXY; was the stack deleted?",
+        )
+    return Failure(
+        what=str(error),
+        way_out="check the address: it is the stack's output RegistryUrl, with its /v1 at the end",
+    )
+
+
+def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
+    where = f"{error.method} {connection.registry_url()}{error.path}"
+    if error.status == 403:
+        return _forbidden(error, where, connection)
+    if error.status == 404:
+        return Failure(
+            what=error.detail or str(error), where=where, way_out=_other_name(error, connection)
+        )
+    if error.is_refused_by_what_stands:
+        return Failure(what=_standing(error), where=where, way_out=_way_past(error), status=REFUSED)
+    if error.faults:
+        what = "; ".join(f"{fault['pointer']}: {fault['detail']}" for fault in error.faults)
+        return Failure(what=what, where=where, way_out="correct it and repeat", status=USAGE)
+    if error.is_throttled:
+        return Failure(what=str(error), where=where, way_out="try again in a moment")
+    return Failure(
+        what=f"status {error.status}: {error}",
+        where=where,
+        way_out="the log of the stack's function registry-api says more",
+    )
+
+
+def _forbidden(error: "RefusalError", where: str, connection: "Connection") -> Failure:
+    detail = error.detail
+    if "authentication token" in detail.lower() or detail == "Forbidden":
+        # API Gateway has no such stage or path: with a complete address there is one for all.
+        return Failure(
+            what=f"API Gateway refused the request: {detail}",
+            where=where,
+            way_out="check the address: it is the stack's output RegistryUrl, with its /v1 at the "
+            "end",
+        )
+    if "expired" in detail or "security token" in detail or "signature" in detail.lower():
+        clock = "; is this machine's clock right?" if "ignature" in detail else ""
+        return Failure(
+            what=f"the credentials were not accepted: {detail}",
+            where=where,
+            way_out=_SIGN_IN + clock,
+        )
+    if "scoped to" in detail:
+        return Failure(
+            what=f"the request was signed for another Region: {detail}",
+            where=where,
+            way_out="give the registry's Region with --region",
+        )
+    arn = connection.invocation_arn(error.method, error.path)
+    return Failure(
+        what=f"you are not allowed to do this: execute-api:Invoke on {arn} is missing"
+        + (f" ({detail})" if detail else ""),
+        where=where,
+        way_out="ask for the policy that `service-registry policy publisher` or `policy operator` "
+        "prints for this service",
+    )
+
+
+def _other_name(error: "RefusalError", connection: "Connection") -> str:
+    """Return what was probably meant; the registry is asked, where it lets us."""
+    from registry_client.client import service_path
+    from registry_client.errors import RegistryClientError
+
+    parts = error.path.split("/")
+    if len(parts) < 3 or parts[1] != "services":
+        return "`service-registry consumers list` shows the consumers"
+    name = parts[2]
+    try:
+        registry = connection.registry()
+        if registry.etag(service_path(name)) is None:
+            return connection.similar_services(name)
+        if len(parts) > 4 and parts[3] == "versions":
+            known = [
+                each["version"]
+                for each, _ in zip(registry.versions(name), range(100), strict=False)
+            ]
+            question = did_you_mean(parts[4], known)
+            return f"{question} `service-registry versions {name}` shows all".strip()
+    except RegistryClientError:
+        # Another right is missing; the message stands without the suggestion.
+        return "`service-registry list` shows the services"
+    return f"`service-registry show {name}` shows its channels"
+
+
+def _standing(error: "RefusalError") -> str:
+    current = error.problem.get("current")
+    if isinstance(current, dict) and "arn" in current:
+        return f"{error.detail or error}; what stands is {current['arn']}"
+    return error.detail or str(error)
+
+
+def _way_past(error: "RefusalError") -> str:
+    if error.status == 412:
+        return "somebody changed it since it was shown to you; look again, and repeat"
+    if "selectors" in error.problem or "consumers" in error.problem:
+        lost = [str(each) for each in error.problem.get("selectors") or []]
+        hit = _consumers_of(error.problem)
+        return (
+            "publish or activate another version first, or repeat with --force"
+            + (f"; selectors that would lose their answer: {', '.join(lost)}" if lost else "")
+            + (f"; consumers that would: {', '.join(hit)}" if hit else "")
+        )
+    if isinstance(error.problem.get("current"), dict):
+        name, version = (shlex.quote(str(error.problem["current"].get(key))) for key in _KEYS)
+        return (
+            "publish another version; a version that was published with a wrong ARN is taken back "
+            f"by `service-registry delete {name} {version}`"
+        )
+    return "`service-registry show` and `versions` say what stands"
+
+
+_KEYS = ("name", "version")
+_LISTED = 10
+
+
+def _consumers_of(problem: dict[str, Any]) -> list[str]:
+    listed = problem.get("consumers") or []
+    names = [str(each["consumer"]) if isinstance(each, dict) else str(each) for each in listed]
+    total = problem.get("consumers_total", len(names))
+    more = [f"and {total - _LISTED} more"] if total > _LISTED else []
+    return names[:_LISTED] + more
+
+
+def _aws_refusal(error: "ClientError", connection: "Connection") -> Failure:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = error.response.get("Error", {}).get("Message", "") or str(error)
+    where = f"{error.operation_name} in {connection.region_or_none() or 'no Region'}"
+    if code in _BAD_CREDENTIALS:
+        return Failure(what=f"the credentials were not accepted: {message}", way_out=_SIGN_IN)
+    if code in _NOT_ALLOWED:
+        found = _ACTION.search(message)
+        action = found.group(1) if found else f"the action {error.operation_name}"
+        resource = f" on {found.group(2)}" if found and found.group(2) else ""
+        return Failure(
+            what=f"you are not allowed to do this: {action}{resource} is missing",
+            where=f"{where} ({message})",
+            way_out="ask for that right"
+            + (
+                "; or give the registry's address with --url or SERVICE_REGISTRY_URL, which needs "
+                "no look at the stack"
+                if error.operation_name == "DescribeStacks"
+                else ""
+            ),
+        )
+    return Failure(what=message, where=where)
+
+
+def _aws_trouble(error: "BotoCoreError", connection: "Connection") -> Failure:
+    from botocore import exceptions
+
+    if isinstance(
+        error,
+        (
+            exceptions.NoCredentialsError,
+            exceptions.PartialCredentialsError,
+            exceptions.CredentialRetrievalError,
+            exceptions.SSOError,
+            exceptions.TokenRetrievalError,
+        ),
+    ):
+        return Failure(what=f"no AWS credentials: {error}", way_out=_SIGN_IN)
+    if isinstance(error, exceptions.NoRegionError):
+        return no_region()
+    if isinstance(error, exceptions.ProfileNotFound):
+        return Failure(
+            what=str(error), way_out="`aws configure list-profiles` shows the profiles there are"
+        )
+    if isinstance(error, exceptions.EndpointConnectionError):
+        region = connection.region_or_none()
+        return Failure(
+            what=str(error),
+            way_out=f"is {region!r} the right Region? Check --region, --endpoint-url, your network "
+            "and HTTPS_PROXY",
+        )
+    return Failure(what=str(error))
+
+
+def no_region() -> Failure:
+    """Describe that no Region is known."""
+    return Failure(
+        what="no AWS Region is set",
+        way_out="give the registry's Region: --region, AWS_REGION, or `region` in the profile",
+    )

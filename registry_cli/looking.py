@@ -1,0 +1,188 @@
+"""`list`, `show`, `versions`, `history`, `resolve`."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import click
+
+from registry_cli.arguments import NAME, NEEDS
+from registry_cli.commands import RegistryCommand, Tools, with_tools
+from registry_cli.failures import NOT_RESOLVED
+from registry_client.documents import MemberJson, ResolutionJson, VersionJson
+from registry_model.needs import parse_needs
+
+
+@click.command("list", cls=RegistryCommand)
+@click.argument("prefix", default="")
+@with_tools
+def list_services(tools: Tools, prefix: str) -> None:
+    """List the services, or those whose names start with PREFIX."""
+    services = tools.connection.registry().services(prefix)
+    if tools.output.is_json:
+        tools.output.document({"services": list(services)})
+        return
+    rows = [
+        (
+            each["name"],
+            each["latest"]["version"] if each["latest"] else "no answer",
+            each["latest"]["arn"] if each["latest"] else "",
+            each["revision"],
+        )
+        for each in services
+    ]
+    if rows:
+        tools.output.table(("NAME", "LATEST", "ARN", "REVISION"), rows)
+    else:
+        what = (
+            f"no service's name starts with {prefix!r}" if prefix else "there are no services yet"
+        )
+        tools.output.note(f"{what}; `service-registry publish --help` shows how to publish one")
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@with_tools
+def show(tools: Tools, name: str) -> None:
+    """Show the service NAME: its latest version and its channels."""
+    service = tools.connection.registry().service(name)
+    if tools.output.is_json:
+        tools.output.document(service)
+        return
+    latest = service["latest"]
+    pinned = " (pinned)" if "latest" in service["channels"] else ""
+    rows: list[tuple[str, object]] = [("name", service["name"])]
+    if latest is None:
+        rows += [("latest", "no answer")]
+    else:
+        rows += [("latest", latest["version"] + pinned), ("ARN", latest["arn"])]
+        rows += [(f"metadata {key}", text) for key, text in latest.get("metadata", {}).items()]
+    rows += [
+        (f"channel {channel}", version)
+        for channel, version in sorted(service["channels"].items())
+        if channel != "latest"
+    ]
+    rows += [
+        ("revision", service["revision"]),
+        ("created", service["created_at"]),
+        ("updated", service["updated_at"]),
+    ]
+    tools.output.table(("SERVICE", ""), rows)
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@with_tools
+def versions(tools: Tools, name: str) -> None:
+    """List the versions of the service NAME, the highest first."""
+    found = tools.connection.registry().versions(name)
+    if tools.output.is_json:
+        tools.output.document({"versions": list(found)})
+        return
+    tools.output.table(
+        ("VERSION", "STATUS", "ARN", "PUBLISHED", "BY", "NOTE"),
+        [_version_row(each) for each in found],
+    )
+
+
+def _version_row(record: VersionJson) -> tuple[object, ...]:
+    metadata = " ".join(f"{key}={text}" for key, text in record.get("metadata", {}).items())
+    return (
+        record["version"],
+        record["status"],
+        record["arn"],
+        record["published_at"],
+        record["published_by"],
+        record.get("reason", metadata),
+    )
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@with_tools
+def history(tools: Tools, name: str) -> None:
+    """List the changes of the service NAME, the newest first."""
+    events = tools.connection.registry().history(name)
+    if tools.output.is_json:
+        tools.output.document({"events": list(events)})
+        return
+    tools.output.table(
+        ("REVISION", "AT", "ACTION", "VERSION", "CHANNEL", "BY", "REASON"),
+        [
+            (
+                each["revision"],
+                each["at"],
+                each["action"],
+                each.get("version"),
+                each.get("channel"),
+                each["by"],
+                each.get("reason"),
+            )
+            for each in events
+        ],
+    )
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("need", type=NEEDS, metavar="NAME[SELECTOR]", required=False)
+@click.option("--needed", type=NEEDS, help="Needs, as in NEEDED_SERVICES: 'users==1.x,billing'.")
+@with_tools
+def resolve(tools: Tools, need: str | None, needed: str | None) -> int:
+    """Show what a function would get for NAME[SELECTOR], such as 'users==1.x', or for NEEDS.
+
+    The exit status is 3 where something is not resolved.
+    """
+    if (need is None) == (needed is None):
+        message = "give NAME[SELECTOR], or --needed NEEDS"
+        raise click.UsageError(message)
+    if need is not None and len(parse_needs(need)) != 1:
+        message = f"{need!r} is not one need; give several with --needed"
+        raise click.UsageError(message)
+    found = tools.connection.registry().resolve(needed or need or "")
+    if not tools.output.is_json:
+        print_resolution(tools, found)
+    elif need is None:
+        tools.output.document(found)
+    else:
+        (member,) = found["services"].values()
+        tools.output.document(member)
+    unresolved = {key: each for key, each in found["services"].items() if "arn" not in each}
+    if not unresolved:
+        return 0
+    print_unresolved(tools, unresolved)
+    return NOT_RESOLVED
+
+
+def print_resolution(tools: Tools, found: ResolutionJson) -> None:
+    """Print what a function would get, as a table."""
+    tools.output.table(
+        ("KEY", "REQUESTED", "STATUS", "VERSION", "ARN", "NOTE"),
+        [
+            (
+                key,
+                member["requested"],
+                member["status"],
+                member.get("version"),
+                member.get("arn"),
+                member.get("reason", member.get("error")),
+            )
+            for key, member in found["services"].items()
+        ],
+    )
+
+
+def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
+    """Print why needs have no answer, and which service was probably meant."""
+    from registry_client.client import service_path
+    from registry_client.errors import RegistryClientError
+
+    registry = tools.connection.registry()
+    for key, member in members.items():
+        name = member.get("service", key)
+        suggestion = ""
+        # Looking needs other rights than resolving; without them the reason stands alone.
+        with suppress(RegistryClientError):
+            if registry.etag(service_path(name)) is None:
+                suggestion = (
+                    f"; there is no such service; {tools.connection.similar_services(name)}"
+                )
+        tools.output.note(f"Not resolved: {key}: {member.get('error', 'no answer')}{suggestion}")

@@ -1,0 +1,62 @@
+"""The entry point: the commands by name, and the help that teaches them."""
+
+from registry_cli.commands import LazyCommand, RegistryGroup
+
+_PUBLISH, _LOOK, _CHANGE = "Publish", "Look", "Change"
+_CONSUMERS, _RIGHTS, _OPERATE = "Consumers", "Rights", "Operate"
+
+_COMMANDS = {
+    "publish": LazyCommand("publishing", "publish", "Publish a version of a service.", _PUBLISH),
+    "list": LazyCommand("looking", "list_services", "The services, by name.", _LOOK),
+    "show": LazyCommand("looking", "show", "A service: latest version and channels.", _LOOK),
+    "versions": LazyCommand("looking", "versions", "A service's versions, highest first.", _LOOK),
+    "history": LazyCommand("looking", "history", "A service's changes, newest first.", _LOOK),
+    "resolve": LazyCommand("looking", "resolve", "What a function would get.", _LOOK),
+    "pin": LazyCommand("changing", "pin", "Hold latest at a version: roll back.", _CHANGE),
+    "unpin": LazyCommand("changing", "unpin", "Let latest follow the versions again.", _CHANGE),
+    "yank": LazyCommand("changing", "yank", "Keep a version from new answers.", _CHANGE),
+    "unyank": LazyCommand("changing", "unyank", "Make a yanked version active again.", _CHANGE),
+    "delete": LazyCommand("changing", "delete", "Take back a wrong publish.", _CHANGE),
+    "channel": LazyCommand("changing", "channel", "Set and delete channels.", _CHANGE),
+    "consumers": LazyCommand("consuming", "consumers", "Who needs what.", _CONSUMERS),
+    "policy": LazyCommand("granting", "policy", "IAM policies that grant just that.", _RIGHTS),
+    "verify": LazyCommand("operating", "verify", "Compare the index with the versions.", _OPERATE),
+    "rebuild": LazyCommand("operating", "rebuild", "Correct the index.", _OPERATE),
+    "restore": LazyCommand("operating", "restore", "Restore from another table.", _OPERATE),
+    "completion": LazyCommand("completing", "completion", "Completion for your shell.", _OPERATE),
+}
+
+_HELP = """Publish the versions of services, look at them, roll back, and see who needs them.
+
+\b
+First:
+  Sign in to AWS as for the AWS CLI (aws sso login, AWS_PROFILE, a role). The
+  registry is found by its stack, service-discovery, in your Region; name
+  another one with --stack. A pipeline sets SERVICE_REGISTRY_URL to the
+  stack's output RegistryUrl. Then look what is there: service-registry list
+
+\b
+Examples:
+  service-registry publish users 1.4.2 --arn arn:aws:lambda:eu-west-1:123456789012:function:users:42
+  service-registry resolve 'users==1.x'
+  service-registry pin users 1.4.1            # roll back, for every function, in seconds
+
+Changes show what they do and ask first, on a terminal. Every command has --help and --json."""
+
+_STATUS = """\b
+Exit status:
+  0 done   1 failed, answered "no", or verify found differences   2 usage
+  3 not resolved   4 refused by what stands (another ARN, a channel, a consumer)"""
+
+cli = RegistryGroup(
+    name="service-registry",
+    help=_HELP,
+    epilog=_STATUS,
+    members=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    cli.main(prog_name="service-registry")

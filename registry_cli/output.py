@@ -1,0 +1,121 @@
+"""What a command prints: tables and sentences for people, one JSON document for programs.
+
+Rich is imported on first use, to keep `--help` short.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Tables that are not for a terminal are not cut: programs read them.
+_WIDE = 100_000
+
+
+class Ticker(Protocol):
+    """Shows how far a long work has got."""
+
+    def __call__(self, text: str) -> None:
+        """Show the present state."""
+
+
+def printable(text: object) -> str:
+    """Return the text with control characters spelled out.
+
+    A reason or a metadata value comes from whoever may publish: it must not drive the terminal.
+    """
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(text)
+    )
+
+
+def _console(stream: IO[str]) -> "Console":
+    from rich.console import Console
+
+    is_terminal = stream.isatty()
+    has_colours = is_terminal and not os.environ.get("NO_COLOR")
+    return Console(
+        file=stream,
+        force_terminal=is_terminal,
+        color_system="auto" if has_colours else None,
+        width=None if is_terminal else _WIDE,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+class Output:
+    """Prints results on stdout, and all else on stderr."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        """Print for programs or for people."""
+        self.is_json = is_json
+
+    def document(self, document: object) -> None:
+        """Print the one JSON document."""
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+    def line(self, text: str) -> None:
+        """Print a sentence for people."""
+        if not self.is_json:
+            click.echo(printable(text))
+
+    def note(self, text: str) -> None:
+        """Print a sentence on stderr, for people and beside a document alike."""
+        click.echo(printable(text), err=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table for people on stdout; nothing where a document is printed."""
+        if not self.is_json:
+            _print_table(sys.stdout, columns, rows)
+
+    def noted_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a table on stderr: what somebody is asked about."""
+        _print_table(sys.stderr, columns, rows)
+
+    @contextmanager
+    def progress(self) -> Iterator[Ticker]:
+        """Show progress on stderr: one line that moves on a terminal, else a line each time."""
+        if not sys.stderr.isatty():
+            yield self.note
+            return
+        with _console(sys.stderr).status("…") as status:
+            yield lambda text: status.update(printable(text))
+
+
+def _print_table(stream: IO[str], columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=not stream.isatty())
+    for row in rows:
+        table.add_row(
+            *(Text(printable("" if each is None else each), _style(each)) for each in row)
+        )
+    console = _console(stream)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip(), file=stream, color=True)
+
+
+_STYLES = {
+    "active": "green",
+    "yanked": "yellow",
+    "missing": "red",
+    "unavailable": "red",
+    "no answer": "red",
+}
+
+
+def _style(cell: object) -> str:
+    return _STYLES.get(str(cell), "")

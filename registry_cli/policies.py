@@ -1,0 +1,131 @@
+"""IAM policies: what a publisher, an operator and a consumer need, and no more."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from registry_cli.connection import ApiAddress
+
+_VERSION = "2012-10-17"
+# A version or an alias of these is named by one part more: `…:users:42`. Which one it is changes
+# with each publish, so the right is for all of them.
+_QUALIFIED = {"lambda": "function", "states": "stateMachine"}
+_CALL_ACTIONS = {
+    "lambda": ["lambda:InvokeFunction"],
+    "sqs": ["sqs:SendMessage"],
+    "sns": ["sns:Publish"],
+    "states": ["states:StartExecution", "states:StartSyncExecution"],
+    "events": ["events:PutEvents"],
+}
+_AGREEMENT = {
+    "lambda": "its function needs a resource policy (aws lambda add-permission)",
+    "sqs": "its queue needs a queue policy",
+    "sns": "its topic needs a topic policy",
+    "events": "its event bus needs a resource policy",
+    "states": "Step Functions has no resource policies: assume a role of that account",
+}
+
+
+def publisher_policy(api: ApiAddress, names: Iterable[str]) -> dict[str, Any]:
+    """Return the right to publish versions of these services, by path."""
+    return _policy([_invoke([api.arn(f"PUT/services/{name}/versions/*") for name in names])])
+
+
+def operator_policy(api: ApiAddress, names: Sequence[str]) -> dict[str, Any]:
+    """Return the right to look at these services and to yank, delete, pin and set channels."""
+    resources = [
+        api.arn(f"{method}/services/{name}{rest}")
+        for name in names
+        for method, rest in (
+            ("GET", ""),
+            ("GET", "/*"),
+            ("PATCH", "/versions/*"),
+            ("DELETE", "/versions/*"),
+            ("PUT", "/channels/*"),
+            ("DELETE", "/channels/*"),
+        )
+    ]
+    return _policy([_invoke(resources)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerPolicy:
+    """A policy, and what it cannot grant.
+
+    Attributes:
+        document: The policy.
+        warnings: What somebody else has to do, or has to be added by hand.
+    """
+
+    document: dict[str, Any]
+    warnings: list[str]
+
+
+def consumer_policy(
+    *, account_id: str, index_arn: str, key_arn: str, services: Sequence[str], arns: Iterable[str]
+) -> ConsumerPolicy:
+    """Return the right to resolve services and to call what they resolve to.
+
+    Args:
+        account_id: The consumer's account.
+        index_arn: The index table's ARN.
+        key_arn: The KMS key that the index table is encrypted with; empty: AWS's own.
+        services: The needed services' names.
+        arns: What they resolve to now.
+    """
+    warnings: list[str] = []
+    statements = [_read(index_arn, sorted(set(services)))]
+    if key_arn:
+        statements.append({"Effect": "Allow", "Action": "kms:Decrypt", "Resource": key_arn})
+    owner = index_arn.split(":")[4]
+    if owner != account_id:
+        warnings.append(
+            f"the index table is in account {owner}: its stack's parameter ConsumerOrgId lets an "
+            "organization read it; and SERVICE_DISCOVERY_TABLE has to be the table's ARN"
+        )
+    by_service: dict[str, list[str]] = {}
+    for arn in sorted(set(arns)):
+        service, its_account = arn.split(":")[2], arn.split(":")[4]
+        if service not in _CALL_ACTIONS:
+            warnings.append(f"no right to call {arn} is included: add the one that you need")
+            continue
+        resources = by_service.setdefault(service, [])
+        resources += [each for each in _callable(arn) if each not in resources]
+        if its_account and its_account != account_id:
+            agreement = _AGREEMENT[service]
+            warnings.append(f"{arn} is in account {its_account}, which has to agree: {agreement}")
+    statements += [
+        {"Effect": "Allow", "Action": _CALL_ACTIONS[service], "Resource": resources}
+        for service, resources in by_service.items()
+    ]
+    return ConsumerPolicy(document=_policy(statements), warnings=warnings)
+
+
+def _policy(statements: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"Version": _VERSION, "Statement": statements}
+
+
+def _invoke(resources: list[str]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": resources}
+
+
+def _read(index_arn: str, services: list[str]) -> dict[str, Any]:
+    # A copy's partition key is `#1#users` (docs/scale.md); no service's name contains '#'.
+    keys = [key for name in services for key in (name, f"#*#{name}")]
+    return {
+        "Effect": "Allow",
+        "Action": ["dynamodb:BatchGetItem", "dynamodb:GetItem"],
+        "Resource": index_arn,
+        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": keys}},
+    }
+
+
+def _callable(arn: str) -> list[str]:
+    """Return what has to be granted to call an ARN and its other versions."""
+    head, resource = ":".join(arn.split(":")[:5]), arn.split(":", 5)[5]
+    kind = _QUALIFIED.get(arn.split(":")[2])
+    parts = resource.split(":")
+    if kind is None or parts[0] != kind or len(parts) < 2:
+        return [arn]
+    unqualified = f"{head}:{parts[0]}:{parts[1]}"
+    return [unqualified, f"{unqualified}:*"]

@@ -1,0 +1,101 @@
+"""`publish`."""
+
+from collections.abc import Sequence
+
+import click
+
+from registry_cli.arguments import NAME, VERSION
+from registry_cli.changing import print_plan
+from registry_cli.commands import RegistryCommand, Tools, with_tools
+from registry_client.version_prefix import VersionPrefixError, version_from_arn
+
+
+def metadata_of(pairs: Sequence[str]) -> dict[str, str]:
+    """Parse `K=V` texts.
+
+    Raises:
+        click.UsageError: One has no key, or a key comes twice.
+    """
+    metadata: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            message = f"--metadata {pair!r}: give it as KEY=VALUE"
+            raise click.UsageError(message)
+        if key in metadata:
+            message = f"--metadata: the key {key!r} comes twice"
+            raise click.UsageError(message)
+        metadata[key] = text
+    return metadata
+
+
+def _version_from(prefix: str, arn: str) -> str:
+    try:
+        return version_from_arn(prefix, arn)
+    except VersionPrefixError as error:
+        message = f"--version-prefix: {error}"
+        raise click.UsageError(message) from error
+
+
+@click.command(cls=RegistryCommand)
+@click.argument("name", type=NAME)
+@click.argument("version", type=VERSION, required=False)
+@click.option("--arn", required=True, help="What functions get: any ARN.")
+@click.option(
+    "--version-prefix",
+    metavar="MAJOR[.MINOR]",
+    help="Instead of VERSION: with the ARN's numeric qualifier, 1 and …:users:42 make 1.42.0, "
+    "1.4 makes 1.4.42.",
+)
+@click.option("--channel", type=NAME, help="Set this channel to the version, in the same change.")
+@click.option("--metadata", multiple=True, metavar="K=V", help="A text to attach; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@with_tools
+def publish(
+    tools: Tools,
+    *,
+    name: str,
+    version: str | None,
+    arn: str,
+    version_prefix: str | None,
+    channel: str | None,
+    metadata: tuple[str, ...],
+    dry_run: bool,
+) -> None:
+    r"""Publish VERSION of the service NAME.
+
+    The same again changes nothing, so a pipeline may repeat it. A version never changes its ARN:
+    the exit status is 4 where another one stands.
+
+    \b
+    service-registry publish users 1.4.2 \
+        --arn arn:aws:lambda:eu-west-1:123456789012:function:users:42
+    service-registry publish users --version-prefix 1 --arn "$FUNCTION_VERSION_ARN"
+    """
+    from registry_client.client import publish_request
+
+    if (version is None) == (version_prefix is None):
+        message = "give VERSION, or --version-prefix"
+        raise click.UsageError(message)
+    wanted = version if version_prefix is None else _version_from(version_prefix, arn)
+    request = publish_request(
+        name, wanted or "", arn, metadata=metadata_of(metadata), channel=channel
+    )
+    registry = tools.connection.registry()
+    if dry_run:
+        print_plan(tools, registry.dry_run(request))
+        return
+    published = registry.publish(request)
+    record = published.record
+    if tools.output.is_json:
+        outcome = "published" if published.is_new else "unchanged"
+        tools.output.document({**record, "outcome": outcome})
+        return
+    what = f"{record['name']} {record['version']} = {record['arn']}"
+    tools.output.line(
+        f"published {what}, revision {record['revision']}"
+        if published.is_new
+        else f"{what} stands already: nothing changed"
+    )
+    if channel is not None:
+        tools.output.line(f"channel {channel} = {record['version']}")

@@ -1,0 +1,41 @@
+"""Addresses of deployed APIs: what the host name and the path show."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+# An endpoint of the API itself, or one of its VPC endpoints' own names.
+_API_HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api(?:-fips)?\.([a-z0-9-]+)\.")
+# Where LocalStack and MiniStack serve a deployed API.
+_EMULATED = re.compile(r"/restapis/([a-z0-9]+)/([^/]+)/_user_request_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedApi:
+    """A stage of an API.
+
+    Attributes:
+        api: The API's id.
+        region: Its Region; None where the address does not show it (an emulator).
+    """
+
+    api: str
+    stage: str
+    region: str | None
+
+    @classmethod
+    def of(cls, url: str) -> "DeployedApi | None":
+        """Return the API that an address leads to; None where it does not show (a domain)."""
+        parts = urlsplit(url)
+        emulated = _EMULATED.match(parts.path)
+        if emulated:
+            return cls(api=emulated.group(1), stage=emulated.group(2), region=None)
+        found = _API_HOST.match(parts.hostname or "")
+        if not found:
+            return None
+        stage = parts.path.strip("/").partition("/")[0]
+        return cls(api=found.group(1), stage=stage, region=found.group(2))
+
+    def emulated_at(self, endpoint: str) -> str:
+        """Return the API's address in an emulator."""
+        return f"{endpoint.rstrip('/')}/restapis/{self.api}/{self.stage}/_user_request_"

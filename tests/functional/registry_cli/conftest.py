@@ -1,0 +1,157 @@
+"""The command line, run in this process against the registry's handler and AWS on real sockets."""
+
+import importlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.credentials import Credentials
+
+from registry_cli.main import cli
+from registry_client.signed_http import SignedHttp
+from testing import tables
+from testing.aws import aws
+from tests.functional.http_gateway import (
+    KEY_ID,
+    REGION,
+    SECRET_KEY,
+    TOKEN,
+    HttpGateway,
+    http_gateway,
+)
+from tests.functional.registry_api.drain import drain
+from tests.functional.registry_cli.aws_server import PREFIX, AwsServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+OTHER_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:43"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """A command that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def one_aws() -> AwsServer:
+    """Have one AWS for a module's tests."""
+    return AwsServer()
+
+
+@pytest.fixture(scope="module")
+def one_dynamodb() -> Iterator["DynamoDBClient"]:
+    """Have both tables once for a module's tests."""
+    with aws() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def one_gateway(one_aws: AwsServer, one_dynamodb: "DynamoDBClient") -> Iterator[HttpGateway]:
+    """Serve the registry and AWS once for a module's tests."""
+    assert one_dynamodb.list_tables()["TableNames"]
+    with pytest.MonkeyPatch.context() as patch:
+        # The function's log would come out of the command's own stdout.
+        patch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+        patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+        module = importlib.reload(importlib.import_module("registry_api.handler"))
+        with http_gateway(module.handler, prefix=PREFIX, other=one_aws.respond) as gateway:
+            yield gateway
+
+
+@pytest.fixture
+def gateway(one_gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> HttpGateway:
+    """Serve a registry without services."""
+    tables.renew_tables(one_dynamodb)
+    one_gateway.requests.clear()
+    one_gateway.script.clear()
+    return one_gateway
+
+
+@pytest.fixture
+def aws_server(one_aws: AwsServer) -> AwsServer:
+    """Have the registry's stack, and every right."""
+    one_aws.reset()
+    return one_aws
+
+
+@pytest.fixture
+def environment(
+    gateway: HttpGateway, aws_server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """Set the environment of somebody who is signed in, with the emulator's address."""
+    assert aws_server.stacks
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "SERVICE_REGISTRY_", "NO_COLOR", "FORCE_COLOR")):
+            monkeypatch.delenv(name)
+    for name, text in {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_SESSION_TOKEN": TOKEN,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": gateway.url,
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, text)
+    return monkeypatch
+
+
+@pytest.fixture
+def run(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line; nobody sits at a terminal."""
+    environment.setenv("COLUMNS", "80")
+
+    def _run(*arguments: str) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main(list(arguments), prog_name="service-registry")
+        captured = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Ended(status=code, out=captured.out, err=captured.err)
+
+    return _run
+
+
+Publish = Callable[..., None]
+
+
+@pytest.fixture
+def publish(gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> Publish:
+    """Publish versions of a service, and bring the index up to date."""
+    http = SignedHttp(
+        gateway.url,
+        credentials=Credentials(KEY_ID, SECRET_KEY, TOKEN),
+        region=REGION,
+        proxies={},
+    )
+
+    def _publish(*versions: str, name: str = "users", arn: str = ARN, **more: object) -> None:
+        for version in versions:
+            document = {"name": name, "version": version, "arn": arn, **more}
+            assert http.send("POST", "/services", document).status == 201
+        drain(one_dynamodb)
+        gateway.requests.clear()
+
+    return _publish
