@@ -7,7 +7,15 @@ import sys
 from bench import report
 
 # In the order in which the data goes; each module has `tables() -> Iterable[Table]`.
-_BENCHMARKS = ("registry_api", "cold_start", "index_cost", "freshness", "scale", "extension")
+_BENCHMARKS = (
+    "registry_api",
+    "cold_start",
+    "index_cost",
+    "freshness",
+    "scale",
+    "extension",
+    "helpers",
+)
 
 
 def main(arguments: list[str]) -> int:

@@ -14,6 +14,17 @@ from interpreter_build import HERE, BuildError, Interpreter, Toolchain
 
 FOLDER = "service-discovery"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
+# By the folders in /opt that the managed runtimes search, whatever their version.
+_HELPERS = {
+    **{
+        f"python/service_discovery/{name}": f"python/service_discovery/{name}"
+        for name in ("__init__.py", "testing.py", "py.typed")
+    },
+    **{
+        f"nodejs/node_modules/service-discovery/{name}": f"node/{name}"
+        for name in ("package.json", "index.js", "index.d.ts", "testing.js", "testing.d.ts")
+    },
+}
 # ZIP's earliest date: the same bytes whenever it is built.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -42,6 +53,11 @@ def portable_modules() -> dict[str, bytes]:
     return dict(sorted(modules.items()))
 
 
+def helper_files() -> dict[str, bytes]:
+    """Return the Python and Node.js helpers: what the functions' own runtimes load, by path."""
+    return {path: (HERE / "helpers" / source).read_bytes() for path, source in _HELPERS.items()}
+
+
 def write_layer(
     folder: Path, arch: str, built: Interpreter, tools: Toolchain, modules: dict[str, bytes]
 ) -> None:
@@ -59,7 +75,12 @@ def write_layer(
     licenses.mkdir(parents=True, exist_ok=True)
     (beside / "roots.der").write_bytes(_roots(tools.packages / "certifi/cacert.pem"))
     (beside / "VERSION").write_text(product_version() + "\n")
-    (beside / "sbom.cdx.json").write_text(_bill_of_materials(arch, modules))
+    helpers = helper_files()
+    for name, data in helpers.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (beside / "sbom.cdx.json").write_text(_bill_of_materials(arch, {**modules, **helpers}))
     texts = {
         "service-discovery": HERE / "LICENSE",
         "micropython": built.micropython / "LICENSE",

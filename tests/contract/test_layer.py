@@ -22,6 +22,14 @@ from tests.conftest import ROOT, BuiltLayer
 _MACHINES = {"x86_64": 62, "arm64": 183}
 _FILES = {
     "extensions/service-discovery",
+    "nodejs/node_modules/service-discovery/index.d.ts",
+    "nodejs/node_modules/service-discovery/index.js",
+    "nodejs/node_modules/service-discovery/package.json",
+    "nodejs/node_modules/service-discovery/testing.d.ts",
+    "nodejs/node_modules/service-discovery/testing.js",
+    "python/service_discovery/__init__.py",
+    "python/service_discovery/py.typed",
+    "python/service_discovery/testing.py",
     "service-discovery/VERSION",
     "service-discovery/licenses/certifi.txt",
     "service-discovery/licenses/compiler-rt.txt",
@@ -87,6 +95,16 @@ def test_layer_holds_what_the_contract_says(built: Path) -> None:
     """Lambda starts every file in extensions/; one more would break every function."""
     assert set(_files(built / "opt")) == _FILES
     assert (built / "opt/extensions/service-discovery").stat().st_mode & 0o777 == 0o755
+
+
+def test_helpers_have_the_version_of_the_layer(built: Path) -> None:
+    """Three files name the version; a release changes all of them."""
+    version = (built / "opt/service-discovery/VERSION").read_text(encoding="utf-8").strip()
+    package = built / "opt/nodejs/node_modules/service-discovery/package.json"
+    project = tomllib.loads((ROOT / "helpers/python/pyproject.toml").read_text(encoding="utf-8"))
+
+    assert json.loads(package.read_text(encoding="utf-8"))["version"] == version
+    assert project["project"]["version"] == version
 
 
 def test_program_needs_nothing_of_the_functions_runtime(built: Path) -> None:

@@ -1,0 +1,50 @@
+/** What a need is resolved to. */
+export interface Service {
+  readonly arn: string;
+  readonly version: string;
+  readonly status: "active" | "yanked";
+  /** What the publisher attached; empty if nothing. */
+  readonly metadata: Record<string, string>;
+  /** When this answer last changed: ISO 8601, UTC. */
+  readonly resolvedAt: string;
+  /** Seconds since the last successful check; `Infinity` if there was none yet. */
+  readonly age: number;
+}
+
+export interface GetServiceOptions {
+  /** The longest time, in seconds, that the last successful check may be ago. */
+  maxAge?: number;
+}
+
+/**
+ * Return the service under the key `name`: its alias in `NEEDED_SERVICES`, or else its name.
+ *
+ * Synchronous: it may wait up to `SERVICE_DISCOVERY_HOLD_MS` while a check is due.
+ *
+ * @throws {ServiceUnavailableError} It was never resolved, or the file is absent or malformed.
+ * @throws {UnknownServiceError} `NEEDED_SERVICES` has no such key.
+ * @throws {ServiceMissingError} The registry has no version that matches.
+ * @throws {StaleServiceError} The last successful check is more than `maxAge` ago.
+ */
+export function getService(name: string, options?: GetServiceOptions): Service;
+
+/** Return the ARN of the service under the key `name`; see `getService`. */
+export function getArn(name: string, options?: GetServiceOptions): string;
+
+/** The base of all errors here. */
+export class ServiceDiscoveryError extends Error {
+  /** The service that was asked for; undefined where the file as a whole is at fault. */
+  readonly key?: string;
+}
+
+/** There is no answer yet: the registry could not be asked, or the file cannot be read. */
+export class ServiceUnavailableError extends ServiceDiscoveryError {}
+
+/** The services file has no such key: it is not in `NEEDED_SERVICES`. */
+export class UnknownServiceError extends ServiceDiscoveryError {}
+
+/** The registry has no version that matches the need. */
+export class ServiceMissingError extends ServiceDiscoveryError {}
+
+/** The last successful check is longer ago than the caller's `maxAge`. */
+export class StaleServiceError extends ServiceDiscoveryError {}

@@ -1,0 +1,38 @@
+/** A member of the services file; what is left out has a default. */
+export interface Answer {
+  arn?: string;
+  version?: string;
+  /** `missing` and `unavailable` need no `arn`. */
+  status?: "active" | "yanked" | "missing" | "unavailable";
+  metadata?: Record<string, string>;
+  reason?: string;
+  error?: string;
+  resolvedAt?: string;
+}
+
+export interface ServicesOptions {
+  /** How long ago, in seconds, the last successful check was; 0 by default. */
+  age?: number;
+}
+
+/** Undoes a replacement; `using restore = services({...})` does it at the end of the block. */
+export interface Restore {
+  (): void;
+}
+
+/**
+ * Let the services file have these answers: for each key an ARN, or a member of the file.
+ *
+ * With a callback: while it runs (a promise: until it settles), and return what it returns.
+ * Without: until the returned function is called.
+ */
+export function services(
+  answers: Record<string, string | Answer>,
+  options?: ServicesOptions,
+): Restore;
+export function services<T>(answers: Record<string, string | Answer>, callback: () => T): T;
+export function services<T>(
+  answers: Record<string, string | Answer>,
+  options: ServicesOptions,
+  callback: () => T,
+): T;
