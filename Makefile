@@ -18,7 +18,7 @@ PINS ?= --upgrade
 PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header --no-annotate $(PINS)
 
-.PHONY: help run demo test test-quick check bench fuzz format pins layer clean
+.PHONY: help run demo test test-quick check bench fuzz format pins layer release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
@@ -64,6 +64,9 @@ pins: $(STAMP) ## pin the newest versions in all requirements lists; PINS="" kee
 layer: $(STAMP) ## build/layer/<arch>/ and build/service-discovery-layer-<arch>.zip; ARCH=x86_64|arm64
 	$(BIN)/python layer/build.py --arch $(ARCH) --output build/layer/$(ARCH) \
 		--zip build/service-discovery-layer-$(ARCH).zip
+
+release: $(STAMP) ## build/release/: layers, functions, template, command line, bills of materials, checksums
+	@PYTHONPATH=.:layer $(BIN)/python -m release build/release
 
 clean: ## remove what the commands made here; the layer's cache stays
 	rm -rf .venv .aws-sam build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import archive
 import contents
 import interpreter_build
 import sources
@@ -17,7 +18,7 @@ def _say(text: str) -> None:
     print(f"layer: {text}", file=sys.stderr, flush=True)
 
 
-def build(arch: str, output: Path | None, archive: Path | None, interpreter: Path | None) -> None:
+def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Path | None) -> None:
     """Build the layer of *arch*: its folder, its ZIP file, its interpreter, as asked for.
 
     Raises:
@@ -34,8 +35,8 @@ def build(arch: str, output: Path | None, archive: Path | None, interpreter: Pat
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "layer"
         contents.write_layer(folder, arch, built, tools, modules)
-        if archive:
-            contents.write_zip(folder, archive)
+        if zip_file:
+            archive.write_zip(folder, zip_file)
         if output:
             # SAM makes the folder beforehand and looks into that very one.
             output.mkdir(parents=True, exist_ok=True)

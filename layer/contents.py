@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import tomllib
-import zipfile
 from pathlib import Path
 
 import sources
@@ -25,10 +24,6 @@ _HELPERS = {
         for name in ("package.json", "index.js", "index.d.ts", "testing.js", "testing.d.ts")
     },
 }
-# ZIP's earliest date: the same bytes whenever it is built.
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
-
-
 _VERSION_MODULE = "extension/product_version.py"
 
 
@@ -94,22 +89,6 @@ def write_layer(
     for path in folder.rglob("*"):
         if path != program:
             path.chmod(0o755 if path.is_dir() else 0o644)
-
-
-def write_zip(layer: Path, path: Path) -> None:
-    """Pack *layer*: the same bytes each time.
-
-    Stored, not deflated: what deflating gives depends on the zlib of the machine.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(path.name + ".new")
-    with zipfile.ZipFile(staged, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(each for each in layer.rglob("*") if each.is_file()):
-            entry = zipfile.ZipInfo(file.relative_to(layer).as_posix(), _ZIP_DATE)
-            entry.create_system = 3
-            entry.external_attr = (0o100000 | (file.stat().st_mode & 0o777)) << 16
-            archive.writestr(entry, file.read_bytes())
-    staged.replace(path)
 
 
 def _roots(bundle: Path) -> bytes:
