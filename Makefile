@@ -9,6 +9,9 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,\
 REQUIREMENTS := requirements/dev.txt
 STAMP := .venv/installed-$(shell cksum < $(REQUIREMENTS) | tr -dc '0-9')
 BIN := .venv/bin
+# The scanners pin other versions than the tools do.
+SCANNERS := requirements/scan.txt
+SCANNERS_STAMP := .venv/scanners/installed-$(shell cksum < $(SCANNERS) | tr -dc '0-9')
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 PACKAGES := .
 # How many processes run the tests.
@@ -18,7 +21,7 @@ PINS ?= --upgrade
 PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header --no-annotate $(PINS)
 
-.PHONY: help run demo test test-quick check bench fuzz format pins layer release clean
+.PHONY: help run demo test test-quick check audit bench fuzz format pins layer release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
@@ -35,13 +38,18 @@ test: $(STAMP) ## all the tests; PYTEST_ARGS="-k checks -x" are pytest's
 test-quick: $(STAMP) ## the tests that take a minute altogether: unit, contract, vectors
 	$(PYTEST) tests/unit tests/contract $(PYTEST_ARGS)
 
-check: $(STAMP) ## format, lint, types, import rules, template lint
+check: $(STAMP) $(SCANNERS_STAMP) ## format, lint, types, import rules, template lint and scan
 	$(BIN)/ruff format --check $(PACKAGES)
 	$(BIN)/ruff check $(PACKAGES)
 	$(BIN)/mypy
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/cfn-lint infra/template.yaml
+	.venv/scanners/bin/python -m checkov.main --config-file infra/checkov.yaml --file infra/template.yaml
 	$(BIN)/python -m local.repository
+
+audit: $(SCANNERS_STAMP) ## known vulnerabilities of the pinned packages; asks the package index
+	for list in */requirements.txt; do \
+		echo "$$list:" && .venv/scanners/bin/python -m pip_audit --disable-pip --require-hashes --requirement $$list; done
 
 bench: $(STAMP) ## the benchmarks, as tables; BENCH="name ..." for some of them
 	@$(BIN)/python -m bench $(BENCH)
@@ -56,6 +64,7 @@ format: $(STAMP) ## put the code into shape
 # The functions' lists take their versions from the development list: the tests run what ships.
 pins: $(STAMP) ## pin the newest versions in all requirements lists; PINS="" keeps the pins that still fit
 	$(PIN) requirements/dev.in --output-file requirements/dev.txt
+	$(PIN) requirements/scan.in --output-file requirements/scan.txt
 	for list in $(wildcard */requirements.in); do \
 		case $$list in bench/*|layer/*) constraint=() ;; *) constraint=(--constraint requirements/dev.txt) ;; esac; \
 		$(PIN) $$list "$${constraint[@]}" --output-file "$${list%.in}.txt"; \
@@ -81,3 +90,10 @@ $(STAMP): $(REQUIREMENTS)
 			echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }; } \
 		&& $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 			--require-hashes -r $(REQUIREMENTS) && touch $@; fi
+
+$(SCANNERS_STAMP): $(SCANNERS) | $(STAMP)
+	@exec 9> .venv.lock && flock 9 && if ! test -e $@; then \
+		echo "installing the scanners into .venv/scanners (once, some minutes) ..." \
+		&& rm -rf .venv/scanners && .venv/bin/python -m venv .venv/scanners \
+		&& .venv/scanners/bin/pip install --quiet --disable-pip-version-check --no-deps \
+			--require-hashes -r $(SCANNERS) && touch $@; fi
