@@ -42,7 +42,10 @@ def renew_tables(client: "DynamoDBClient") -> None:
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
     for name, resource in ((VERSIONS, "VersionsTable"), (INDEX, "IndexTable")):
-        properties = _resources()[resource]["Properties"]
-        client.create_table(
-            TableName=name, **{key: properties[key] for key in _KEPT if key in properties}
-        )
+        client.create_table(TableName=name, **table_properties(resource))
+
+
+def table_properties(resource: str) -> dict[str, Any]:
+    """Return what `create_table` needs for a table of the template, but its name."""
+    properties = _resources()[resource]["Properties"]
+    return {key: properties[key] for key in _KEPT if key in properties}

@@ -33,8 +33,10 @@ _PARAMETERS = {
     "ConsumerOrgId": "",
     "KmsKeyArn": "",
     "ParameterPrefix": "/service-discovery",
+    "PublisherServices": "*",
 }
 _OUTPUTS = {
+    "PublisherFunctionArn",
     "RegistryUrl",
     "IndexTableName",
     "VersionsTableName",

@@ -1,0 +1,1 @@
+"""Publishes service versions for CloudFormation's custom resources and for Terraform."""

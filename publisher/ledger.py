@@ -1,0 +1,94 @@
+"""The ledger: what each resource published and set, and what each request was told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+
+class LedgerError(Exception):
+    """The ledger can't be read or written at the moment."""
+
+    def __init__(self, reason: str) -> None:
+        """Write the message from the reason."""
+        super().__init__(f"the publisher's ledger is out of reach ({reason}); try again")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """What one resource did for one version.
+
+    It is written before the registry is called, so that a request that was cut short can be undone.
+    Only the resource's last request can be undone: the next one clears `was_absent` and
+    `channels_before` of every other entry.
+
+    Attributes:
+        resource: The resource's key.
+        physical_id: The version, as `name@version`.
+        arn: What the version was published as.
+        request_id: The last request that published it.
+        properties: A digest of that request's properties.
+        was_absent: Whether the version was absent before that request.
+        channels_before: The channels that the request set, each with the version that it was set to
+            before; None where it was not set.
+        channels: Every channel that the resource ever set to this version.
+        was_rolled_back: Whether a roll-back yanked the version.
+    """
+
+    resource: str
+    physical_id: str
+    arn: str
+    request_id: str
+    properties: str
+    was_absent: bool
+    channels_before: Mapping[str, str | None]
+    channels: frozenset[str]
+    was_rolled_back: bool = False
+
+    @property
+    def is_undoable(self) -> bool:
+        """Whether there is anything to undo."""
+        return self.was_absent or bool(self.channels_before)
+
+    def settled(self, *, was_rolled_back: bool | None = None) -> "LedgerEntry":
+        """Return the entry with nothing to undo."""
+        kept = self.was_rolled_back if was_rolled_back is None else was_rolled_back
+        return replace(self, was_absent=False, channels_before={}, was_rolled_back=kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestResult:
+    """What a request is told, once and for all.
+
+    Attributes:
+        is_success: Whether it went well.
+        physical_id: The resource's id.
+        reason: What a person should know; required for a failure.
+        data: The values of `Fn::GetAtt`.
+    """
+
+    is_success: bool
+    physical_id: str
+    reason: str
+    data: Mapping[str, str]
+
+
+class Ledger(Protocol):
+    """Where the entries and results are kept; each method may raise a `LedgerError`."""
+
+    def entry(self, resource: str, physical_id: str) -> LedgerEntry | None:
+        """Return what a resource did for a version."""
+
+    def entries(self, resource: str) -> list[LedgerEntry]:
+        """Return everything that a resource did."""
+
+    def write_entry(self, entry: LedgerEntry) -> None:
+        """Write an entry over the one that is there."""
+
+    def delete_entry(self, entry: LedgerEntry) -> None:
+        """Delete an entry."""
+
+    def result(self, request: str) -> RequestResult | None:
+        """Return what a request was told."""
+
+    def record_result(self, request: str, result: RequestResult) -> RequestResult:
+        """Write what a request is told, unless it is written already; return what is written."""

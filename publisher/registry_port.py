@@ -1,0 +1,62 @@
+"""The registry as the publisher uses it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from publisher.properties import ServiceVersion
+from registry_client.documents import VersionJson
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenService:
+    """A service's channels.
+
+    Attributes:
+        etag: For `If-Match`; None where the service does not exist.
+        channels: The version that each channel is set to.
+    """
+
+    etag: str | None
+    channels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenVersion:
+    """A version's record.
+
+    Attributes:
+        etag: For `If-Match`.
+        record: The record.
+    """
+
+    etag: str
+    record: VersionJson
+
+
+class Registry(Protocol):
+    """The calls of the registry. Each may raise a `RegistryClientError`.
+
+    What is absent is None and no error; to delete what is absent does nothing.
+    """
+
+    def service(self, name: str) -> SeenService:
+        """Return a service's channels."""
+
+    def version(self, name: str, version: str) -> SeenVersion | None:
+        """Return a version; None where it does not exist."""
+
+    def publish(self, wanted: ServiceVersion, if_match: str | None) -> VersionJson:
+        """Publish a version and set its channel, in one change; return its record."""
+
+    def yank(self, seen: SeenVersion, reason: str) -> None:
+        """Yank a version, also where a selector loses its last answer."""
+
+    def delete(self, seen: SeenVersion) -> None:
+        """Delete a version, also where a selector loses its last answer."""
+
+    def set_channel(self, name: str, channel: str, version: str, if_match: str | None) -> None:
+        """Set a channel."""
+
+    def delete_channel(self, name: str, channel: str, if_match: str | None) -> None:
+        """Delete a channel; `latest` becomes the highest active stable version again."""

@@ -1,0 +1,24 @@
+"""The state of stacks, as the rules need it."""
+
+from typing import Protocol
+
+from publisher.decisions import StackState
+from publisher.events import StackResource
+
+
+class StackUnreadableError(Exception):
+    """The state of a stack can't be read."""
+
+    def __init__(self, stack: str, reason: str) -> None:
+        """Write the message from the stack's name and the reason."""
+        super().__init__(f"the state of the stack {stack!r} can't be read: {reason}")
+
+
+class Stacks(Protocol):
+    """Where the state of stacks is read; each method may raise a `StackUnreadableError`."""
+
+    def state(self, resource: StackResource) -> StackState:
+        """Return what the stack of a resource does at the moment."""
+
+    def present_id(self, resource: StackResource) -> str:
+        """Return the physical id that the stack has for a resource now."""

@@ -1,0 +1,119 @@
+"""What the template gives the publisher, and what it gives consumers' templates to refer to."""
+
+import re
+import subprocess
+import sys
+from typing import Any
+
+from tests.conftest import ROOT
+from tests.contract.test_template import _as_list, _resource, _statements, _template
+
+_PREFIX = {
+    "layer/x86_64": {"Ref": "ServiceDiscoveryLayer"},
+    "layer/arm64": {"Ref": "ServiceDiscoveryLayerArm64"},
+    "publisher": {"Fn::GetAtt": ["PublisherFunction", "Arn"]},
+    "index-table": {"Ref": "IndexTable"},
+    "index-read-policy": {"Ref": "IndexReadPolicy"},
+}
+
+
+def _parameters() -> dict[str, dict[str, Any]]:
+    return {
+        each["Properties"]["Name"]["Fn::Sub"]: each["Properties"]
+        for each in _template()["Resources"].values()
+        if each["Type"] == "AWS::SSM::Parameter"
+    }
+
+
+def test_parameters_hold_what_consumers_templates_refer_to() -> None:
+    """`{{resolve:ssm:/service-discovery/layer/x86_64}}` names no ARN."""
+    found = _parameters()
+    url = _template()["Outputs"]["RegistryUrl"]["Value"]
+
+    assert {name: each["Value"] for name, each in found.items()} == {
+        **{"${ParameterPrefix}/" + name: value for name, value in _PREFIX.items()},
+        "${ParameterPrefix}/registry-url": url,
+    }
+    assert all(each["Description"] for each in found.values())
+    assert {each["Type"] for each in found.values()} == {"String"}
+
+
+def test_publisher_may_call_what_it_calls_for_the_allowed_services_alone() -> None:
+    """A template of one team can't publish another team's service, whatever the code does."""
+    calls, ledger, stacks = _statements("PublisherFunction")[:3]
+
+    paths = [re.sub(r"^.*/v1/", "", each["Fn::Sub"]) for each in _as_list(calls["Resource"])]
+    assert calls["Action"] == "execute-api:Invoke"
+    assert paths == [
+        "GET/services/${PublisherServices}",
+        "*/services/${PublisherServices}/versions/*",
+        "PUT/services/${PublisherServices}/channels/*",
+        "DELETE/services/${PublisherServices}/channels/*",
+    ]
+    assert ledger["Resource"] == {"Fn::GetAtt": ["PublisherLedger", "Arn"]}
+    assert {each.removeprefix("dynamodb:") for each in ledger["Action"]} == {
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+    }
+    assert {each.removeprefix("cloudformation:") for each in stacks["Action"]} == {
+        "DescribeStackResource",
+        "DescribeStacks",
+    }
+
+
+def test_publisher_knows_the_registry_the_ledger_and_the_names() -> None:
+    variables = _resource("PublisherFunction")["Environment"]["Variables"]
+
+    assert variables["REGISTRY_URL"] == _template()["Outputs"]["RegistryUrl"]["Value"]
+    assert variables["LEDGER_TABLE"] == {"Ref": "PublisherLedger"}
+    assert variables["ALLOWED_SERVICES"] == {"Ref": "PublisherServices"}
+
+
+def test_results_of_requests_expire_in_the_ledger() -> None:
+    """The attribute that the code writes is the one that DynamoDB looks at."""
+    ledger = _resource("PublisherLedger")
+
+    assert ledger["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    assert '"expires_at"' in (ROOT / "publisher/dynamo_ledger.py").read_text("utf-8")
+
+
+def test_publisher_starts_with_the_variables_that_the_template_sets() -> None:
+    """A wrong name ends every cold start."""
+    variables = dict.fromkeys(_resource("PublisherFunction")["Environment"]["Variables"], "1")
+
+    started = subprocess.run(
+        [sys.executable, "-c", "from publisher.handler import handler; print(callable(handler))"],
+        env={**variables, "POWERTOOLS_LOG_LEVEL": "INFO", "AWS_REGION": "eu-west-1"}
+        | {"AWS_DEFAULT_REGION": "eu-west-1"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (started.returncode, started.stdout) == (0, "True\n"), started.stderr
+
+
+def test_source_folder_holds_what_the_publisher_imports_alone() -> None:
+    """SAM's builder copies the folder whole."""
+    folder = ROOT / "infra/publisher"
+
+    assert {path.name for path in folder.iterdir()} == {
+        "publisher",
+        "registry_client",
+        "registry_model",
+        "requirements.txt",
+    }
+    assert all(path.is_symlink() and path.exists() for path in folder.iterdir())
+
+
+def test_most_of_the_time_is_for_the_registry_and_the_rest_for_the_response() -> None:
+    """The watchdog's margin is a part of the function's time."""
+    margin = re.search(
+        r"^_MARGIN_S = (.+)$", (ROOT / "publisher/handler.py").read_text(), re.MULTILINE
+    )
+
+    assert margin is not None
+    assert _resource("PublisherFunction")["Timeout"] > 4 * float(margin.group(1))
