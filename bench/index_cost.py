@@ -7,10 +7,10 @@ from bench import services
 from bench.meter import Usage, metered
 from bench.report import Row, Table
 from registry_api.operations import Publication, Registry
-from registry_model import versions_layout as layout
-from registry_model.records import Action as History
-from registry_model.records import HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.records import Action as History
+from registry_tables.records import HistoryEvent, ServiceRecord, Status, VersionRecord
 from stream_sync import stream_records
 from stream_sync.projection import moved
 from stream_sync.rebuild import Action, Rebuild, Request

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from bench import services
 from bench.meter import Usage, metered
 from bench.report import Row, Table
-from registry_api.dynamodb import DynamoVersionStore
 from registry_api.operations import Publication, Registry
 from registry_model.version import Version
+from registry_tables.versions_table import VersionsTable
 from testing import tables as dynamodb
 
 _SIZES = (10, 100_000)
@@ -67,7 +67,7 @@ def _usages(size: int) -> dict[str, Usage]:
     found = {}
     with services.registry(size) as client:
         registry = Registry(
-            DynamoVersionStore(client, dynamodb.VERSIONS),
+            VersionsTable(client, dynamodb.VERSIONS),
             now=lambda: services.AT,
             sleep=lambda _: None,
             random=lambda: 0,

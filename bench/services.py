@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from registry_model import versions_layout as layout
-from registry_model.arn import Arn
-from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.arn import Arn
+from registry_tables.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from testing import tables
 from testing.aws import aws
 

@@ -35,17 +35,17 @@ def product_version() -> str:
 
 
 def portable_modules() -> dict[str, bytes]:
-    """Return the Python that goes into the binary, by path: what pyproject.toml calls portable.
+    """Return the Python that goes into the binary, by path: pyproject.toml's portable packages.
 
     The module that has the product's version is written here.
     """
-    settings = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))
-    names = settings["tool"]["service-discovery"]["portable"]
-    paths = {name.replace(".", "/") for name in names}
-    packages = {path.split("/")[0] + "/__init__" for path in paths}
-    modules = {f"{path}.py": (HERE / f"{path}.py").read_bytes() for path in paths | packages}
+    project = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))
+    settings = project["tool"]["service-discovery"]
+    native = {name.replace(".", "/") + ".py" for name in settings["native"]}
+    paths = [path for name in settings["portable"] for path in (HERE / name).glob("*.py")]
+    modules = {path.relative_to(HERE).as_posix(): path.read_bytes() for path in paths}
     modules[_VERSION_MODULE] = f'VERSION = "{product_version()}"\n'.encode()
-    return dict(sorted(modules.items()))
+    return {name: modules[name] for name in sorted(modules.keys() - native)}
 
 
 def helper_files() -> dict[str, bytes]:

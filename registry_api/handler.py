@@ -17,23 +17,19 @@ from aws_lambda_powertools.logging import Logger, correlation_paths
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.tracing import Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.config import Config
 
 from registry_api.dry_run import DryRun
-from registry_api.dynamodb import DynamoIndexStore, DynamoVersionStore
 from registry_api.operations import Registry
 from registry_api.problems import ProblemError
 from registry_api.routes import Routes
 from registry_api.settings import Settings
+from registry_tables.calls import CLIENT_CONFIG
+from registry_tables.index_table import IndexTable
+from registry_tables.versions_table import VersionsTable
 
 logger = Logger()
 metrics = Metrics()
 tracer = Tracer(auto_patch=True, patch_modules=["botocore"])
-
-# The API answers within API Gateway's 29 s: a table that does not answer is told in time.
-_CLIENT = Config(
-    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
-)
 
 
 def _now() -> str:
@@ -46,14 +42,14 @@ def _count(name: str) -> None:
 
 def _compose() -> Routes:
     settings = Settings.from_env(os.environ.get)
-    client = boto3.client("dynamodb", config=_CLIENT)
+    client = boto3.client("dynamodb", config=CLIENT_CONFIG)
     registry = Registry(
-        DynamoVersionStore(client, settings.versions_table),
+        VersionsTable(client, settings.versions_table),
         now=_now,
         sleep=time.sleep,
         random=random.random,
     )
-    dry_run = DryRun(DynamoIndexStore(client, settings.index_table))
+    dry_run = DryRun(IndexTable(client, settings.index_table))
     return Routes(registry, dry_run, _count)
 
 

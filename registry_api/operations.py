@@ -5,11 +5,21 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
-from registry_api.store import Change, Page, RaceLostError, VersionStore
-from registry_model.arn import Arn
+from registry_api.store import VersionStore
 from registry_model.needs import LATEST
-from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
+from registry_tables.arn import Arn
+from registry_tables.errors import RaceLostError
+from registry_tables.page import Page
+from registry_tables.records import (
+    Action,
+    Change,
+    HistoryEvent,
+    ServiceRecord,
+    Status,
+    VersionRecord,
+)
+from registry_tables.series import Series
 
 _Result = TypeVar("_Result")
 
@@ -162,7 +172,7 @@ class Registry:
         """
         return self._retried(lambda: self._view(name))
 
-    def services(self, prefix: str, *, limit: int, after: str | None) -> Page[ServiceView]:
+    def services(self, prefix: str, *, limit: int, after: str | None) -> Page[ServiceView, str]:
         """Look at a page of the services whose names begin with *prefix*, by name."""
         names = self._store.service_names(prefix, limit=limit, after=after)
         services = self._store.services(names.items)
@@ -180,9 +190,11 @@ class Registry:
                 views.append(_view_of(services[name], records.get(name)))
             except RaceLostError:
                 views.append(self.service(name))
-        return Page(items=tuple(views), has_more=names.has_more)
+        return Page(items=tuple(views), last=names.last)
 
-    def versions(self, name: str, *, limit: int, after: Version | None) -> Page[VersionRecord]:
+    def versions(
+        self, name: str, *, limit: int, after: Version | None
+    ) -> Page[VersionRecord, Version]:
         """Look at a page of a service's versions, the highest first.
 
         Raises:
@@ -202,7 +214,7 @@ class Registry:
             raise _no_version(name, version)
         return record
 
-    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent]:
+    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent, int]:
         """Look at a page of a service's changes, the newest first.
 
         Raises:
@@ -389,8 +401,8 @@ class Registry:
         """
         if service.highest != version:
             return service.highest
-        self._store.see_last_change(service)
-        return self._store.highest_stable(service.name, below=version)
+        self._store.check_last_change(service)
+        return self._store.highest_stable(service.name, Series(), below=version)
 
 
 def _at(event: HistoryEvent, service: ServiceRecord) -> ServiceRecord:

@@ -20,10 +20,10 @@ from registry_api.operations import (
 )
 from registry_api.problems import ProblemError, invalid, try_again
 from registry_api.requests import Request, channel_in, service_in, version_in
-from registry_api.store import FullError, ThrottledError, UnreachableError
 from registry_model import needs
-from registry_model.records import Status
 from registry_model.version import Version
+from registry_tables.errors import FullError, ThrottledError, UnreachableError
+from registry_tables.records import Status
 
 # Lambda's answers have at most 6 MB, API Gateway's envelope and its escapes included.
 MAX_ANSWER = 2_500_000
@@ -90,7 +90,7 @@ class Routes:
             after = _position(lambda text: _service_name(text, prefix), paging.after)
         page = self._registry.services(prefix, limit=paging.limit, after=after)
         entries = ((view.service.name, schemas.summary_document(view)) for view in page.items)
-        return _page("services", scope, entries, has_more=page.has_more)
+        return _page("services", scope, entries, has_more=page.last is not None)
 
     def _service(self, name: str) -> Response[str]:
         view = self._registry.service(service_in(name))
@@ -102,7 +102,7 @@ class Routes:
         after = None if paging.after is None else _position(Version.parse, paging.after)
         page = self._registry.versions(name, limit=paging.limit, after=after)
         entries = ((str(each.version), schemas.version_document(each)) for each in page.items)
-        return _page("versions", scope, entries, has_more=page.has_more)
+        return _page("versions", scope, entries, has_more=page.last is not None)
 
     def _version(self, name: str, version: str) -> Response[str]:
         record = self._registry.version(service_in(name), version_in(name, version))
@@ -168,7 +168,7 @@ class Routes:
         before = None if paging.after is None else _position(_revision, paging.after)
         page = self._registry.history(name, limit=paging.limit, before=before)
         entries = ((str(each.revision), schemas.event_document(each)) for each in page.items)
-        return _page("events", scope, entries, has_more=page.has_more)
+        return _page("events", scope, entries, has_more=page.last is not None)
 
     def _openapi(self) -> Response[str]:
         # Whoever publishes does not wait for what describes it.

@@ -7,13 +7,13 @@ from pydantic import field_validator as validated
 from typing_extensions import TypedDict
 
 from registry_api.operations import MAX_CHANNELS, Publication, ServiceView
-from registry_model import arn as arns
 from registry_model import version as versions
-from registry_model.arn import Arn
 from registry_model.needs import MAX_NAME, NeedsError, name_fault, parse_needs
-from registry_model.records import Action, HistoryEvent, Status, VersionRecord
 from registry_model.services_file import Member
 from registry_model.version import Version
+from registry_tables import arn as arns
+from registry_tables.arn import Arn
+from registry_tables.records import Action, HistoryEvent, Status, VersionRecord
 
 MAX_METADATA = 50
 MAX_METADATA_KEY = 128

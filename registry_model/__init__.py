@@ -1,5 +1,4 @@
-"""What the registry is about: versions, needs, ARNs, records and the layout of its tables.
+"""Versions, needs, the services file and the index table's layout. Standard library only, no I/O.
 
-Standard library only, no input or output. The modules that the extension uses run under MicroPython
-and CPython alike; `pyproject.toml` lists them.
+The whole package is portable: it runs under MicroPython and CPython.
 """

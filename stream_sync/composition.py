@@ -7,19 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import Metrics
-from botocore.config import Config
 
-from stream_sync.index_table import IndexTable
+from registry_tables.index_table import IndexWriter
+from registry_tables.versions_table import VersionsTable
 from stream_sync.recompute import Recompute
 from stream_sync.settings import Settings
-from stream_sync.versions_reader import VersionsReader
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-CLIENT = Config(
-    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
-)
 
 
 def _now() -> str:
@@ -49,13 +44,11 @@ def exempt_from_log_level(metrics: Metrics) -> None:
 
 def recompute_on(client: "DynamoDBClient", settings: Settings) -> Recompute:
     """Join the recompute to both tables."""
+    versions = VersionsTable(client, settings.versions_table)
     return Recompute(
-        versions=VersionsReader(client, settings.versions_table),
-        index=IndexTable(
-            client,
-            table=settings.index_table,
-            versions_table=settings.versions_table,
-            copies=settings.index_copies,
+        versions=versions,
+        index=IndexWriter(
+            client, settings.index_table, versions=versions, copies=settings.index_copies
         ),
         now=_now,
         sleep=time.sleep,

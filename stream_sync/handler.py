@@ -11,6 +11,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from registry_tables.calls import CLIENT_CONFIG
 from stream_sync import composition, stream_records
 from stream_sync.projection import Moved, moved
 from stream_sync.rebuild import Rebuild
@@ -135,7 +136,7 @@ class StreamHandler:
 
 def _compose() -> StreamHandler:
     settings = Settings.from_env(os.environ.get)
-    client = boto3.client("dynamodb", config=composition.CLIENT)
+    client = boto3.client("dynamodb", config=CLIENT_CONFIG)
     return StreamHandler(composition.recompute_on(client, settings), time.time)
 
 

@@ -2,54 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from registry_model import index_layout
 from registry_model.index_layout import Answer
 from registry_model.needs import LATEST, name_fault
-from registry_model.records import ServiceRecord, Status, VersionRecord
 from registry_model.version import Version, VersionError, number_fault
+from registry_tables.records import ServiceRecord, Status, VersionRecord
+from registry_tables.series import Series, series_of
 
 _CHANNEL_PREFIX = "@"
 _SERIES_SUFFIX = "x"
-# What tells when an item was written, and not what it answers.
-_WHEN = frozenset({index_layout.REVISION, index_layout.UPDATED_AT})
-
-
-@dataclass(frozen=True, slots=True)
-class StableQuery:
-    """A question for the highest active stable version: of all, of `major.`, of `major.minor.`."""
-
-    major: int | None = None
-    minor: int | None = None
-
-    def __str__(self) -> str:
-        """Spell the selector that it answers."""
-        if self.major is None:
-            return LATEST
-        return f"{self.major}.x" if self.minor is None else f"{self.major}.{self.minor}.x"
-
-    @property
-    def wider(self) -> "StableQuery | None":
-        """The next wider question, whose answer may be this one's too; None for `latest`."""
-        if self.major is None:
-            return None
-        return StableQuery() if self.minor is None else StableQuery(self.major)
-
-    def includes(self, version: Version) -> bool:
-        """Tell whether *version* is of the series."""
-        return self.major in (None, version.major) and self.minor in (None, version.minor)
-
-
-def queries_moved_by(version: Version) -> set[StableQuery]:
-    """Name the questions whose answer a change to *version* can move."""
-    if not version.is_stable:
-        return set()
-    return {
-        StableQuery(),
-        StableQuery(version.major),
-        StableQuery(version.major, version.minor),
-    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +28,7 @@ class Moved:
     """
 
     exact: frozenset[Version]
-    queries: frozenset[StableQuery]
+    queries: frozenset[Series]
     channels: frozenset[str]
     every_channel: bool = False
     strays: frozenset[str] = frozenset()
@@ -82,9 +43,9 @@ class Moved:
 
 def moved(versions: set[Version], channels: set[str], *, revision: int = 0) -> Moved:
     """Gather what changes to *versions* and *channels* can have moved, the newest at *revision*."""
-    queries = {query for version in versions for query in queries_moved_by(version)}
+    queries = {series for version in versions for series in series_of(version)}
     if LATEST in channels:
-        queries.add(StableQuery())
+        queries.add(Series())
     return Moved(
         exact=frozenset(versions),
         queries=frozenset(queries),
@@ -102,13 +63,13 @@ def everything(
 ) -> Moved:
     """Gather what *versions* imply, and what the index has under *selectors*."""
     exact, channels = set(versions), set[str]()
-    queries = {StableQuery()} if every_channel else set()
+    queries = {Series()} if every_channel else set()
     strays: set[str] = set()
     for selector in selectors:
         question = _question(selector)
         if isinstance(question, Version):
             exact.add(question)
-        elif isinstance(question, StableQuery):
+        elif isinstance(question, Series):
             queries.add(question)
         elif question is not None:
             channels.add(question)
@@ -123,10 +84,10 @@ def everything(
     )
 
 
-def _question(selector: str) -> Version | StableQuery | str | None:
+def _question(selector: str) -> Version | Series | str | None:
     """Read a selector of the index: a version, a series or a channel's name; None for a stray."""
     if selector == LATEST:
-        return StableQuery()
+        return Series()
     if selector.startswith(_CHANNEL_PREFIX):
         channel = selector[1:]
         return None if channel == LATEST or name_fault(channel) else channel
@@ -134,7 +95,7 @@ def _question(selector: str) -> Version | StableQuery | str | None:
     if last == _SERIES_SUFFIX:
         if len(numbers) not in (1, 2) or any(number_fault(number) for number in numbers):
             return None
-        return StableQuery(*map(int, numbers))
+        return Series(*map(int, numbers))
     try:
         return Version.parse(selector)
     except VersionError:
@@ -142,14 +103,14 @@ def _question(selector: str) -> Version | StableQuery | str | None:
 
 
 def highest_of(
-    queries: Iterable[StableQuery], look_up: Callable[[StableQuery], Version | None]
-) -> dict[StableQuery, Version | None]:
+    queries: Iterable[Series], look_up: Callable[[Series], Version | None]
+) -> dict[Series, Version | None]:
     """Answer each question, looking up only those that a wider one's answer leaves open.
 
     The highest version of all is the highest of its own series too, and where there is none of
     all, no series has one.
     """
-    found: dict[StableQuery, Version | None] = {}
+    found: dict[Series, Version | None] = {}
     for query in sorted(queries, key=lambda each: (each.major is not None, each.minor is not None)):
         wider = query.wider
         if wider is not None and wider in found:
@@ -162,7 +123,7 @@ def highest_of(
 
 
 def chosen_versions(
-    what: Moved, service: ServiceRecord, highest: Mapping[StableQuery, Version | None]
+    what: Moved, service: ServiceRecord, highest: Mapping[Series, Version | None]
 ) -> dict[str, Version | None]:
     """Name the version that each moved selector resolves to now; None where it has no answer.
 
@@ -173,7 +134,7 @@ def chosen_versions(
     chosen |= dict.fromkeys(what.strays)
     for query in what.queries:
         chosen[str(query)] = highest.get(query)
-    if StableQuery() in what.queries and LATEST in service.channels:
+    if Series() in what.queries and LATEST in service.channels:
         chosen[LATEST] = service.channels[LATEST]
     channels = what.channels | set(service.channels) if what.every_channel else what.channels
     for channel in channels - {LATEST}:
@@ -199,27 +160,3 @@ def answer_of(record: VersionRecord, *, revision: int, updated_at: str, copies: 
         updated_at=updated_at,
         copies=copies,
     )
-
-
-def number_in(item: Mapping[str, Any], name: str) -> int:
-    """Read a number of an item of the index, whatever became of it; 0 where there is none."""
-    try:
-        return int(item[name]["N"])
-    except (LookupError, TypeError, ValueError):
-        return 0
-
-
-def is_as_it_should_be(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Tell whether an item of the index says what it should, and nothing else.
-
-    At whatever revision, unless the service is not yet there: then the versions table was restored,
-    and what comes next would seem to be older than this item.
-    """
-    if number_in(found, index_layout.REVISION) > number_in(wanted, index_layout.REVISION):
-        return False
-    return what_it_says(found) == what_it_says(wanted)
-
-
-def what_it_says(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what an item of the index answers, without when it was written."""
-    return {name: value for name, value in item.items() if name not in _WHEN}

@@ -19,11 +19,13 @@ from registry_model import index_layout
 from registry_model.index_layout import MAX_COPIES
 from registry_model.needs import name_fault
 from registry_model.version import Version
+from registry_tables.errors import RaceLostError
+from registry_tables.index_items import Difference
 from stream_sync import projection
-from stream_sync.aws_errors import MovedError
-from stream_sync.index_table import Difference
 from stream_sync.recompute import Outcome, Recompute
 
+# Services and versions that are read in one call; no more of them is ever held.
+_PAGE = 100
 # How many of a service's selectors are remembered, so that none is looked at twice.
 _REMEMBERED = 10_000
 # How many present selectors are gathered for a step. Its versions come on top.
@@ -217,7 +219,7 @@ class Rebuild:
         """Do what is asked, as far as there is time.
 
         Raises:
-            BusyError: A table kept refusing.
+            ThrottledError, UnreachableError: A table kept refusing.
             RequestError: The cursor is of another service.
         """
         started = self._clock()
@@ -247,7 +249,7 @@ class Rebuild:
         """Rebuild one service to the end; tell how many items changed.
 
         Raises:
-            BusyError: A table kept refusing.
+            ThrottledError, UnreachableError: A table kept refusing.
             UnfinishedError: There was no time for all of it, or it could not be done.
         """
         request, changed = Request(action=Action.REBUILD, service=service), 0
@@ -288,7 +290,7 @@ class Rebuild:
         outcome, failure = Outcome(revision=0, differences=[]), ""
         try:
             outcome = look()
-        except (MovedError, LookupError, TypeError, ValueError) as error:
+        except (RaceLostError, LookupError, TypeError, ValueError) as error:
             failure = f"{type(error).__name__}: {error}"
         return _Step(
             service=service,
@@ -319,7 +321,7 @@ class Rebuild:
 
     def _services(self, action: Action, after: str | None) -> Iterator[_Step]:
         while True:
-            page = self._recompute.versions.service_names(after)
+            page = self._recompute.versions.service_names("", limit=_PAGE, after=after)
             for name in page.items:
                 start = Place(phase=_Phase.WITHIN, service=name)
                 yield from self._service(action, name, start, Place(service=name))
@@ -373,7 +375,7 @@ class Rebuild:
         if place.version == _NONE_LEFT:
             return (), _NONE_LEFT
         after = None if place.version is None else Version.parse(place.version)
-        page = self._recompute.versions.version_names(name, after)
+        page = self._recompute.versions.version_numbers(name, limit=_PAGE, after=after)
         return page.items, _NONE_LEFT if page.last is None else str(page.last)
 
     def _present(self, name: str, place: Place) -> tuple[set[str], int, str | None]:

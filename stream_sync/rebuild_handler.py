@@ -10,8 +10,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from registry_model import index_layout
+from registry_tables.calls import CLIENT_CONFIG, Item
+from registry_tables.index_items import Difference
 from stream_sync import composition
-from stream_sync.index_table import Difference, Item
 from stream_sync.rebuild import Rebuild, Report, Request
 from stream_sync.settings import Settings
 
@@ -23,7 +24,7 @@ _RESERVE_S = 60.0
 # How many differences are listed. All of them are counted, and made right.
 _LISTED = 500
 
-_client = boto3.client("dynamodb", config=composition.CLIENT)
+_client = boto3.client("dynamodb", config=CLIENT_CONFIG)
 _recompute = composition.recompute_on(_client, Settings.from_env(os.environ.get))
 
 

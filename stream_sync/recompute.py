@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from registry_model.records import ServiceRecord
+from registry_tables.errors import RaceLostError, ThrottledError, UnreachableError
+from registry_tables.index_items import Difference
+from registry_tables.index_table import IndexWriter
+from registry_tables.records import ServiceRecord
+from registry_tables.versions_table import VersionsTable
 from stream_sync import projection
-from stream_sync.aws_errors import BusyError, MovedError
-from stream_sync.index_table import Difference, IndexTable
 from stream_sync.projection import Moved
-from stream_sync.versions_reader import VersionsReader
 
 if TYPE_CHECKING:
     from registry_model.index_layout import Answer
@@ -47,8 +48,8 @@ class Outcome:
 class Recompute:
     """The recompute of one service at a time."""
 
-    versions: VersionsReader
-    index: IndexTable
+    versions: VersionsTable
+    index: IndexWriter
     now: Callable[[], str]
     sleep: Callable[[float], None]
     random: Callable[[], float]
@@ -59,8 +60,8 @@ class Recompute:
         Of a service that is gone nothing is true: its revision is 0, and a rebuild removes it.
 
         Raises:
-            MovedError: The service kept changing; its records should come again.
-            BusyError: A table kept refusing; likewise.
+            RaceLostError: The service kept changing; its records should come again.
+            ThrottledError, UnreachableError: A table kept refusing; likewise.
         """
         return self._insist(lambda: self._run_once(service, what), remaining_s)
 
@@ -68,7 +69,7 @@ class Recompute:
         """Tell what the index does not say rightly, and change nothing.
 
         Raises:
-            MovedError, BusyError: As from `run`.
+            RaceLostError, ThrottledError, UnreachableError: As from `run`.
         """
         return self._insist(lambda: self._differences(service, what)[1], remaining_s)
 
@@ -81,7 +82,7 @@ class Recompute:
             keys: Items of the service, as selector and number of the copy; the others stay.
 
         Raises:
-            MovedError, BusyError: As from `run`.
+            RaceLostError, ThrottledError, UnreachableError: As from `run`.
         """
         named = list(keys)
         return self._insist(lambda: self._remove_once(service, named), remaining_s)
@@ -92,7 +93,7 @@ class Recompute:
         """Tell what `remove` would remove, and change nothing.
 
         Raises:
-            MovedError, BusyError: As from `run`.
+            RaceLostError, ThrottledError, UnreachableError: As from `run`.
         """
         named = list(keys)
         return self._insist(lambda: self._misplaced(service, named)[1], remaining_s)
@@ -102,7 +103,7 @@ class Recompute:
         for number in range(_ATTEMPTS - 1):
             try:
                 return attempt()
-            except (MovedError, BusyError):
+            except (RaceLostError, ThrottledError, UnreachableError):
                 pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**number) * self.random()
                 if remaining_s() < pause:
                     raise
@@ -122,7 +123,7 @@ class Recompute:
     def _misplaced(
         self, name: str, keys: list[tuple[str, int]]
     ) -> tuple[ServiceRecord | None, Outcome]:
-        service, _ = self.versions.read(name, ())
+        service, _ = self.versions.transact_read(name, ())
         surplus = [
             self.index.surplus(name, selector, copy)
             for selector, copy in keys
@@ -132,17 +133,17 @@ class Recompute:
         return service, Outcome(revision=revision, differences=surplus)
 
     def _differences(self, name: str, what: Moved) -> tuple[ServiceRecord | None, Outcome]:
-        service, records = self.versions.read(name, what.exact)
+        service, records = self.versions.transact_read(name, what.exact)
         if service is None:
             return None, Outcome(revision=0, differences=[])
         if service.revision > what.revision:
             self._see_the_last_change(service, what)
         highest = projection.highest_of(
-            what.queries, lambda query: self.versions.highest(name, query)
+            what.queries, lambda query: self.versions.highest_stable(name, query)
         )
         chosen = projection.chosen_versions(what, service, highest)
         others = {version for version in chosen.values() if version is not None} - what.exact
-        records |= self.versions.records(name, others)
+        records |= self.versions.transact_read_versions(name, others)
         answers: dict[str, Answer | None] = {}
         for selector, version in chosen.items():
             record = None if version is None else records.get(version)
@@ -164,8 +165,9 @@ class Recompute:
         highest version is one, would then miss the version, and the revision would let us write.
 
         Raises:
-            MovedError: It is being made right now.
+            RaceLostError: It is being made right now.
         """
-        version = self.versions.changed_version(service.name, service.revision)
-        if version is not None and version not in what.exact:
-            self.versions.records(service.name, {version})
+        event = self.versions.transact_read_event(service.name, service.revision)
+        if event is None or event.version is None or event.version in what.exact:
+            return
+        self.versions.transact_read_versions(service.name, {event.version})

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from registry_model import versions_layout as layout
 from registry_model.needs import name_fault
-from registry_model.records import Action
 from registry_model.version import Version, VersionError
+from registry_tables import versions_layout as layout
+from registry_tables.records import Action
 
 
 class RecordError(ValueError):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from registry_api.dynamodb import DynamoVersionStore
 from registry_api.operations import Publication, Registry
-from registry_model import versions_layout as layout
-from registry_model.arn import Arn
 from registry_model.version import Version
-from stream_sync.index_table import IndexTable
+from registry_tables import versions_layout as layout
+from registry_tables.arn import Arn
+from registry_tables.index_table import IndexWriter
+from registry_tables.versions_table import VersionsTable
 from stream_sync.recompute import Recompute
-from stream_sync.versions_reader import VersionsReader
 from testing import tables
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def plenty() -> float:
 
 def registry_on(client: Any) -> Registry:
     """Give the real operations on the versions table."""
-    store = DynamoVersionStore(client, tables.VERSIONS)
+    store = VersionsTable(client, tables.VERSIONS)
     return Registry(store, now=lambda: NOW, sleep=no_sleep, random=lambda: 0.0)
 
 
@@ -62,9 +61,10 @@ def publish(client: Any, version: str, **members: Any) -> None:
 
 def recompute_on(client: Any, *, copies: int = 1) -> Recompute:
     """Join the recompute to both tables."""
+    versions = VersionsTable(client, tables.VERSIONS)
     return Recompute(
-        versions=VersionsReader(client, tables.VERSIONS),
-        index=IndexTable(client, table=tables.INDEX, versions_table=tables.VERSIONS, copies=copies),
+        versions=versions,
+        index=IndexWriter(client, tables.INDEX, versions=versions, copies=copies),
         now=lambda: NOW,
         sleep=no_sleep,
         random=lambda: 0.0,

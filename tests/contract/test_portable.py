@@ -10,9 +10,11 @@ from tests.conftest import ROOT, BuiltLayer
 
 
 def _portable_modules() -> list[Path]:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    names = settings["tool"]["service-discovery"]["portable"]
-    return [ROOT / (name.replace(".", "/") + ".py") for name in names]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    settings = project["tool"]["service-discovery"]
+    native = [ROOT / (name.replace(".", "/") + ".py") for name in settings["native"]]
+    paths = [path for name in settings["portable"] for path in (ROOT / name).glob("*.py")]
+    return [path for path in paths if path not in native]
 
 
 def test_every_built_in_name_exists_in_micropython(layer: BuiltLayer) -> None:
@@ -32,11 +34,3 @@ def test_every_built_in_name_exists_in_micropython(layer: BuiltLayer) -> None:
     )
 
     assert missing.stdout.split() == []
-
-
-def test_the_list_names_every_module_of_the_extension() -> None:
-    """What is not frozen would be missing in the layer; posix_calls is C there."""
-    listed = {path.name for path in _portable_modules() if path.parent.name == "extension"}
-    present = {path.name for path in (ROOT / "extension").glob("*.py")}
-
-    assert present - listed == {"__init__.py", "posix_calls.py"}

@@ -13,8 +13,9 @@ import pytest
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
-from registry_model import index_layout, versions_layout
+from registry_model import index_layout
 from registry_model.version import Version
+from registry_tables import versions_layout
 from stream_sync.rebuild import Action, Rebuild, Request
 from testing import stream_world
 from testing.aws import aws
@@ -580,17 +581,16 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
 
 
 @pytest.mark.parametrize("name", _FUNCTIONS)
-def test_source_folder_holds_the_function_and_the_model_alone(name: str) -> None:
+def test_source_folder_holds_only_the_function_and_what_it_imports(name: str) -> None:
     """SAM's builder copies the folder whole: tests and tools would go to production with it."""
     properties = _template()["Resources"][name]["Properties"]
     folder = ROOT / "infra" / properties["CodeUri"]
     package = properties["Handler"].partition(".")[0]
 
-    assert {path.name for path in folder.iterdir()} == {
-        package,
-        "registry_model",
-        "requirements.txt",
-    }
+    # The API's description has the product's version, which pyproject.toml holds.
+    version = {"pyproject.toml"} if package == "registry_api" else set()
+    expected = {package, "registry_model", "registry_tables", "requirements.txt"} | version
+    assert {path.name for path in folder.iterdir()} == expected
     assert all(path.is_symlink() and path.exists() for path in folder.iterdir())
 
 

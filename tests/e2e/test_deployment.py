@@ -68,8 +68,8 @@ def test_artefact_stands_by_itself(app: App, function: str, package: str) -> Non
     script = (
         f"import sys; sys.path.insert(0, {str(artefact)!r})\n"
         f"from {package}.handler import handler\n"
-        "import boto3, registry_model\n"
-        "print(boto3.__file__, registry_model.__file__)"
+        "import boto3, registry_tables\n"
+        "print(boto3.__file__, registry_tables.__file__)"
     )
 
     started = subprocess.run(

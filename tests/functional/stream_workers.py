@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from registry_model import versions_layout as layout
+from registry_tables import versions_layout as layout
 from testing import tables
 
 Key = tuple[str, str, str]

@@ -13,9 +13,9 @@ from moto import mock_aws
 
 from registry_api.operations import Publication, RegistryError
 from registry_model import index_layout
-from registry_model import versions_layout as layout
-from registry_model.arn import Arn
 from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.arn import Arn
 from stream_sync.rebuild import Action, Rebuild, Request
 from testing import tables
 from testing.aws import ENVIRONMENT

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from registry_model import index_layout
-from registry_model import versions_layout as layout
+from registry_tables import versions_layout as layout
+from registry_tables.errors import ThrottledError
 from stream_sync.__main__ import main
-from stream_sync.aws_errors import BusyError
 from stream_sync.projection import moved
 from stream_sync.rebuild import Action, Place, Rebuild, Report, Request, RequestError
 from testing import tables
@@ -415,9 +415,9 @@ def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None
 
     def refuse(name: str, _arguments: object) -> None:
         if name == "transact_get_items":
-            raise BusyError
+            raise ThrottledError
 
-    with pytest.raises(BusyError):
+    with pytest.raises(ThrottledError):
         rebuild_on(Watched(registry, refuse)).run(REBUILD)
 
 
@@ -580,7 +580,7 @@ class Session:
         self.payloads.append(payload)
         try:
             answer, fault = self._invoke(payload), {}
-        except (BusyError, RequestError) as error:
+        except (ThrottledError, RequestError) as error:
             answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
             fault = {"FunctionError": "Unhandled"}
         return {"Payload": io.BytesIO(json.dumps(answer).encode()), **fault}
@@ -637,7 +637,7 @@ def test_command_goes_on_by_itself_and_says_how_to_go_on_when_it_is_stopped(
 
     def fail_at_last(payload: dict[str, Any]) -> dict[str, Any]:
         if next(rounds) == 2:
-            raise BusyError
+            raise ThrottledError
         return invoke(payload | {"seconds": 1e-9})
 
     session = Session(fail_at_last)
@@ -648,7 +648,7 @@ def test_command_goes_on_by_itself_and_says_how_to_go_on_when_it_is_stopped(
     cursor = session.payloads[-1]["cursor"]
     assert status == 2
     assert captured.out.count("; cursor ") == 2
-    assert "stopped: BusyError: DynamoDB kept refusing" in captured.err
+    assert "stopped: ThrottledError: DynamoDB is throttling requests" in captured.err
     assert captured.err.endswith(f"go on with --cursor {cursor}\n")
     assert command(Session(invoke), "rebuild", "--cursor", cursor) == 0
     assert index_of(registry) == implied(registry)

@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from registry_model import index_layout
-from registry_model import versions_layout as layout
 from registry_model.version import Version
-from stream_sync.aws_errors import BusyError, MovedError
+from registry_tables import versions_layout as layout
+from registry_tables.errors import RaceLostError, ThrottledError
 from stream_sync.projection import moved
 from testing import tables
 from testing.stream_world import (
@@ -225,7 +225,7 @@ def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
 
     recompute = recompute_on(Watched(dynamodb, refuse))
 
-    with pytest.raises(BusyError):
+    with pytest.raises(ThrottledError):
         recompute.run("users", moved({Version(1, 0, 0)}, set()), lambda: next(times))
 
     assert next(times, None) is None
@@ -290,9 +290,9 @@ def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
     half_done.hide({(tables.VERSIONS, "users", version): None})
     recompute = recompute_on(half_done)
 
-    with pytest.raises(MovedError):
+    with pytest.raises(RaceLostError):
         recompute.run("users", moved({Version(1, 1, 0)}, set(), revision=2), plenty)
-    with pytest.raises(MovedError):
+    with pytest.raises(RaceLostError):
         recompute.run("users", moved({Version(1, 0, 0)}, set(), revision=1), plenty)
     half_done.land()
     recompute.run("users", moved({Version(1, 0, 0)}, set(), revision=1), plenty)
@@ -307,14 +307,14 @@ def test_failing_service_fails_by_itself(
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
     reader = importlib.import_module("stream_sync.handler")._stream_handler._recompute.versions
-    good = reader.read
+    good = reader.transact_read
 
     def fail_for_users(name: str, versions: Any) -> object:
         if name == "users":
             raise ClientError({"Error": {"Code": "ValidationException"}}, "TransactGetItems")
         return good(name, versions)
 
-    monkeypatch.setattr(type(reader), "read", lambda _self, *what: fail_for_users(*what))
+    monkeypatch.setattr(type(reader), "transact_read", lambda _self, *what: fail_for_users(*what))
     records = records_of(dynamodb)
 
     failed = handle(records + records_of(dynamodb, "billing"))
@@ -365,7 +365,7 @@ def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:
 
     recompute = recompute_on(Watched(dynamodb, publish_before_each_write))
 
-    with pytest.raises(MovedError):
+    with pytest.raises(RaceLostError):
         recompute.run("users", moved({Version(1, 0, 0)}, set()), plenty)
 
     assert index_of(dynamodb) == {}

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from registry_model import versions_layout as layout
+from registry_tables import versions_layout as layout
 from stream_sync.projection import moved
 from testing import tables
 from testing.stream_world import NOW, plenty, recompute_on

@@ -13,9 +13,10 @@ from hypothesis.stateful import (
 )
 
 from registry_api.dry_run import DryRun
-from registry_api.dynamodb import DynamoIndexStore, DynamoVersionStore
 from registry_api.routes import Routes
 from registry_api.store import IndexStore, VersionStore
+from registry_tables.index_table import IndexTable
+from registry_tables.versions_table import VersionsTable
 from testing import tables
 from testing.aws import aws
 from tests.functional.registry_api.drain import drain
@@ -243,8 +244,8 @@ class OnDynamoDB(AnyOperations):
         """Give both tables on moto."""
         tables.renew_tables(self.client)
         return (
-            DynamoVersionStore(self.client, tables.VERSIONS),
-            DynamoIndexStore(self.client, tables.INDEX),
+            VersionsTable(self.client, tables.VERSIONS),
+            IndexTable(self.client, tables.INDEX),
         )
 
     @precondition(lambda self: self.model.services)

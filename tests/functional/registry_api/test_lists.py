@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from registry_api.cursors import to_cursor
-from registry_model import versions_layout as layout
+from registry_tables import versions_layout as layout
 from testing import tables
 from tests.functional.registry_api.gateway import (
     CALLER,
@@ -21,7 +21,7 @@ from tests.unit.registry_api import valid
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from registry_model.records import VersionRecord
+    from registry_tables.records import VersionRecord
 
 LISTS = {
     "services": "/services",

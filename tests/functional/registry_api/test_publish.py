@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry_model import versions_layout as layout
 from registry_model.version import Version
+from registry_tables import versions_layout as layout
 from testing import tables
 from tests.functional.registry_api.gateway import (
     ARN,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from registry_api.dynamodb import DynamoVersionStore
 from registry_api.operations import BusyError, Publication, Registry
-from registry_model.arn import Arn
-from registry_model.records import Action, Status
 from registry_model.version import Version
+from registry_tables.arn import Arn
+from registry_tables.records import Action, Status
+from registry_tables.versions_table import VersionsTable
 from testing import tables
 from tests.functional.registry_api.gateway import ARN
 
@@ -110,7 +110,7 @@ CAREERS: list[tuple[list[Callable[[Registry, int], None]], list[Action]]] = [
 
 def test_32_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
     """Whoever loses a race decides anew: the revision counts every change, and no other."""
-    store = DynamoVersionStore(Contended(dynamodb), tables.VERSIONS)  # type: ignore[arg-type]  # has what it needs
+    store = VersionsTable(Contended(dynamodb), tables.VERSIONS)  # type: ignore[arg-type]  # has what it needs
     failures: list[Exception] = []
 
     def work(number: int) -> None:
@@ -153,7 +153,7 @@ def test_32_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
 
 def test_32_publishes_of_one_version_are_one(dynamodb: "DynamoDBClient") -> None:
     """A pipeline that is started twice, or many times: one publishes, the others repeat it."""
-    store = DynamoVersionStore(Contended(dynamodb), tables.VERSIONS)  # type: ignore[arg-type]  # as above
+    store = VersionsTable(Contended(dynamodb), tables.VERSIONS)  # type: ignore[arg-type]  # as above
     answers: list[tuple[str, Any]] = []
 
     def work(number: int) -> None:

@@ -5,13 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from registry_api.operations import Registry
-from registry_api.store import Change, Page, RaceLostError, VersionStore
+from registry_api.store import VersionStore
 from registry_model.index_layout import Answer
-from registry_model.records import HistoryEvent, ServiceRecord, VersionRecord
 from registry_model.version import Version
+from registry_tables.errors import RaceLostError
+from registry_tables.page import Page
+from registry_tables.records import Change, HistoryEvent, ServiceRecord, VersionRecord
+from registry_tables.series import Series
 from tests.unit.registry_api import valid
 
 _Item = TypeVar("_Item")
+_Position = TypeVar("_Position")
 
 
 class MemoryVersionStore:
@@ -46,23 +50,28 @@ class MemoryVersionStore:
         with self._guard:
             return self._versions.get((name, version))
 
-    def see_last_change(self, service: ServiceRecord) -> None:
+    def check_last_change(self, service: ServiceRecord) -> None:
         """Do nothing: here a change is always whole."""
 
-    def highest_stable(self, name: str, *, below: Version) -> Version | None:
-        """Find the service's highest active stable version below another one."""
+    def highest_stable(
+        self, name: str, series: Series, *, below: Version | None = None
+    ) -> Version | None:
+        """Find the highest active stable version of a series, below another one if given."""
         answers = [
             record.version
             for record in self._ascending(name)
-            if record.is_answer and record.version < below
+            if record.is_answer
+            and series.includes(record.version)
+            and (below is None or record.version < below)
         ]
         return answers[-1] if answers else None
 
-    def service_names(self, prefix: str, *, limit: int, after: str | None) -> Page[str]:
+    def service_names(self, prefix: str, *, limit: int, after: str | None) -> Page[str, str]:
         """Read up to *limit* names that begin with *prefix*, from the one behind *after* on."""
         with self._guard:
             names = sorted(name for name in self._services if name.startswith(prefix))
-        return _page([name for name in names if after is None or name > after], limit)
+        left = [name for name in names if after is None or name > after]
+        return _page(left, limit, lambda name: name)
 
     def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
         """Read the services of these names that are there."""
@@ -74,21 +83,23 @@ class MemoryVersionStore:
         with self._guard:
             return {key[0]: self._versions[key] for key in wanted if key in self._versions}
 
-    def versions(self, name: str, *, limit: int, after: Version | None) -> Page[VersionRecord]:
+    def versions(
+        self, name: str, *, limit: int, after: Version | None
+    ) -> Page[VersionRecord, Version]:
         """Read up to *limit* versions, from the highest one below *after* on."""
         left = [
             record
             for record in reversed(self._ascending(name))
             if after is None or record.version < after
         ]
-        return _page(left, limit)
+        return _page(left, limit, lambda record: record.version)
 
-    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent]:
+    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent, int]:
         """Read up to *limit* events, from the newest one before the revision *before* on."""
         with self._guard:
             events = [event for event in self.events if event.name == name]
         left = [event for event in events[::-1] if before is None or event.revision < before]
-        return _page(left, limit)
+        return _page(left, limit, lambda event: event.revision)
 
     def commit(self, change: Change) -> None:
         """Make a change, if both records are as they were read."""
@@ -113,8 +124,11 @@ class MemoryVersionStore:
         return sorted(records, key=lambda record: record.version)
 
 
-def _page(left: Sequence[_Item], limit: int) -> Page[_Item]:
-    return Page(items=tuple(left[:limit]), has_more=len(left) > limit)
+def _page(
+    left: Sequence[_Item], limit: int, position_of: Callable[[_Item], _Position]
+) -> Page[_Item, _Position]:
+    items = tuple(left[:limit])
+    return Page(items=items, last=position_of(items[-1]) if len(left) > limit else None)
 
 
 def registry_on(

@@ -16,9 +16,9 @@ from registry_api.operations import (
     Registry,
     UnknownError,
 )
-from registry_api.store import RaceLostError, ThrottledError
-from registry_model.records import Action
 from registry_model.version import Version
+from registry_tables.errors import RaceLostError, ThrottledError
+from registry_tables.records import Action
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
 

@@ -12,9 +12,10 @@ from registry_api.operations import (
     Registry,
     UnknownError,
 )
-from registry_api.store import RaceLostError, ThrottledError
-from registry_model.records import Action, ServiceRecord, Status
 from registry_model.version import Version
+from registry_tables.errors import RaceLostError, ThrottledError
+from registry_tables.records import Action, ServiceRecord, Status
+from registry_tables.series import Series
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
 
@@ -364,9 +365,9 @@ def test_services_come_by_name_each_with_its_latest(store: MemoryVersionStore) -
 
     assert [view.service.name for view in first.items] == ["Users", "billing", "users"]
     assert [view.latest and str(view.latest.version) for view in first.items] == ["1.0.0"] * 3
-    assert first.has_more
-    ((view,), has_more) = second.items, second.has_more
-    assert (view.service.name, view.latest, has_more) == ("users-api", None, False)
+    assert first.last == "users"
+    ((view,), last) = second.items, second.last
+    assert (view.service.name, view.latest, last) == ("users-api", None, None)
     assert [view.service.name for view in of_users.items] == ["users", "users-api"]
 
 
@@ -548,11 +549,11 @@ def test_highest_version_is_looked_for_when_the_last_change_is_whole(
         if len(asked) == 1:
             raise RaceLostError
 
-    def find(name: str, *, below: Version) -> Version | None:
+    def find(name: str, series: Series, *, below: Version) -> Version | None:
         asked.append("highest")
-        return look(name, below=below)
+        return look(name, series, below=below)
 
-    monkeypatch.setattr(store, "see_last_change", see)
+    monkeypatch.setattr(store, "check_last_change", see)
     monkeypatch.setattr(store, "highest_stable", find)
 
     if act == "yank":

@@ -12,8 +12,8 @@ from registry_api.schemas import (
     service_document,
     version_document,
 )
-from registry_model.records import Status
 from registry_model.version import Version
+from registry_tables.records import Status
 from tests.unit.registry_api import valid
 
 GOOD = {"name": "users", "version": "1.4.2", "arn": str(valid.ARN)}

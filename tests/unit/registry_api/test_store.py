@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from registry_api.dynamodb import DynamoVersionStore
-from registry_api.store import Change, Page, RaceLostError, VersionStore
-from registry_model.records import Action, Status
+from registry_api.store import VersionStore
 from registry_model.version import Version
+from registry_tables.errors import RaceLostError
+from registry_tables.page import Page
+from registry_tables.records import Action, Change, Status
+from registry_tables.series import Series
+from registry_tables.versions_table import VersionsTable
 from testing import tables
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore
@@ -20,11 +23,11 @@ def store(request: pytest.FixtureRequest) -> VersionStore:
     """Give an empty table."""
     if request.param == "memory":
         return MemoryVersionStore()
-    return DynamoVersionStore(request.getfixturevalue("dynamodb"), tables.VERSIONS)
+    return VersionsTable(request.getfixturevalue("dynamodb"), tables.VERSIONS)
 
 
 Publish = Callable[..., None]
-NOTHING: Page[Any] = Page(items=(), has_more=False)
+NOTHING: Page[Any, Any] = Page(items=(), last=None)
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_empty_table_has_nothing(store: VersionStore) -> None:
     assert store.read("users", version) == (None, None)
     assert store.service("users") is None
     assert store.version("users", version) is None
-    assert store.highest_stable("users", below=version) is None
+    assert store.highest_stable("users", Series(), below=version) is None
     assert store.service_names("", limit=10, after=None) == NOTHING
     assert store.services(["users"]) == {}
     assert store.records([("users", version)]) == {}
@@ -175,7 +178,7 @@ def test_highest_stable_version_is_active_and_no_pre_release(
     publish("3.0.0", "1.9.5", status=Status.YANKED)
 
     def highest(below: str, name: str = "users") -> str | None:
-        found = store.highest_stable(name, below=Version.parse(below))
+        found = store.highest_stable(name, Series(), below=Version.parse(below))
         return None if found is None else str(found)
 
     assert highest("9.0.0") == "1.10.0"
@@ -186,8 +189,35 @@ def test_highest_stable_version_is_active_and_no_pre_release(
     assert highest("9.0.0", "user") is None
 
 
+@pytest.mark.parametrize(
+    ("series", "below", "expected"),
+    [
+        (Series(), None, "10.0.0"),
+        (Series(1), None, "1.10.0"),
+        (Series(1, 9), None, "1.9.7"),
+        (Series(1, 1), None, "1.1.0"),
+        (Series(2), None, None),
+        (Series(1), "1.10.0", "1.9.7"),
+        (Series(1), "1.1.0", None),
+        (Series(1, 9), "1.9.7", "1.9.0"),
+        (Series(1, 9), "1.9.0", None),
+        (Series(), "1.1.0", None),
+    ],
+    ids=str,
+)
+def test_highest_version_of_a_series(
+    store: VersionStore, publish: Publish, series: Series, below: str | None, expected: str | None
+) -> None:
+    """`1.x` has neither 10.0.0 nor a pre-release; what goes is searched below itself."""
+    publish("1.1.0", "1.9.0", "1.9.7", "1.10.0", "1.11.0-rc.1", "10.0.0", "2.0.0-rc.1")
+
+    found = store.highest_stable("users", series, below=Version.parse(below) if below else None)
+
+    assert found == (Version.parse(expected) if expected else None)
+
+
 def test_pages_go_on_below_the_last_version(store: VersionStore, publish: Publish) -> None:
-    """Highest first, each once, of this service alone; `has_more` ends the list."""
+    """Highest first, each once, of this service alone; no `last` ends the list."""
     ascending = ["1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0", "10.0.0"]
     publish(*ascending[::2], *ascending[1::2])
 
@@ -195,9 +225,9 @@ def test_pages_go_on_below_the_last_version(store: VersionStore, publish: Publis
     second = store.versions("users", limit=3, after=first.items[-1].version)
 
     assert [str(record.version) for record in first.items] == ["10.0.0", "1.10.0", "1.9.0"]
-    assert first.has_more
+    assert first.last is not None
     assert [str(record.version) for record in second.items] == ["1.0.0", "1.0.0-rc.1"]
-    assert not second.has_more
+    assert second.last is None
 
 
 def test_page_begins_below_a_version_that_is_gone(store: VersionStore, publish: Publish) -> None:
@@ -217,9 +247,9 @@ def test_events_come_newest_first_by_number(store: VersionStore, publish: Publis
     second = store.history("users", limit=20, before=first.items[-1].revision)
 
     assert [event.revision for event in first.items] == [12, 11, 10, 9]
-    assert first.has_more
+    assert first.last is not None
     assert [event.revision for event in second.items] == [8, 7, 6, 5, 4, 3, 2, 1]
-    assert not second.has_more
+    assert second.last is None
     assert store.history("user", limit=1, before=None) == NOTHING
 
 
@@ -247,12 +277,12 @@ def test_names_come_by_their_bytes_and_by_their_prefix(store: VersionStore) -> N
     for name in reversed(names):
         store.commit(_first_of(name))
 
-    def page(prefix: str = "", *, limit: int = 10, after: str | None = None) -> Page[str]:
+    def page(prefix: str = "", *, limit: int = 10, after: str | None = None) -> Page[str, str]:
         return store.service_names(prefix, limit=limit, after=after)
 
     assert page().items == ("Users", "Zebra", "a", "users", "users-2", "users.a", "usersX")
-    assert page(limit=3) == Page(items=("Users", "Zebra", "a"), has_more=True)
-    assert page(limit=3, after="a") == Page(items=("users", "users-2", "users.a"), has_more=True)
+    assert page(limit=3) == Page(items=("Users", "Zebra", "a"), last="a")
+    assert page(limit=3, after="a") == Page(items=("users", "users-2", "users.a"), last="users.a")
     assert page(after="users-1").items == ("users-2", "users.a", "usersX")
     assert page("users").items == ("users", "users-2", "users.a", "usersX")
     assert page("users", limit=2, after="users-2").items == ("users.a", "usersX")

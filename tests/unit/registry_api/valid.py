@@ -4,11 +4,17 @@ from dataclasses import replace
 from typing import Any
 
 from registry_api.operations import Publication
-from registry_api.store import Change
-from registry_model.arn import Arn
 from registry_model.index_layout import Answer
-from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
+from registry_tables.arn import Arn
+from registry_tables.records import (
+    Action,
+    Change,
+    HistoryEvent,
+    ServiceRecord,
+    Status,
+    VersionRecord,
+)
 
 NOW = "2026-01-01T00:00:00Z"
 ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:42")

@@ -1,14 +1,11 @@
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_model.index_layout import Answer, answer_to_item
-from registry_model.records import ServiceRecord
 from registry_model.version import Version
+from registry_tables.records import ServiceRecord
+from registry_tables.series import Series
 from stream_sync import projection
-from stream_sync.projection import StableQuery
 
 _numbers = st.integers(0, 2)
 _versions = st.builds(Version, _numbers, _numbers, _numbers, st.sampled_from([(), (), ("rc", "1")]))
@@ -20,12 +17,7 @@ def service(**channels: Version) -> ServiceRecord:
     )
 
 
-def answer(**members: object) -> Answer:
-    said = {"version": "1.0.0", "arn": "arn:aws:x", "status": "active"}
-    return Answer(**{"revision": 7, "updated_at": "now", **said, **members})  # type: ignore[arg-type]
-
-
-def highest_in(versions: set[Version], query: StableQuery) -> Version | None:
+def highest_in(versions: set[Version], query: Series) -> Version | None:
     """Answer a question straight and slow."""
     return max((each for each in versions if each.is_stable and query.includes(each)), default=None)
 
@@ -35,9 +27,9 @@ def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
     there: frozenset[Version], moved: frozenset[Version]
 ) -> None:
     """Three questions of the usual change, to publish a new highest version, cost one look-up."""
-    asked: list[StableQuery] = []
+    asked: list[Series] = []
 
-    def look_up(query: StableQuery) -> Version | None:
+    def look_up(query: Series) -> Version | None:
         asked.append(query)
         return highest_in(set(there), query)
 
@@ -46,7 +38,7 @@ def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
 
     assert found == {query: highest_in(set(there), query) for query in queries}
     assert len(asked) == len(set(asked))
-    highest = highest_in(set(there), StableQuery())
+    highest = highest_in(set(there), Series())
     if highest is None or all(query.includes(highest) for query in queries):
         assert len(asked) <= 1
 
@@ -86,37 +78,6 @@ def test_every_channel_is_one_that_the_service_has_and_latest_is_pinned() -> Non
     what = projection.everything((), ["@old"], every_channel=True, revision=0)
     one, two = Version(1, 0, 0), Version(2, 0, 0)
 
-    chosen = projection.chosen_versions(what, service(latest=one, beta=two), {StableQuery(): two})
+    chosen = projection.chosen_versions(what, service(latest=one, beta=two), {Series(): two})
 
     assert chosen == {"latest": one, "@beta": two, "@old": None}
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"version": "1.0.1"},
-        {"arn": "arn:aws:y"},
-        {"status": "yanked"},
-        {"status": "yanked", "reason": "bad"},
-        {"metadata": {"k": "v"}},
-        {"copies": 2},
-        {"revision": 8},
-    ],
-)
-def test_item_that_says_anything_else_or_is_ahead_is_written_anew(
-    members: dict[str, object],
-) -> None:
-    """Each attribute counts; a revision counts where the service has not come to it yet."""
-    wanted = answer_to_item("users", "1.x", answer())
-
-    assert not projection.is_as_it_should_be(
-        answer_to_item("users", "1.x", answer(**members)), wanted
-    )
-
-
-def test_item_that_says_the_same_at_an_earlier_revision_is_left_alone() -> None:
-    """A write costs, and `updated_at` tells a real change."""
-    for revision, updated_at in itertools.product((6, 7), ("now", "then")):
-        found = answer_to_item("users", "1.x", answer(revision=revision, updated_at=updated_at))
-
-        assert projection.is_as_it_should_be(found, answer_to_item("users", "1.x", answer()))

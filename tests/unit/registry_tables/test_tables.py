@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from registry_api.dynamodb import DynamoIndexStore, DynamoVersionStore
 from registry_api.operations import ConflictError, Registry
-from registry_api.store import RaceLostError, ThrottledError, UnreachableError
 from registry_model import index_layout
-from registry_model import versions_layout as layout
 from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.errors import RaceLostError, ThrottledError, UnreachableError
+from registry_tables.index_table import IndexTable
+from registry_tables.series import Series
+from registry_tables.versions_table import VersionsTable
 from testing import tables
 from tests.unit.registry_api import valid
 
@@ -49,9 +51,9 @@ class Client:
         return call
 
 
-def store_on(client: Client) -> DynamoVersionStore:
+def store_on(client: Client) -> VersionsTable:
     """Give a store on a client of the test's own."""
-    return DynamoVersionStore(client, tables.VERSIONS)  # type: ignore[arg-type]  # has what it needs
+    return VersionsTable(client, tables.VERSIONS)  # type: ignore[arg-type]  # has what it needs
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -124,8 +126,8 @@ def test_error_is_named_for_what_to_do_about_it(
         ("batch_get_item", lambda store: store.read("users", VERSION)),
         ("get_item", lambda store: store.service("users")),
         ("get_item", lambda store: store.version("users", VERSION)),
-        ("transact_get_items", lambda store: store.see_last_change(valid.service())),
-        ("query", lambda store: store.highest_stable("users", below=VERSION)),
+        ("transact_get_items", lambda store: store.check_last_change(valid.service())),
+        ("query", lambda store: store.highest_stable("users", Series(), below=VERSION)),
         ("query", lambda store: store.service_names("", limit=1, after=None)),
         ("batch_get_item", lambda store: store.services(["users"])),
         ("batch_get_item", lambda store: store.records([("users", VERSION)])),
@@ -134,7 +136,7 @@ def test_error_is_named_for_what_to_do_about_it(
     ],
 )
 def test_every_read_names_its_errors(
-    operation: str, read: Callable[[DynamoVersionStore], object]
+    operation: str, read: Callable[[VersionsTable], object]
 ) -> None:
     """One call that forgets would answer 500 while the table is merely busy."""
     store = store_on(Client(**{operation: raising(client_error("ThrottlingException"))}))
@@ -146,10 +148,10 @@ def test_every_read_names_its_errors(
 @pytest.mark.parametrize("half_done", [layout.history_entry(1), layout.version_entry(VERSION)])
 def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done: str) -> None:
     """The service's new revision may be there, and the version that came with it not yet."""
-    store = DynamoVersionStore(dynamodb, tables.VERSIONS)
+    store = VersionsTable(dynamodb, tables.VERSIONS)
     change = valid.change("1.0.0")
     store.commit(change)
-    store.see_last_change(change.service)
+    store.check_last_change(change.service)
 
     def read(**arguments: Any) -> Any:
         (action,) = arguments["TransactItems"]
@@ -158,7 +160,7 @@ def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done:
         return dynamodb.transact_get_items(**arguments)
 
     with pytest.raises(RaceLostError):
-        store_on(Client(transact_get_items=read)).see_last_change(change.service)
+        store_on(Client(transact_get_items=read)).check_last_change(change.service)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done:
         lambda store: store.read("users", VERSION),
         lambda store: store.service("users"),
         lambda store: store.version("users", VERSION),
-        lambda store: store.highest_stable("users", below=VERSION),
+        lambda store: store.highest_stable("users", Series(), below=VERSION),
         lambda store: store.services(["users"]),
         lambda store: store.records([("users", VERSION)]),
         lambda store: store.versions("users", limit=1, after=None),
@@ -175,7 +177,7 @@ def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done:
     ],
 )
 def test_every_read_is_strongly_consistent(
-    dynamodb: "DynamoDBClient", read: Callable[[DynamoVersionStore], object]
+    dynamodb: "DynamoDBClient", read: Callable[[VersionsTable], object]
 ) -> None:
     """A pipeline that published and looks must not be told that nothing is there."""
     seen: list[bool] = []
@@ -190,7 +192,7 @@ def test_every_read_is_strongly_consistent(
 
     operations = ("batch_get_item", "get_item", "query")
     store = store_on(Client(**{name: watched(name) for name in operations}))
-    DynamoVersionStore(dynamodb, tables.VERSIONS).commit(valid.change())
+    VersionsTable(dynamodb, tables.VERSIONS).commit(valid.change())
 
     read(store)
 
@@ -236,7 +238,7 @@ def torn(dynamodb: "DynamoDBClient", act: Callable[[Registry], object]) -> Regis
 
     A batch of reads is no moment: this one sees the version before, and the service after it.
     """
-    rivals = iter([_registry(DynamoVersionStore(dynamodb, tables.VERSIONS))])
+    rivals = iter([_registry(VersionsTable(dynamodb, tables.VERSIONS))])
 
     def batch_get_item(**arguments: Any) -> Any:
         early = dynamodb.batch_get_item(**arguments)
@@ -254,7 +256,7 @@ def torn(dynamodb: "DynamoDBClient", act: Callable[[Registry], object]) -> Regis
 
 def test_torn_read_does_not_overwrite_a_published_version(dynamodb: "DynamoDBClient") -> None:
     """Whoever pinned the version would get another function."""
-    real = _registry(DynamoVersionStore(dynamodb, tables.VERSIONS))
+    real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("0.9.0"), "first")
     registry = torn(dynamodb, lambda rival: rival.publish(valid.publication("1.0.0"), "rival"))
 
@@ -277,7 +279,7 @@ def test_torn_read_points_no_channel_at_a_yanked_version(
     dynamodb: "DynamoDBClient", point: Callable[[Registry], object]
 ) -> None:
     """It would be what everybody on that channel gets."""
-    real = _registry(DynamoVersionStore(dynamodb, tables.VERSIONS))
+    real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
     registry = torn(dynamodb, lambda rival: rival.yank("users", VERSION, "broken", "rival"))
 
@@ -289,7 +291,7 @@ def test_torn_read_points_no_channel_at_a_yanked_version(
 
 def test_torn_read_does_not_take_a_rivals_yank_back(dynamodb: "DynamoDBClient") -> None:
     """Each change is one of the version that stands; the rival's reason stands, too."""
-    real = _registry(DynamoVersionStore(dynamodb, tables.VERSIONS))
+    real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
     registry = torn(dynamodb, lambda rival: rival.yank("users", VERSION, "broken", "rival"))
 
@@ -320,7 +322,7 @@ def looks_around(registry: Registry) -> None:
 
 def test_no_operation_costs_more_with_more_versions(dynamodb: "DynamoDBClient") -> None:
     """A service that is released many times a day, mostly as pre-releases, stays as quick."""
-    real = DynamoVersionStore(dynamodb, tables.VERSIONS)
+    real = VersionsTable(dynamodb, tables.VERSIONS)
     bills = []
 
     for number in range(30):
@@ -381,10 +383,10 @@ def test_trouble_of_the_index_is_named() -> None:
         index_on(Client(batch_get_item=raising(error))).answers([("users", "latest")])
 
 
-def index_on(client: Client) -> DynamoIndexStore:
+def index_on(client: Client) -> IndexTable:
     """Give an index on a client of the test's own."""
-    return DynamoIndexStore(client, tables.INDEX)  # type: ignore[arg-type]  # has what it needs
+    return IndexTable(client, tables.INDEX)  # type: ignore[arg-type]  # has what it needs
 
 
-def _registry(store: DynamoVersionStore) -> Registry:
+def _registry(store: VersionsTable) -> Registry:
     return Registry(store, now=lambda: valid.NOW, sleep=lambda _: None, random=lambda: 0.0)

@@ -1,22 +1,22 @@
-"""What the versions table holds, as values: a service, its versions and its history."""
+"""What the versions table holds, as values: services, their versions, history and changes."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from registry_model.arn import Arn
 from registry_model.needs import LATEST
 from registry_model.version import Version
+from registry_tables.arn import Arn
 
 
 class Status(StrEnum):
-    """Whether selectors find a version: all of them, or the exact one alone."""
+    """Whether every selector can resolve to a version, or only the exact one."""
 
     ACTIVE = "active"
     YANKED = "yanked"
 
 
 class Action(StrEnum):
-    """What a change did, as the history names it."""
+    """What a change did, as the history records it."""
 
     PUBLISH = "publish"
     YANK = "yank"
@@ -100,3 +100,26 @@ class HistoryEvent:
     version: Version | None = None
     channel: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of a service, committed in one transaction.
+
+    Attributes:
+        expected: The service as it was read; None where it did not exist. The commit fails if the
+            service has changed since.
+        found: The version concerned, as it was read; None where it did not exist. The commit
+            fails if it has changed since: both may have been read at different moments.
+        service: The service afterwards, its revision one higher.
+        event: The change's entry in the history.
+        put: The version's record afterwards, where the change writes it.
+        deletes: Whether the change deletes the found version.
+    """
+
+    expected: ServiceRecord | None
+    found: VersionRecord | None
+    service: ServiceRecord
+    event: HistoryEvent
+    put: VersionRecord | None = None
+    deletes: bool = False

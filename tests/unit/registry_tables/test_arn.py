@@ -2,7 +2,7 @@
 
 import pytest
 
-from registry_model.arn import Arn, ArnError
+from registry_tables.arn import Arn, ArnError
 
 GOOD = [
     "arn:aws:lambda:eu-west-1:123456789012:function:users:42",

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_model.order_key import number_key, order_key, series_prefix
 from registry_model.version import Version
+from registry_tables.order_key import number_key, order_key, series_prefix
 from tests.conftest import ROOT
 from tests.unit.registry_model.versions import NUMBERS, VERSIONS
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry_model import versions_layout as layout
-from registry_model.arn import Arn
-from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.arn import Arn
+from registry_tables.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 
 _TEXTS = st.text(max_size=10)
 _VERSIONS = st.builds(

@@ -9,10 +9,10 @@ client takes and gives them.
 from collections.abc import Mapping
 from typing import Any
 
-from registry_model.arn import Arn
-from registry_model.order_key import number_key, order_key
-from registry_model.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 from registry_model.version import Version
+from registry_tables.arn import Arn
+from registry_tables.order_key import number_key, order_key
+from registry_tables.records import Action, HistoryEvent, ServiceRecord, Status, VersionRecord
 
 Item = Mapping[str, Any]
 

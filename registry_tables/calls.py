@@ -1,0 +1,122 @@
+"""Calls to DynamoDB: the client's settings, what its errors mean, and reads of many items."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry_tables.errors import (
+    FullError,
+    RaceLostError,
+    TableError,
+    ThrottledError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = Mapping[str, Any]
+
+# A table that does not answer fails a request within 10 s: API Gateway waits for 29.
+CLIENT_CONFIG = Config(
+    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
+)
+
+_THROTTLED = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "ThrottlingError",
+        # Our own transaction, which botocore sent again after a lost response, is still running.
+        # Its result is unknown, so the caller has to wait; botocore's own retries do the same.
+        "TransactionInProgressException",
+    }
+)
+_RACE_LOST = frozenset(
+    {
+        "ConditionalCheckFailed",
+        "TransactionConflict",
+        "TransactionConflictException",
+    }
+)
+_FULL = frozenset({"ItemCollectionSizeLimitExceeded", "ItemCollectionSizeLimitExceededException"})
+_NO_TABLE = "ResourceNotFoundException"
+_MAX_BATCH_KEYS = 100
+
+
+@contextmanager
+def mapped_errors() -> Iterator[None]:
+    """Raise the package's errors in place of botocore's; bugs of ours pass unchanged.
+
+    Raises:
+        RaceLostError, ThrottledError, FullError, UnreachableError: As each error code means.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _mapped(error) from error
+    except BotoCoreError as error:
+        raise UnreachableError(str(error)) from error
+
+
+def _mapped(error: ClientError) -> TableError | ClientError:
+    """Return the error that a code stands for; the error itself where it is a bug of ours."""
+    code = error.response["Error"]["Code"]
+    codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+    codes.add(code)
+    if codes & _RACE_LOST:
+        return RaceLostError()
+    if codes & _THROTTLED:
+        return ThrottledError(str(error))
+    if codes & _FULL:
+        return FullError()
+    # A failing service answers with a 5xx status, and not always with a documented code.
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == _NO_TABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return UnreachableError(str(error))
+    return error
+
+
+def batch_get(
+    client: "DynamoDBClient", table: str, keys: Iterable[Mapping[str, Any]], *, consistent: bool
+) -> Iterator[Item]:
+    """Read the items of any number of distinct keys: those that exist, in no order.
+
+    Raises:
+        ThrottledError, UnreachableError: Not all of them could be read.
+    """
+    unread = [dict(key) for key in keys]
+    while unread:
+        requested, rest = unread[:_MAX_BATCH_KEYS], unread[_MAX_BATCH_KEYS:]
+        with mapped_errors():
+            response = client.batch_get_item(
+                RequestItems={table: {"Keys": requested, "ConsistentRead": consistent}}
+            )
+        yield from response["Responses"].get(table, [])
+        unprocessed = response.get("UnprocessedKeys", {}).get(table)
+        left = [dict(key) for key in unprocessed["Keys"]] if unprocessed else []
+        if len(left) == len(requested):
+            raise ThrottledError
+        unread = left + rest
+
+
+def transact_get(
+    client: "DynamoDBClient", table: str, keys: Iterable[Mapping[str, Any]]
+) -> list[Item | None]:
+    """Read items as of one moment, in the keys' order; None for each that does not exist.
+
+    Raises:
+        RaceLostError: A transaction is writing one of them right now.
+        ThrottledError, UnreachableError: They could not be read.
+    """
+    with mapped_errors():
+        response = client.transact_get_items(
+            TransactItems=[{"Get": {"TableName": table, "Key": dict(key)}} for key in keys]
+        )
+    return [each.get("Item") for each in response["Responses"]]

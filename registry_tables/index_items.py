@@ -1,0 +1,69 @@
+"""Items of the index table as they are found there: compared, without being parsed.
+
+An item may be damaged, or hold attributes of a later version, and must be compared nevertheless.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from registry_model import index_layout
+
+Item = Mapping[str, Any]
+
+# These say when an item was written; all others say what it answers.
+_WRITE_ATTRIBUTES = frozenset({index_layout.REVISION, index_layout.UPDATED_AT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One item of the index that is not as it should be.
+
+    Attributes:
+        key: The item's key.
+        found: The item as it is, or None. Where only its presence is known, its key.
+        wanted: The item as it should be, or None where it should not exist.
+    """
+
+    key: dict[str, Any]
+    found: Item | None
+    wanted: dict[str, Any] | None
+
+    @property
+    def revision_found(self) -> int:
+        """The revision of the item as it is; 0 where it has none."""
+        return number_in(self.found or {}, index_layout.REVISION)
+
+    def is_same_as(self, other: "Difference") -> bool:
+        """Return whether both describe the same fault, even if computed at different times."""
+        if self.key != other.key or self.found != other.found:
+            return False
+        return content_of(self.wanted or {}) == content_of(other.wanted or {})
+
+    def size(self) -> int:
+        """Return an upper bound of its share of a transaction, in bytes."""
+        return len(repr(self.wanted or self.key).encode())
+
+
+def number_in(item: Item, name: str) -> int:
+    """Return a number of an index item; 0 where it is absent or malformed."""
+    try:
+        return int(item[name]["N"])
+    except (LookupError, TypeError, ValueError):
+        return 0
+
+
+def is_current(found: Item, wanted: Item) -> bool:
+    """Return whether an index item answers what it should, and nothing else.
+
+    Its revision may differ, unless it is above the service's: then the versions table was restored,
+    and the next change would seem older than this item.
+    """
+    if number_in(found, index_layout.REVISION) > number_in(wanted, index_layout.REVISION):
+        return False
+    return content_of(found) == content_of(wanted)
+
+
+def content_of(item: Item) -> dict[str, Any]:
+    """Return what an index item answers, without when it was written."""
+    return {name: value for name, value in item.items() if name not in _WRITE_ATTRIBUTES}

@@ -1,0 +1,376 @@
+"""The versions table in DynamoDB: every read and write of it."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+from registry_model.needs import MAX_NAME
+from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.calls import Item, batch_get, mapped_errors, transact_get
+from registry_tables.errors import RaceLostError
+from registry_tables.order_key import release_bound, series_prefix
+from registry_tables.page import Page
+from registry_tables.records import Change, HistoryEvent, ServiceRecord, VersionRecord
+from registry_tables.series import Series
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import (
+        ConditionCheckTypeDef,
+        DeleteTypeDef,
+        PutTypeDef,
+        QueryOutputTypeDef,
+        TransactWriteItemTypeDef,
+    )
+
+# TransactGetItems reads 100 items and 4 MB. A version's item has at most 75 KB, since a publish's
+# body is limited; 25 in all is what every emulator accepts, too.
+_MAX_TRANSACT_READS = 24
+
+
+class Condition(TypedDict, total=False):
+    """The condition of one action of a transaction."""
+
+    ConditionExpression: str
+    ExpressionAttributeNames: dict[str, str]
+    ExpressionAttributeValues: dict[str, Any]
+
+
+class VersionsTable:
+    """The versions table.
+
+    Plain reads are strongly consistent, but for the services' names. Each sees every item whole,
+    yet may see some of a transaction's items new and others old (Developer Guide, "Amazon DynamoDB
+    Transactions: How it works", isolation levels); the `transact_read` methods do not.
+
+    Raises:
+        ThrottledError, UnreachableError: From every method.
+    """
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        """Use a low-level client on the table of this name."""
+        self._client = client
+        self._table = table
+
+    def read(
+        self, name: str, version: Version
+    ) -> tuple[ServiceRecord | None, VersionRecord | None]:
+        """Read a service and one of its versions, in one call."""
+        found = {
+            item[layout.ENTRY]["S"]: item
+            for item in self._batch([layout.service_key(name), layout.version_key(name, version)])
+        }
+        service = found.get(layout.SERVICE_ENTRY)
+        record = found.get(layout.version_entry(version))
+        return (
+            layout.service_from_item(service) if service else None,
+            layout.version_from_item(record) if record else None,
+        )
+
+    def transact_read(
+        self, name: str, versions: Iterable[Version]
+    ) -> tuple[ServiceRecord | None, dict[Version, VersionRecord]]:
+        """Read a service and those of *versions* that exist, each change whole or not at all.
+
+        Raises:
+            RaceLostError: One of them is being changed right now.
+        """
+        wanted = sorted(set(versions))
+        service: ServiceRecord | None = None
+        found: dict[Version, VersionRecord] = {}
+        for start in range(0, max(len(wanted), 1), _MAX_TRANSACT_READS):
+            chunk = wanted[start : start + _MAX_TRANSACT_READS]
+            keys = [layout.service_key(name), *(layout.version_key(name, each) for each in chunk)]
+            own, *items = self._transact_get(keys)
+            as_read = layout.service_from_item(own) if own else None
+            if start and as_read != service:
+                raise RaceLostError
+            service = as_read
+            found |= _by_version(items)
+        return service, found
+
+    def transact_read_versions(
+        self, name: str, versions: Iterable[Version]
+    ) -> dict[Version, VersionRecord]:
+        """Read those of *versions* that exist.
+
+        Raises:
+            RaceLostError: One of them is being changed right now.
+        """
+        keys = [layout.version_key(name, version) for version in sorted(set(versions))]
+        found: dict[Version, VersionRecord] = {}
+        for start in range(0, len(keys), _MAX_TRANSACT_READS):
+            found |= _by_version(self._transact_get(keys[start : start + _MAX_TRANSACT_READS]))
+        return found
+
+    def transact_read_event(self, name: str, revision: int) -> HistoryEvent | None:
+        """Read the history event of one of a service's changes; None where there is none.
+
+        Raises:
+            RaceLostError: The change is being made right now.
+        """
+        (item,) = self._transact_get([layout.history_key(name, revision)])
+        return layout.event_from_item(item) if item else None
+
+    def service(self, name: str) -> ServiceRecord | None:
+        """Read a service."""
+        item = self._get(layout.service_key(name))
+        return layout.service_from_item(item) if item else None
+
+    def version(self, name: str, version: Version) -> VersionRecord | None:
+        """Read one version of a service."""
+        item = self._get(layout.version_key(name, version))
+        return layout.version_from_item(item) if item else None
+
+    def check_last_change(self, service: ServiceRecord) -> None:
+        """Check that every item of the change that made the service's revision can be read.
+
+        The service's item may be there before the version that was changed with it.
+
+        Raises:
+            RaceLostError: The change is being made right now.
+        """
+        event = self.transact_read_event(service.name, service.revision)
+        if event is not None and event.version is not None:
+            self.transact_read_versions(service.name, [event.version])
+
+    def highest_stable(
+        self, name: str, series: Series, *, below: Version | None = None
+    ) -> Version | None:
+        """Find the highest active stable version of a series, below another one if given.
+
+        One query of the index that holds active stable versions only, however many there are.
+        """
+        condition = "#service = :service"
+        names, values = {"#service": layout.SERVICE}, {":service": name}
+        prefix = "" if series.major is None else series_prefix(series.major, series.minor)
+        if below is not None:
+            # BETWEEN includes its bounds; no stable version's order key equals the upper one.
+            condition += " AND #order BETWEEN :from AND :to"
+            # A key can't be empty; every order key begins with a letter.
+            values |= {":from": prefix or "a", ":to": release_bound(below)}
+        elif prefix:
+            condition += " AND begins_with(#order, :series)"
+            values[":series"] = prefix
+        if len(values) > 1:
+            names["#order"] = layout.STABLE_ORDER
+        response = self._query(
+            condition,
+            names=names,
+            values=values,
+            limit=1,
+            IndexName=layout.STABLE_INDEX,
+            ScanIndexForward=False,
+        )
+        items = response["Items"]
+        return Version.parse(items[0][layout.VERSION]["S"]) if items else None
+
+    def service_names(self, prefix: str, *, limit: int, after: str | None) -> Page[str, str]:
+        """Read a page of the names that begin with *prefix*, in order.
+
+        The index of services by name is eventually consistent: a new service may be missing.
+        """
+        if len(prefix) > MAX_NAME:
+            # No name is that long, and DynamoDB limits the length of keys.
+            return Page(items=(), last=None)
+        condition = "#listing = :all"
+        names, values = {"#listing": layout.LISTING}, {":all": layout.ALL_SERVICES}
+        if prefix:
+            condition += " AND begins_with(#service, :prefix)"
+            names["#service"] = layout.SERVICE
+            values[":prefix"] = prefix
+        response = self._query(
+            condition,
+            names=names,
+            values=values,
+            limit=limit,
+            start=None if after is None else layout.listing_key(after),
+            IndexName=layout.SERVICES_INDEX,
+            ConsistentRead=False,
+        )
+        found = tuple(item[layout.SERVICE]["S"] for item in response["Items"])
+        return Page(items=found, last=found[-1] if _has_more(response) else None)
+
+    def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
+        """Read those services of these names that exist, a hundred in a call."""
+        services = map(layout.service_from_item, self._batch(map(layout.service_key, names)))
+        return {service.name: service for service in services}
+
+    def existing(self, names: Iterable[str]) -> set[str]:
+        """Return those of these names under which there is a service."""
+        return {item[layout.SERVICE]["S"] for item in self._batch(map(layout.service_key, names))}
+
+    def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
+        """Read one version each of several services, by the service's name."""
+        keys = [layout.version_key(name, version) for name, version in wanted]
+        records = map(layout.version_from_item, self._batch(keys))
+        return {record.name: record for record in records}
+
+    def versions(
+        self, name: str, *, limit: int, after: Version | None
+    ) -> Page[VersionRecord, Version]:
+        """Read a page of versions, from the highest one below *after* on."""
+        response = self._entries(
+            name,
+            layout.VERSION_PREFIX,
+            limit=limit,
+            start=None if after is None else layout.version_key(name, after),
+        )
+        records = tuple(map(layout.version_from_item, response["Items"]))
+        return Page(items=records, last=records[-1].version if _has_more(response) else None)
+
+    def version_numbers(
+        self, name: str, *, limit: int, after: Version | None
+    ) -> Page[Version, Version]:
+        """Read a page of versions without their records, from the highest one below *after* on."""
+        response = self._entries(
+            name,
+            layout.VERSION_PREFIX,
+            limit=limit,
+            start=None if after is None else layout.version_key(name, after),
+            attribute=layout.VERSION,
+        )
+        versions = tuple(Version.parse(item[layout.VERSION]["S"]) for item in response["Items"])
+        return Page(items=versions, last=versions[-1] if _has_more(response) else None)
+
+    def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent, int]:
+        """Read a page of events, from the newest one before the revision *before* on."""
+        response = self._entries(
+            name,
+            layout.HISTORY_PREFIX,
+            limit=limit,
+            start=None if before is None else layout.history_key(name, before),
+        )
+        events = tuple(map(layout.event_from_item, response["Items"]))
+        return Page(items=events, last=events[-1].revision if _has_more(response) else None)
+
+    def commit(self, change: Change) -> None:
+        """Write the service's item, the version and the history event in one transaction.
+
+        All writers of a service meet on its item. The version has a condition of its own, since a
+        batch read is not isolated: a version read before another's publish, and a service read
+        after it, would pass the condition on the service alone and overwrite what was published.
+
+        Raises:
+            RaceLostError: The service or the version has changed since it was read.
+            FullError: The service can't grow any more.
+        """
+        unchanged = _unchanged(change.expected)
+        actions: list[TransactWriteItemTypeDef] = [
+            {"Put": {**self._put(layout.service_to_item(change.service)), **unchanged}},
+            {"Put": self._put(layout.event_to_item(change.event))},
+            *self._version_actions(change),
+        ]
+        with mapped_errors():
+            self._client.transact_write_items(TransactItems=actions)
+
+    def unchanged_service(
+        self, name: str, expected: ServiceRecord | None
+    ) -> "TransactWriteItemTypeDef":
+        """Return the action that cancels a transaction if a service has changed since it was read.
+
+        Args:
+            expected: The service as it was read; None where it did not exist.
+        """
+        action = {
+            "TableName": self._table,
+            "Key": layout.service_key(name),
+            **_unchanged(expected),
+        }
+        return {"ConditionCheck": cast("ConditionCheckTypeDef", action)}
+
+    def _version_actions(self, change: Change) -> "list[TransactWriteItemTypeDef]":
+        """Return the action that writes, deletes or checks the version concerned."""
+        unchanged = _unchanged(change.found)
+        if change.put is not None:
+            put = {**self._put(layout.version_to_item(change.put)), **unchanged}
+            return [{"Put": cast("PutTypeDef", put)}]
+        if change.found is None:
+            return []
+        key = layout.version_key(change.found.name, change.found.version)
+        action = {"TableName": self._table, "Key": key, **unchanged}
+        if change.deletes:
+            return [{"Delete": cast("DeleteTypeDef", action)}]
+        return [{"ConditionCheck": cast("ConditionCheckTypeDef", action)}]
+
+    def _put(self, item: dict[str, Any]) -> "PutTypeDef":
+        return {"TableName": self._table, "Item": item}
+
+    def _get(self, key: dict[str, Any]) -> Item | None:
+        with mapped_errors():
+            response = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return response.get("Item")
+
+    def _transact_get(self, keys: Iterable[dict[str, Any]]) -> list[Item | None]:
+        return transact_get(self._client, self._table, keys)
+
+    def _batch(self, keys: Iterable[dict[str, Any]]) -> Iterable[Item]:
+        return batch_get(self._client, self._table, keys, consistent=True)
+
+    def _entries(
+        self,
+        name: str,
+        prefix: str,
+        *,
+        limit: int,
+        start: dict[str, Any] | None,
+        attribute: str | None = None,
+    ) -> "QueryOutputTypeDef":
+        """Read a service's entries of one kind, from the highest down; one attribute or all."""
+        names = {"#service": layout.SERVICE, "#entry": layout.ENTRY}
+        options: dict[str, Any] = {}
+        if attribute is not None:
+            names["#attribute"] = attribute
+            options["ProjectionExpression"] = "#attribute"
+        return self._query(
+            "#service = :service AND begins_with(#entry, :prefix)",
+            names=names,
+            values={":service": name, ":prefix": prefix},
+            limit=limit,
+            start=start,
+            ScanIndexForward=False,
+            **options,
+        )
+
+    def _query(
+        self,
+        condition: str,
+        *,
+        names: dict[str, str],
+        values: dict[str, str],
+        limit: int,
+        start: dict[str, Any] | None = None,
+        **options: Any,  # noqa: ANN401  # boto3's own, passed on
+    ) -> "QueryOutputTypeDef":
+        if start is not None:
+            options["ExclusiveStartKey"] = start
+        with mapped_errors():
+            return self._client.query(
+                TableName=self._table,
+                KeyConditionExpression=condition,
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={name: {"S": text} for name, text in values.items()},
+                Limit=limit,
+                **{"ConsistentRead": True, **options},
+            )
+
+
+def _by_version(items: Iterable[Item | None]) -> dict[Version, VersionRecord]:
+    records = [layout.version_from_item(item) for item in items if item]
+    return {record.version: record for record in records}
+
+
+def _has_more(response: "QueryOutputTypeDef") -> bool:
+    # Without a filter, the last evaluated key is the last item's.
+    return bool(response["Items"]) and "LastEvaluatedKey" in response
+
+
+def _unchanged(record: ServiceRecord | VersionRecord | None) -> Condition:
+    """Return the condition that a record's item is as it was read, or still absent."""
+    if record is None:
+        return {"ConditionExpression": f"attribute_not_exists({layout.ENTRY})"}
+    return {
+        "ConditionExpression": "#revision = :read",
+        "ExpressionAttributeNames": {"#revision": layout.REVISION},
+        "ExpressionAttributeValues": {":read": {"N": str(record.revision)}},
+    }
