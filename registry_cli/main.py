@@ -1,5 +1,7 @@
 """The entry point: the commands by name, and the help that teaches them."""
 
+import click
+
 from registry_cli.commands import LazyCommand, RegistryGroup
 
 _PUBLISH, _LOOK, _CHANGE = "Publish", "Look", "Change"
@@ -48,11 +50,32 @@ Exit status:
   0 done   1 failed, answered "no", or verify found differences   2 usage
   3 not resolved   4 refused by what stands (another ARN, a channel, a consumer)"""
 
+
+def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001  # click's own
+    """Print the version and exit."""
+    if is_asked:
+        # Imported on first use: `--help` needs no metadata.
+        from registry_cli.product_version import product_version
+
+        click.echo(f"service-registry {product_version()}")
+        context.exit()
+
+
 cli = RegistryGroup(
     name="service-registry",
     help=_HELP,
     epilog=_STATUS,
     members=_COMMANDS,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
+            help="Show the version and exit.",
+        )
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 

@@ -1,5 +1,6 @@
 """The package of the command line, as `pip install .` makes it."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -50,6 +51,30 @@ def test_package_has_the_version_and_the_command(wheel: Path) -> None:
         "=",
         "registry_cli.main:main",
     ]
+
+
+def test_installed_command_has_the_packages_version(wheel: Path, tmp_path: Path) -> None:
+    """The command that pip makes, without the checkout."""
+    installed = tmp_path / "installed"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-index", "--no-deps", "--target", installed, wheel),
+        ],
+        env={**os.environ, "PIP_USER": "0"},
+        check=True,
+    )
+
+    run = subprocess.run(
+        [installed / "bin/service-registry", "--version"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert run.stdout == f"service-registry {product_version()}\n"
 
 
 def test_package_has_every_module_that_it_imports(wheel: Path, tmp_path: Path) -> None:

@@ -36,6 +36,19 @@ def test_description_of_the_api_has_the_version() -> None:
     assert openapi.document("https://registry.example/v1")["info"]["version"] == product_version()
 
 
+def test_command_line_has_the_version() -> None:
+    """From a checkout; installed, it reads the package's."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "registry_cli", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert printed.stdout == f"service-registry {product_version()}\n"
+
+
 def test_function_of_the_api_has_the_file_that_the_version_is_in(tmp_path: Path) -> None:
     """SAM copies the function's folder; the version is read from what it copied."""
     shutil.copytree(
