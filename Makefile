@@ -45,7 +45,7 @@ check: $(STAMP) $(SCANNERS_STAMP) ## format, lint, types, import rules, template
 	PYTHONPATH=. $(BIN)/lint-imports
 	$(BIN)/cfn-lint infra/template.yaml
 	.venv/scanners/bin/python -m checkov.main --config-file infra/checkov.yaml --file infra/template.yaml
-	$(BIN)/python -m local.repository
+	git ls-files -z --cached --others --exclude-standard | xargs -0 $(BIN)/python .ci/check_files.py
 
 audit: $(SCANNERS_STAMP) ## known vulnerabilities of the pinned packages; asks the package index
 	for list in */requirements.txt; do \
