@@ -8,6 +8,7 @@ from bench import report
 
 # In the order in which the data goes; each module has `tables() -> Iterable[Table]`.
 _BENCHMARKS = (
+    "command_line",
     "registry_api",
     "cold_start",
     "index_cost",

@@ -1,33 +1,25 @@
 """The frame of every command: options that all share, errors, and help that imports nothing."""
 
-import difflib
 import functools
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from registry_cli.connection import (
-    DEFAULT_STACK,
-    STACK_VARIABLE,
-    URL_VARIABLE,
-    Connection,
-    ConnectionOptions,
-)
-from registry_cli.failures import failure_of
-from registry_cli.output import Output, printable
+from registry_cli.settings import DEFAULT_STACK, STACK_VARIABLE, URL_VARIABLE, ConnectionOptions
 
-_CONNECTION = [field.name for field in fields(ConnectionOptions)]
+if TYPE_CHECKING:
+    from registry_cli.connection import Connection
+    from registry_cli.output import Output
 
 
 class Tools(NamedTuple):
     """What a command works with."""
 
-    connection: Connection
-    output: Output
+    connection: "Connection"
+    output: "Output"
 
 
 def _shared_options() -> list[click.Option]:
@@ -45,7 +37,7 @@ def _shared_options() -> list[click.Option]:
     ]
 
 
-_SHARED = frozenset({"is_json", *_CONNECTION})
+_SHARED = frozenset({"is_json", *ConnectionOptions._fields})
 
 
 def _write_options(
@@ -78,10 +70,16 @@ class RegistryCommand(click.Command):
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401  # click's own
         """Run the command with its tools; print failures and leave with their exit status."""
+        from registry_cli.connection import Connection
+        from registry_cli.failures import failure_of
+        from registry_cli.output import Output, printable
+
         shared = {name: context.params.pop(name) for name in _SHARED}
         parent = context.find_object(dict) or {}
         chosen = {name: shared[name] or parent.get(name) for name in _SHARED}
-        connection = Connection(ConnectionOptions(**{name: chosen[name] for name in _CONNECTION}))
+        connection = Connection(
+            ConnectionOptions(**{name: chosen[name] for name in ConnectionOptions._fields})
+        )
         context.obj = Tools(connection, Output(is_json=bool(chosen["is_json"])))
         try:
             status = super().invoke(context)
@@ -164,6 +162,8 @@ class RegistryGroup(click.Group):
         if name not in self._members and self._fallback and not name.startswith("-"):
             return self._fallback, self.get_command(context, self._fallback), args
         if name not in self._members and not name.startswith("-"):
+            import difflib
+
             close = difflib.get_close_matches(name, self.list_commands(context), n=2)
             question = f" Did you mean {' or '.join(close)}?" if close else ""
             context.fail(f"No such command {name!r}.{question}")

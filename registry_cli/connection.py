@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from registry_cli.failures import CommandError, Failure, did_you_mean, no_region
+from registry_cli.settings import DEFAULT_STACK, STACK_VARIABLE, URL_VARIABLE, ConnectionOptions
 
 if TYPE_CHECKING:
     import boto3
@@ -19,22 +20,8 @@ if TYPE_CHECKING:
     from registry_client.address import DeployedApi
     from registry_client.client import RegistryClient
 
-DEFAULT_STACK = "service-discovery"
-URL_VARIABLE = "SERVICE_REGISTRY_URL"
-STACK_VARIABLE = "SERVICE_REGISTRY_STACK"
 _URL_OUTPUT = "RegistryUrl"
 _SUGGESTED_FROM = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionOptions:
-    """What the command line says about the way to the registry; None where it says nothing."""
-
-    url: str | None = None
-    stack: str | None = None
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

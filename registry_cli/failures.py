@@ -178,7 +178,6 @@ def _forbidden(error: "RefusalError", where: str, connection: "Connection") -> F
 
 def _other_name(error: "RefusalError", connection: "Connection") -> str:
     """Return what was probably meant; the registry is asked, where it lets us."""
-    from registry_client.client import service_path
     from registry_client.errors import RegistryClientError
 
     parts = error.path.split("/")
@@ -187,7 +186,7 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
     name = parts[2]
     try:
         registry = connection.registry()
-        if registry.etag(service_path(name)) is None:
+        if not registry.has_service(name):
             return connection.similar_services(name)
         if len(parts) > 4 and parts[3] == "versions":
             known = [

@@ -172,7 +172,6 @@ def print_resolution(tools: Tools, found: ResolutionJson) -> None:
 
 def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
     """Print why needs have no answer, and which service was probably meant."""
-    from registry_client.client import service_path
     from registry_client.errors import RegistryClientError
 
     registry = tools.connection.registry()
@@ -181,7 +180,7 @@ def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
         suggestion = ""
         # Looking needs other rights than resolving; without them the reason stands alone.
         with suppress(RegistryClientError):
-            if registry.etag(service_path(name)) is None:
+            if not registry.has_service(name):
                 suggestion = (
                     f"; there is no such service; {tools.connection.similar_services(name)}"
                 )

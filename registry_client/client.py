@@ -188,8 +188,16 @@ class RegistryClient:
 
     def etag(self, path: str) -> str | None:
         """Return the ETag of a service or a version; None where there is no such thing."""
+        response = self._find(path)
+        return None if response is None else response.headers.get("etag")
+
+    def has_service(self, name: str) -> bool:
+        """Return whether there is a service of this name."""
+        return self._find(service_path(name)) is not None
+
+    def _find(self, path: str) -> RegistryResponse | None:
         try:
-            return self._call("GET", path).headers.get("etag")
+            return self._call("GET", path)
         except RefusalError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise

@@ -68,6 +68,7 @@ def test_faults_of_a_request_are_listed(client: RegistryClient) -> None:
 def test_etag_is_none_where_there_is_no_service(client: RegistryClient) -> None:
     """A first publish has nothing to match."""
     assert client.etag("/services/nobody") is None
+    assert not client.has_service("nobody")
 
 
 def test_options_become_parameters_and_headers(

@@ -1,0 +1,17 @@
+"""What the command line and the environment say about the way to the registry."""
+
+from typing import NamedTuple
+
+DEFAULT_STACK = "service-discovery"
+URL_VARIABLE = "SERVICE_REGISTRY_URL"
+STACK_VARIABLE = "SERVICE_REGISTRY_STACK"
+
+
+class ConnectionOptions(NamedTuple):
+    """The options of the command line; None where it says nothing."""
+
+    url: str | None = None
+    stack: str | None = None
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None

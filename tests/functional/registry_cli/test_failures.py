@@ -1,0 +1,316 @@
+"""Errors: what, where and the way out on stderr, and an exit status that tells their kind."""
+
+import json
+import socket
+
+import pytest
+
+from registry_cli.main import cli
+from tests.functional.http_gateway import Canned, HttpGateway
+from tests.functional.registry_cli.aws_server import AwsServer
+from tests.functional.registry_cli.conftest import ARN, Publish, Run
+
+_PROBLEM = {"Content-Type": "application/problem+json"}
+
+
+def _problem(status: int, detail: str, **members: object) -> Canned:
+    document = {"type": "about:blank", "title": "", "status": status, "detail": detail, **members}
+    return Canned(status=status, body=json.dumps(document).encode(), headers=_PROBLEM)
+
+
+def test_no_credentials(run: Run, environment: pytest.MonkeyPatch) -> None:
+    """The first thing that goes wrong on a new machine."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        environment.delenv(name)
+
+    for arguments in (("list",), ("list", "--url", "https://registry.example.com")):
+        ended = run(*arguments)
+
+        assert (ended.status, ended.out) == (1, "")
+        assert "credentials" in ended.err
+        assert "Way out: sign in as for the AWS CLI: `aws sso login`" in ended.err
+
+
+def test_no_region(run: Run, environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("AWS_REGION")
+
+    ended = run("list")
+
+    assert ended.status == 1
+    assert "no AWS Region is set" in ended.err
+    assert "--region" in ended.err
+
+
+def test_unknown_profile(run: Run) -> None:
+    ended = run("list", "--profile", "prodd")
+
+    assert ended.status == 1
+    assert "prodd" in ended.err
+    assert "aws configure list-profiles" in ended.err
+
+
+def test_no_such_stack_names_the_region_and_the_registries_in_it(
+    run: Run, aws_server: AwsServer
+) -> None:
+    """The stack has another name, or is in another Region."""
+    aws_server.stacks = {"discovery-prod": aws_server.stacks["service-discovery"], "web": {}}
+
+    for arguments in (("list",), ("verify",), ("policy", "publisher", "users")):
+        ended = run(*arguments)
+
+        assert ended.status == 1
+        assert "no registry in eu-west-1 has the stack 'service-discovery'" in ended.err
+        assert "registries in eu-west-1: discovery-prod;" in ended.err
+        for way in ("--stack", "--region", "--url"):
+            assert way in ended.err
+
+
+def test_stack_that_is_no_registry(run: Run, aws_server: AwsServer) -> None:
+    aws_server.stacks["web"] = {}
+
+    ended = run("list", "--stack", "web")
+
+    assert ended.status == 1
+    assert "the stack 'web' is no registry" in ended.err
+
+
+def test_missing_right_to_see_the_stack_names_action_and_resource(
+    run: Run, aws_server: AwsServer
+) -> None:
+    """A pipeline's role often may call the registry and nothing else."""
+    aws_server.denied = {"DescribeStacks"}
+
+    ended = run("list")
+
+    assert ended.status == 1
+    assert "cloudformation:DescribeStacks on arn:aws:cloudformation:eu-west-1:" in ended.err
+    assert "SERVICE_REGISTRY_URL" in ended.err
+
+
+def test_missing_right_to_call_the_registry_names_action_and_resource(
+    run: Run, gateway: HttpGateway
+) -> None:
+    gateway.script.append(_problem(403, "User: x is not authorized to perform: execute-api:Invoke"))
+
+    ended = run("publish", "users", "1.0.0", "--arn", ARN)
+
+    assert ended.status == 1
+    arn = "arn:*:execute-api:*:*:abc1234567/v1/PUT/services/users/versions/1.0.0"
+    assert f"execute-api:Invoke on {arn} is missing" in ended.err
+    assert "service-registry policy publisher" in ended.err
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "The security token included in the request is expired",
+        "The request signature we calculated does not match the signature you provided.",
+    ],
+)
+def test_credentials_that_are_not_accepted(run: Run, gateway: HttpGateway, detail: str) -> None:
+    gateway.script.append(_problem(403, detail))
+
+    ended = run("list")
+
+    assert ended.status == 1
+    assert detail in ended.err
+    assert "aws sso login" in ended.err
+
+
+def test_registry_that_does_not_respond(run: Run) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+        ended = run("list", "--url", url)
+
+    assert ended.status == 1
+    assert "the registry did not respond: Connection refused" in ended.err
+    assert f"Where: {url}/services" in ended.err
+    assert "RegistryUrl" in ended.err
+
+
+@pytest.mark.parametrize(
+    "canned",
+    [
+        Canned(status=200, body=b"<html>"),
+        Canned(status=404, body=b"not here"),
+        Canned(status=403, body=b'{"message": "Missing Authentication Token"}'),
+        Canned(status=403, body=b'{"message": "Forbidden"}'),
+    ],
+)
+def test_address_that_is_no_registry(run: Run, gateway: HttpGateway, canned: Canned) -> None:
+    """Most often the stage is missing from it."""
+    gateway.script.append(canned)
+
+    ended = run("list")
+
+    assert ended.status == 1
+    assert "with its /v1 at the end" in ended.err
+
+
+@pytest.mark.parametrize("url", ["registry", "ftp://x", "https://"])
+def test_malformed_address_is_a_usage_error(run: Run, url: str) -> None:
+    ended = run("list", "--url", url)
+
+    assert ended.status == 2
+    assert repr(url) in ended.err
+
+
+@pytest.mark.parametrize("command", ["show", "versions", "history"])
+def test_typo_in_a_service(run: Run, publish: Publish, command: str) -> None:
+    publish("1.0.0")
+
+    ended = run(command, "usres")
+
+    assert (ended.status, ended.out) == (1, "")
+    assert "did you mean 'users'?" in ended.err
+
+
+def test_typo_in_a_version(run: Run, publish: Publish) -> None:
+    publish("1.0.0", "1.4.2")
+
+    ended = run("yank", "users", "1.4.3")
+
+    assert ended.status == 1
+    assert "did you mean '1.4.2'" in ended.err
+
+
+def test_typo_in_a_command(run: Run) -> None:
+    ended = run("pulish")
+
+    assert ended.status == 2
+    assert "Did you mean publish or list?" in ended.err
+
+
+def test_faults_that_only_the_registry_sees_are_usage_errors(
+    run: Run, gateway: HttpGateway
+) -> None:
+    faults = [
+        {"pointer": "/arn", "detail": "it is not one"},
+        {"pointer": "/metadata", "detail": "too long"},
+    ]
+    gateway.script.append(_problem(422, "…", errors=faults))
+
+    ended = run("publish", "users", "1.0.0", "--arn", "x")
+
+    assert ended.status == 2
+    assert "/arn: it is not one; /metadata: too long" in ended.err
+
+
+def test_guard_names_selectors_consumers_and_force(run: Run, gateway: HttpGateway) -> None:
+    """The way past the guard has to be seen together with what it breaks."""
+    consumers = [{"consumer": f"orders-{number}", "need": "users"} for number in range(12)]
+    gateway.script.append(
+        _problem(
+            409,
+            "the last answer would go",
+            selectors=["latest", "1.x"],
+            consumers=consumers,
+            consumers_total=40,
+        )
+    )
+
+    ended = run("yank", "users", "1.0.0")
+
+    assert ended.status == 4
+    assert "--force" in ended.err
+    assert "latest, 1.x" in ended.err
+    assert "orders-0, orders-1" in ended.err
+    assert "and 30 more" in ended.err
+
+
+def test_refusal_by_what_stands_is_exit_status_4(run: Run, publish: Publish) -> None:
+    publish("1.0.0", channel="beta")
+
+    ended = run("delete", "users", "1.0.0")
+
+    assert (ended.status, ended.out) == (4, "")
+    assert "beta" in ended.err
+
+
+def test_throttled_registry_says_to_try_again(
+    run: Run, gateway: HttpGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    gateway.script.extend([Canned(status=429, body=b'{"detail": "too many"}')] * 9)
+
+    ended = run("list", "--json")
+
+    assert (ended.status, ended.out) == (1, "")
+    assert "try again in a moment" in ended.err
+
+
+def test_server_error_leads_to_the_log(run: Run, gateway: HttpGateway) -> None:
+    gateway.script.append(_problem(500, "a bug"))
+
+    ended = run("list")
+
+    assert ended.status == 1
+    assert "registry-api" in ended.err
+
+
+def test_options_may_stand_before_the_command_and_behind_it(run: Run, gateway: HttpGateway) -> None:
+    """`aws` takes them in both places."""
+    for arguments in (
+        ("--url", gateway.url, "--json", "list"),
+        ("list", "--url", gateway.url, "--json"),
+    ):
+        gateway.requests.clear()
+
+        assert run(*arguments).document == {"services": []}
+
+        assert [target.partition("?")[0] for _, target in gateway.calls()] == ["/services"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        ((), {}),
+        (("--stack", "sd"), {}),
+        ((), {"SERVICE_REGISTRY_STACK": "sd"}),
+        (("--stack", "sd"), {"SERVICE_REGISTRY_STACK": "other"}),
+    ],
+)
+def test_registry_is_found_by_its_stack(
+    run: Run,
+    gateway: HttpGateway,
+    aws_server: AwsServer,
+    environment: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    variables: dict[str, str],
+) -> None:
+    if arguments or variables:
+        aws_server.stacks = {"sd": aws_server.stacks["service-discovery"]}
+    for name, text in variables.items():
+        environment.setenv(name, text)
+
+    ended = run("list", "--json", *arguments)
+
+    assert ended.document == {"services": []}
+    assert "/restapis/abc1234567/v1/_user_request_/services" in gateway.calls()[-1][1]
+
+
+@pytest.mark.parametrize("way", ["--url", "SERVICE_REGISTRY_URL"])
+def test_address_comes_before_the_stack(
+    run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch, way: str
+) -> None:
+    """A pipeline that has the address needs no right to see the stack."""
+    arguments = ["list", "--json"]
+    if way == "--url":
+        environment.setenv("SERVICE_REGISTRY_URL", "https://other.example.com")
+        arguments += ["--url", gateway.url]
+    else:
+        environment.setenv("SERVICE_REGISTRY_URL", gateway.url + "/")
+
+    assert run(*arguments).document == {"services": []}
+
+    assert [target.partition("?")[0] for _, target in gateway.calls()] == ["/services"]
+
+
+def test_bug_is_not_hidden(environment: pytest.MonkeyPatch) -> None:
+    """A traceback is of more use than a wrong explanation."""
+    environment.setattr("registry_cli.connection.Connection.registry", lambda _self: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["list"], prog_name="service-registry")

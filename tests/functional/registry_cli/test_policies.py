@@ -1,0 +1,265 @@
+"""`policy`: what it prints, by moto's policy evaluator: what is allowed, and what is not."""
+
+import json
+from typing import Any
+
+import pytest
+from moto.iam.access_control import IAMPolicy, PermissionResult
+
+from tests.functional.http_gateway import HttpGateway
+from tests.functional.registry_cli.aws_server import ACCOUNT, API, AwsServer
+from tests.functional.registry_cli.conftest import Publish, Run
+
+_API = f"arn:aws:execute-api:eu-west-1:{ACCOUNT}:{API}/v1/"
+_INDEX = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/ServiceIndex"
+_OTHER = "210987654321"
+
+
+def allows(policy: Any, action: str, resource: str, **values: Any) -> bool:
+    """Evaluate a policy."""
+    evaluator = IAMPolicy({"policy_document": json.dumps(policy)})
+    found = evaluator.is_action_permitted(
+        action, resource, incoming_condition_values=values or None
+    )
+    return bool(found == PermissionResult.PERMITTED)
+
+
+def invokes(policy: Any, method_and_path: str) -> bool:
+    """Evaluate whether a policy lets a request through API Gateway."""
+    return allows(policy, "execute-api:Invoke", _API + method_and_path)
+
+
+def test_publisher_may_publish_its_services(run: Run) -> None:
+    policy = run("policy", "publisher", "users", "billing").document
+
+    assert invokes(policy, "PUT/services/users/versions/1.4.2")
+    assert invokes(policy, "PUT/services/billing/versions/2.0.0-rc.1")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "PUT/services/orders/versions/1.4.2",
+        "PUT/services/users2/versions/1.4.2",
+        "PUT/services/users/channels/latest",
+        "POST/services",
+        "PATCH/services/users/versions/1.4.2",
+        "DELETE/services/users/versions/1.4.2",
+        "GET/services/users",
+        "GET/services",
+        "PUT/consumers/orders",
+    ],
+)
+def test_publisher_may_do_nothing_else(run: Run, request_: str) -> None:
+    """A stolen pipeline credential redirects no other service."""
+    assert not invokes(run("policy", "publisher", "users").document, request_)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "GET/services/users",
+        "GET/services/users/versions",
+        "GET/services/users/versions/1.4.2",
+        "GET/services/users/history",
+        "GET/services/users/consumers",
+        "PATCH/services/users/versions/1.4.2",
+        "DELETE/services/users/versions/1.4.2",
+        "PUT/services/users/channels/latest",
+        "DELETE/services/users/channels/beta",
+    ],
+)
+def test_operator_may_look_after_its_service(run: Run, request_: str) -> None:
+    assert invokes(run("policy", "operator", "users").document, request_)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "PUT/services/users/versions/1.4.2",
+        "POST/services",
+        "PATCH/services/orders/versions/1.4.2",
+        "DELETE/services/users2/versions/1.4.2",
+        "PUT/services/orders/channels/latest",
+        "DELETE/consumers/orders",
+    ],
+)
+def test_operator_may_neither_publish_nor_touch_other_services(run: Run, request_: str) -> None:
+    assert not invokes(run("policy", "operator", "users").document, request_)
+
+
+def test_rights_end_at_the_registrys_own_api_stage_account_and_region(run: Run) -> None:
+    """The same paths are everywhere."""
+    policy = run("policy", "operator", "users").document
+    right = _API + "GET/services/users"
+
+    assert allows(policy, "execute-api:Invoke", right)
+    for before, after in (
+        (API, "other12345"),
+        ("/v1/", "/v2/"),
+        (ACCOUNT, _OTHER),
+        ("eu-west-1", "us-east-1"),
+    ):
+        assert not allows(policy, "execute-api:Invoke", right.replace(before, after))
+    assert not allows(policy, "execute-api:ManageConnections", right)
+
+
+def test_api_is_found_in_its_address_too(run: Run, environment: pytest.MonkeyPatch) -> None:
+    url = f"https://{API}.execute-api.eu-west-1.amazonaws.com/v1"
+    environment.setenv("SERVICE_REGISTRY_URL", url)
+
+    assert invokes(
+        run("policy", "publisher", "users").document, "PUT/services/users/versions/1.0.0"
+    )
+
+
+def test_custom_domain_does_not_show_the_api(run: Run) -> None:
+    ended = run("policy", "publisher", "users", "--url", "https://registry.example.com")
+
+    assert ended.status == 2
+    assert "--stack" in ended.err
+
+
+@pytest.fixture
+def called(run: Run, publish: Publish) -> Any:
+    """Print the policy of a consumer of one service with an ARN."""
+
+    def _policy(arn: str, *arguments: str) -> Any:
+        publish("1.0.0", arn=arn)
+        return run("policy", "consumer", "--needed", "users==1.x", *arguments)
+
+    return _policy
+
+
+_LAMBDA = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:users"
+_STATES = f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:users"
+
+
+@pytest.mark.parametrize(
+    ("arn", "action", "allowed", "refused"),
+    [
+        (
+            f"{_LAMBDA}:42",
+            "lambda:InvokeFunction",
+            [_LAMBDA, f"{_LAMBDA}:42", f"{_LAMBDA}:43", f"{_LAMBDA}:live"],
+            [f"{_LAMBDA}2", f"{_LAMBDA}2:1", _LAMBDA.replace(ACCOUNT, _OTHER)],
+        ),
+        (_LAMBDA, "lambda:InvokeFunction", [_LAMBDA, f"{_LAMBDA}:7"], [f"{_LAMBDA}s"]),
+        (
+            f"arn:aws:sqs:eu-west-1:{ACCOUNT}:users",
+            "sqs:SendMessage",
+            [f"arn:aws:sqs:eu-west-1:{ACCOUNT}:users"],
+            [f"arn:aws:sqs:eu-west-1:{ACCOUNT}:users2"],
+        ),
+        (
+            f"arn:aws:sns:eu-west-1:{ACCOUNT}:users",
+            "sns:Publish",
+            [f"arn:aws:sns:eu-west-1:{ACCOUNT}:users"],
+            [f"arn:aws:sns:eu-west-1:{ACCOUNT}:users2"],
+        ),
+        (
+            f"{_STATES}:live",
+            "states:StartExecution",
+            [_STATES, f"{_STATES}:live", f"{_STATES}:3"],
+            [f"{_STATES}2"],
+        ),
+        (
+            f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/users",
+            "events:PutEvents",
+            [f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/users"],
+            [f"arn:aws:events:eu-west-1:{ACCOUNT}:event-bus/default"],
+        ),
+    ],
+)
+def test_consumer_may_call_what_its_need_resolves_to(
+    called: Any, arn: str, action: str, allowed: list[str], refused: list[str]
+) -> None:
+    """The version behind the need changes; the right to call stays what it is."""
+    ended = called(arn)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert all(allows(ended.document, action, each) for each in allowed)
+    assert not any(allows(ended.document, action, each) for each in refused)
+
+
+def test_consumer_may_call_in_no_other_way(called: Any) -> None:
+    policy = called(f"{_LAMBDA}:42").document
+
+    for action in ("lambda:UpdateFunctionCode", "lambda:GetFunction", "lambda:InvokeAsync"):
+        assert not allows(policy, action, _LAMBDA)
+    assert not allows(policy, "sqs:SendMessage", _LAMBDA)
+
+
+def test_consumer_reads_the_answers_to_its_needs_alone(called: Any) -> None:
+    """Copies of the index (docs/scale.md) have partition keys of their own."""
+    policy = called(f"{_LAMBDA}:42").document
+
+    (read,) = (each for each in policy["Statement"] if each["Resource"] == _INDEX)
+    assert read["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["users", "#*#users"]}
+    }
+    assert sorted(read["Action"]) == ["dynamodb:BatchGetItem", "dynamodb:GetItem"]
+
+
+def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServer) -> None:
+    key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/0a1b"
+    aws_server.parameters["KmsKeyArn"] = key
+
+    assert allows(called(f"{_LAMBDA}:42").document, "kms:Decrypt", key)
+
+
+@pytest.mark.parametrize(
+    ("service", "resource", "what"),
+    [
+        ("lambda", "function:users:42", "aws lambda add-permission"),
+        ("sqs", "users", "queue policy"),
+        ("sns", "users", "topic policy"),
+        ("events", "event-bus/users", "event bus"),
+        ("states", "stateMachine:users", "assume a role"),
+    ],
+)
+def test_other_account_has_to_agree(called: Any, service: str, resource: str, what: str) -> None:
+    """Without its agreement the policy has no effect, and nothing says so before the first call."""
+    ended = called(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
+
+    assert ended.status == 0
+    assert f"is in account {_OTHER}, which has to agree" in ended.err
+    assert what in ended.err
+
+
+def test_consumer_in_another_account_than_the_registry_is_warned(called: Any) -> None:
+    ended = called(f"{_LAMBDA}:42", "--account", _OTHER)
+
+    assert "ConsumerOrgId" in ended.err
+    assert f"{_LAMBDA}:42 is in account {ACCOUNT}" in ended.err
+
+
+def test_arn_that_nothing_is_known_of_is_left_to_the_reader(called: Any) -> None:
+    ended = called(f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/users")
+
+    assert ended.status == 0
+    assert "no right to call arn:aws:kinesis" in ended.err
+    assert len(ended.document["Statement"]) == 1
+
+
+def test_unresolved_need_prints_no_policy(run: Run, publish: Publish) -> None:
+    """A policy without the right to call would be found wrong in production."""
+    publish("1.0.0")
+
+    ended = run("policy", "consumer", "--needed", "users,usres")
+
+    assert (ended.status, ended.out) == (3, "")
+    assert "did you mean 'users'?" in ended.err
+
+
+def test_policy_changes_nothing(run: Run, publish: Publish, gateway: HttpGateway) -> None:
+    publish("1.0.0")
+
+    run("policy", "consumer", "--needed", "users")
+    run("policy", "publisher", "users")
+    run("policy", "operator", "users")
+
+    routes = {
+        (method, target.rpartition("_user_request_")[2]) for method, target in gateway.calls()
+    }
+    assert routes - {("POST", "/")} == {("POST", "/resolve")}
