@@ -1,19 +1,16 @@
 """The rebuild: whatever became of the index or of the versions table, one command puts it right."""
 
 import importlib
-import io
-import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from registry_model import index_layout
 from registry_tables import versions_layout as layout
 from registry_tables.errors import ThrottledError
-from stream_sync.__main__ import main
 from stream_sync.projection import moved
 from stream_sync.rebuild import Action, Place, Rebuild, Report, Request, RequestError
 from testing import tables
@@ -553,123 +550,3 @@ def test_invocation_says_what_was_and_what_should_be(
     assert difference["should_be"]["arn"].startswith("arn:aws:lambda")
     assert difference["should_be"]["version"] == difference["is"]["version"] == "1.0.0"
     assert index_of(registry) == implied(registry)
-
-
-class Session:
-    """A session of somebody who may find the function in the stack, and invoke it."""
-
-    def __init__(self, invoke: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Take the function."""
-        self._invoke = invoke
-        self.payloads: list[dict[str, Any]] = []
-
-    def client(self, service: str, **_options: object) -> Any:
-        """Give a client of the two services that are asked."""
-        assert service in {"cloudformation", "lambda"}
-        return self
-
-    def describe_stack_resource(self, **arguments: str) -> dict[str, Any]:
-        """Find the function by its name in the template."""
-        assert arguments == {"StackName": "sd", "LogicalResourceId": "IndexRebuildFunction"}
-        return {"StackResourceDetail": {"PhysicalResourceId": "sd-IndexRebuildFunction-1A2B"}}
-
-    def invoke(self, **arguments: Any) -> dict[str, Any]:
-        """Invoke the function as Lambda does; a fault of it is an answer."""
-        assert arguments["FunctionName"] == "sd-IndexRebuildFunction-1A2B"
-        payload = json.loads(arguments["Payload"])
-        self.payloads.append(payload)
-        try:
-            answer, fault = self._invoke(payload), {}
-        except (ThrottledError, RequestError) as error:
-            answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
-            fault = {"FunctionError": "Unhandled"}
-        return {"Payload": io.BytesIO(json.dumps(answer).encode()), **fault}
-
-
-Invoke = Callable[[dict[str, Any]], dict[str, Any]]
-
-
-def command(session: Session, *arguments: str) -> int:
-    """Run the command."""
-    return main([*arguments, "--stack", "sd"], cast("Any", session))
-
-
-def test_command_says_what_is_wrong_and_its_status_tells_that_it_is(
-    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """At three in the morning one command has to tell it, and a script has to see it."""
-    assert command(Session(invoke), "verify") == 0
-    assert capsys.readouterr().out.endswith("done: no differences\n")
-    spoil(registry)
-
-    status = command(Session(invoke), "verify")
-
-    out = capsys.readouterr().out
-    assert status == 1
-    assert "  users 1.x: is nothing; should be arn arn:aws:lambda" in out
-    assert (
-        "  users latest: is arn arn:aws:lambda:eu-west-1:1:function:old; "
-        "should be arn arn:aws:lambda:eu-west-1:123456789012:function:users:42\n"
-    ) in out
-    assert "  #1#users latest: should not be there\n" in out
-    assert out.endswith(f"done: {len(SPOILED)} differences were found\n")
-
-
-def test_command_puts_it_right(
-    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """And then there is nothing left to find."""
-    spoil(registry)
-
-    assert command(Session(invoke), "rebuild") == 0
-
-    assert capsys.readouterr().out.endswith(f"done: {len(SPOILED)} differences were put right\n")
-    assert index_of(registry) == implied(registry)
-    assert command(Session(invoke), "verify", "--service", "users") == 0
-
-
-def test_command_goes_on_by_itself_and_says_how_to_go_on_when_it_is_stopped(
-    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A rebuild of a large registry is longer than an invocation, or than a shift."""
-    remove_all(registry, tables.INDEX, "service", "selector")
-    rounds = itertools.count()
-
-    def fail_at_last(payload: dict[str, Any]) -> dict[str, Any]:
-        if next(rounds) == 2:
-            raise ThrottledError
-        return invoke(payload | {"seconds": 1e-9})
-
-    session = Session(fail_at_last)
-
-    status = command(session, "rebuild")
-
-    captured = capsys.readouterr()
-    cursor = session.payloads[-1]["cursor"]
-    assert status == 2
-    assert captured.out.count("; cursor ") == 2
-    assert "stopped: ThrottledError: DynamoDB is throttling requests" in captured.err
-    assert captured.err.endswith(f"go on with --cursor {cursor}\n")
-    assert command(Session(invoke), "rebuild", "--cursor", cursor) == 0
-    assert index_of(registry) == implied(registry)
-
-
-def test_command_names_the_services_that_it_could_not_do(
-    registry: "DynamoDBClient", invoke: Invoke, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nobody shall take the index for right when a part of it was not looked at."""
-    key = layout.version_key("billing", _version("1.0.0"))
-    registry.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
-
-    assert command(Session(invoke), "verify") == 2
-
-    assert "could not do billing: " in capsys.readouterr().err
-
-
-def test_command_refuses_a_cursor_that_was_cut(
-    invoke: Invoke, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It was copied from a terminal."""
-    assert command(Session(invoke), "rebuild", "--cursor", "WyJ") == 2
-
-    assert "copy it whole" in capsys.readouterr().err

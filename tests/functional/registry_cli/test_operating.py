@@ -1,0 +1,197 @@
+"""`verify` and `rebuild`, with the function itself behind Lambda's API."""
+
+import importlib
+import itertools
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from registry_tables.errors import ThrottledError
+from testing import tables
+from testing.stream_world import implied, index_of, lambda_context, remove_all
+from tests.functional.http_gateway import REGION
+from tests.functional.registry_cli.aws_server import AwsServer
+from tests.functional.registry_cli.conftest import ARN, Publish, Run
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Invoke = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@pytest.fixture
+def invoke(
+    one_dynamodb: "DynamoDBClient",
+    publish: Publish,
+    aws_server: AwsServer,
+    environment: pytest.MonkeyPatch,
+) -> Invoke:
+    """Have a registry of two services whose index is right, and the stack's function."""
+    publish("1.4.2", "1.5.0")
+    publish("1.0.0", name="billing")
+    environment.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    environment.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+    with environment.context() as patch:
+        # The function's own calls of DynamoDB go to moto.
+        patch.delenv("AWS_ENDPOINT_URL")
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        module = importlib.reload(importlib.import_module("stream_sync.rebuild_handler"))
+    assert one_dynamodb.list_tables()["TableNames"]
+
+    def _invoke(payload: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = module.handler(payload, lambda_context(900))
+        return found
+
+    aws_server.invoke = _invoke
+    return _invoke
+
+
+def spoil(client: "DynamoDBClient") -> None:
+    """Change one item of the index, remove one, and add one that should not be there."""
+    key = {"service": {"S": "users"}, "selector": {"S": "latest"}}
+    client.update_item(
+        TableName=tables.INDEX,
+        Key=key,
+        UpdateExpression="SET arn = :arn",
+        ExpressionAttributeValues={":arn": {"S": "arn:old"}},
+    )
+    client.delete_item(TableName=tables.INDEX, Key={**key, "selector": {"S": "1.x"}})
+    client.put_item(
+        TableName=tables.INDEX,
+        Item={
+            "service": {"S": "gone"},
+            "selector": {"S": "latest"},
+            "version": {"S": "1.0.0"},
+            "arn": {"S": "arn:x"},
+            "status": {"S": "active"},
+            "revision": {"N": "1"},
+            "updated_at": {"S": "2026-01-01T00:00:00Z"},
+        },
+    )
+
+
+@pytest.mark.usefixtures("invoke")
+def test_index_that_is_right_verifies(run: Run, one_dynamodb: "DynamoDBClient") -> None:
+    before = index_of(one_dynamodb)
+
+    ended = run("verify")
+
+    assert (ended.status, ended.out) == (0, "2 services, 10 selectors, 0 differences\n")
+    assert index_of(one_dynamodb) == before
+
+
+@pytest.mark.usefixtures("invoke")
+def test_verify_prints_what_differs_and_its_status_says_so(
+    run: Run, one_dynamodb: "DynamoDBClient"
+) -> None:
+    """A script has to see it as well as a person."""
+    spoil(one_dynamodb)
+
+    ended = run("verify")
+
+    rows = {tuple(line.split()[:2]): line.split()[2:] for line in ended.out.splitlines()}
+    assert ended.status == 1
+    assert rows["users", "latest"] == ["arn=arn:old", f"arn={ARN}"]
+    assert rows["users", "1.x"][0] == "nothing"
+    assert rows["gone", "latest"][-1] == "nothing"
+    assert "3 differences" in ended.out
+
+
+@pytest.mark.usefixtures("invoke")
+def test_verify_is_one_document_for_programs(run: Run, one_dynamodb: "DynamoDBClient") -> None:
+    spoil(one_dynamodb)
+
+    ended = run("verify", "--json")
+
+    document = ended.document
+    assert ended.status == 1
+    assert (document["complete"], document["differences"], document["cursor"]) == (True, 3, None)
+    assert {(each["service"], each["selector"]) for each in document["listed"]} == {
+        ("users", "latest"),
+        ("users", "1.x"),
+        ("gone", "latest"),
+    }
+
+
+@pytest.mark.usefixtures("invoke")
+def test_rebuild_corrects_the_index(run: Run, one_dynamodb: "DynamoDBClient") -> None:
+    spoil(one_dynamodb)
+
+    ended = run("rebuild")
+
+    assert ended.status == 0
+    assert "3 differences; all of them corrected" in ended.out
+    assert index_of(one_dynamodb) == implied(one_dynamodb)
+    assert run("verify").status == 0
+
+
+@pytest.mark.usefixtures("invoke")
+def test_one_service_alone(run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer) -> None:
+    spoil(one_dynamodb)
+
+    assert run("rebuild", "--service", "users", "--json").document["differences"] == 2
+
+    assert aws_server.payloads[0]["service"] == "users"
+    assert run("verify", "--json").document["differences"] == 1
+
+
+def test_long_work_goes_on_by_itself_and_from_where_it_was_stopped(
+    run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer, invoke: Invoke
+) -> None:
+    """A rebuild of a large registry takes longer than an invocation, or than a shift."""
+    remove_all(one_dynamodb, tables.INDEX, "service", "selector")
+    rounds = itertools.count()
+
+    def fail_at_last(payload: dict[str, Any]) -> dict[str, Any]:
+        if next(rounds) == 2:
+            raise ThrottledError
+        return invoke(payload | {"seconds": 1e-9})
+
+    aws_server.invoke = fail_at_last
+
+    ended = run("rebuild", "--json")
+
+    cursor = aws_server.payloads[-1]["cursor"]
+    assert ended.status == 1
+    assert (ended.document["complete"], ended.document["cursor"]) == (False, cursor)
+    assert "ThrottledError" in ended.err
+    assert ended.err.endswith(f"go on with --cursor {cursor}\n")
+    aws_server.invoke = invoke
+    assert run("rebuild", "--cursor", cursor).status == 0
+    assert index_of(one_dynamodb) == implied(one_dynamodb)
+
+
+@pytest.mark.usefixtures("invoke")
+def test_service_that_cannot_be_read_makes_it_incomplete(
+    run: Run, one_dynamodb: "DynamoDBClient"
+) -> None:
+    """Nobody may believe the index to be right where a part of it was not compared."""
+    key = layout.version_key("billing", Version.parse("1.0.0"))
+    one_dynamodb.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
+
+    ended = run("verify", "--json")
+
+    assert (ended.status, ended.document["complete"]) == (1, False)
+    assert "billing" in ended.document["failed"]
+    assert "billing could not be looked at" in ended.err
+
+
+@pytest.mark.usefixtures("invoke")
+def test_progress_is_on_stderr(run: Run) -> None:
+    ended = run("verify", "--json")
+
+    assert json.loads(ended.out)
+    assert "2 services, 10 selectors" in ended.err
+
+
+@pytest.mark.usefixtures("invoke")
+def test_cursor_that_was_cut_is_refused(run: Run) -> None:
+    """It was copied from a terminal."""
+    ended = run("rebuild", "--cursor", "WyJ")
+
+    assert ended.status == 1
+    assert "copy it whole" in ended.err
