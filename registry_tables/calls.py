@@ -41,6 +41,7 @@ _THROTTLED = frozenset(
 _RACE_LOST = frozenset(
     {
         "ConditionalCheckFailed",
+        "ConditionalCheckFailedException",
         "TransactionConflict",
         "TransactionConflictException",
     }

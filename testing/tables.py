@@ -1,4 +1,4 @@
-"""Both tables on moto, made from the very template that deploys them."""
+"""The tables on moto, made from the very template that deploys them."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 VERSIONS = "Versions"
 INDEX = "ServiceIndex"
+CONSUMERS = "Consumers"
+_TABLES = (
+    (VERSIONS, "VersionsTable"),
+    (INDEX, "IndexTable"),
+    (CONSUMERS, "ConsumersTable"),
+)
 _KEPT = (
     "AttributeDefinitions",
     "BillingMode",
@@ -31,17 +37,17 @@ def _resources() -> dict[str, Any]:
 
 
 def make_tables() -> "DynamoDBClient":
-    """Create both tables and return a client."""
+    """Create the tables and return a client."""
     client = boto3.client("dynamodb", region_name="eu-west-1")
     renew_tables(client)
     return client
 
 
 def renew_tables(client: "DynamoDBClient") -> None:
-    """Delete all tables and create both anew, empty."""
+    """Delete all tables and create ours anew, empty."""
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
-    for name, resource in ((VERSIONS, "VersionsTable"), (INDEX, "IndexTable")):
+    for name, resource in _TABLES:
         client.create_table(TableName=name, **table_properties(resource))
 
 

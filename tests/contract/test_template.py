@@ -199,17 +199,22 @@ def test_v1_is_the_only_stage() -> None:
 
 
 def test_callers_need_no_more_than_the_right_to_call() -> None:
-    """API Gateway invokes the function by itself, and nobody else may."""
+    """API Gateway invokes the API's function and the schedule the scan's, and nobody else may."""
+    sources = {
+        "RegistryApiFunction": ("apigateway.amazonaws.com", "RegistryApi"),
+        "ConsumerScanFunction": ("events.amazonaws.com", "ConsumerScanRule"),
+    }
     permissions = [
         each["Properties"]
         for each in _cloudformation()["Resources"].values()
         if each["Type"] == "AWS::Lambda::Permission"
     ]
 
-    assert permissions
+    assert {each["FunctionName"]["Ref"] for each in permissions} == set(sources)
     for each in permissions:
-        assert each["Principal"] == "apigateway.amazonaws.com"
-        assert "RegistryApi" in json.dumps(each["SourceArn"])
+        principal, source = sources[each["FunctionName"]["Ref"]]
+        assert each["Principal"] == principal
+        assert source in json.dumps(each["SourceArn"])
     assert '"credentials"' not in json.dumps(_resource("RegistryApi")["Body"])
 
 

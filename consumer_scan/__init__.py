@@ -1,0 +1,1 @@
+"""Finds the consumers among an account's Lambda functions, and records what they need."""

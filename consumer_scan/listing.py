@@ -1,0 +1,166 @@
+"""Lists the Lambda functions of one account and Region and keeps what they need.
+
+Of a function's variables `NEEDED_SERVICES` alone is kept; everything else is dropped as soon as a
+page of functions has been read, and nothing of it is logged. Source: Lambda API Reference,
+"ListFunctions" and "ListAliases".
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from registry_model.needs import NeedsError, parse_needs
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+NEEDED_SERVICES = "NEEDED_SERVICES"
+MAX_NEEDS = 1_000
+_LATEST_VERSION = "$LATEST"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The functions that a scan looks at: those of one account in one Region."""
+
+    account_id: str
+    region: str
+
+    @property
+    def prefix(self) -> str:
+        """What the name of each of their consumers begins with."""
+        return f"{self.account_id}:{self.region}:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundConsumer:
+    """A function, or a version or an alias of one, that needs services.
+
+    Attributes:
+        name: `<account>:<region>:<function>`, or `…:<qualifier>` for a version or an alias.
+        needed: The text of its `NEEDED_SERVICES`.
+        arn: Its ARN, with the qualifier if it has one.
+    """
+
+    name: str
+    needed: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a scan has found.
+
+    Attributes:
+        consumers: Every function that needs services.
+        unreadable: Why the needs of other functions are not known, by consumer name. Whether they
+            are consumers can't be told, so a record that is there stays.
+        functions: How many functions were looked at.
+    """
+
+    consumers: tuple[FoundConsumer, ...]
+    unreadable: dict[str, str]
+    functions: int
+
+
+@dataclass(slots=True)
+class _Function:
+    """One function: the needs of each of its versions, or why they can't be read."""
+
+    arn: str = ""
+    needed: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def list_consumers(
+    client: "LambdaClient", scope: Scope, on_page: Callable[[int], None] | None = None
+) -> Listing:
+    """List the functions of the client's account and Region, all pages, and return their needs.
+
+    A published version is listed under its own name if its needs differ from those of `$LATEST`,
+    and so is each alias of such a version. Aliases are read for such functions alone.
+
+    Args:
+        on_page: Called with the number of functions that have been read so far.
+
+    Raises:
+        ClientError: A page could not be read; what was found up to then proves nothing about the
+            other functions.
+    """
+    functions: dict[str, _Function] = defaultdict(_Function)
+    pages = client.get_paginator("list_functions").paginate(FunctionVersion="ALL")
+    for page in pages:
+        for configuration in page["Functions"]:
+            _add(functions[configuration["FunctionName"]], configuration)
+        if on_page is not None:
+            on_page(len(functions))
+    consumers: list[FoundConsumer] = []
+    unreadable: dict[str, str] = {}
+    for name in sorted(functions):
+        function = functions[name]
+        for qualifier, version in _qualifiers(client, name, function):
+            suffix = f":{qualifier}" if qualifier else ""
+            consumer = f"{scope.prefix}{name}{suffix}"
+            if version in function.unreadable:
+                unreadable[consumer] = function.unreadable[version]
+            elif function.needed.get(version):
+                consumers.append(
+                    FoundConsumer(
+                        name=consumer,
+                        needed=function.needed[version],
+                        arn=f"{function.arn}{suffix}",
+                    )
+                )
+    return Listing(consumers=tuple(consumers), unreadable=unreadable, functions=len(functions))
+
+
+def _add(function: _Function, configuration: Mapping[str, Any]) -> None:
+    """Keep the needs of one version of a function."""
+    version = configuration["Version"]
+    function.arn = configuration["FunctionArn"].removesuffix(f":{version}")
+    environment = configuration.get("Environment") or {}
+    error = environment.get("Error")
+    if error:
+        reason = error.get("ErrorCode") or "unknown error"
+        function.unreadable[version] = f"Lambda can't read the function's variables: {reason}"
+        return
+    needed = (environment.get("Variables") or {}).get(NEEDED_SERVICES) or ""
+    try:
+        needs = parse_needs(needed)
+    except NeedsError as error:
+        function.unreadable[version] = f"{NEEDED_SERVICES} is malformed: {error}"
+        return
+    if len(needs) > MAX_NEEDS:
+        function.unreadable[version] = (
+            f"{NEEDED_SERVICES} has {len(needs):,} needs; {MAX_NEEDS:,} are the most"
+        )
+        return
+    function.needed[version] = needed if needs else ""
+
+
+def _qualifiers(
+    client: "LambdaClient", name: str, function: _Function
+) -> Iterator[tuple[str, str]]:
+    """Yield each qualifier to list the function under, and the version that it stands for."""
+    yield "", _LATEST_VERSION
+    own = _signature(function, _LATEST_VERSION)
+    versions = {*function.needed, *function.unreadable} - {_LATEST_VERSION}
+    different = {version for version in versions if _signature(function, version) != own}
+    for version in sorted(different, key=int):
+        yield version, version
+    if different:
+        for page in client.get_paginator("list_aliases").paginate(FunctionName=name):
+            for alias in page["Aliases"]:
+                if alias["FunctionVersion"] in different:
+                    yield alias["Name"], alias["FunctionVersion"]
+
+
+def _signature(function: _Function, version: str) -> object:
+    """Return what makes the needs of two versions the same, however they are written."""
+    if version in function.unreadable:
+        return function.unreadable[version]
+    return sorted(
+        (need.key, need.service, need.selector.requested)
+        for need in parse_needs(function.needed.get(version, ""))
+    )

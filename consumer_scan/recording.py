@@ -1,0 +1,61 @@
+"""Records what a scan has found in the consumers table."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from consumer_scan.listing import FoundConsumer, Scope
+from registry_tables.consumers_layout import Source
+from registry_tables.consumers_table import ConsumersTable, DeclaredError
+
+
+class ScanRecorder:
+    """Records the consumers of one scope; removes those that are gone when asked to."""
+
+    def __init__(self, table: ConsumersTable, scope: Scope) -> None:
+        """Begin with nothing recorded."""
+        self._table = table
+        self._scope = scope
+        self._names: set[str] = set()
+        self._counts: Counter[str] = Counter()
+
+    def summary(self) -> dict[str, int]:
+        """Return how many consumers were written, unchanged, declared and removed."""
+        return {
+            name: self._counts[name] for name in ("written", "unchanged", "declared", "removed")
+        }
+
+    def record(self, consumers: Iterable[FoundConsumer]) -> None:
+        """Record consumers that were found; leave declared ones alone.
+
+        Raises:
+            ThrottledError, UnreachableError: The table can't be written; what was recorded stays.
+        """
+        for found in consumers:
+            self._names.add(found.name)
+            try:
+                is_new = self._table.record_scanned(found.name, found.needed, found.arn)
+            except DeclaredError:
+                self._counts["declared"] += 1
+            else:
+                self._counts["written" if is_new else "unchanged"] += 1
+
+    def remove_gone(self, kept: Iterable[str]) -> None:
+        """Remove the scope's scanned consumers that this scan has not found.
+
+        To be called after a scan that has come to its end: otherwise a function that was not
+        listed yet would count as gone.
+
+        Args:
+            kept: Names of consumers that may be there still, since they could not be read.
+        """
+        present = self._names | set(kept)
+        after: str | None = None
+        while True:
+            page = self._table.page(self._scope.prefix, limit=100, after=after)
+            for consumer in page.items:
+                if consumer.source is Source.SCAN and consumer.name not in present:
+                    self._table.forget(consumer)
+                    self._counts["removed"] += 1
+            if page.last is None:
+                return
+            after = page.last

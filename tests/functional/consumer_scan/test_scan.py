@@ -1,0 +1,209 @@
+"""The scan function: an event in, consumers on record."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from consumer_scan.requests import ScanRequestError
+from testing import tables
+from testing.aws import aws
+from testing.functions import REGION, SECRET, change_needs, create_function
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
+
+PREFIX = "123456789012:eu-west-1:"
+Scan = Callable[..., dict[str, Any]]
+
+
+class Context:
+    """Lambda's context, as far as the function reads it."""
+
+    function_name = "consumer-scan"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:consumer-scan"
+    aws_request_id = "request"
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
+    monkeypatch.setenv("CONSUMERS_TABLE", tables.CONSUMERS)
+    with aws() as client:
+        yield client
+
+
+@pytest.fixture
+def functions(dynamodb: "DynamoDBClient") -> "LambdaClient":  # noqa: ARG001  # moto is on
+    return boto3.client("lambda", region_name=REGION)
+
+
+@pytest.fixture
+def scan(dynamodb: "DynamoDBClient") -> Scan:  # noqa: ARG001  # moto is on
+    sys.modules.pop("consumer_scan.handler", None)
+    handler = importlib.import_module("consumer_scan.handler").handler
+
+    def invoke(**event: Any) -> dict[str, Any]:
+        result: dict[str, Any] = handler(event, Context())
+        return result
+
+    return invoke
+
+
+def _heads(client: "DynamoDBClient") -> dict[str, str]:
+    items = client.scan(TableName=tables.CONSUMERS)["Items"]
+    return {item["consumer"]["S"]: item["needed"]["S"] for item in items if "needed" in item}
+
+
+def test_scan_records_what_the_accounts_functions_need(
+    functions: "LambdaClient", scan: Scan, dynamodb: "DynamoDBClient"
+) -> None:
+    create_function(functions, "orders", "users==1.x")
+    create_function(functions, "idle", None)
+
+    summary = scan(source="aws.events")
+
+    assert summary == {
+        "functions": 2,
+        "written": 1,
+        "unchanged": 0,
+        "declared": 0,
+        "removed": 0,
+    }
+    assert _heads(dynamodb) == {f"{PREFIX}orders": "users==1.x"}
+
+
+def test_scan_follows_functions_that_change_and_go(
+    functions: "LambdaClient", scan: Scan, dynamodb: "DynamoDBClient"
+) -> None:
+    for name in ("changes", "goes", "stays", "stops"):
+        create_function(functions, name, "users==1.x")
+    scan()
+    change_needs(functions, "changes", "users==2.x")
+    change_needs(functions, "stops", None)
+    functions.delete_function(FunctionName="goes")
+
+    summary = scan()
+
+    assert summary["removed"] == 2
+    assert _heads(dynamodb) == {f"{PREFIX}changes": "users==2.x", f"{PREFIX}stays": "users==1.x"}
+
+
+def test_record_stays_where_the_needs_can_not_be_read_any_more(
+    functions: "LambdaClient", scan: Scan, dynamodb: "DynamoDBClient"
+) -> None:
+    create_function(functions, "orders", "users==1.x")
+    scan()
+    change_needs(functions, "orders", "users=1.2")
+
+    scan()
+
+    assert _heads(dynamodb) == {f"{PREFIX}orders": "users==1.x"}
+
+
+def test_nothing_but_the_needs_is_stored_or_logged(
+    functions: "LambdaClient",
+    scan: Scan,
+    dynamodb: "DynamoDBClient",
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    create_function(functions, "orders", "users==1.x")
+    create_function(functions, "broken", "users=1.2")
+
+    scan()
+
+    logged = repr([vars(record) for record in caplog.records])
+    assert "function not read" in logged
+    assert SECRET not in logged
+    assert SECRET not in json.dumps(dynamodb.scan(TableName=tables.CONSUMERS)["Items"])
+
+
+def test_scan_that_does_not_come_to_its_end_removes_nothing(
+    functions: "LambdaClient",
+    scan: Scan,
+    dynamodb: "DynamoDBClient",
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    create_function(functions, "orders", "users==1.x")
+    scan()
+    functions.delete_function(FunctionName="orders")
+    refusal = ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "ListFunctions")
+
+    def refuse(*_arguments: object) -> None:
+        raise refusal
+
+    monkeypatch.setattr(sys.modules["consumer_scan.handler"], "list_consumers", refuse)
+
+    with pytest.raises(ClientError):
+        scan()
+
+    assert _heads(dynamodb) == {f"{PREFIX}orders": "users==1.x"}
+
+
+def test_operator_records_the_functions_of_another_account(
+    scan: Scan, dynamodb: "DynamoDBClient"
+) -> None:
+    """What an earlier scan has found there and this one has not is removed, and nobody else's."""
+    scope = {"account_id": "210987654321", "region": "us-east-1"}
+    prefix = "210987654321:us-east-1:"
+
+    def found(name: str) -> dict[str, str]:
+        return {"name": prefix + name, "needed": "users", "arn": "arn:aws:lambda:::" + name}
+
+    scan(action="record", consumers=[found("a"), found("b")], **scope)
+    own = {"name": f"{PREFIX}c", "needed": "users", "arn": "arn:aws:lambda:::c"}
+    scan(action="record", consumers=[own], account_id="123456789012", region="eu-west-1")
+
+    summary = scan(action="remove-gone", present=[prefix + "a"], **scope)
+
+    assert summary["removed"] == 1
+    assert set(_heads(dynamodb)) == {prefix + "a", f"{PREFIX}c"}
+
+
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [
+        ({"action": "remove"}, "'action' is 'remove'"),
+        ({"action": "record", "region": "eu-west-1"}, "'account_id' is None"),
+        ({"action": "record", "account_id": "1", "region": "eu-west-1"}, "'account_id' is '1'"),
+        (
+            {"action": "record", "account_id": "123456789012", "region": "x"},
+            "'region' is 'x'",
+        ),
+        (
+            {"action": "record", "account_id": "123456789012", "region": "eu-west-1"},
+            "'consumers' should be a list",
+        ),
+        (
+            {
+                "action": "record",
+                "account_id": "123456789012",
+                "region": "eu-west-1",
+                "consumers": [{"name": "orders", "needed": "users", "arn": ""}],
+            },
+            "it should start with '123456789012:eu-west-1:'",
+        ),
+        (
+            {
+                "action": "record",
+                "account_id": "123456789012",
+                "region": "eu-west-1",
+                "consumers": [{"name": f"{PREFIX}orders", "needed": "users=1", "arn": ""}],
+            },
+            "unknown operator '='",
+        ),
+    ],
+)
+def test_malformed_request_is_refused_with_the_member_at_fault(
+    scan: Scan, dynamodb: "DynamoDBClient", event: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(ScanRequestError, match=fault):
+        scan(**event)
+
+    assert _heads(dynamodb) == {}
