@@ -3,8 +3,9 @@
 boto3 is imported on first use, to keep `--help` short.
 """
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from registry_client.client import RegistryClient
 
 _URL_OUTPUT = "RegistryUrl"
+# A function of the stack may take its last step's time longer than it was asked to.
+_INVOKED_S = 300
+_ATTEMPTS = 5
 _SUGGESTED_FROM = 500
 
 
@@ -176,6 +180,34 @@ class Connection:
             raise CommandError(self._no_stack(client)) from error
         physical_id: str = found["StackResourceDetail"]["PhysicalResourceId"]
         return physical_id
+
+    def function(self, logical_id: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Return what invokes one of the stack's functions, payload in, document out.
+
+        Raises:
+            CommandError: There is no such stack or function; or, when invoked, it failed.
+        """
+        from botocore.config import Config
+
+        name = self.stack_resource(logical_id)
+        retries: Any = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
+        client = self.client("lambda", config=Config(read_timeout=_INVOKED_S, retries=retries))
+
+        def invoke(payload: dict[str, Any]) -> dict[str, Any]:
+            response = client.invoke(FunctionName=name, Payload=json.dumps(payload).encode())
+            document: dict[str, Any] = json.load(response["Payload"])
+            if "FunctionError" in response:
+                kind, text = document.get("errorType"), document.get("errorMessage", document)
+                raise CommandError(
+                    Failure(
+                        what=f"{kind}: {text}",
+                        where=f"the function {name}",
+                        way_out="its log says more",
+                    )
+                )
+            return document
+
+        return invoke
 
     def _no_stack(self, client: Any) -> Failure:  # noqa: ANN401  # boto3's
         from botocore.exceptions import BotoCoreError, ClientError

@@ -1,26 +1,23 @@
-"""`verify` and `rebuild`: the stack's function is invoked again and again, with progress.
+"""`verify`, `rebuild` and `restore`: a function of the stack is invoked until it has done all.
 
-Each invocation goes on where the one before stopped, so nothing is lost when it is stopped.
+Each invocation goes on where the one before ended, so little is lost when one is stopped.
 """
 
-import json
+import shlex
 import sys
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
 from registry_cli.arguments import NAME
+from registry_cli.changing import is_somebody_there
 from registry_cli.commands import RegistryCommand, Tools, with_tools
-from registry_cli.failures import FAILED, CommandError, Failure, failure_of
+from registry_cli.failures import FAILED, Failure, failure_of
 
-_FUNCTION = "IndexRebuildFunction"
+_REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
 # Each invocation ends after so long: progress is shown, and little is lost if it is stopped.
 _SECONDS = 15
 _SECONDS_ON_A_TERMINAL = 3
-# The last step of an invocation, and a second look at what differs, may take longer.
-_READ_TIMEOUT_S = 300
-_ATTEMPTS = 5
 
 
 @click.command(cls=RegistryCommand)
@@ -44,8 +41,83 @@ def rebuild(tools: Tools, service: str | None, cursor: str | None) -> int:
     return _run(tools, "rebuild", service, cursor)
 
 
+@click.command(cls=RegistryCommand)
+@click.option(
+    "--from", "source", required=True, metavar="TABLE", help="The other table: its name or ARN."
+)
+@click.option("--cursor", help="Go on where an earlier run stopped; it printed the cursor.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@with_tools
+def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
+    """Make the versions table exactly what TABLE holds, then rebuild the index.
+
+    TABLE is a restored point in time, another stack's versions table, or an older registry's. What
+    TABLE does not have is deleted. Run again, it writes only what still differs.
+    """
+    table = tools.connection.stack.output("VersionsTableName")
+    if not yes and not is_somebody_there():
+        message = "there is no terminal to ask on: restore needs --yes"
+        raise click.UsageError(message)
+    if not yes:
+        tools.output.note(
+            f"The versions table {table} becomes exactly what {source} holds: what {source} does "
+            "not have is deleted."
+        )
+        if not click.confirm("Go ahead?", err=True):
+            tools.output.note("nothing was changed")
+            return FAILED
+    copied = _Copied(source, cursor)
+    payload = {"action": "restore", "from": source} | ({"cursor": cursor} if cursor else {})
+    _work(tools, copied, _RESTORE_FUNCTION, payload)
+    findings = _Findings("rebuild", None)
+    if copied.is_complete:
+        _work(tools, findings, _REBUILD_FUNCTION, {"action": "rebuild"})
+    return _report_restore(tools, copied, findings)
+
+
+class _Work(Protocol):
+    """What the invocations of a function add up to."""
+
+    action: str
+    stopped_by: Failure | None
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Add one invocation's document."""
+
+    def progress(self) -> str:
+        """Return how far it has got."""
+
+
+class _Copied:
+    """The sum of what a restore has copied."""
+
+    def __init__(self, source: str, cursor: str | None) -> None:
+        """Begin with nothing."""
+        self.action = "restore"
+        self.source = source
+        self.items = self.written = self.deleted = 0
+        self.cursor = cursor
+        self.stopped_by: Failure | None = None
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Add one invocation's document."""
+        self.items += document["items"]
+        self.written += document["written"]
+        self.deleted += document["deleted"]
+        self.cursor = document["cursor"]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the versions table is what the other one is."""
+        return self.stopped_by is None
+
+    def progress(self) -> str:
+        """Return how far it has got."""
+        return f"{self.items:,} items compared, {self.written:,} written, {self.deleted:,} deleted"
+
+
 class _Findings:
-    """The sum of what the invocations found."""
+    """The sum of what a rebuild or a verification has found."""
 
     def __init__(self, action: str, cursor: str | None) -> None:
         """Begin with nothing."""
@@ -53,6 +125,7 @@ class _Findings:
         self.services = self.selectors = self.differences = 0
         self.listed: list[dict[str, Any]] = []
         self.failed: dict[str, str] = {}
+        self.damaged: dict[str, str] = {}
         self.cursor = cursor
         self.stopped_by: Failure | None = None
 
@@ -63,6 +136,7 @@ class _Findings:
         self.differences += document["differences"]
         self.listed += document["listed"]
         self.failed |= document["failed"]
+        self.damaged |= document.get("damaged", {})
         self.cursor = document["cursor"]
 
     @property
@@ -87,6 +161,7 @@ class _Findings:
             "differences": self.differences,
             "listed": self.listed,
             "failed": self.failed,
+            "damaged": self.damaged,
             "cursor": self.cursor,
         }
 
@@ -96,16 +171,27 @@ def _run(tools: Tools, action: str, service: str | None, cursor: str | None) -> 
     payload: dict[str, Any] = {"action": action}
     payload |= {"service": service} if service else {}
     payload |= {"cursor": cursor} if cursor else {}
-    documents = _invocations(tools, payload)
-    with tools.output.progress() as show:
-        show(f"{action}: {tools.connection.stack_name}")
-        try:
-            for document in documents:
-                findings.add(document)
-                show(findings.progress())
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a bug is raised again
-            findings.stopped_by = _stopped_by(tools, error)
+    _work(tools, findings, _REBUILD_FUNCTION, payload)
     return _report(tools, findings)
+
+
+def _work(tools: Tools, work: _Work, function: str, payload: dict[str, Any]) -> None:
+    """Invoke a function of the stack until all is done, with progress."""
+    seconds = _SECONDS_ON_A_TERMINAL if sys.stderr.isatty() else _SECONDS
+    payload = {**payload, "seconds": seconds}
+    with tools.output.progress() as show:
+        show(f"{work.action}: {tools.connection.stack_name}")
+        try:
+            invoke = tools.connection.function(function)
+            while True:
+                document = invoke(payload)
+                work.add(document)
+                show(work.progress())
+                if document["cursor"] is None:
+                    return
+                payload["cursor"] = document["cursor"]
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # a bug is raised again
+            work.stopped_by = _stopped_by(tools, error)
 
 
 def _stopped_by(tools: Tools, error: BaseException) -> Failure:
@@ -117,37 +203,32 @@ def _stopped_by(tools: Tools, error: BaseException) -> Failure:
     return failure
 
 
-def _invocations(tools: Tools, payload: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Invoke the stack's function until all is done; return each document.
-
-    Raises:
-        CommandError: The function failed.
-    """
-    from botocore.config import Config
-
-    function = tools.connection.stack_resource(_FUNCTION)
-    config = Config(
-        read_timeout=_READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-    )
-    client = tools.connection.client("lambda", config=config)
-    seconds = _SECONDS_ON_A_TERMINAL if sys.stderr.isatty() else _SECONDS
-    payload = {**payload, "seconds": seconds}
-    while True:
-        response = client.invoke(FunctionName=function, Payload=json.dumps(payload).encode())
-        document = json.load(response["Payload"])
-        if "FunctionError" in response:
-            raise CommandError(
-                Failure(
-                    what=f"{document.get('errorType')}: {document.get('errorMessage', document)}",
-                    where=f"the function {function}",
-                    way_out="its log says more",
-                )
-            )
-        yield document
-        if document["cursor"] is None:
-            return
-        payload["cursor"] = document["cursor"]
+def _report_restore(tools: Tools, copied: _Copied, findings: _Findings) -> int:
+    is_complete = copied.is_complete and findings.is_complete
+    if tools.output.is_json:
+        tools.output.document(
+            {
+                "action": "restore",
+                "from": copied.source,
+                "complete": is_complete,
+                "items": copied.items,
+                "written": copied.written,
+                "deleted": copied.deleted,
+                "cursor": copied.cursor,
+                "rebuild": findings.document() if copied.is_complete else None,
+            }
+        )
+    else:
+        tools.output.line(copied.progress())
+        if copied.is_complete:
+            tools.output.line(f"index: {findings.progress()}{_verdict(findings)}")
+    if copied.stopped_by is not None:
+        _print_stop(tools, copied.stopped_by)
+        again = f" --cursor {copied.cursor}" if copied.cursor else ""
+        source = shlex.quote(copied.source)
+        tools.output.note(f"Way out: service-registry restore --from {source}{again}")
+    _print_failed(tools, findings, "service-registry rebuild --cursor")
+    return 0 if is_complete else FAILED
 
 
 def _report(tools: Tools, findings: _Findings) -> int:
@@ -163,15 +244,25 @@ def _report(tools: Tools, findings: _Findings) -> int:
         if unlisted:
             tools.output.line(f"and {unlisted:,} more")
         tools.output.line(findings.progress() + _verdict(findings))
+    _print_failed(tools, findings, "go on with --cursor")
+    is_well = findings.action == "rebuild" or not (findings.differences or findings.damaged)
+    return 0 if findings.is_complete and is_well else FAILED
+
+
+def _print_failed(tools: Tools, findings: _Findings, way_out: str) -> None:
     for service, reason in sorted(findings.failed.items()):
         tools.output.note(f"Error: {service} could not be looked at: {reason}")
+    for service, reason in sorted(findings.damaged.items()):
+        tools.output.note(f"Warning: {service}: {reason}")
     if findings.stopped_by is not None:
-        for line in findings.stopped_by.lines():
-            tools.output.note(line)
+        _print_stop(tools, findings.stopped_by)
         if findings.cursor:
-            tools.output.note(f"Way out: go on with --cursor {findings.cursor}")
-    is_well = findings.action == "rebuild" or not findings.differences
-    return 0 if findings.is_complete and is_well else FAILED
+            tools.output.note(f"Way out: {way_out} {findings.cursor}")
+
+
+def _print_stop(tools: Tools, failure: Failure) -> None:
+    for line in failure.lines():
+        tools.output.note(line)
 
 
 def _verdict(findings: _Findings) -> str:

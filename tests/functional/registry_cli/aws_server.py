@@ -29,8 +29,9 @@ class AwsServer:
         stacks: Each stack's outputs.
         parameters: The parameters of every stack.
         denied: The actions that the caller may not call.
-        invoke: What the function of the stack returns for a payload.
-        payloads: What it was invoked with.
+        invoke: What the stack's functions return for a payload.
+        payloads: What they were invoked with.
+        invoked: Which of them were invoked, by their names in the template.
         functions: Lambda's list of functions, as its API has it.
     """
 
@@ -39,6 +40,7 @@ class AwsServer:
     denied: set[str] = field(default_factory=set)
     invoke: Callable[[dict[str, Any]], Any] = lambda _payload: {}
     payloads: list[dict[str, Any]] = field(default_factory=list)
+    invoked: list[str] = field(default_factory=list)
     functions: list[dict[str, Any]] = field(default_factory=list)
 
     def reset(self) -> None:
@@ -47,6 +49,7 @@ class AwsServer:
         self.parameters = {}
         self.denied = set()
         self.payloads = []
+        self.invoked = []
         self.functions = []
 
     def respond(self, seen: SeenRequest) -> Canned | None:
@@ -93,8 +96,9 @@ class AwsServer:
 
     def _lambda(self, seen: SeenRequest) -> Canned:
         name = unquote(seen.target.removeprefix(_INVOCATIONS)).partition("/")[0]
-        if name != "service-discovery-IndexRebuildFunction-1A2B":
+        if not name.endswith("-1A2B"):
             return Canned(status=404, body=b'{"Message": "Function not found"}')
+        self.invoked.append(name.split("-")[-2])
         self.payloads.append(seen.document)
         try:
             found = self.invoke(seen.document)

@@ -195,3 +195,104 @@ def test_cursor_that_was_cut_is_refused(run: Run) -> None:
 
     assert ended.status == 1
     assert "copy it whole" in ended.err
+
+
+class RestoreFunction:
+    """A restore that takes three invocations, and the rebuild after it."""
+
+    def __init__(self, rebuild: Invoke) -> None:
+        """Begin with all to do."""
+        self._rebuild = rebuild
+        self.fails_at: str | None = None
+
+    def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return what the function of the payload's action returns."""
+        if payload["action"] != "restore":
+            return self._rebuild(payload)
+        cursor = payload.get("cursor")
+        if cursor == self.fails_at and cursor is not None:
+            raise ThrottledError
+        following = {None: "first", "first": "second", "second": None}[cursor]
+        return {
+            "action": "restore",
+            "from": payload["from"],
+            "complete": following is None,
+            "items": 1000,
+            "written": 10,
+            "deleted": 1,
+            "cursor": following,
+        }
+
+
+@pytest.fixture
+def restore(aws_server: AwsServer, invoke: Invoke) -> RestoreFunction:
+    """Have the stack's function for restores, too."""
+    function = RestoreFunction(invoke)
+    aws_server.invoke = function
+    return function
+
+
+@pytest.mark.usefixtures("restore")
+def test_restore_needs_yes_where_there_is_no_terminal(run: Run, aws_server: AwsServer) -> None:
+    """It deletes; a script has to say that it means it."""
+    ended = run("restore", "--from", "Versions-restored")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "--yes" in ended.err
+    assert aws_server.payloads == []
+
+
+@pytest.mark.usefixtures("restore")
+def test_restore_copies_to_the_end_and_rebuilds_the_index(
+    run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer
+) -> None:
+    spoil(one_dynamodb)
+
+    ended = run("restore", "--from", "Versions-restored", "--yes")
+
+    assert ended.status == 0
+    assert ended.out.splitlines() == [
+        "3,000 items compared, 30 written, 3 deleted",
+        "index: 2 services, 10 selectors, 3 differences; all of them corrected",
+    ]
+    assert aws_server.invoked == ["RestoreFunction"] * 3 + ["IndexRebuildFunction"]
+    assert {each.get("from") for each in aws_server.payloads[:3]} == {"Versions-restored"}
+    assert index_of(one_dynamodb) == implied(one_dynamodb)
+
+
+def test_restore_goes_on_where_it_was_stopped(
+    run: Run, aws_server: AwsServer, restore: RestoreFunction
+) -> None:
+    """A large table takes hours, and a terminal may close; the index is rebuilt at the end."""
+    restore.fails_at = "second"
+
+    stopped = run("restore", "--from", "Versions-restored", "--yes", "--json")
+
+    assert stopped.status == 1
+    assert (stopped.document["complete"], stopped.document["rebuild"]) == (False, None)
+    assert "ThrottledError" in stopped.err
+    assert "service-registry restore --from Versions-restored --cursor second" in stopped.err
+    restore.fails_at = None
+    aws_server.invoked.clear()
+
+    ended = run(
+        *("restore", "--from", "Versions-restored", "--yes", "--json"), "--cursor", "second"
+    )
+
+    assert ended.status == 0
+    assert (ended.document["complete"], ended.document["rebuild"]["complete"]) == (True, True)
+    assert aws_server.invoked == ["RestoreFunction", "IndexRebuildFunction"]
+
+
+def test_damaged_service_is_named_and_verify_fails(
+    run: Run, aws_server: AwsServer, invoke: Invoke
+) -> None:
+    """Half of a transaction: docs/operations.md says what to do."""
+    reason = "version 1.0.0 is at revision 7, the service at 6"
+    aws_server.invoke = lambda payload: invoke(payload) | {"damaged": {"users": reason}}
+
+    ended = run("verify", "--json")
+
+    assert ended.status == 1
+    assert ended.document["damaged"] == {"users": reason}
+    assert f"users: {reason}" in ended.err
