@@ -1,0 +1,190 @@
+"""What README and docs/ say, compared with what is there."""
+
+import ast
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import cfnlint.api
+import click
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+from registry_cli.main import cli
+from tests.conftest import ROOT
+from tests.docs.listings import Listing, listings, pages
+
+_PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
+_ALL = [each for page in _PAGES.values() for each in listings(page)]
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_COMMAND = re.compile(r"`(service-registry [^`]+)`")
+# What the listings of no language are: commands, or a query of Logs Insights.
+_QUERY = re.compile(r"^(fields|filter|stats) ")
+
+
+def _of(*languages: str) -> list[Listing]:
+    return [each for each in _ALL if each.language in languages]
+
+
+def _ids(found: list[Listing]) -> list[str]:
+    return [str(each) for each in found]
+
+
+def _anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", _PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    """Every relative link names a file that is there, and a heading that it has."""
+    page = _PAGES[name]
+    broken = []
+    for link in _LINK.findall(page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in _anchors(target)):
+            broken.append(link)
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("listing", _of("python"), ids=_ids(_of("python")))
+def test_python_listing_is_python(listing: Listing) -> None:
+    ast.parse(listing.text)
+
+
+@pytest.mark.parametrize("listing", _of("json"), ids=_ids(_of("json")))
+def test_json_listing_is_json(listing: Listing) -> None:
+    json.loads(listing.text.replace("…", "x"))
+
+
+@pytest.mark.parametrize("listing", _of("js"), ids=_ids(_of("js")))
+def test_javascript_listing_is_javascript(listing: Listing, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is not installed here")
+    module = tmp_path / "listing.mjs"
+    module.write_text(listing.text, encoding="utf-8")
+
+    checked = subprocess.run(
+        [node, "--check", str(module)], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stderr
+
+
+def _template(listing: Listing) -> str:
+    """Return a template around a listing's resources; what it refers to is a parameter."""
+    resources = yaml_parse(listing.text)
+    defined = {**resources}
+    text = listing.text if listing.text.startswith(" ") else _indented(listing.text)
+    named = re.findall(r"!Ref (\w+)|!GetAtt (\w+)|\$\{(\w+)\}", text)
+    missing = {name for names in named for name in names if name} - set(defined)
+    parameters = "".join(f"  {name}:\n    Type: String\n" for name in sorted(missing))
+    head = "AWSTemplateFormatVersion: '2010-09-09'\nTransform: AWS::Serverless-2016-10-31\n"
+    return head + (f"Parameters:\n{parameters}" if parameters else "") + f"Resources:\n{text}"
+
+
+def _indented(text: str) -> str:
+    return "".join(f"  {line}" if line.strip() else line for line in text.splitlines(keepends=True))
+
+
+_RESOURCES = [each for each in _of("yaml") if "Type: AWS::" in each.text or "Custom::" in each.text]
+
+
+@pytest.mark.parametrize("listing", _of("yaml"), ids=_ids(_of("yaml")))
+def test_yaml_listing_is_yaml(listing: Listing) -> None:
+    assert isinstance(yaml_parse(listing.text), dict | list)
+
+
+@pytest.mark.parametrize("listing", _RESOURCES, ids=_ids(_RESOURCES))
+def test_resources_in_a_listing_pass_cfn_lint(listing: Listing) -> None:
+    """A property that is misspelt would be copied into many templates."""
+    # E1020: SAM itself defines `!Ref Function.Version`.
+    ignored = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
+
+    faults = cfnlint.api.lint(_template(listing), config=ignored)
+
+    assert [str(fault) for fault in faults] == []
+
+
+def _commands() -> list[tuple[str, str]]:
+    """Return each `service-registry` command of the pages, with where it is."""
+    found = []
+    for name, page in _PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        found += [(name, command) for command in _COMMAND.findall(text)]
+        for each in listings(page):
+            lines = each.text.replace("\\\n", " ").splitlines()
+            found += [
+                (str(each), line) for line in lines if line.lstrip().startswith("service-registry ")
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("where", "command"), _commands())
+def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
+    """Each command has the arguments and options that the command line accepts."""
+    words = shlex.split(command.partition("  #")[0].replace("…", "x"))[1:]
+    found: click.Command | None = cli
+    context = click.Context(cli, info_name="service-registry")
+    while isinstance(found, click.Group) and words and not words[0].startswith("-"):
+        name = words.pop(0)
+        found = found.get_command(context, name)
+        assert found is not None, f"{where}: there is no command {name!r}"
+        context = click.Context(found, info_name=name, parent=context)
+
+    # A command that is named in a sentence need not have its arguments.
+    if words and found is not None:
+        found.make_context(found.name or "", words, resilient_parsing="--version" in words)
+
+
+_PLAIN = [each for each in _of("", "sh") if each.page != "docs/architecture.md"]
+
+
+@pytest.mark.parametrize("listing", _PLAIN, ids=_ids(_PLAIN))
+def test_make_targets_and_paths_in_a_listing_are_there(listing: Listing) -> None:
+    """`make x` names a target; `./x` and `-t x` name a file of the repository."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    wanted = set(re.findall(r"(?:^|; |&& )make ([a-z-]+)", listing.text, re.MULTILINE))
+    paths = re.findall(r"(?<![\w/])\./([\w./-]+)", listing.text)
+    paths += re.findall(r" -t (infra/[\w./-]+)", listing.text)
+
+    assert wanted <= targets
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+_QUERIES = [each for each in _of("") if _QUERY.match(each.text)]
+
+
+@pytest.mark.parametrize("listing", _QUERIES, ids=_ids(_QUERIES))
+def test_query_looks_for_lines_that_the_extension_writes(listing: Listing) -> None:
+    """A message that is reworded in the code is reworded in the query."""
+    source = "\n".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "extension").glob("*.py"))
+    )
+    messages = [
+        message
+        for pattern in re.findall(r"like /([^/]+)/", listing.text)
+        for message in pattern.split("|")
+    ]
+
+    assert messages or "@initDuration" in listing.text
+    assert [message for message in messages if f'"{message}"' not in source] == []
+
+
+def test_every_variable_is_in_the_table() -> None:
+    """The extension reads no variable that the page of variables lacks."""
+    source = (ROOT / "extension/config.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'"(SERVICE_DISCOVERY_\w+|NEEDED_SERVICES|SERVICES_FILE)"', source))
+    table = (ROOT / "docs/attach.md").read_text(encoding="utf-8").partition("## Variables")[2]
+
+    assert read
+    assert {name for name in read if f"`{name}`" not in table} == set()
