@@ -84,7 +84,7 @@ class Connection:
 
     def __init__(self, options: ConnectionOptions, getenv: Mapping[str, str] = os.environ) -> None:
         """Keep what the command line and the environment say."""
-        self._options = options
+        self.options = options
         self._env = getenv
 
     @cached_property
@@ -93,8 +93,8 @@ class Connection:
         import boto3
 
         # The AWS CLI reads AWS_REGION; boto3 knows AWS_DEFAULT_REGION alone.
-        region = self._options.region or self._env.get("AWS_REGION") or None
-        return boto3.Session(profile_name=self._options.profile, region_name=region)
+        region = self.options.region or self._env.get("AWS_REGION") or None
+        return boto3.Session(profile_name=self.options.profile, region_name=region)
 
     def region_or_none(self) -> str | None:
         """Return the Region; None where none is set, or the profile is not there."""
@@ -123,14 +123,14 @@ class Connection:
         return make(
             service,
             region_name=region or self.region,
-            endpoint_url=self._options.endpoint_url,
+            endpoint_url=self.options.endpoint_url,
             config=config,
         )
 
     @property
     def stack_name(self) -> str:
         """The stack's name."""
-        return self._options.stack or self._env.get(STACK_VARIABLE) or DEFAULT_STACK
+        return self.options.stack or self._env.get(STACK_VARIABLE) or DEFAULT_STACK
 
     @cached_property
     def stack(self) -> RegistryStack:
@@ -234,7 +234,7 @@ class Connection:
         Raises:
             CommandError: It is malformed, or there is no such stack.
         """
-        url = self._options.url or self._env.get(URL_VARIABLE)
+        url = self.options.url or self._env.get(URL_VARIABLE)
         if not url:
             return self._url_of_stack()
         parts = urlsplit(url)
@@ -250,7 +250,7 @@ class Connection:
 
     def _url_of_stack(self) -> str:
         url = self.stack.output(_URL_OUTPUT).rstrip("/")
-        endpoint = self._options.endpoint_url or self._env.get("AWS_ENDPOINT_URL")
+        endpoint = self.options.endpoint_url or self._env.get("AWS_ENDPOINT_URL")
         found = _api_of(url)
         # An emulator serves deployed APIs below its own address.
         return found.emulated_at(endpoint) if endpoint and found else url
@@ -290,7 +290,7 @@ class Connection:
         Raises:
             CommandError: The registry's address does not show it.
         """
-        if not (self._options.url or self._env.get(URL_VARIABLE)):
+        if not (self.options.url or self._env.get(URL_VARIABLE)):
             stack = self.stack
             found = _api_of(stack.output(_URL_OUTPUT))
             partition, account_id, region = stack.partition, stack.account_id, stack.region

@@ -18,6 +18,7 @@ consumers = RegistryGroup(
             "consuming", "declare", "Record a consumer's needs, and check them."
         ),
         "forget": LazyCommand("consuming", "forget", "Delete a consumer's record."),
+        "scan": LazyCommand("scanning", "scan", "Record what an account's functions need."),
     },
     fallback="of",
     subcommand_metavar="NAME | COMMAND [ARGS]...",

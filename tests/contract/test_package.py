@@ -93,6 +93,12 @@ def test_package_has_every_module_that_it_imports(wheel: Path, tmp_path: Path) -
 def test_package_has_the_command_line_and_nothing_else(wheel: Path) -> None:
     """What runs in Lambda, and what tests, would only be in a user's way."""
     with zipfile.ZipFile(wheel) as archive:
-        folders = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" not in name}
+        names = [name for name in archive.namelist() if ".dist-info/" not in name]
 
-    assert folders == {"registry_cli", "registry_client", "registry_model"}
+    folders = {name.split("/")[0] for name in names}
+    assert folders == {"consumer_scan", "registry_cli", "registry_client", "registry_model"}
+    # `service-registry consumers scan` lists functions as the registry's own function does.
+    assert sorted(name for name in names if name.startswith("consumer_scan/")) == [
+        "consumer_scan/__init__.py",
+        "consumer_scan/listing.py",
+    ]

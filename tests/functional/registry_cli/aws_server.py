@@ -18,7 +18,7 @@ OUTPUTS = {
     "VersionsTableName": "Versions",
 }
 _CALLER = f"arn:aws:sts::{ACCOUNT}:assumed-role/deploy/pipeline"
-_INVOCATIONS = "/2015-03-31/functions/"
+_FUNCTIONS = "/2015-03-31/functions"
 
 
 @dataclass(kw_only=True)
@@ -54,7 +54,9 @@ class AwsServer:
 
     def respond(self, seen: SeenRequest) -> Canned | None:
         """Respond to AWS's own calls; None for all else."""
-        if seen.target.startswith(_INVOCATIONS):
+        if seen.method == "GET" and seen.target.startswith(_FUNCTIONS):
+            return self._list(unquote(seen.target).removeprefix(_FUNCTIONS))
+        if seen.target.startswith(_FUNCTIONS):
             return self._lambda(seen)
         if (seen.method, seen.target) != ("POST", "/"):
             return None
@@ -94,8 +96,29 @@ class AwsServer:
             f"{outputs}{parameters}<StackStatus>CREATE_COMPLETE</StackStatus></member>"
         )
 
+    def _list(self, rest: str) -> Canned:
+        """Return a page of one function, or the aliases of one."""
+        listing, _, path = rest.partition("/")
+        name, _, what = path.partition("/")
+        if what.startswith("aliases"):
+            aliases = [{"Name": "live", "FunctionVersion": "1"}] if name == "orders" else []
+            return Canned(status=200, body=json.dumps({"Aliases": aliases}).encode())
+        query = parse_qs(listing.partition("?")[2])
+        if "ListFunctions" in self.denied:
+            body = {
+                "Message": f"User: {_CALLER} is not authorized to perform: lambda:ListFunctions "
+                "on resource: *"
+            }
+            headers = {"x-amzn-ErrorType": "AccessDeniedException"}
+            return Canned(status=403, body=json.dumps(body).encode(), headers=headers)
+        place = int(query.get("Marker", ["0"])[0])
+        page: dict[str, Any] = {"Functions": self.functions[place : place + 1]}
+        if place + 1 < len(self.functions):
+            page["NextMarker"] = str(place + 1)
+        return Canned(status=200, body=json.dumps(page).encode())
+
     def _lambda(self, seen: SeenRequest) -> Canned:
-        name = unquote(seen.target.removeprefix(_INVOCATIONS)).partition("/")[0]
+        name = unquote(seen.target.removeprefix(_FUNCTIONS))[1:].partition("/")[0]
         if not name.endswith("-1A2B"):
             return Canned(status=404, body=b'{"Message": "Function not found"}')
         self.invoked.append(name.split("-")[-2])
