@@ -1,0 +1,47 @@
+"""Packages of npm that tests of Node.js code need: installed once, or the test is skipped."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.processes import ROOT
+
+_PACKAGES = ("@aws-sdk/client-lambda@3.1164.0", "typescript@5.9.3")
+_INSTALLED_WITHIN_S = 200
+
+
+def node() -> str:
+    """Return the path of node, or skip the test."""
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("node is not installed here")
+    return found
+
+
+def node_modules() -> Path:
+    """Return a `node_modules` with the packages, or skip the test.
+
+    The versions are pinned here. There is no lock file: that would name a registry's address.
+    """
+    folder = ROOT / "build/node-packages"
+    stamp = folder / "installed"
+    wanted = "\n".join(_PACKAGES)
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("npm is not installed here")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            subprocess.run(
+                [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", *_PACKAGES],
+                cwd=folder,
+                check=True,
+                capture_output=True,
+                timeout=_INSTALLED_WITHIN_S,
+            )
+        except subprocess.SubprocessError as error:
+            pytest.skip(f"npm cannot install {wanted!r} here: {error}")
+        stamp.write_text(wanted, encoding="utf-8")
+    return folder / "node_modules"
