@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from extension.endpoints import Endpoint
+    from extension.proxies import Proxy
     from registry_model.needs import Need
 
     Getenv = Callable[[str], "str | None"]
@@ -47,6 +48,7 @@ class Config:
         is_strict: Whether an init that did not resolve everything fails.
         endpoint: Where DynamoDB is asked.
         is_ipv4_only: Whether the endpoint's name has IPv4 addresses alone.
+        proxy: The proxy that DynamoDB is called through, or None.
         ca_bundle: A file of certificates that replace the shipped ones, or None.
         keys: The keys in the environment (access key id, secret, session token), or None.
         container: Where keys are handed out, or None.
@@ -65,6 +67,7 @@ class Config:
         "keys",
         "max_age_s",
         "needs",
+        "proxy",
         "region",
         "services_file",
         "table",
@@ -83,6 +86,7 @@ class Config:
         is_strict: bool,
         endpoint: "Endpoint",
         is_ipv4_only: bool,
+        proxy: "Proxy | None",
         ca_bundle: "str | None",
         keys: "tuple[str, str, str] | None",
         container: "Endpoint | None",
@@ -99,6 +103,7 @@ class Config:
         self.is_strict = is_strict
         self.endpoint = endpoint
         self.is_ipv4_only = is_ipv4_only
+        self.proxy = proxy
         self.ca_bundle = ca_bundle
         self.keys = keys
         self.container = container
@@ -137,6 +142,7 @@ class Config:
             is_strict=_flag(read, "SERVICE_DISCOVERY_STRICT", faults),
             endpoint=endpoint,
             is_ipv4_only=is_ipv4_only,
+            proxy=_proxy(read, endpoint),
             ca_bundle=read.text("AWS_CA_BUNDLE"),
             keys=keys,
             container=None if keys else _container(read, faults),
@@ -280,6 +286,16 @@ def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoin
                 faults.append(f"{name}: {quote(url.split('@')[-1])} is not an endpoint: {error}")
                 break
     return endpoints.regional(region, fips=fips, dual_stack=dual_stack), not dual_stack
+
+
+def _proxy(read: _Reader, endpoint: "Endpoint") -> "Proxy | None":
+    """Return the proxy for *endpoint*; proxies are only loaded where a variable names one."""
+    name = endpoint.scheme + "_proxy"
+    if not (read.text(name) or read.text(name.upper())):
+        return None
+    from extension import proxies
+
+    return proxies.from_environment(endpoint, read.text)
 
 
 def _container(read: _Reader, faults: "list[str]") -> "Endpoint | None":

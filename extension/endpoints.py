@@ -107,6 +107,16 @@ def _number(port: str) -> int:
 
 
 def host_header(endpoint: Endpoint) -> str:
-    """Spell the Host header: with the port, unless it is the scheme's own."""
-    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return host if endpoint.port == _PORTS[endpoint.scheme] else f"{host}:{endpoint.port}"
+    """Return the Host header: with the port, unless it is the scheme's own."""
+    if endpoint.port == _PORTS[endpoint.scheme]:
+        return _bracketed(endpoint.host)
+    return with_port(endpoint)
+
+
+def with_port(endpoint: Endpoint) -> str:
+    """Return host and port: what a connection is made to."""
+    return f"{_bracketed(endpoint.host)}:{endpoint.port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

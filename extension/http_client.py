@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client: one connection kept alive, one deadline for all of a request.
 
-Portable: runs under MicroPython and CPython. Nothing here blocks past its deadline: not the look-up
-of a name, not a handshake, not an answer that drips.
+Portable: runs under MicroPython and CPython. Nothing here blocks past its deadline: not a name
+look-up, not a handshake, not a response that arrives byte by byte.
 """
 
 import errno
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from extension.endpoints import Endpoint
+    from extension.proxies import Proxy
     from extension.tls_client import TlsContext
     from extension.waiting import Waiter
 
@@ -43,24 +44,49 @@ if TYPE_CHECKING:
     class Trust(Protocol):
         """Which certificates are trusted."""
 
-        def roots(self) -> bytes:
-            """Read the certificates."""
+        def roots(self) -> "list[bytes]":
+            """Return the bundles of trusted certificates.
 
-        def widen(self) -> bool:
-            """Trust more, since these did not verify; False if there is no more to trust."""
+            Raises:
+                CertificateError: There are none.
+            """
+
+        def more_roots(self) -> "list[bytes] | None":
+            """Return the bundles for one more attempt, where `roots` did not verify a peer."""
 
 
+# The stages of a request, in order: `HttpClient.stage` is the one that was reached last.
+LOOK_UP = "name look-up"
+CONNECTION = "connection"
+TLS = "TLS"
+ANSWER = "answer"
 _READ_SIZE = 4_096
-# Peers and the network between drop a connection that has been idle for a minute; nobody says so.
+# Peers, and the network between, drop a connection that has been idle for a minute without notice.
 _IDLE_LIMIT_S = 50
+# A proxy that asks for other credentials, or forbids, does the same a moment later.
+_PROXY_REFUSALS = (401, 403, 407)
 
 
 class BrokenError(Exception):
-    """A request had no whole answer; the message says why."""
+    """A request had no whole response; the message says why.
+
+    Attributes:
+        can_pass: Whether another attempt may succeed: not if a certificate does not verify.
+    """
+
+    def __init__(self, reason: str, *, can_pass: bool = True) -> None:
+        """Set the message, and whether another attempt may succeed."""
+        super().__init__(reason)
+        self.can_pass = can_pass
 
 
 class HttpClient:
-    """Sends requests to one endpoint."""
+    """Sends requests to one endpoint.
+
+    Attributes:
+        waiter: What waits for its connection.
+        stage: The stage that the last request has reached.
+    """
 
     def __init__(
         self,
@@ -69,29 +95,59 @@ class HttpClient:
         *,
         trust: "Trust | None" = None,
         ipv4_only: bool = False,
+        proxy: "Proxy | None" = None,
     ) -> None:
-        """Take the endpoint, and what to trust if it is https; nothing is connected yet."""
+        """Set the endpoint, and what to trust if it is https; nothing is connected yet."""
         self._endpoint = endpoint
         self.waiter = waiter
-        # TLS goes with the scheme and nothing else: without trust there is no https.
+        # TLS depends on the scheme alone: without trust there is no https.
         self._trust = trust if endpoint.scheme == "https" else None
         if endpoint.scheme == "https" and trust is None:
             raise ValueError("https needs certificates to trust")
         self._tls: "TlsContext | None" = None
-        self._ipv4_only = ipv4_only
+        self._ipv4_only = ipv4_only and proxy is None
+        self._proxy = proxy
+        self.stage = LOOK_UP
         self._stream: "Stream | None" = None
         self._request = b""
         self._response = ResponseParser()
         self._used_at = 0.0
         self._is_reused = False
+        # The address of the connection, and the last one whose response was whole.
+        self._address = ""
+        self._good_address = ""
 
     @property
     def host(self) -> str:
         """The Host header's value."""
         return endpoints.host_header(self._endpoint)
 
+    @property
+    def address(self) -> str:
+        """The endpoint's host and port."""
+        return endpoints.with_port(self._endpoint)
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether requests go through a proxy."""
+        return self._proxy is not None
+
+    def describe_stage(self) -> str:
+        """Return the stage that was reached, and with whom."""
+        name = endpoints.with_port(self._endpoint)
+        if self._proxy is not None:
+            proxy = endpoints.with_port(self._proxy.endpoint)
+            if self.stage == LOOK_UP:
+                return f"{LOOK_UP} of the proxy {self._proxy.endpoint.host}"
+            if self.stage == CONNECTION:
+                return f"{CONNECTION} to {name} through the proxy {proxy}"
+        if self.stage == LOOK_UP:
+            return f"{LOOK_UP} of {self._endpoint.host}"
+        between = {CONNECTION: "to", TLS: "with", ANSWER: "of"}[self.stage]
+        return f"{self.stage} {between} {name}"
+
     def fileno(self) -> "int | None":
-        """Name what becomes readable when an answer comes; None while there is no connection."""
+        """Return the descriptor that a response makes readable; None if there is no connection."""
         return None if self._stream is None else self._stream.polled.fileno()
 
     def request(
@@ -102,21 +158,21 @@ class HttpClient:
         body: bytes,
         deadline: "float | None",
     ) -> ResponseParser:
-        """Send a request and read its answer.
+        """Send a request and read its response.
 
         Args:
             headers: All but Content-Length; names in lower case.
             deadline: When to give up, on the monotonic clock; None for never.
 
         Raises:
-            BrokenError: There is no whole answer.
+            BrokenError: There is no whole response.
             DeadlineError: There is none in time.
         """
         self.start(method, path, headers, body, deadline)
         try:
             return self.finish(deadline)
         except (DeadlineError, Interrupted):
-            # The answer may still come, and would be taken for the next request's.
+            # The response may still come, and would be taken for the next request's.
             self.close()
             raise
 
@@ -128,13 +184,16 @@ class HttpClient:
         body: bytes,
         deadline: "float | None",
     ) -> None:
-        """Send a request; `finish` reads its answer.
+        """Send a request; `finish` reads its response.
 
         Raises:
             BrokenError: It can't be sent.
             DeadlineError: It can't be sent in time.
         """
         lines = [f"{method} {path} HTTP/1.1"]
+        if self._proxy is not None and self._trust is None:
+            # RFC 9112, section 3.2.2: a proxy is sent the whole URL.
+            lines = [f"{method} http://{self.host}{path} HTTP/1.1"] + self._proxy.headers()
         lines += [f"{name}: {value}" for name, value in headers]
         if body or method == "POST":
             lines.append(f"content-length: {len(body)}")
@@ -142,17 +201,17 @@ class HttpClient:
         self._send(deadline)
 
     def finish(self, deadline: "float | None") -> ResponseParser:
-        """Read the answer to what `start` sent; after a DeadlineError it can go on.
+        """Read the response to what `start` sent; after a DeadlineError it can go on.
 
         Raises:
-            BrokenError: There is no whole answer.
+            BrokenError: There is no whole response.
             DeadlineError: It is not whole in time.
         """
         while True:
             try:
                 return self._read(deadline)
             except (OSError, HttpError) as error:
-                # The peer closed a connection that it had kept alive: ask once more on a new one.
+                # The peer closed a connection that it had kept alive: send again on a new one.
                 again = self._is_reused and not self._response.has_begun
                 self.close()
                 if not again:
@@ -160,7 +219,7 @@ class HttpClient:
             self._send(deadline)
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         if self._stream is not None:
             try:
                 self._stream.close()
@@ -169,24 +228,31 @@ class HttpClient:
         self._stream = None
 
     def _read(self, deadline: "float | None") -> ResponseParser:
-        stream, parser = self._stream, self._response
+        stream = self._stream
         if stream is None:
             raise OSError(errno.ENOTCONN, "not connected")
-        while not parser.is_done:
+        response = self._response
+        self._receive(stream, response, deadline)
+        self._used_at = system.wall()
+        self._good_address = self._address
+        if not response.keeps_alive:
+            self.close()
+        return response
+
+    def _receive(
+        self, stream: "Stream", response: ResponseParser, deadline: "float | None"
+    ) -> None:
+        while not response.is_done:
             data = stream.receive(_READ_SIZE)
             if data is None:
                 self.waiter.wait(stream.polled, to_write=False, deadline=deadline)
             elif data:
-                parser.feed(data)
-                if not parser.is_done:
+                response.feed(data)
+                if not response.is_done:
                     # A peer that never stops sending must not keep us from looking at the clock.
                     self.waiter.check(deadline)
             else:
-                parser.end()
-        self._used_at = system.wall()
-        if not parser.keeps_alive:
-            self.close()
-        return parser
+                response.end()
 
     def _send(self, deadline: "float | None") -> None:
         """Send the request, on the kept connection if it is still good."""
@@ -196,16 +262,19 @@ class HttpClient:
         try:
             if self._is_reused:
                 try:
-                    self._write(deadline)
+                    self._write(self._request, deadline)
                     return
                 except OSError:
                     self.close()
                     self._is_reused = False
             self._connect_and_write(deadline)
-        except (OSError, sockets.CertificateError) as error:
+        except sockets.TlsError as error:
+            self.close()
+            raise BrokenError(str(error), can_pass=False)
+        except (OSError, HttpError) as error:
             self.close()
             raise BrokenError(system.describe_error(error))
-        except DeadlineError:
+        except (BrokenError, DeadlineError):
             self.close()
             raise
 
@@ -218,68 +287,98 @@ class HttpClient:
         return not 0 <= system.wall() - self._used_at < _IDLE_LIMIT_S
 
     def _connect_and_write(self, deadline: "float | None") -> None:
-        while True:
-            try:
-                self._connect(deadline)
-                self._write(deadline)
-                return
-            except sockets.CertificateError:
-                self.close()
-                # What is trusted is read anew: the bundle may be another one by then.
-                self._tls = None
-                if self._trust is None or not self._trust.widen():
-                    raise
+        try:
+            self._connect(self._context(), deadline)
+            self._write(self._request, deadline)
+        except sockets.CertificateError:
+            self.close()
+            # The certificates are read anew next time: their file may have changed by then.
+            self._tls = None
+            more = self._trust.more_roots() if self._trust is not None else None
+            if more is None:
+                raise
+            from extension import tls_client
 
-    def _connect(self, deadline: "float | None") -> None:
-        endpoint = self._endpoint
-        addresses = sockets.look_up(
-            endpoint.host, self.waiter, ipv4_only=self._ipv4_only, deadline=deadline
-        )
-        for position, address in enumerate(addresses):
-            left = len(addresses) - position
-            try:
-                self._connect_to(address, _share(deadline, left))
-                break
-            except (OSError, DeadlineError):
-                self.close()
-                if left == 1:
-                    raise
+            self._connect(tls_client.new_context(more), deadline)
+            self._write(self._request, deadline)
 
-    def _connect_to(self, address: str, deadline: "float | None") -> None:
-        connection = sockets.start_connecting(address, self._endpoint.port)
-        stream = sockets.PlainStream(connection)
-        self._stream = stream
-        if not self.waiter.wait(connection, to_write=True, deadline=deadline):
-            # Reading from a connection that failed tells why.
-            stream.receive(1)
-            raise OSError(errno.ECONNREFUSED, "connection refused")
-        if self._trust is not None:
+    def _context(self) -> "TlsContext | None":
+        """Return the TLS context for the next connection; None without TLS."""
+        if self._trust is None:
+            return None
+        # The TLS context holds the random generator's state: make a new one after an idle gap.
+        # Many environments may have been restored from one snapshot (SnapStart).
+        if self._tls is None or self._is_long_ago():
             # Imported here: the client of the Lambda API needs no TLS.
             from extension import tls_client
 
-            # The TLS context holds the random generator's state: make a new one after an idle gap.
-            # Many environments may have been restored from one snapshot (SnapStart).
-            if self._tls is None or self._is_long_ago():
-                self._tls = tls_client.new_context(self._trust.roots())
-            self._stream = tls_client.TlsStream(self._tls, connection, self._endpoint.host)
+            self.stage = TLS
+            self._tls = tls_client.new_context(self._trust.roots())
+        return self._tls
 
-    def _write(self, deadline: "float | None") -> None:
+    def _connect(self, context: "TlsContext | None", deadline: "float | None") -> None:
+        peer = self._endpoint
+        if self._proxy is not None:
+            if self._proxy.fault:
+                raise BrokenError(self._proxy.fault, can_pass=False)
+            peer = self._proxy.endpoint
+        self.stage = LOOK_UP
+        addresses = self._addresses(peer.host, deadline)
+        self.stage = CONNECTION
+        self._address, connection = sockets.connect(
+            addresses, peer.port, self.waiter, deadline=deadline
+        )
+        self._stream = sockets.PlainStream(connection)
+        if context is not None:
+            if self._proxy is not None:
+                self._open_tunnel(self._stream, self._proxy, deadline)
+            from extension import tls_client
+
+            self.stage = TLS
+            self._stream = tls_client.TlsStream(context, connection, self._endpoint.host)
+
+    def _addresses(self, host: str, deadline: "float | None") -> "list[str]":
+        """Return the addresses of *host*; the last good one if its name can't be looked up."""
+        if sockets.is_numeric(host):
+            return [host]
+        from extension import name_lookup
+
+        until = deadline
+        if self._good_address and deadline is not None:
+            # Time is left to connect to the last good address.
+            now = system.monotonic()
+            until = now + (deadline - now) / 2
+        try:
+            return name_lookup.look_up(host, self.waiter, ipv4_only=self._ipv4_only, deadline=until)
+        except (OSError, DeadlineError):
+            if not self._good_address:
+                raise
+            return [self._good_address]
+
+    def _open_tunnel(self, stream: "Stream", proxy: "Proxy", deadline: "float | None") -> None:
+        """Ask the proxy for a connection to the endpoint (RFC 9110, section 9.3.6)."""
+        target = endpoints.with_port(self._endpoint)
+        lines = [f"CONNECT {target} HTTP/1.1", f"host: {target}"] + proxy.headers()
+        self._send_all(stream, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"), deadline)
+        response = ResponseParser(is_tunnel=True)
+        self._receive(stream, response, deadline)
+        if not 200 <= response.status < 300:
+            can_pass = response.status not in _PROXY_REFUSALS
+            raise BrokenError(f"the proxy answers with status {response.status}", can_pass=can_pass)
+
+    def _write(self, request: bytes, deadline: "float | None") -> None:
         stream = self._stream
         if stream is None:
             raise OSError(errno.ENOTCONN, "not connected")
-        data = memoryview(self._request)
-        while data:
-            sent = stream.send(data)
-            if sent:
-                data = data[sent:]
-            else:
-                stream.wait_to_send(self.waiter, deadline)
+        self._send_all(stream, request, deadline)
+        self.stage = ANSWER
         self._response = ResponseParser()
 
-
-def _share(deadline: "float | None", addresses: int) -> "float | None":
-    """Give each address that is left its share of the time."""
-    if deadline is None or addresses == 1:
-        return deadline
-    now: float = system.monotonic()
-    return now + (deadline - now) / addresses
+    def _send_all(self, stream: "Stream", data: bytes, deadline: "float | None") -> None:
+        left = memoryview(data)
+        while left:
+            sent = stream.send(left)
+            if sent:
+                left = left[sent:]
+            else:
+                stream.wait_to_send(self.waiter, deadline)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 answers, byte by byte: no sockets here, whatever way the bytes come.
+"""HTTP/1.1 responses, parsed byte by byte; no sockets here.
 
 Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compare with h11.
 """
@@ -13,19 +13,19 @@ _NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 
 
 class HttpError(Exception):
-    """An answer is not HTTP, is cut, or is too large."""
+    """A response is not HTTP, is cut, or is too large."""
 
 
 def _whole_number(text: str, digits: str, base: int) -> int:
     if not text or len(text) > 16:
-        raise HttpError("a length in the answer is not a number")
+        raise HttpError("a length in the response is not a number")
     if first_not_in(text, digits):
-        raise HttpError("a length in the answer is not a number")
+        raise HttpError("a length in the response is not a number")
     return int(text, base)
 
 
 def _latin1(line: bytes) -> str:
-    """Read a line, one character for each byte: nearly every one is ASCII."""
+    """Return a line's text, one character for each byte: nearly every line is ASCII."""
     try:
         text = str(line, "utf-8")
         if len(text) == len(line):
@@ -36,17 +36,24 @@ def _latin1(line: bytes) -> str:
 
 
 class ResponseParser:
-    """One answer, as far as it has come.
+    """Parses one response, piece by piece.
 
     Attributes:
         status: The status code; 0 before the head is whole.
         headers: By name in lower case; repeated ones joined by a comma.
-        is_done: Whether the answer is whole.
+        is_done: Whether the response is whole.
         keeps_alive: Whether the connection can be used again; known once it is done.
+        has_begun: Whether anything has come.
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, *, is_tunnel: bool = False) -> None:
+        """Begin with nothing.
+
+        Args:
+            is_tunnel: Whether the request was a CONNECT, whose success has no body (RFC 9112,
+                section 6.3).
+        """
+        self._is_tunnel = is_tunnel
         self.status = 0
         self.headers: "dict[str, str]" = {}
         self.is_done = False
@@ -60,43 +67,43 @@ class ResponseParser:
 
     @property
     def body(self) -> bytes:
-        """What has come of the body."""
+        """The part of the body that has come."""
         if len(self._body) > 1:
             self._body = [b"".join(self._body)]
         return self._body[0] if self._body else b""
 
     def feed(self, data: bytes) -> None:
-        """Take what has come.
+        """Parse more bytes.
 
         Raises:
-            HttpError: It is not HTTP, is too large, or goes on behind the answer's end.
+            HttpError: They are not HTTP, or too many.
         """
         self.has_begun = True
         self._buffer = self._buffer + data if self._buffer else data
         while not self.is_done and self._state():
             pass
         if self.is_done and self._buffer:
-            # Somebody who answers what was not asked is not to be asked again.
+            # Unsolicited data: do not reuse the connection.
             self.keeps_alive = False
             self._buffer = b""
 
     def end(self) -> None:
-        """Take the end of the stream.
+        """Parse the end of the stream.
 
         Raises:
-            HttpError: The answer is cut.
+            HttpError: The response is cut.
         """
         if self.is_done:
             return
         if self._state != self._until_end:
-            raise HttpError("the answer is cut")
+            raise HttpError("the response is cut")
         self.is_done = True
 
     def _line(self) -> "str | None":
         end = self._buffer.find(b"\n")
         if end < 0:
             if len(self._buffer) > MAX_HEAD:
-                raise HttpError("a line of the answer is too long")
+                raise HttpError("a line of the response is too long")
             return None
         line = self._buffer[:end]
         self._buffer = self._buffer[end + 1 :]
@@ -109,9 +116,9 @@ class ResponseParser:
         bare = self._buffer.find(b"\n\n")
         if end < 0 and bare < 0:
             if len(self._buffer) > MAX_HEAD:
-                raise HttpError("the answer's head is too long")
+                raise HttpError("the response's head is too long")
             if len(self._buffer) > 4 and self._buffer[:5] != b"HTTP/":
-                raise HttpError("the answer is not HTTP")
+                raise HttpError("the response is not HTTP")
             return False
         self._read_status(self._line() or "")
         self.headers = {}
@@ -122,7 +129,7 @@ class ResponseParser:
             self._read_header(line)
         if 100 <= self.status < 200:
             if self.status == 101:
-                raise HttpError("the answer changes the protocol")
+                raise HttpError("the response changes the protocol")
             return True
         self._choose_body()
         return True
@@ -130,18 +137,18 @@ class ResponseParser:
     def _read_status(self, line: str) -> None:
         parts = line.split(" ", 2)
         if len(parts) < 2 or parts[0] not in ("HTTP/1.1", "HTTP/1.0"):
-            raise HttpError("the answer is not HTTP/1.1")
+            raise HttpError("the response is not HTTP/1.1")
         self.status = _whole_number(parts[1], DIGITS, 10) if len(parts[1]) == 3 else 0
         if self.status < 100:
-            raise HttpError("the answer's status is malformed")
+            raise HttpError("the response's status is malformed")
         self.keeps_alive = parts[0] == "HTTP/1.1"
 
     def _read_header(self, line: str) -> None:
         name, colon, value = line.partition(":")
         if not colon or not name:
-            raise HttpError("a header of the answer is malformed")
+            raise HttpError("a header of the response is malformed")
         if first_not_in(name, _NAME) or "\x00" in value or "\r" in value:
-            raise HttpError("a header of the answer is malformed")
+            raise HttpError("a header of the response is malformed")
         name = name.lower()
         value = value.strip(" \t")
         self.headers[name] = self.headers[name] + ", " + value if name in self.headers else value
@@ -152,11 +159,11 @@ class ResponseParser:
                 self.keeps_alive = False
         coding = self.headers.get("transfer-encoding")
         length = self.headers.get("content-length")
-        if self.status in _NO_BODY:
+        if self.status in _NO_BODY or (self._is_tunnel and 200 <= self.status < 300):
             self.is_done = True
         elif coding is not None:
             if coding.lower() != "chunked":
-                raise HttpError("the answer has an unknown transfer coding")
+                raise HttpError("the response has an unknown transfer coding")
             self._state = self._chunk_size
         elif length is not None:
             self._left = self._agreed_length(length)
@@ -170,29 +177,29 @@ class ResponseParser:
         lengths = [_whole_number(each.strip(" \t"), DIGITS, 10) for each in value.split(",")]
         for each in lengths:
             if each != lengths[0]:
-                raise HttpError("the answer has two lengths")
+                raise HttpError("the response has two lengths")
         if lengths[0] > MAX_BODY:
-            raise HttpError("the answer is too large")
+            raise HttpError("the response is too large")
         return lengths[0]
 
-    def _take(self, size: int) -> bytes:
+    def _add_to_body(self, size: int) -> bytes:
         piece = self._buffer[:size]
         self._buffer = self._buffer[size:]
         self._size += len(piece)
         if self._size > MAX_BODY:
-            raise HttpError("the answer is too large")
+            raise HttpError("the response is too large")
         self._body.append(piece)
         return piece
 
     def _counted(self) -> bool:
         if self._buffer:
-            self._left -= len(self._take(self._left))
+            self._left -= len(self._add_to_body(self._left))
         self.is_done = self._left == 0
         return False
 
     def _until_end(self) -> bool:
         if self._buffer:
-            self._take(len(self._buffer))
+            self._add_to_body(len(self._buffer))
         return False
 
     def _chunk_size(self) -> bool:
@@ -207,7 +214,7 @@ class ResponseParser:
     def _chunk(self) -> bool:
         if not self._buffer:
             return False
-        self._left -= len(self._take(self._left))
+        self._left -= len(self._add_to_body(self._left))
         if self._left:
             return False
         self._state = self._chunk_end
@@ -217,7 +224,7 @@ class ResponseParser:
         if len(self._buffer) < 2 and self._buffer != b"\n":
             return False
         if self._line() != "":
-            raise HttpError("a chunk of the answer is longer than it says")
+            raise HttpError("a chunk of the response is longer than it says")
         self._state = self._chunk_size
         return True
 

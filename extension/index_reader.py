@@ -4,13 +4,15 @@ Portable: runs under MicroPython and CPython. Source: DynamoDB API Reference, "B
 "Error handling".
 """
 
-import time
+import hashlib
 
-from extension import system
+from extension import system, table_errors
 from extension.credentials import CredentialsError, NoCredentialsError
 from extension.http_client import BrokenError, HttpClient
 from extension.product_version import VERSION
+from extension.signing_clock import SigningClock
 from extension.sigv4 import sign
+from extension.table_errors import LATER, NEVER, ONCE, TableError
 from extension.waiting import DeadlineError
 from registry_model import strict_json
 from registry_model.index_layout import (
@@ -31,45 +33,32 @@ if TYPE_CHECKING:
     from registry_model.index_layout import Answer
 
     Key = tuple[str, str]
-    Elsewhere = Callable[[list[Key], int], list[Key]]
+    ChooseOthers = Callable[[list[Key], int], list[Key]]
 
 MAX_KEYS = 100
-_LONGEST_SAID = 400
 _BACKOFF_S = 0.025
 _MAX_BACKOFF_S = 1.0
-_USER_AGENT = "service-discovery-extension/" + VERSION
 _TARGET = "DynamoDB_20120810.BatchGetItem"
-_THROTTLED = (
-    "ProvisionedThroughputExceededException",
-    "ThrottlingException",
-    "RequestLimitExceeded",
-)
-_RETRIABLE = (
-    "LimitExceededException",
-    "TransactionInProgressException",
-    "InternalServerError",
-    "InternalServerErrorException",
-    "ServiceUnavailable",
-    "ServiceUnavailableException",
-)
+_USER_AGENT = "service-discovery-extension/" + VERSION
 
 
-def pause_before(attempt: int, dice: float) -> float:
-    """Tell how many seconds to wait before asking again, after *attempt* tries without progress.
+def pause_before(attempt: int, random_number: float) -> float:
+    """Return how many seconds to wait before asking again, after *attempt* tries without progress.
 
     Args:
-        dice: A number from 0 up to 1: those that were refused together come back apart.
+        attempt: How many tries in a row brought nothing.
+        random_number: From 0 up to 1: clients that were refused together come back apart.
     """
     longest: float = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt)
-    return longest * dice
+    return longest * random_number
 
 
 class Reading:
-    """What came of asking for some keys.
+    """The result of asking for some keys.
 
     Attributes:
         answers: The answer to each key that was answered, None where the index has no item.
-        faults: Why each other key was not.
+        faults: Why each of the other keys was not answered.
     """
 
     __slots__ = ("answers", "faults")
@@ -80,16 +69,17 @@ class Reading:
         self.faults: "dict[Key, str]" = {}
 
 
-class _RefusedError(Exception):
-    """The table can't be read, and asking again would not help."""
+class _LastResponse:
+    """The last response to one request, so that the same bytes are not parsed again."""
 
+    __slots__ = ("answers", "digest", "keys")
 
-class _TryAgainError(Exception):
-    """The table could not be read this time."""
-
-
-class _ThrottledError(_TryAgainError):
-    """The table is asked for more than it gives right now."""
+    def __init__(
+        self, keys: "list[Key]", digest: bytes, answers: "dict[Key, Answer | None]"
+    ) -> None:
+        self.keys = keys
+        self.digest = digest
+        self.answers = answers
 
 
 class IndexReader:
@@ -106,22 +96,32 @@ class IndexReader:
         wall: "Callable[[], float]",
         random: "Callable[[], float]",
     ) -> None:
-        """Take a client of DynamoDB's endpoint, the keys, the table, the clock and the dice.
+        """Set the client, the credentials, the table, the clock and the random numbers.
 
         Args:
+            client: A client of DynamoDB's endpoint.
+            credentials: What provides the credentials.
+            table: The table's name or ARN.
+            region: The Region that is signed for.
             path: The endpoint's own path.
-            random: Tells numbers from 0 up to 1.
+            wall: Returns the wall clock's time.
+            random: Returns a number from 0 up to 1.
         """
         self._client = client
         self._credentials = credentials
         self._table = table
         self._region = region
         self._path = path
-        self._wall = wall
+        self._clock = SigningClock(wall)
         self._random = random
+        # By the number of the request within its read.
+        self._last: "dict[int, _LastResponse]" = {}
 
     def read(
-        self, keys: "list[Key]", deadline: float, elsewhere: "Elsewhere | None" = None
+        self,
+        keys: "list[Key]",
+        deadline: float,
+        choose_others: "ChooseOthers | None" = None,
     ) -> Reading:
         """Ask for *keys*, which are distinct: (partition key, selector).
 
@@ -129,51 +129,65 @@ class IndexReader:
         were not.
 
         Args:
-            elsewhere: Names the keys to ask for instead of those that the table would not give
-                right now, told how many times in a row; called from the second time on.
+            keys: The keys of the items.
+            deadline: When to stop, on the monotonic clock.
+            choose_others: Returns the keys to ask for instead of those that the table refused,
+                given how many times in a row it did; called from the second time on.
         """
         reading = Reading()
         pending = list(keys)
         attempt = 0
-        why = f"table {self._table} in {self._region}: no answer in time"
+        reason = ""
+        has_tried_twice = False
+        number = -1
         while pending:
             is_throttled = True
+            number += 1
             try:
-                left = self._read_batch(pending[:MAX_KEYS], reading, deadline)
+                left = self._read_batch(pending[:MAX_KEYS], reading, deadline, number)
             except DeadlineError:
+                reason = reason or self._network_fault(DeadlineError())
                 break
-            except _RefusedError as error:
-                why = str(error)
-                break
-            except _TryAgainError as error:
-                why = str(error)
+            except TableError as error:
+                reason = str(error)
+                if error.retry == NEVER or (error.retry == ONCE and has_tried_twice):
+                    break
+                has_tried_twice = has_tried_twice or error.retry == ONCE
                 left = pending[:MAX_KEYS]
-                is_throttled = isinstance(error, _ThrottledError)
+                is_throttled = error.is_throttled
             # Keys that DynamoDB left unprocessed go behind those that have not been asked yet.
             progress = len(left) < len(pending[:MAX_KEYS])
             attempt = 0 if progress else attempt + 1
-            if elsewhere is not None and is_throttled and attempt > 1:
-                left = elsewhere(left, attempt)
+            if choose_others is not None and is_throttled and attempt > 1:
+                left = choose_others(left, attempt)
             pending = pending[MAX_KEYS:] + left
             if not left:
                 continue
             if progress:
-                why = "the table left it unprocessed"
+                reason = f"{self._described}: the table left it unprocessed"
             pause = pause_before(attempt, self._random())
             if system.monotonic() + pause >= deadline:
                 break
             self._client.waiter.pause(pause)
-        reading.faults.update({key: why for key in pending if key not in reading.answers})
+        reading.faults.update({key: reason for key in pending if key not in reading.answers})
         return reading
 
-    def _read_batch(self, keys: "list[Key]", reading: Reading, deadline: float) -> "list[Key]":
-        """Ask for up to 100 keys; tell those that were left unprocessed."""
+    @property
+    def _described(self) -> str:
+        return f"table {self._table} in {self._region}: answer of {self._client.address}"
+
+    def _network_fault(self, error: "BrokenError | DeadlineError") -> str:
+        fault = table_errors.describe_network_fault(self._client, error)
+        return f"table {self._table} in {self._region}: {fault}"
+
+    def _read_batch(
+        self, keys: "list[Key]", reading: Reading, deadline: float, number: int = 0
+    ) -> "list[Key]":
+        """Ask for up to 100 keys; return those that were left unprocessed."""
         if system.monotonic() >= deadline:
             raise DeadlineError
-        credentials = self._keys(deadline)
+        credentials = self._get_credentials(deadline)
         body = self._body(keys)
-        seconds = time.gmtime(int(self._wall()))
-        date = f"{seconds[0]:04d}{seconds[1]:02d}{seconds[2]:02d}"
         headers = sign(
             [
                 ("content-type", "application/x-amz-json-1.0"),
@@ -186,26 +200,34 @@ class IndexReader:
             region=self._region,
             service="dynamodb",
             credentials=credentials,
-            timestamp=f"{date}T{seconds[3]:02d}{seconds[4]:02d}{seconds[5]:02d}Z",
+            timestamp=self._clock.timestamp(),
         )
         # A proxy may change this header, so it is not signed.
         headers.append(("user-agent", _USER_AGENT))
         try:
-            answer = self._client.request("POST", self._path, headers, body, deadline)
+            response = self._client.request("POST", self._path, headers, body, deadline)
         except BrokenError as error:
-            raise _TryAgainError(f"the registry's table can't be reached: {error}")
-        document = self._document(answer, credentials)
-        return self._take(document, keys, reading)
+            raise TableError(self._network_fault(error), LATER if error.can_pass else NEVER)
+        if response.status != 200:
+            raise self._refusal(response, credentials)
+        digest = hashlib.sha256(response.body).digest()
+        last = self._last.get(number)
+        if last is not None and last.digest == digest and last.keys == keys:
+            reading.answers.update(last.answers)
+            return []
+        left = self._accept(self._document(response), keys, reading)
+        answers = {key: reading.answers[key] for key in keys if key in reading.answers}
+        if len(answers) == len(keys):
+            self._last[number] = _LastResponse(keys, digest, answers)
+        return left
 
-    def _keys(self, deadline: float) -> "Credentials":
+    def _get_credentials(self, deadline: float) -> "Credentials":
         try:
             return self._credentials.get(deadline)
         except NoCredentialsError as error:
-            raise _RefusedError(str(error))
+            raise TableError(str(error), NEVER)
         except CredentialsError as error:
-            raise _TryAgainError(str(error))
-        except DeadlineError:
-            raise _RefusedError("the container's credentials: no answer in time")
+            raise TableError(str(error), LATER)
 
     def _body(self, keys: "list[Key]") -> bytes:
         wanted = [
@@ -217,40 +239,39 @@ class IndexReader:
         text = '{"RequestItems":{' + table + ':{"Keys":[' + ",".join(wanted) + "]}}}"
         return text.encode("utf-8")
 
-    def _document(
-        self, answer: "ResponseParser", credentials: "Credentials"
-    ) -> "dict[str, object]":
-        """Read an answer's document, or say what its error means."""
-        is_passing = answer.status >= 500 or answer.status == 429
+    def _refusal(self, response: "ResponseParser", credentials: "Credentials") -> TableError:
+        """Return what a response with an error means; a wrong clock is corrected."""
         try:
-            document = strict_json.loads(answer.body)
-        except ValueError as error:
-            if answer.status == 200 or is_passing:
-                raise _TryAgainError(
-                    f"status {answer.status}, and its answer is malformed: {error}"
-                )
-            raise _RefusedError(f"the table refuses: status {answer.status}")
+            document = strict_json.loads(response.body)
+        except ValueError:
+            document = None
         if not isinstance(document, dict):
-            raise _TryAgainError("the table's answer is not an object")
-        if answer.status == 200:
-            return document
-        kind = _first_text(document, ("__type",)).split("#")[-1].split(":")[0]
-        said = _without_secrets(_first_text(document, ("message", "Message")), credentials)
-        text = f"table {self._table} in {self._region}: status {answer.status}"
-        if kind:
-            text += f", {kind}"
-        if said:
-            text += f": {said}"
-        if answer.status == 429 or kind in _THROTTLED:
-            raise _ThrottledError(text)
-        if is_passing or kind in _RETRIABLE:
-            raise _TryAgainError(text)
-        raise _RefusedError(text)
+            document = {}
+        code, message = table_errors.code_and_message(document, credentials)
+        error = table_errors.refusal(self._described, response.status, code, message)
+        if table_errors.may_be_clock(code, message) and self._clock.correct(
+            response.headers.get("date", "")
+        ):
+            error.retry = LATER
+        return error
 
-    def _take(
+    def _document(self, response: "ResponseParser") -> "dict[str, object]":
+        """Parse the document of a response with status 200."""
+        try:
+            document = strict_json.loads(response.body)
+        except ValueError as error:
+            raise self._malformed(str(error))
+        if not isinstance(document, dict):
+            raise self._malformed("it is not an object")
+        return document
+
+    def _malformed(self, reason: str) -> TableError:
+        return TableError(f"{self._described}: the response is malformed: {reason}", LATER)
+
+    def _accept(
         self, document: "dict[str, object]", keys: "list[Key]", reading: Reading
     ) -> "list[Key]":
-        """Take the items of an answer; tell the keys that were left unprocessed."""
+        """Add a response's items to *reading*; return the keys that were left unprocessed."""
         try:
             unprocessed = document.get("UnprocessedKeys") or {}
             left = self._of_the_table(unprocessed) if unprocessed else {}
@@ -259,14 +280,14 @@ class IndexReader:
             # Where nothing was processed, there may be no entry for the table.
             items = [] if left_keys and not found else list(self._of_the_table(found))
         except (AttributeError, KeyError, TypeError, IndexItemError):
-            raise _TryAgainError("the table's answer is malformed")
+            raise self._malformed("it has no list of items for the table")
         wanted = dict.fromkeys(keys, True)
         seen: "dict[Key, bool]" = {}
         for item in items:
             try:
                 key = key_of(item)
             except (AttributeError, IndexItemError):
-                raise _TryAgainError("the table's answer is malformed")
+                raise self._malformed("an item has no key")
             if key not in wanted:
                 continue
             seen[key] = True
@@ -282,29 +303,9 @@ class IndexReader:
         return again
 
     def _of_the_table(self, value: object):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
-        """Take the table's part: it goes by the name that we said, or by its plain one."""
+        """Return the table's part of *value*: under the name that we sent, or the plain one."""
         name = self._table.split("/")[-1]
         return _field(value, self._table if self._table in value else name)  # type: ignore[operator]  # as in `_field`
-
-
-def _first_text(document: "dict[str, object]", names: "tuple[str, ...]") -> str:
-    for name in names:
-        value = document.get(name)
-        if isinstance(value, str) and value:
-            return value
-    return ""
-
-
-def _without_secrets(said: str, credentials: "Credentials") -> str:
-    """Take what the service said into one line that can be shown.
-
-    To say that a signature is wrong it repeats all of the signed headers, the token among them.
-    """
-    said = said.partition("\n")[0]
-    for secret in credentials:
-        if secret:
-            said = said.replace(secret, "***")
-    return said[:_LONGEST_SAID]
 
 
 def _field(value: object, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from extension.credentials import CredentialsProvider
     from extension.http_client import Trust
-    from extension.index_reader import Elsewhere, IndexReader, Reading
+    from extension.index_reader import ChooseOthers, IndexReader, Reading
     from extension.resolver import Key
 
 _CONFIGURATION_ERROR = "Extension.ConfigurationError"
@@ -40,7 +40,13 @@ def _index_reader(config: Config, waiter: Waiter) -> "IndexReader":
     from extension.trust import CertificateBundle, ShippedRoots
 
     trust = CertificateBundle(config.ca_bundle) if config.ca_bundle else ShippedRoots()
-    client = HttpClient(config.endpoint, waiter, trust=trust, ipv4_only=config.is_ipv4_only)
+    client = HttpClient(
+        config.endpoint,
+        waiter,
+        trust=trust,
+        ipv4_only=config.is_ipv4_only,
+        proxy=config.proxy,
+    )
     return IndexReader(
         client,
         _credentials(config, waiter, trust),
@@ -64,12 +70,12 @@ class _IndexOnDemand:
         self._reader: "IndexReader | None" = None
 
     def read(
-        self, keys: "list[Key]", deadline: float, elsewhere: "Elsewhere | None" = None
+        self, keys: "list[Key]", deadline: float, choose_others: "ChooseOthers | None" = None
     ) -> "Reading":
         """Ask for distinct keys."""
         if self._reader is None:
             self._reader = _index_reader(self._config, self._waiter)
-        return self._reader.read(keys, deadline, elsewhere)
+        return self._reader.read(keys, deadline, choose_others)
 
 
 def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:

@@ -114,15 +114,14 @@ def exit(status: int) -> None:  # noqa: A001  # the C module's name for it
     os._exit(status)
 
 
-def look_up(host: str, ipv4_only: bool) -> int:  # noqa: FBT001  # as in C
-    """Look *host* up beside the caller; tell a descriptor to read the answer from, to its end.
+def look_up(host: str, family: int) -> int:
+    """Start to look *host* up beside the caller; return a descriptor to read the result from.
 
-    The answer is one numeric address a line, or `!` and a reason.
+    The result, up to the end of the stream, is one numeric address a line, or `!` and a reason.
     """
     reader, writer = os.pipe()
 
     def answer() -> None:
-        family = socket.AF_INET if ipv4_only else socket.AF_UNSPEC
         try:
             found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
             text = "".join(f"{each[4][0]}\n" for each in found)
@@ -134,6 +133,11 @@ def look_up(host: str, ipv4_only: bool) -> int:  # noqa: FBT001  # as in C
 
     threading.Thread(target=answer, daemon=True).start()
     return reader
+
+
+def refused_certificate() -> bytes:
+    """Return the peer's certificate that the TLS library could not parse; empty: OpenSSL can."""
+    return b""
 
 
 def read(fd: int, size: int) -> bytes:

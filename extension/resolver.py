@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol
 
-    from extension.index_reader import Elsewhere, Reading
+    from extension.index_reader import ChooseOthers, Reading
     from extension.log import Log
     from registry_model.index_layout import Answer
     from registry_model.needs import Need
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         """The index table, as the resolver needs it."""
 
         def read(
-            self, keys: "list[Key]", deadline: float, elsewhere: "Elsewhere | None" = None
+            self, keys: "list[Key]", deadline: float, choose_others: "ChooseOthers | None" = None
         ) -> Reading:
             """Ask for distinct keys; never raises for what the network or the table does."""
 

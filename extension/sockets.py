@@ -1,4 +1,4 @@
-"""Name look-ups and TCP connections, none of which blocks.
+"""TCP connections, none of which blocks.
 
 Portable: runs under MicroPython and CPython. MicroPython's sockets take other addresses, and return
 None where CPython's raise BlockingIOError.
@@ -9,6 +9,7 @@ import socket
 import sys
 
 from extension import system
+from extension.waiting import DeadlineError
 from registry_model.text import DIGITS, first_not_in
 
 TYPE_CHECKING = False
@@ -17,39 +18,20 @@ if TYPE_CHECKING:
 
 Socket = socket.socket
 _WOULD_BLOCK = (errno.EAGAIN, errno.EINPROGRESS)
+# RFC 8305, section 5: the "Connection Attempt Delay".
+_NEXT_ATTEMPT_S = 0.25
+_MOST_ADDRESSES = 6
 
 
-def look_up(
-    host: str, waiter: "Waiter", *, ipv4_only: bool, deadline: "float | None"
-) -> "list[str]":
-    """Return the numeric addresses of *host*.
+class TlsError(Exception):
+    """TLS can't be agreed on with the peer, and another attempt would end the same.
 
-    Raises:
-        OSError: It has none.
-        DeadlineError: The name server did not answer in time.
-        Ended: A signal asks the process to end.
+    Defined here so that it can be caught without loading the TLS module, which raises it.
     """
-    if is_numeric(host):
-        return [host]
-    reader = system.start_look_up(host, ipv4_only)
-    answer = b""
-    try:
-        while True:
-            waiter.wait(reader, to_write=False, deadline=deadline)
-            piece = system.read(reader, 4096)
-            if not piece:
-                break
-            answer += piece
-    finally:
-        system.close(reader)
-    text = str(answer, "utf-8")
-    if not text or text[0] == "!":
-        raise OSError(errno.EHOSTUNREACH, f"{host} has no address: {text[1:] or 'no answer'}")
-    addresses: "list[str]" = []
-    for line in text.split("\n"):
-        if line and line not in addresses:
-            addresses.append(line)
-    return addresses
+
+
+class CertificateError(TlsError):
+    """The peer's certificate does not verify, or there is nothing to verify it with."""
 
 
 def is_numeric(host: str) -> bool:
@@ -59,7 +41,98 @@ def is_numeric(host: str) -> bool:
     return not first_not_in(host, DIGITS + ".")
 
 
-def start_connecting(address: str, port: int) -> Socket:
+def connect(
+    addresses: "list[str]", port: int, waiter: "Waiter", *, deadline: "float | None"
+) -> "tuple[str, Socket]":
+    """Connect to the first of the numeric *addresses* that accepts a connection.
+
+    An attempt that stays silent for a while does not end: the next one begins beside it (RFC 8305,
+    section 5). The last attempt repeats the first address, whose first packet may have been lost.
+
+    Returns:
+        The address, and the connected socket.
+
+    Raises:
+        OSError: No address accepts a connection.
+        DeadlineError: None did in time.
+        Ended: A signal asks the process to end.
+    """
+    attempts = _Attempts(addresses[:_MOST_ADDRESSES], port, waiter, deadline)
+    try:
+        return attempts.run()
+    finally:
+        attempts.close()
+
+
+class _Attempts:
+    """The attempts to connect that are under way."""
+
+    def __init__(
+        self, addresses: "list[str]", port: int, waiter: "Waiter", deadline: "float | None"
+    ) -> None:
+        self._left = addresses
+        self._repeated = addresses[0]
+        self._port = port
+        self._waiter = waiter
+        self._deadline = deadline
+        self._delay_s = _NEXT_ATTEMPT_S
+        if deadline is not None:
+            left_s = max(0.0, deadline - system.monotonic())
+            self._delay_s = min(_NEXT_ATTEMPT_S, left_s / (len(addresses) + 2))
+        # By descriptor: the address, and its socket.
+        self._open: "dict[int, tuple[str, Socket]]" = {}
+        self._fault: "OSError | None" = None
+
+    def run(self) -> "tuple[str, Socket]":
+        while True:
+            self._start_next()
+            if not self._open:
+                if self._fault is not None and not self._left:
+                    raise self._fault
+                continue
+            until = self._deadline
+            if self._left or self._repeated:
+                until = system.monotonic() + self._delay_s
+            ready = self._waiter.wait_for_any(list(self._open), to_write=True, deadline=until)
+            if not ready and until == self._deadline:
+                raise DeadlineError
+            for descriptor, is_well in ready:
+                attempt = self._open.pop(descriptor)
+                if is_well:
+                    return attempt
+                self._fault = _connection_error(attempt[1])
+                attempt[1].close()
+
+    def close(self) -> None:
+        """Close the sockets of the attempts that are under way."""
+        for _, connection in self._open.values():
+            connection.close()
+
+    def _start_next(self) -> None:
+        if not self._left:
+            if not self._open:
+                # Every address has refused.
+                return
+            self._left, self._repeated = [self._repeated], ""
+        address = self._left.pop(0)
+        if address:
+            try:
+                connection = _start_connecting(address, self._port)
+                self._open[connection.fileno()] = (address, connection)
+            except OSError as error:
+                self._fault = error
+
+
+def _connection_error(connection: Socket) -> OSError:
+    """Return why an attempt to connect failed: reading from the socket raises it."""
+    try:
+        PlainStream(connection).receive(1)
+    except OSError as error:
+        return error
+    return OSError(errno.ECONNREFUSED, "connection refused")
+
+
+def _start_connecting(address: str, port: int) -> Socket:
     """Begin to connect to a numeric address, without waiting.
 
     Raises:
@@ -90,13 +163,6 @@ def _socket_address(address: str, port: int) -> "tuple[str, int] | bytes":
     # The first getaddrinfo of a process costs more than the connection itself.
     family = socket.AF_INET.to_bytes(2, sys.byteorder)
     return family + port.to_bytes(2, "big") + socket.inet_pton(socket.AF_INET, address) + bytes(8)
-
-
-class CertificateError(Exception):
-    """The peer's certificate does not verify; the message says why.
-
-    Defined here so that it can be caught without loading the TLS module, which raises it.
-    """
 
 
 class PlainStream:

@@ -4,7 +4,6 @@ Portable: runs under MicroPython and CPython. The system calls come from `posix_
 C inside of the layer, a Python module elsewhere.
 """
 
-import errno
 import os
 import sys
 
@@ -23,6 +22,7 @@ close = posix_calls.close
 set_mtime = posix_calls.set_mtime
 stat = posix_calls.stat
 read = posix_calls.read
+refused_certificate = posix_calls.refused_certificate
 lease = posix_calls.lease
 start_look_up = posix_calls.look_up
 umask = posix_calls.umask
@@ -93,24 +93,59 @@ def describe_error(error: BaseException) -> str:
     return str(error) or error.__class__.__name__
 
 
+# Linux's numbers, which are the same on x86_64 and arm64: MicroPython's `errno` names few of them,
+# and its messages are no more than the names.
 _OS_ERRORS = (
-    (errno.ECONNREFUSED, "connection refused"),
-    (errno.ECONNRESET, "connection reset"),
-    (errno.EHOSTUNREACH, "host unreachable"),
-    (errno.ETIMEDOUT, "connection timed out"),
-    (errno.EACCES, "permission denied"),
-    (errno.EISDIR, "it is a folder"),
-    # MicroPython's `errno` has no names for these.
+    (1, "operation not permitted"),
+    (2, "no such file or folder"),
+    (5, "input/output error"),
+    (12, "out of memory"),
+    (13, "permission denied"),
+    (16, "device or resource busy"),
+    (17, "it exists already"),
+    (18, "on another file system"),
+    (19, "no such device"),
+    (20, "a part of the path is not a folder"),
+    (21, "it is a folder"),
+    (22, "invalid argument"),
+    (23, "too many open files in the system"),
+    (24, "too many open files"),
+    (26, "the file is being executed"),
+    (27, "file too large"),
     (28, "no space left on device"),
     (30, "read-only file system"),
+    (32, "connection closed"),
+    (36, "name too long"),
+    (39, "the folder is not empty"),
+    (40, "too many symbolic links"),
+    (95, "operation not supported"),
+    (97, "address family not supported"),
+    (99, "address not available"),
+    (100, "network is down"),
+    (101, "network unreachable"),
+    (103, "connection aborted"),
+    (104, "connection reset"),
+    (107, "not connected"),
+    (110, "connection timed out"),
+    (111, "connection refused"),
+    (112, "host is down"),
+    (113, "host unreachable"),
+    (116, "stale file handle"),
+    (122, "disk quota exceeded"),
 )
 
 
 def _describe_os_error(error: OSError) -> str:
+    number = abs(error.errno or 0)
     text = error.args[1] if len(error.args) > 1 else ""
-    if isinstance(text, str) and text and not text.startswith("E"):
-        return text
-    for number, name in _OS_ERRORS:
-        if error.errno in (number, -number):
-            return name
-    return str(error)
+    # An error that the kernel raised has its number's own text or name; others have one of ours.
+    is_kernels = not isinstance(text, str) or not text or text.startswith("E")
+    if not IS_MICROPYTHON:
+        is_kernels = is_kernels or text == os.strerror(number)
+    if not is_kernels:
+        return str(text)
+    # A tuple of constants: unlike a dictionary it costs nothing at the start.
+    for known, description in _OS_ERRORS:
+        if known == number:
+            return description
+    return f"error {number}"

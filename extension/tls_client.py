@@ -5,8 +5,10 @@ Portable: runs under MicroPython (module `tls`, Mbed TLS) and CPython (module `s
 
 import errno
 
-from extension.sockets import CertificateError
+from extension import certificates, system
+from extension.sockets import CertificateError, TlsError
 from extension.system import IS_MICROPYTHON
+from registry_model.text import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,76 +17,82 @@ if TYPE_CHECKING:
     from extension.sockets import Socket
     from extension.waiting import Waiter
 
-    # Of two unrelated modules.
-    TlsContext = Any
+# Mbed TLS's numbers (ssl.h). Numbers from -255 to -1 are the kernel's.
+_LAST_OF_KERNEL = -256
+_CLOSED = -0x7280
+_ALERT = -0x7780
+# A system's bundle may hold several that this client can't use: a few are enough for a message.
+_MOST_REFUSED = 3
 
-# A sequence whose length takes two bytes: no certificate is shorter than 256 bytes.
-_DER_BEGIN = b"\x30\x82"
-_PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
-_PEM_END = b"-----END CERTIFICATE-----"
+
+class TlsContext:
+    """The trusted certificates and the random generator of one or more connections.
+
+    Attributes:
+        context: MicroPython's or CPython's own context.
+        refused: Certificates of the bundles that can't be used.
+    """
+
+    def __init__(self, context: "Any") -> None:  # noqa: ANN401  # of two unrelated modules
+        """Wrap the interpreter's own context."""
+        self.context = context
+        self.refused: "list[bytes]" = []
+
+    def describe_refused(self) -> str:
+        """Return why certificates of the bundles can't be used, to be appended to a message."""
+        described = ""
+        for certificate in self.refused[:_MOST_REFUSED]:
+            reason = certificates.describe_refusal(certificate)
+            if reason:
+                described += f"; not trusted: {reason}"
+        return described
 
 
-def new_context(roots: bytes) -> "TlsContext":
+def new_context(bundles: "list[bytes]") -> TlsContext:
     """Return a TLS context that verifies every chain and host name.
 
     Args:
-        roots: The certificates that are trusted: in PEM, or in DER one behind the other.
+        bundles: The certificates that are trusted: in PEM, or in DER one behind the other.
 
     Raises:
-        OSError: *roots* are not certificates.
+        CertificateError: There is no certificate in *bundles* that can be used.
     """
-    certificates = _certificates(roots)
     if IS_MICROPYTHON:
         import tls
 
-        context: "TlsContext" = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = tls.CERT_REQUIRED
+        context = TlsContext(tls.SSLContext(tls.PROTOCOL_TLS_CLIENT))
+        context.context.verify_mode = tls.CERT_REQUIRED
     else:
         import ssl
 
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = TlsContext(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     loaded = 0
-    # One at a time: a system's bundle may hold a certificate whose algorithm this build lacks.
-    for certificate in certificates:
-        try:
-            if IS_MICROPYTHON:
-                context.load_verify_locations(certificate)
-            elif certificate[:2] == _DER_BEGIN:
-                context.load_verify_locations(cadata=certificate)
-            else:
-                context.load_verify_locations(cadata=str(certificate, "ascii"))
-            loaded += 1
-        except (OSError, ValueError):
-            continue
+    for bundle in bundles:
+        for certificate in certificates.split(bundle):
+            # One at a time: a system's bundle may hold one whose algorithm this build lacks.
+            try:
+                _load(context, certificate)
+                loaded += 1
+            except (OSError, ValueError):
+                context.refused.append(certificate)
     if not loaded:
-        raise OSError(errno.EINVAL, "no certificate to trust in the bundle")
+        raise CertificateError("no certificate to trust in the bundle" + context.describe_refused())
     return context
 
 
-def _certificates(bundle: bytes) -> "list[bytes]":
-    """Split a bundle into its certificates."""
-    found = []
-    if bundle[:2] == _DER_BEGIN:
-        start = 0
-        while start < len(bundle):
-            end = start + 4 + int.from_bytes(bundle[start + 2 : start + 4], "big")
-            found.append(bundle[start:end])
-            start = end
-        return found
-    start = bundle.find(_PEM_BEGIN)
-    while start >= 0:
-        end = bundle.find(_PEM_END, start)
-        if end < 0:
-            break
-        found.append(bundle[start : end + len(_PEM_END)] + b"\n")
-        start = bundle.find(_PEM_BEGIN, end)
-    return found
+def _load(context: TlsContext, certificate: bytes) -> None:
+    if IS_MICROPYTHON:
+        context.context.load_verify_locations(certificate)
+    elif certificate[:2] == certificates.DER_BEGIN:
+        context.context.load_verify_locations(cadata=certificate)
+    else:
+        context.context.load_verify_locations(cadata=str(certificate, "ascii"))
 
 
 class TlsStream:
     """A TLS connection, as the HTTP client uses it; the handshake goes on with each `send`."""
 
-    def __init__(self, context: "TlsContext", connection: "Socket", host: str) -> None:
+    def __init__(self, context: TlsContext, connection: "Socket", host: str) -> None:
         """Begin TLS on a connected socket.
 
         Args:
@@ -92,7 +100,8 @@ class TlsStream:
             connection: The socket.
             host: The name that the peer's certificate must be for.
         """
-        self._stream = context.wrap_socket(
+        self._context = context
+        self._stream = context.context.wrap_socket(
             connection, server_hostname=host, do_handshake_on_connect=False
         )
         # CPython's TLS stream takes its socket over, and is polled itself.
@@ -104,12 +113,15 @@ class TlsStream:
         Raises:
             OSError: The connection is broken.
             CertificateError: The peer's certificate does not verify.
+            TlsError: The peer refuses the handshake.
         """
         if IS_MICROPYTHON:
             try:
                 return self._stream.write(data) or 0
             except ValueError as error:
-                raise CertificateError(str(error))
+                raise self._certificate_error(str(error))
+            except OSError as error:
+                raise self._error(error)
         import ssl
 
         try:
@@ -118,7 +130,30 @@ class TlsStream:
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         except ssl.SSLCertVerificationError as error:
-            raise CertificateError(error.verify_message)
+            raise self._certificate_error(error.verify_message)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            raise OSError(errno.ECONNRESET, "connection closed")
+        except ssl.SSLError as error:
+            raise TlsError(f"the handshake failed: {error.reason or error}")
+
+    def _certificate_error(self, text: str) -> CertificateError:
+        reason = "; ".join([line.strip() for line in text.split("\n") if line.strip()])
+        return CertificateError(printable(reason) + self._context.describe_refused())
+
+    def _error(self, error: OSError) -> Exception:
+        """Return what an error of Mbed TLS means."""
+        number = error.errno or 0
+        if number == _CLOSED:
+            return OSError(errno.ECONNRESET, "connection closed")
+        if number > _LAST_OF_KERNEL:
+            return error
+        refused = certificates.describe_refusal(system.refused_certificate())
+        if refused:
+            return CertificateError(refused)
+        text = str(error.args[1]) if len(error.args) > 1 else f"error {number}"
+        if number == _ALERT:
+            text += " (this client speaks TLS 1.2 and 1.3)"
+        return TlsError("the handshake failed: " + text)
 
     def receive(self, size: int) -> "bytes | None":
         """Return up to *size* bytes that have come; b"" at the stream's end, None if none have.

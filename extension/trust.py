@@ -4,6 +4,7 @@ Portable: runs under MicroPython and CPython.
 """
 
 from extension import system
+from extension.sockets import CertificateError
 
 _SHIPPED = "/opt/service-discovery/roots.der"
 _SYSTEM = (
@@ -17,63 +18,55 @@ class CertificateBundle:
     """The bundle that AWS_CA_BUNDLE names: it alone is trusted."""
 
     def __init__(self, path: str) -> None:
-        """Take the bundle's path; it is read when a connection is made."""
+        """Set the bundle's path; it is read when a connection is made."""
         self._path = path
 
-    def roots(self) -> bytes:
-        """Read the certificates.
+    def roots(self) -> "list[bytes]":
+        """Read the bundle.
 
         Raises:
-            OSError: They can't be read.
+            CertificateError: It can't be read.
         """
         try:
-            return system.read_file(self._path)
+            return [system.read_file(self._path)]
         except OSError as error:
-            raise OSError(
-                error.errno,
-                f"AWS_CA_BUNDLE {self._path} can't be read: {system.describe_error(error)}",
-            )
+            reason = system.describe_error(error)
+            raise CertificateError(f"AWS_CA_BUNDLE {self._path} can't be read: {reason}")
 
-    def widen(self) -> bool:
-        """Refuse: nothing else is trusted."""
-        return False
+    def more_roots(self) -> "list[bytes] | None":
+        """Return None: nothing else is trusted."""
+        return None
 
 
 class ShippedRoots:
-    """Amazon's roots, which the layer brings; the system's own where those verify no chain."""
+    """Amazon's roots from the layer; for one more attempt, the system's bundle as well.
 
-    def __init__(self) -> None:
-        """Begin with the shipped ones."""
-        self._is_wide = False
+    With the system's bundle a changed chain costs some milliseconds, and is no outage. It is
+    consulted for one connection at a time: the next one begins with Amazon's roots again.
+    """
 
-    def roots(self) -> bytes:
-        """Read the certificates.
+    def roots(self) -> "list[bytes]":
+        """Read Amazon's roots.
 
         Raises:
-            OSError: There are none.
+            CertificateError: They can't be read.
         """
-        if not self._is_wide:
-            try:
-                return system.read_file(_SHIPPED)
-            except OSError:
-                self._is_wide = True
-        found = _first_of(_SYSTEM)
-        if found is None:
-            raise OSError(2, "no certificates to trust: neither the layer's nor the system's")
-        return found
-
-    def widen(self) -> bool:
-        """Trust the system's bundle from now on, once, so that a changed chain is no outage."""
-        if self._is_wide:
-            return False
-        self._is_wide = True
-        return True
-
-
-def _first_of(paths: "tuple[str, ...]") -> "bytes | None":
-    for path in paths:
         try:
-            return system.read_file(path)
+            return [system.read_file(_SHIPPED)]
         except OSError:
-            continue
-    return None
+            raise CertificateError("the layer's certificates can't be read")
+
+    def more_roots(self) -> "list[bytes] | None":
+        """Read the system's bundle, and Amazon's roots; None if there is no bundle."""
+        for path in _SYSTEM:
+            try:
+                bundles = [system.read_file(path)]
+                break
+            except OSError:
+                continue
+        else:
+            return None
+        try:
+            return self.roots() + bundles
+        except CertificateError:
+            return bundles

@@ -64,6 +64,24 @@ class Waiter:
             raise DeadlineError
         return not events & (select.POLLERR | select.POLLHUP)
 
+    def wait_for_any(
+        self, descriptors: "list[int]", *, to_write: bool, deadline: "float | None"
+    ) -> "list[tuple[int, bool]]":
+        """Wait until one of *descriptors* is readable or writable, or has failed.
+
+        Returns:
+            Each that is, with False if it has failed; none when the deadline has passed.
+
+        Raises:
+            Ended: A signal asks the process to end.
+        """
+        poller = self._poller()
+        for descriptor in descriptors:
+            poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)
+        events = self._events(poller, _timeout_ms(deadline))
+        failed = select.POLLERR | (select.POLLHUP if to_write else 0)
+        return [(descriptor, not each & failed) for descriptor, each in events]
+
     def wait_briefly(self, descriptor: object, *, deadline: "float | None") -> None:
         """Wait for something to read, but at most a short while.
 
@@ -91,10 +109,7 @@ class Waiter:
         """Return the events of *descriptor*; 0 if none came in time."""
         poller = self._poller()
         poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
-        timeout = -1
-        if deadline is not None:
-            # Rounded up: a millisecond too early would be a busy loop.
-            timeout = max(0, int((deadline - monotonic()) * 1000 + 0.999))
+        timeout = _timeout_ms(deadline)
         if at_most_ms is not None:
             timeout = at_most_ms if timeout < 0 else min(timeout, at_most_ms)
         return self._wait(poller, timeout)
@@ -108,12 +123,17 @@ class Waiter:
 
     def _wait(self, poller: "select.poll", timeout_ms: int) -> int:
         events = 0
-        for event in poller.poll(timeout_ms):
+        for event in self._events(poller, timeout_ms):
+            events |= event[1]
+        return events
+
+    def _events(self, poller: "select.poll", timeout_ms: int) -> "list[tuple[int, int]]":
+        events = poller.poll(timeout_ms)
+        for event in events:
             if event[0] == self._signals:
                 raise Ended
             if event[0] == self.interrupted_by:
                 raise Interrupted
-            events |= event[1]
         return events
 
     def pause(self, seconds: float) -> None:
@@ -129,3 +149,11 @@ class Waiter:
         self._wait(self._poller(), 0)
         if deadline is not None and monotonic() >= deadline:
             raise DeadlineError
+
+
+def _timeout_ms(deadline: "float | None") -> int:
+    """Return the time until *deadline* for `poll`; -1 for ever."""
+    if deadline is None:
+        return -1
+    # Rounded up: a millisecond too early would be a busy loop.
+    return max(0, int((deadline - monotonic()) * 1000 + 0.999))

@@ -30,6 +30,12 @@ _HOST_TARGETS = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl"}
 _EPOCH = "1735689600"
 _LOG_TAIL = 40
 
+# Functions that layer/native replaces or looks into.
+_WRAPPED = (
+    "-Wl,--wrap=main,--wrap=mp_find_frozen_module,--wrap=qstr_from_strn"
+    ",--wrap=mbedtls_x509_crt_parse_der"
+)
+
 Say = Callable[[str], None]
 
 
@@ -197,7 +203,7 @@ def _port_words(modules: str) -> list[str]:
         f"FROZEN_MANIFEST=../../../{modules}/manifest.py",
         "MBEDTLS_CONFIG_FILE='\"mbedtls_config_layer.h\"'",
         "CFLAGS_EXTRA=-Wno-error -DMICROPY_GCREGS_SETJMP=1 -fno-ident",
-        "LDFLAGS_EXTRA=-static -s -Wl,--build-id=none -Wl,--wrap=main,--wrap=mp_find_frozen_module",
+        f"LDFLAGS_EXTRA=-static -s -Wl,--build-id=none {_WRAPPED}",
     ]
 
 

@@ -39,6 +39,7 @@ class IndexServer:
         self.regions: list[str] = []
         self.tables: list[str] = []
         self.user_agents: list[str | None] = []
+        self.dates: list[str] = []
         self.connections = 0
         self.fault: Fault | None = None
         self.delay_s = 0.0
@@ -79,6 +80,13 @@ class IndexServer:
             filler.setblocking(False)  # noqa: FBT003  # the socket's own
             filler.connect_ex(("127.0.0.1", self._port))
             self._fillers.append(filler)
+
+    def appear(self) -> None:
+        """Accept connections after `vanish`; what was dropped meanwhile stays lost."""
+        for each in self._fillers:
+            each.close()
+        self._fillers = []
+        self._serve_beside(self._listener)
 
     def drop(self) -> None:
         """Break every connection that is open."""
@@ -123,6 +131,7 @@ class IndexServer:
             return
         self._check_signature(path, headers, body)
         self.user_agents.append(headers.get("user-agent"))
+        self.dates.append(headers["x-amz-date"])
         document = json.loads(body)
         self.requests.append(document)
         ((table, wanted),) = document["RequestItems"].items()

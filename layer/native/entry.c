@@ -8,6 +8,8 @@
 #include "extmod/vfs_posix.h"
 #include "py/builtin.h"
 #include "py/cstack.h"
+#include "py/emitglue.h"
+#include "py/frozenmod.h"
 #include "py/gc.h"
 #include "py/mperrno.h"
 #include "py/objlist.h"
@@ -18,7 +20,8 @@
 #define STACK_BYTES (80 * 1024)
 
 int __real_main(int argc, char **argv);
-mp_import_stat_t __real_mp_find_frozen_module(const char *path, int *type, void **code);
+extern const char mp_frozen_names[];
+extern const mp_frozen_module_t *const mp_frozen_mpy_content[];
 
 static char heap[HEAP_BYTES] __attribute__((aligned(16)));
 
@@ -27,14 +30,73 @@ size_t gc_get_max_new_split(void) {
     return LARGEST_GROWTH;
 }
 
-// Each import asks whether `package/module` is a folder, and of each built-in module whether a frozen
-// `module.py` stands in for it; MicroPython reads through the names of all frozen modules to say no.
-// All of ours are `package/module.py`, so that is known beforehand.
+// Replaces MicroPython's search of a frozen module, which measures and compares the names of all of
+// them several times for each import: a tenth of all the instructions of a start. Every frozen module
+// is compiled and named `package/module.py`, so a path with a dot and no slash, or with a slash and no
+// dot, is none of them, and lengths are measured once.
+#define MOST_MODULES 64
+
 mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void **code) {
-    if (!strchr(path, '/') != !strchr(path, '.')) {
+    static struct {
+        const char *name;
+        size_t length;
+    } modules[MOST_MODULES];
+    static size_t count;
+    if (!count) {
+        for (const char *name = mp_frozen_names; *name && count < MOST_MODULES; count++) {
+            modules[count].name = name;
+            modules[count].length = strlen(name);
+            name += modules[count].length + 1;
+        }
+    }
+    if (type) {
+        *type = MP_FROZEN_NONE;
+    }
+    bool is_package = !strchr(path, '.');
+    if (is_package == !!strchr(path, '/')) {
         return MP_IMPORT_STAT_NO_EXIST;
     }
-    return __real_mp_find_frozen_module(path, type, code);
+    size_t length = strlen(path);
+    for (size_t i = 0; i < count; i++) {
+        if (is_package ? modules[i].length > length && modules[i].name[length] == '/'
+                && memcmp(modules[i].name, path, length) == 0
+            : modules[i].length == length && memcmp(modules[i].name, path, length) == 0) {
+            if (is_package) {
+                return MP_IMPORT_STAT_DIR;
+            }
+            if (type) {
+                *type = MP_FROZEN_MPY;
+                *code = (void *)mp_frozen_mpy_content[i];
+            }
+            return MP_IMPORT_STAT_FILE;
+        }
+    }
+    return MP_IMPORT_STAT_NO_EXIST;
+}
+
+// Imports ask for the same few interned strings again and again, and MicroPython searches its tables
+// from the beginning each time: a quarter of all the instructions of a start. The last strings are
+// remembered. A string's number never changes, and the text is compared, so a stale entry does no harm.
+#define REMEMBERED_STRINGS 64
+
+qstr __real_qstr_from_strn(const char *text, size_t length);
+
+qstr __wrap_qstr_from_strn(const char *text, size_t length) {
+    static qstr remembered[REMEMBERED_STRINGS];
+    if (length < 2) {
+        return __real_qstr_from_strn(text, length);
+    }
+    size_t place = (length * 31 + (byte)text[length - 1] * 7 + (byte)text[length - 2] * 3
+        + (byte)text[length / 2]) % REMEMBERED_STRINGS;
+    qstr known = remembered[place];
+    if (known) {
+        size_t known_length;
+        const byte *known_text = qstr_data(known, &known_length);
+        if (known_length == length && memcmp(known_text, text, length) == 0) {
+            return known;
+        }
+    }
+    return remembered[place] = __real_qstr_from_strn(text, length);
 }
 
 static void mount_file_system(void) {

@@ -219,7 +219,7 @@ static void *look_up(void *argument) {
     return NULL;
 }
 
-static mp_obj_t call_look_up(mp_obj_t host, mp_obj_t ipv4_only) {
+static mp_obj_t call_look_up(mp_obj_t host, mp_obj_t family) {
     size_t length;
     const char *name = mp_obj_str_get_data(host, &length);
     look_up_t *wanted = calloc(1, sizeof(look_up_t));
@@ -228,7 +228,7 @@ static mp_obj_t call_look_up(mp_obj_t host, mp_obj_t ipv4_only) {
         mp_raise_OSError(wanted ? ENAMETOOLONG : ENOMEM);
     }
     memcpy(wanted->host, name, length);
-    wanted->family = mp_obj_is_true(ipv4_only) ? AF_INET : AF_UNSPEC;
+    wanted->family = mp_obj_get_int(family);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
         free(wanted);
@@ -265,6 +265,14 @@ static mp_obj_t call_read(mp_obj_t fd, mp_obj_t size) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_2(call_read_obj, call_read);
 
+size_t take_refused_certificate(byte *der, size_t size);
+
+static mp_obj_t call_refused_certificate(void) {
+    byte der[4096];
+    return mp_obj_new_bytes(der, take_refused_certificate(der, sizeof(der)));
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(call_refused_certificate_obj, call_refused_certificate);
+
 static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_posix_calls)},
     {MP_ROM_QSTR(MP_QSTR_create), MP_ROM_PTR(&call_create_obj)},
@@ -286,6 +294,7 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&call_exit_obj)},
     {MP_ROM_QSTR(MP_QSTR_look_up), MP_ROM_PTR(&call_look_up_obj)},
     {MP_ROM_QSTR(MP_QSTR_read), MP_ROM_PTR(&call_read_obj)},
+    {MP_ROM_QSTR(MP_QSTR_refused_certificate), MP_ROM_PTR(&call_refused_certificate_obj)},
 };
 static MP_DEFINE_CONST_DICT(posix_calls_globals, posix_calls_table);
 

@@ -6,7 +6,7 @@ Usage: targets.py, with the packages on the path; a line `target hex` in, a verd
 import binascii
 import sys
 
-from extension import credentials, endpoints, extensions_api, index_reader, system
+from extension import credentials, endpoints, extensions_api, index_reader, system, table_errors
 from extension.http_response import HttpError, ResponseParser
 from extension.sigv4 import Credentials
 from registry_model import services_file, strict_json
@@ -26,6 +26,7 @@ class FakeClient:
     """A client whose every answer is the same body with status 200 or 400."""
 
     host = "127.0.0.1"
+    address = "127.0.0.1:80"
 
     def __init__(self, body: bytes) -> None:
         """Take the body; an odd length makes it an error's."""
@@ -143,10 +144,8 @@ def batch(data: bytes) -> str:
     reading = index_reader.Reading()
     try:
         again = reader._read_batch(KEYS, reading, system.monotonic() + 60)
-    except index_reader._RefusedError:
-        return "refused"
-    except index_reader._TryAgainError:
-        return "again"
+    except table_errors.TableError as error:
+        return "refused" if error.retry == table_errors.NEVER else "again"
     for key in KEYS:
         assert key in again or key in reading.answers or key in reading.faults, key
     versions = []

@@ -52,7 +52,12 @@ def _connecting(fault: Fault, says: str) -> Case:
 
 
 def _refusing(kind: str, status: int = 400) -> Case:
-    return _answers(index_server.refuses(kind, status), f"status {status}, {kind}: said {kind}")
+    says = f"answer of localhost:.*: status {status}, {kind}: said {kind}"
+    return _answers(index_server.refuses(kind, status), says)
+
+
+def _forbids(connection: socket.socket, _data: bytes) -> None:
+    connection.sendall(index_server.response_of(403, b"<html>\r\nForbidden</html>"))
 
 
 def _refuse(server: IndexServer, *_: Certificates) -> None:
@@ -82,33 +87,40 @@ def _expire(server: IndexServer, own: Certificates, _: Certificates) -> None:
     server.drop()
 
 
-_NO_ANSWER = "no answer in time"
-_BROKEN = "cut|reset|EOF|can't be reached|closed"
+_SILENT = "answer of localhost:\\d+: no answer in time"
+_BROKEN = "answer of localhost:\\d+: .*(cut|reset|closed)"
 CASES = {
-    "refused": Case(_refuse, "refused"),
-    "unreachable": Case(_vanish, _NO_ANSWER),
-    "accepted and silent": _connecting(index_server.silence, _NO_ANSWER),
-    "no TLS": _connecting(index_server.no_tls, "can't be reached"),
-    "handshake cut": _connecting(index_server.hang_up, "can't be reached"),
-    "another CA": Case(_be_another_ca, "(?i)certificate"),
-    "wrong host name": Case(_be_somebody_else, "(?i)certificate|hostname"),
-    "expired certificate": Case(_expire, "(?i)certificate"),
-    "asked and silent": _answers(index_server.silence, _NO_ANSWER),
+    "refused": Case(_refuse, "connection to localhost:\\d+: connection refused .*VPC"),
+    "unreachable": Case(_vanish, "connection to localhost:\\d+: no answer in time .*VPC"),
+    "accepted and silent": _connecting(index_server.silence, "TLS with .*: no answer in time"),
+    "no TLS": _connecting(index_server.no_tls, "TLS with localhost:\\d+: "),
+    "handshake cut": _connecting(index_server.hang_up, "TLS with .*: connection (closed|reset)"),
+    "another CA": Case(_be_another_ca, "TLS with .*(?i:certificate).*AWS_CA_BUNDLE"),
+    "wrong host name": Case(_be_somebody_else, "TLS with .*(?i:certificate|hostname)"),
+    "expired certificate": Case(_expire, "TLS with .*(?i:certificate)"),
+    "asked and silent": _answers(index_server.silence, _SILENT),
     "asked and gone": _answers(index_server.hang_up, _BROKEN),
     "reset in mid-answer": _answers(index_server.reset, _BROKEN),
     "cut in mid-answer": _answers(index_server.cut, "cut"),
     "cut between chunks": _answers(index_server.cut_chunks, "cut"),
-    "slow drip": _answers(index_server.drip, _NO_ANSWER),
-    "length too long": _answers(index_server.promise_more, _NO_ANSWER),
+    "slow drip": _answers(index_server.drip, _SILENT),
+    "length too long": _answers(index_server.promise_more, _SILENT),
     "length too short": _answers(index_server.send_more, "malformed"),
     "garbage": _answers(index_server.garbage, "not HTTP"),
     "truncated document": _answers(index_server.cut_json, "malformed"),
     "no document": _answers(index_server.not_json, "malformed"),
     "throttled": _refusing("ProvisionedThroughputExceededException"),
     "too many requests": _refusing("ThrottlingException", 429),
+    "throttled request": _refusing("RequestThrottled"),
+    "throttled by exception": _refusing("ThrottledException"),
+    "prior request": _refusing("PriorRequestNotComplete"),
     "expired token": _refusing("ExpiredTokenException"),
+    "expired signature": _refusing("RequestExpired"),
+    "unknown client": _refusing("UnrecognizedClientException"),
     "access denied": _refusing("AccessDeniedException"),
     "no such table": _refusing("ResourceNotFoundException"),
+    "request timeout": _refusing("RequestTimeout", 408),
+    "page of a proxy": _answers(_forbids, "answer of localhost:.*: status 403"),
     "500": _refusing("InternalServerError", 500),
     "503": _refusing("ServiceUnavailable", 503),
     "unprocessed for ever": Case(_leave_unprocessed, "left it unprocessed"),
@@ -192,6 +204,7 @@ def _assert_one_clear_line(extension: Extension, says: str) -> None:
     (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
     assert " WARN service-discovery: needs not resolved " in line
     assert re.search(says, line), line
+    assert "table ServiceIndex in eu-west-1" in line
     (took_ms,) = re.findall(r"took_ms=(\d+)", line)
     assert int(took_ms) < _SURELY_OVER_MS
 

@@ -49,8 +49,8 @@ def test_connection_after_an_idle_gap_has_a_new_tls_context(
     contexts: list[object] = []
     make = tls_client.new_context
 
-    def made(roots: bytes) -> object:
-        contexts.append(make(roots))
+    def made(bundles: list[bytes]) -> object:
+        contexts.append(make(bundles))
         return contexts[-1]
 
     monkeypatch.setattr(tls_client, "new_context", made)

@@ -1,0 +1,157 @@
+"""What a failed request to the index table means: whether to try again, and what to do about it.
+
+Portable: runs under MicroPython and CPython. Source of the codes: DynamoDB Developer Guide, "Error
+handling with DynamoDB", and the lists that the AWS SDKs retry by.
+"""
+
+from extension.http_client import CONNECTION, LOOK_UP, TLS, BrokenError
+from registry_model.text import printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from extension.http_client import HttpClient
+    from extension.waiting import DeadlineError
+
+# Whether the same request may be answered a moment later: never, at the second attempt, at any.
+NEVER = 0
+ONCE = 1
+LATER = 2
+
+_LONGEST_MESSAGE = 400
+_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+_THROTTLED = (
+    "BandwidthLimitExceeded",
+    "PriorRequestNotComplete",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+)
+_TRANSIENT = (
+    "InternalServerError",
+    "InternalServerErrorException",
+    "LimitExceededException",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "TransactionInProgressException",
+)
+_EXPIRED = ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed")
+# These mean a wrong clock only if the server's clock differs from ours.
+_BAD_SIGNATURE = ("AuthFailure", "InvalidSignatureException", "SignatureDoesNotMatch")
+_EXPIRED_MESSAGES = ("Signature expired", "Signature not yet current")
+_CURES = {
+    "AccessDeniedException": "attach the registry's policy (the stack's output IndexReadPolicyArn) "
+    "to the function's role",
+    "ResourceNotFoundException": "check SERVICE_DISCOVERY_TABLE, and that the table is in this "
+    "Region and account; a table of another account or Region is named by its ARN",
+    "ExpiredTokenException": "the credentials in the function's environment have expired",
+    "UnrecognizedClientException": "the credentials are not known in this Region or partition",
+    "InvalidSignatureException": "the secret key does not belong to the access key, or something "
+    "on the way changes requests",
+}
+_NETWORK_CURE = (
+    "in a VPC: is there a gateway endpoint for DynamoDB or a NAT gateway, and does the security "
+    "group allow port 443 out?"
+)
+_LOOK_UP_CURE = "check the Region and AWS_ENDPOINT_URL; in a VPC: is DNS support on?"
+_CERTIFICATE_CURE = (
+    "if a proxy or an endpoint of your own answers here, AWS_CA_BUNDLE has to name its CA's "
+    "certificates; it replaces Amazon's roots"
+)
+
+
+class TableError(Exception):
+    """The table could not be read; the message says why, and what to do.
+
+    Attributes:
+        retry: Whether another attempt may succeed: `NEVER`, `ONCE` or `LATER`.
+        is_throttled: Whether the table is asked for more than it gives right now.
+    """
+
+    def __init__(self, message: str, retry: int, *, is_throttled: bool = False) -> None:
+        """Set the message, and whether to try again."""
+        super().__init__(message)
+        self.retry = retry
+        self.is_throttled = is_throttled
+
+
+def with_cure(reason: str, cure: str) -> str:
+    """Return *reason*, and what to do about it."""
+    return f"{reason} ({cure})" if cure else reason
+
+
+def describe_network_fault(client: "HttpClient", error: "BrokenError | DeadlineError") -> str:
+    """Return at which stage a request failed, with whom, why, and what to do about it."""
+    cure = ""
+    if client.stage == LOOK_UP:
+        cure = _LOOK_UP_CURE
+    elif client.stage == CONNECTION and not client.has_proxy:
+        cure = _NETWORK_CURE
+    elif client.stage == TLS and isinstance(error, BrokenError) and not error.can_pass:
+        cure = _CERTIFICATE_CURE
+    return f"{client.describe_stage()}: {with_cure(printable(str(error)), cure)}"
+
+
+def code_and_message(document: "dict[str, object]", secrets: "Sequence[str]") -> "tuple[str, str]":
+    """Return the code and the message of DynamoDB's error document.
+
+    The message is cut to one printable line. To say that a signature is wrong it repeats all of the
+    signed headers, the token among them: *secrets* are replaced.
+    """
+    code = _first_text(document, ("__type", "code")).split("#")[-1].split(":")[0]
+    message = _first_text(document, ("message", "Message")).split("\n")[0]
+    for secret in secrets:
+        if secret:
+            message = message.replace(secret, "***")
+    return printable(code[:_LONGEST_MESSAGE]), printable(message[:_LONGEST_MESSAGE])
+
+
+def _first_text(document: "dict[str, object]", names: "tuple[str, ...]") -> str:
+    for name in names:
+        value = document.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return ""
+
+
+def is_expired(code: str, message: str) -> bool:
+    """Return whether an error says that a signature is too old, or of the future."""
+    return code in _EXPIRED or message.startswith(_EXPIRED_MESSAGES)
+
+
+def may_be_clock(code: str, message: str) -> bool:
+    """Return whether an error may be due to a wrong clock."""
+    return is_expired(code, message) or code in _BAD_SIGNATURE
+
+
+def refusal(table: str, status: int, code: str, message: str) -> TableError:
+    """Return what a response with an error means.
+
+    Args:
+        table: Which table was asked, and where.
+        status: The response's status.
+        code: DynamoDB's error code; empty if there is none.
+        message: DynamoDB's message; empty if there is none.
+    """
+    text = f"{table}: status {status}"
+    if code:
+        text += f", {code}"
+    if message:
+        text += f": {message}"
+    text = with_cure(text, _CURES.get(code, ""))
+    if status == 429 or code in _THROTTLED:
+        return TableError(text, LATER, is_throttled=True)
+    if status in _TRANSIENT_STATUS or status > 504 or code in _TRANSIENT:
+        return TableError(text, LATER)
+    if is_expired(code, message):
+        return TableError(text, LATER)
+    return TableError(text, ONCE if code == "UnrecognizedClientException" else NEVER)

@@ -1,0 +1,45 @@
+// What Mbed TLS asks of its platform, and what we ask of Mbed TLS.
+#include <string.h>
+#include <sys/random.h>
+
+#include "psa/crypto.h"
+
+// TLS 1.3 draws its keys here. The kernel is asked each time: the state of a generator in this process
+// would be part of a snapshot (SnapStart), and all environments restored from it would draw one key.
+psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
+    uint8_t *output, size_t size, size_t *length) {
+    (void)context;
+    *length = 0;
+    while (*length < size) {
+        ssize_t n = getrandom(output + *length, size - *length, 0);
+        if (n <= 0) {
+            return PSA_ERROR_INSUFFICIENT_ENTROPY;
+        }
+        *length += n;
+    }
+    return PSA_SUCCESS;
+}
+
+// Mbed TLS refuses a peer's certificate that has a critical extension which it does not know, and keeps
+// nothing of it. The bytes of the last one stay here, so that the log can name certificate and
+// extension.
+static uint8_t refused[4096];
+static size_t refused_length;
+
+int __real_mbedtls_x509_crt_parse_der(void *chain, const uint8_t *der, size_t length);
+
+int __wrap_mbedtls_x509_crt_parse_der(void *chain, const uint8_t *der, size_t length) {
+    int result = __real_mbedtls_x509_crt_parse_der(chain, der, length);
+    if (result && length <= sizeof(refused)) {
+        memcpy(refused, der, length);
+        refused_length = length;
+    }
+    return result;
+}
+
+size_t take_refused_certificate(uint8_t *der, size_t size) {
+    size_t length = refused_length <= size ? refused_length : 0;
+    memcpy(der, refused, length);
+    refused_length = 0;
+    return length;
+}
