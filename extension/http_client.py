@@ -65,6 +65,7 @@ _READ_SIZE = 4_096
 _IDLE_LIMIT_S = 50
 # A proxy that asks for other credentials, or forbids, does the same a moment later.
 _PROXY_REFUSALS = (401, 403, 407)
+_PROXY_WANTS_CREDENTIALS = 407
 
 
 class BrokenError(Exception):
@@ -233,6 +234,9 @@ class HttpClient:
             raise OSError(errno.ENOTCONN, "not connected")
         response = self._response
         self._receive(stream, response, deadline)
+        if self._proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
+            self.stage = CONNECTION
+            raise self._proxy_refusal(response.status)
         self._used_at = system.wall()
         self._good_address = self._address
         if not response.keeps_alive:
@@ -363,8 +367,12 @@ class HttpClient:
         response = ResponseParser(is_tunnel=True)
         self._receive(stream, response, deadline)
         if not 200 <= response.status < 300:
-            can_pass = response.status not in _PROXY_REFUSALS
-            raise BrokenError(f"the proxy answers with status {response.status}", can_pass=can_pass)
+            raise self._proxy_refusal(response.status)
+
+    def _proxy_refusal(self, status: int) -> BrokenError:
+        self.close()
+        can_pass = status not in _PROXY_REFUSALS
+        return BrokenError(f"the proxy answers with status {status}", can_pass=can_pass)
 
     def _write(self, request: bytes, deadline: "float | None") -> None:
         stream = self._stream

@@ -94,7 +94,8 @@ def _parse(name: str, url: str) -> Proxy:
     if "@" in authority:
         at = authority.rfind("@")
         user, _, password = authority[:at].partition(":")
-        credentials = _unquoted(user) + ":" + _unquoted(password)
+        if user and password:
+            credentials = _unquoted(user) + ":" + _unquoted(password)
         authority = authority[at + 1 :]
     try:
         endpoint = endpoints.parse(scheme + "://" + authority)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 _DAY = dt.timedelta(days=1)
@@ -25,6 +25,12 @@ _CA_MAY_SIGN = x509.KeyUsage(
 )
 
 
+# The algorithms' object identifiers in DER.
+_RSA_WITH_SHA256 = bytes.fromhex("06092a864886f70d01010b")
+_RSA_WITH_SHA1 = bytes.fromhex("06092a864886f70d010105")
+_Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
 @dataclass(frozen=True)
 class Certificates:
     """A CA's bundle, and server contexts whose certificates it has signed."""
@@ -35,23 +41,42 @@ class Certificates:
     expired: ssl.SSLContext
 
 
+def make_chain(folder: Path, extension: x509.ExtensionType) -> tuple[Path, ssl.SSLContext]:
+    """Make a CA's bundle, and a server below an intermediate CA with a critical extension."""
+    folder.mkdir()
+    authority = _Authority(folder)
+    below = authority.intermediate(extension)
+    return authority.write_bundle(), below.server("localhost", "127.0.0.1", 1)
+
+
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 class _Authority:
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        extension: x509.ExtensionType | None = None,
+        is_old: bool = False,
+        name: str = "Test CA",
+    ) -> None:
         self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = name
+        self._chain = b""
+        self._key: _Key = ec.generate_private_key(ec.SECP256R1())
+        if is_old:
+            self._key = rsa.generate_private_key(65537, 2048)
         self._now = dt.datetime.now(dt.UTC)
+        self._extension = extension
+        self._is_old = is_old
 
-    def _builder(
-        self, name: str, key: ec.EllipticCurvePrivateKey, until: dt.datetime
-    ) -> x509.CertificateBuilder:
+    def _builder(self, name: str, key: _Key, until: dt.datetime) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(_name(name))
-            .issuer_name(_name("Test CA"))
+            .issuer_name(_name(self._name))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(self._now - 3 * _DAY)
@@ -60,18 +85,36 @@ class _Authority:
 
     def write_bundle(self) -> Path:
         """Write the authority's own certificate."""
-        own = (
-            self._builder("Test CA", self._key, self._now + _DAY)
+        builder = (
+            self._builder(self._name, self._key, self._now + _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_CA_MAY_SIGN, critical=True)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
             )
+        )
+        if self._extension is not None:
+            builder = builder.add_extension(self._extension, critical=True)
+        der = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        if self._is_old:
+            # Nobody verifies a root's signature by itself, and no library makes this one any more.
+            der = der.replace(_RSA_WITH_SHA256, _RSA_WITH_SHA1)
+        path = self._folder / "ca.pem"
+        path.write_text(ssl.DER_cert_to_PEM_cert(der), encoding="ascii")
+        return path
+
+    def intermediate(self, extension: x509.ExtensionType) -> "_Authority":
+        """Make an authority below this one, whose certificate has a critical extension."""
+        below = _Authority(self._folder, name="Intermediate CA")
+        certificate = (
+            self._builder(below._name, below._key, self._now + _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_CA_MAY_SIGN, critical=True)
+            .add_extension(extension, critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        path = self._folder / "ca.pem"
-        path.write_bytes(own.public_bytes(serialization.Encoding.PEM))
-        return path
+        below._chain = certificate.public_bytes(serialization.Encoding.PEM)
+        return below
 
     def server(self, name: str, address: str, days: int) -> ssl.SSLContext:
         """Make a server's context for *name* and *address*, good for so many days from now."""
@@ -93,16 +136,28 @@ class _Authority:
             serialization.NoEncryption(),
         )
         path = self._folder / f"{name}{days}.pem"
-        path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+        own = certificate.public_bytes(serialization.Encoding.PEM)
+        path.write_bytes(private + own + self._chain)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         return context
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Make an authority and its servers' certificates below *folder*."""
+def make_certificates(
+    folder: Path,
+    *,
+    extension: x509.ExtensionType | None = None,
+    is_old: bool = False,
+) -> Certificates:
+    """Make an authority and its servers' certificates below *folder*.
+
+    Args:
+        folder: A folder, which is made.
+        extension: A critical extension of the authority's own certificate.
+        is_old: Whether the authority's own certificate says that it is signed with SHA-1.
+    """
     folder.mkdir()
-    authority = _Authority(folder)
+    authority = _Authority(folder, extension=extension, is_old=is_old)
     return Certificates(
         bundle=authority.write_bundle(),
         good=authority.server("localhost", "127.0.0.1", 1),

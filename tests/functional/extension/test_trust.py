@@ -130,3 +130,95 @@ def _checks_well(lambda_api: LambdaApi, extension: Extension) -> bool:
     lambda_api.invoke()
     status: str = extension.document()["users"]["status"]
     return status == "active"
+
+
+def _with_system_roots(layer: BuiltLayer, folder: Path, bundle: Path) -> list[str]:
+    """Return the command that starts the extension with *bundle* as the system's."""
+    if not Path("/etc/ssl/certs").is_dir():
+        pytest.skip("this system has no /etc/ssl/certs to put a bundle into")
+    certs = folder / "certs"
+    certs.mkdir()
+    shutil.copy(bundle, certs / "ca-certificates.crt")
+    hide = "".join(
+        f'[ ! -e {path} ] || mount --bind "$0" {path}; '
+        for path in ("/etc/pki/tls/certs", "/etc/ssl/certs")
+    )
+    shutil.copy(bundle, certs / "ca-bundle.crt")
+    assert layer.program.exists()
+    return [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        hide + 'exec "$@"',
+        str(certs),
+    ]
+
+
+def test_systems_roots_are_one_more_try_for_one_connection(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    layer: BuiltLayer,
+    certificates: Certificates,
+    tmp_path: Path,
+) -> None:
+    """A chain that has changed costs a second handshake; the next connection begins anew."""
+    entered = _with_system_roots(layer, tmp_path, certificates.bundle)
+
+    extension = start("users", *entered)
+    lambda_api.wait_until_ready()
+    assert extension.document()["users"]["version"] == "1.4.2", extension.log()
+    assert index.connections == 2
+    lambda_api.invoke()
+    assert index.connections == 2
+    index.drop()
+    lambda_api.invoke()
+
+    assert index.connections == 4
+    assert len(index.requests) == 3
+
+
+def test_shipped_roots_are_trusted_beside_the_systems(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    layer: BuiltLayer,
+    certificates: Certificates,
+    other_certificates: Certificates,
+    roots: Path,
+    tmp_path: Path,
+) -> None:
+    """A peer that needs the system's roots at first may need the shipped ones next."""
+    roots.write_bytes(roots.read_bytes() + _in_der(certificates.bundle))
+    entered = _with_system_roots(layer, tmp_path, other_certificates.bundle)
+    index.tls = other_certificates.good
+
+    extension = start("users", *entered)
+    lambda_api.wait_until_ready()
+    assert extension.document()["users"]["version"] == "1.4.2", extension.log()
+    index.tls = certificates.good
+    index.drop()
+    index.put("users", "latest", item("1.5.0", ARN, revision=2))
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.5.0", extension.log()
+
+
+def test_chain_that_no_roots_verify_is_tried_twice(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    layer: BuiltLayer,
+    other_certificates: Certificates,
+    tmp_path: Path,
+) -> None:
+    entered = _with_system_roots(layer, tmp_path, other_certificates.bundle)
+
+    extension = start("users", *entered)
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "unavailable"
+    assert index.connections == 2

@@ -1,0 +1,147 @@
+"""Roots of private CAs in AWS_CA_BUNDLE, and servers' versions of TLS, under both interpreters."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from testing.certificates import make_certificates, make_chain
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from tests.functional.extension.conftest import Extension, Start
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_POLICY = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
+CONSTRAINTS = {
+    "nameConstraints": x509.NameConstraints([x509.DNSName("localhost")], None),
+    "policyConstraints": x509.PolicyConstraints(0, None),
+    "certificatePolicies": x509.CertificatePolicies([x509.PolicyInformation(_POLICY, None)]),
+    "inhibitAnyPolicy": x509.InhibitAnyPolicy(0),
+}
+Registry = Callable[[ssl.SSLContext], IndexServer]
+
+
+@pytest.fixture
+def registry(request: pytest.FixtureRequest) -> Registry:
+    """Serve an index over TLS with a context."""
+
+    def serve(context: ssl.SSLContext) -> IndexServer:
+        server = IndexServer(tls=context, name="localhost")
+        request.addfinalizer(server.close)
+        server.put("users", "latest", item("1.4.2", ARN))
+        return server
+
+    return serve
+
+
+def _run(start: Start, lambda_api: LambdaApi, server: IndexServer, bundle: Path) -> Extension:
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=server.url,
+        AWS_CA_BUNDLE=str(bundle),
+    )
+    lambda_api.wait_until_ready()
+    return extension
+
+
+def test_root_signed_with_sha1_is_trusted(
+    start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
+) -> None:
+    """Old roots are signed by themselves with SHA-1; nobody relies on that signature."""
+    old = make_certificates(tmp_path / "old", is_old=True)
+
+    extension = _run(start, lambda_api, registry(old.good), old.bundle)
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_critical_constraint_is_honoured_or_named(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: Registry,
+    tmp_path: Path,
+    interpreter: str,
+    name: str,
+) -> None:
+    """A CA's limits are never skipped; what the layer can't honour it names."""
+    limited = make_certificates(tmp_path / "limited", extension=CONSTRAINTS[name])
+
+    extension = _run(start, lambda_api, registry(limited.good), limited.bundle)
+
+    if interpreter == "micropython":
+        assert extension.document()["users"]["status"] == "unavailable"
+        assert f"'Test CA' has the critical extension {name}" in extension.log()
+    elif name == "nameConstraints":
+        assert extension.document()["users"]["status"] == "active", extension.log()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_constraint_of_an_intermediate_is_honoured_or_named(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: Registry,
+    tmp_path: Path,
+    interpreter: str,
+    name: str,
+    version: ssl.TLSVersion,
+) -> None:
+    """The peer sends this certificate; the bundle has only the root."""
+    bundle, context = make_chain(tmp_path / "chain", CONSTRAINTS[name])
+    context.minimum_version = context.maximum_version = version
+    server = registry(context)
+
+    extension = _run(start, lambda_api, server, bundle)
+
+    if interpreter == "micropython":
+        assert f"'Intermediate CA' has the critical extension {name}" in extension.log()
+        assert server.connections == 1
+    elif name == "nameConstraints":
+        assert extension.document()["users"]["status"] == "active", extension.log()
+
+
+def test_name_outside_of_a_constraint_is_refused(
+    start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
+) -> None:
+    """A CA that may sign for one domain alone can't speak for the registry."""
+    elsewhere = x509.NameConstraints([x509.DNSName("corp.example")], None)
+    limited = make_certificates(tmp_path / "limited", extension=elsewhere)
+
+    extension = _run(start, lambda_api, registry(limited.good), limited.bundle)
+
+    assert extension.document()["users"]["status"] == "unavailable"
+    assert "TLS with localhost" in extension.log()
+
+
+def test_bundle_with_one_root_that_cannot_be_used_serves_the_others(
+    start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
+) -> None:
+    """A company's bundle has many roots; one of them is no reason to refuse all."""
+    limited = make_certificates(tmp_path / "limited", extension=CONSTRAINTS["policyConstraints"])
+    good = make_certificates(tmp_path / "good")
+    good.bundle.write_bytes(limited.bundle.read_bytes() + good.bundle.read_bytes())
+
+    extension = _run(start, lambda_api, registry(good.good), good.bundle)
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_server_with_one_version_of_tls_is_understood(
+    start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    certificates = make_certificates(tmp_path / "tls")
+    context = certificates.good
+    context.minimum_version = context.maximum_version = version
+
+    server = registry(context)
+    extension = _run(start, lambda_api, server, certificates.bundle)
+    for _ in range(3):
+        lambda_api.invoke()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+    assert len(server.requests) == 4
+    assert server.connections == 1

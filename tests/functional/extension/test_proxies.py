@@ -1,0 +1,167 @@
+"""DynamoDB through a proxy on a real socket; the Lambda API never."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from testing.certificates import Certificates
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.proxy_server import ProxyServer
+from tests.functional.extension.conftest import Start
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def proxy() -> Iterator[ProxyServer]:
+    """Serve a proxy that wants no credentials."""
+    server = ProxyServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def registry(certificates: Certificates) -> Iterator[IndexServer]:
+    """Serve an index over TLS."""
+    server = IndexServer(tls=certificates.good, name="localhost")
+    server.put("users", "latest", item("1.4.2", ARN))
+    yield server
+    server.close()
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_https_goes_through_a_tunnel(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: IndexServer,
+    certificates: Certificates,
+    proxy: ProxyServer,
+    name: str,
+) -> None:
+    """The proxy sees the host's name and TLS, no more; the connection is kept."""
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+        HTTP_PROXY=_NOBODY,
+        **{name: proxy.address},
+    )
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+    assert proxy.requested == [f"CONNECT {registry.url.removeprefix('https://')} HTTP/1.1"]
+    assert len(registry.requests) == 2
+
+
+def test_plain_http_is_sent_with_the_whole_url(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, proxy: ProxyServer
+) -> None:
+    index.put("users", "latest", item("1.4.2", ARN))
+
+    extension = start("users", HTTP_PROXY=f"http://{proxy.address}")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+    assert proxy.requested == [f"POST {index.url}/ HTTP/1.1"]
+
+
+def test_proxy_is_sent_user_and_password(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: IndexServer,
+    certificates: Certificates,
+    proxy: ProxyServer,
+) -> None:
+    """They stand in the URL, percent-encoded; no log line has them."""
+    proxy.credentials = "us:er:p@ss word"
+
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+        HTTPS_PROXY=f"http://us%3Aer:p%40ss%20word@{proxy.address}",
+        SERVICE_DISCOVERY_LOG_LEVEL="DEBUG",
+    )
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+    assert "p@ss" not in extension.log()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_refusing_proxy_is_asked_once_and_named(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    registry: IndexServer,
+    certificates: Certificates,
+    proxy: ProxyServer,
+    scheme: str,
+) -> None:
+    proxy.credentials = "user:right"
+    url = f"http://user:s3cret@{proxy.address}"
+
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=registry.url if scheme == "https" else index.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+        HTTP_PROXY=url,
+        HTTPS_PROXY=url,
+    )
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "unavailable"
+    assert "status 407" in extension.log()
+    assert f"the proxy {proxy.address}" in extension.log()
+    assert len(proxy.requested) == 1
+    for secret in ("s3cret", "user:"):
+        assert secret not in extension.log()
+
+
+def test_silent_proxy_is_named(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+    extension = start("users", HTTP_PROXY=_NOBODY)
+    lambda_api.wait_until_ready()
+
+    host = index.url.removeprefix("http://")
+    expected = f"connection to {host} through the proxy 127.0.0.1:9: connection refused"
+    assert expected in extension.log()
+
+
+@pytest.mark.parametrize(
+    "excluded", ["localhost", "*", " example.com , LOCALHOST ", ".localhost", "localhost:{port}"]
+)
+def test_excluded_host_is_called_directly(
+    start: Start,
+    lambda_api: LambdaApi,
+    registry: IndexServer,
+    certificates: Certificates,
+    excluded: str,
+) -> None:
+    """NO_PROXY names it."""
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_CA_BUNDLE=str(certificates.bundle),
+        HTTPS_PROXY=_NOBODY,
+        NO_PROXY=excluded.format(port=registry.url.rpartition(":")[2]),
+    )
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+
+
+@pytest.mark.parametrize("url", ["socks5://127.0.0.1:9", "https://127.0.0.1:9", "http://:pass@"])
+def test_unusable_proxy_is_trouble_in_the_log_and_no_more(
+    start: Start, lambda_api: LambdaApi, url: str
+) -> None:
+    """The variable is every program's, not ours: it must not keep a function from starting."""
+    extension = start("users", HTTP_PROXY=url)
+    lambda_api.wait_until_ready()
+
+    assert extension.is_running()
+    assert extension.document()["users"]["status"] == "unavailable"
+    assert "HTTP_PROXY" in extension.log()
+    assert "pass" not in extension.log()
