@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from testing import node_packages
+from tests.conftest import ROOT
+
 _FOLDER = Path(__file__).parent
 
 
@@ -20,3 +23,27 @@ def test_node_helper() -> None:
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert len(files) == 2
+
+
+@pytest.mark.parametrize("suffix", ["mts", "cts"])
+def test_types_are_those_of_the_code(suffix: str, tmp_path: Path) -> None:
+    """In TypeScript, for ES modules and for CommonJS; what is wrong is refused."""
+    installed = node_packages.node_modules()
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    (modules / "service-discovery").symlink_to(ROOT / "helpers/node")
+    shutil.copy(_FOLDER / "types.mts", tmp_path / f"types.{suffix}")
+    options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"]
+    # No types of Node.js are installed: `console` is declared by the browser's.
+    options += ["--lib", "es2022,dom", "--preserveSymlinks"]
+
+    ran = subprocess.run(
+        [node_packages.node(), str(installed / "typescript/bin/tsc"), *options, f"types.{suffix}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert ran.returncode == 0, ran.stdout

@@ -366,3 +366,15 @@ def test_errors_survive_a_process_boundary() -> None:
     copy = pickle.loads(pickle.dumps(error))
 
     assert (type(copy), str(copy), copy.key) == (StaleServiceError, "old", "users")
+
+
+def test_package_installs_with_its_types(tmp_path: Path) -> None:
+    """As for laptops and unit tests: from a checkout, with pip."""
+    source = shutil.copytree(ROOT / "helpers/python", tmp_path / "source")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    command += ["--no-build-isolation", "--target", str(tmp_path / "installed"), str(source)]
+
+    subprocess.run(command, check=True, timeout=120)
+
+    installed = {path.name for path in (tmp_path / "installed/service_discovery").iterdir()}
+    assert {"__init__.py", "testing.py", "py.typed"} <= installed
