@@ -1,6 +1,5 @@
 """`pin`, `unpin`, `yank`, `unyank`, `delete`, `channel`: shown first, asked, then made."""
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import click
 from registry_cli.arguments import NAME, VERSION
 from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
 from registry_cli.failures import FAILED
+from registry_cli.terminal import agrees, is_somebody_there
 
 if TYPE_CHECKING:
     from registry_client.client import ChangeRequest
@@ -155,8 +155,7 @@ def make_change(
     if not yes and is_somebody_there():
         how = WriteOptions(force=force, if_match=registry.etag(request.etag_path))
         _show_plan(tools, registry.dry_run(request, how))
-        if not click.confirm("Go ahead?", err=True):
-            tools.output.note("nothing was changed")
+        if not agrees():
             return FAILED
     document = registry.change(request, how)
     if tools.output.is_json:
@@ -164,11 +163,6 @@ def make_change(
     else:
         tools.output.line(done)
     return None
-
-
-def is_somebody_there() -> bool:
-    """Return whether there is a terminal to ask on."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def print_plan(tools: Tools, plan: "DryRunJson") -> None:

@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import click
+
 from registry_cli.failures import CommandError, Failure, did_you_mean, no_region
 from registry_cli.settings import DEFAULT_STACK, STACK_VARIABLE, URL_VARIABLE, ConnectionOptions
 
@@ -85,7 +87,7 @@ class Connection:
     def __init__(self, options: ConnectionOptions, getenv: Mapping[str, str] = os.environ) -> None:
         """Keep what the command line and the environment say."""
         self.options = options
-        self._env = getenv
+        self.env = getenv
 
     @cached_property
     def session(self) -> "boto3.Session":
@@ -93,7 +95,7 @@ class Connection:
         import boto3
 
         # The AWS CLI reads AWS_REGION; boto3 knows AWS_DEFAULT_REGION alone.
-        region = self.options.region or self._env.get("AWS_REGION") or None
+        region = self.options.region or self.env.get("AWS_REGION") or None
         return boto3.Session(profile_name=self.options.profile, region_name=region)
 
     def region_or_none(self) -> str | None:
@@ -130,7 +132,7 @@ class Connection:
     @property
     def stack_name(self) -> str:
         """The stack's name."""
-        return self.options.stack or self._env.get(STACK_VARIABLE) or DEFAULT_STACK
+        return self.options.stack or self.env.get(STACK_VARIABLE) or DEFAULT_STACK
 
     @cached_property
     def stack(self) -> RegistryStack:
@@ -234,7 +236,7 @@ class Connection:
         Raises:
             CommandError: It is malformed, or there is no such stack.
         """
-        url = self.options.url or self._env.get(URL_VARIABLE)
+        url = self.options.url or self.env.get(URL_VARIABLE)
         if not url:
             return self._url_of_stack()
         parts = urlsplit(url)
@@ -250,7 +252,7 @@ class Connection:
 
     def _url_of_stack(self) -> str:
         url = self.stack.output(_URL_OUTPUT).rstrip("/")
-        endpoint = self.options.endpoint_url or self._env.get("AWS_ENDPOINT_URL")
+        endpoint = self.options.endpoint_url or self.env.get("AWS_ENDPOINT_URL")
         found = _api_of(url)
         # An emulator serves deployed APIs below its own address.
         return found.emulated_at(endpoint) if endpoint and found else url
@@ -261,6 +263,12 @@ class Connection:
         from registry_client.signed_http import SignedHttp
 
         url = self.registry_url()
+        if self.options.stack and not self.options.url and self.env.get(URL_VARIABLE):
+            click.echo(
+                f"Warning: {URL_VARIABLE} is set, so the registry is {url}; --stack does not "
+                "choose it",
+                err=True,
+            )
         found = _api_of(url)
         http = SignedHttp(
             url,
@@ -290,7 +298,7 @@ class Connection:
         Raises:
             CommandError: The registry's address does not show it.
         """
-        if not (self.options.url or self._env.get(URL_VARIABLE)):
+        if not (self.options.url or self.env.get(URL_VARIABLE)):
             stack = self.stack
             found = _api_of(stack.output(_URL_OUTPUT))
             partition, account_id, region = stack.partition, stack.account_id, stack.region

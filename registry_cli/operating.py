@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import click
 
 from registry_cli.arguments import NAME
-from registry_cli.changing import is_somebody_there
 from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_cli.failures import FAILED, Failure, failure_of
+from registry_cli.terminal import agrees, is_somebody_there
 
 _REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
 # Each invocation ends after so long: progress is shown, and little is lost if it is stopped.
@@ -63,8 +63,7 @@ def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
             f"The versions table {table} becomes exactly what {source} holds: what {source} does "
             "not have is deleted."
         )
-        if not click.confirm("Go ahead?", err=True):
-            tools.output.note("nothing was changed")
+        if not agrees():
             return FAILED
     copied = _Copied(source, cursor)
     payload = {"action": "restore", "from": source} | ({"cursor": cursor} if cursor else {})

@@ -308,6 +308,18 @@ def test_address_comes_before_the_stack(
     assert [target.partition("?")[0] for _, target in gateway.calls()] == ["/services"]
 
 
+def test_stack_that_the_variable_outweighs_is_a_warning(
+    run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch
+) -> None:
+    """Otherwise somebody changes another registry than they think."""
+    environment.setenv("SERVICE_REGISTRY_URL", gateway.url)
+
+    ended = run("list", "--stack", "staging", "--json")
+
+    assert ended.document == {"services": []}
+    assert "Warning: SERVICE_REGISTRY_URL is set" in ended.err
+
+
 def test_bug_is_not_hidden(environment: pytest.MonkeyPatch) -> None:
     """A traceback is of more use than a wrong explanation."""
     environment.setattr("registry_cli.connection.Connection.registry", lambda _self: 1 / 0)

@@ -1,0 +1,22 @@
+"""The person at the terminal, if there is one."""
+
+import sys
+
+import click
+
+
+def is_somebody_there() -> bool:
+    """Return whether there is a terminal to ask on."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agrees() -> bool:
+    """Ask whether to go ahead; anything but yes is a no.
+
+    Click's own question writes a blank to stdout, which is for the result alone.
+    """
+    click.echo("Go ahead? [y/N]: ", err=True, nl=False)
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+        return True
+    click.echo("nothing was changed", err=True)
+    return False
