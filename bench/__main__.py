@@ -1,4 +1,4 @@
-"""`python -m bench [name ...]`: run the benchmarks and show what they found."""
+"""`python -m bench [name ...]`: run the benchmarks and print their tables."""
 
 import argparse
 import importlib
@@ -6,7 +6,7 @@ import sys
 
 from bench import report
 
-# In the order in which the data goes; each module has `tables() -> Iterable[Table]`.
+# In the order of the data's way; each module has `tables() -> Iterable[Table]`.
 _BENCHMARKS = (
     "command_line",
     "registry_api",
@@ -20,7 +20,7 @@ _BENCHMARKS = (
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the command line names; 1 if a promise was broken."""
+    """Run the benchmarks that the command line names; return 1 if a limit is broken."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of: {', '.join(_BENCHMARKS)}")
     names = parser.parse_args(arguments).names or _BENCHMARKS

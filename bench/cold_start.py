@@ -1,4 +1,4 @@
-"""What a cold start of the API's function costs, beside boto3's own."""
+"""What a cold start of the API's function costs, compared with boto3 alone."""
 
 import resource
 import subprocess
@@ -44,12 +44,12 @@ _PROGRAMS = {
     "import the handler": "import registry_api.handler",
     "import the handler, publish a version": _PUBLISH,
 }
-# An interpreter's own end is no part of a cold start.
+# The end of an interpreter is not part of a cold start.
 _END = "\nimport os; os._exit(0)"
 
 
 def tables() -> Iterable[Table]:
-    """Measure fresh interpreters, in turn: their processor time, which a cold start consists of."""
+    """Measure the processor time of fresh interpreters, in turn."""
     with tempfile.TemporaryDirectory() as folder, emulator.emulator(Path(folder)) as aws:
         dynamodb.renew_tables(aws.dynamodb())
         environment = {

@@ -1,9 +1,9 @@
 """A fleet of environments that all ask for one item, against DynamoDB's limit for one partition.
 
-A discrete-event simulation: each event is an invocation that makes a check due, or one more try
-inside of a check. When a check is due, what it asks for and how long it waits before it asks again
-are the extension's own code. Of DynamoDB it knows published limits and what follows from them, and
-nothing that the service may do beyond: burst capacity, adaptive capacity, split for heat.
+A discrete-event simulation: each event is an invocation at which a check is due, or one more try
+within a check. The extension's own code decides when a check is due, which key it reads and how
+long it waits before it tries again. DynamoDB is simulated by its published limits alone, without
+burst capacity, adaptive capacity and split for heat.
 """
 
 import hashlib
@@ -36,15 +36,15 @@ class Scenario:
     """What is simulated.
 
     Attributes:
-        running: How many environments have been running for long.
+        running: How many environments run from the beginning.
         starting: How many start, spread evenly over the first `starting_within_s`.
         invocations_per_s: How often each one is invoked, at random.
         copies: How many copies the item has, itself included.
-        copies_before: How many it had when the running environments last looked.
-        partitions: Over how many partitions the table's keys are spread.
-        units: What one read costs: 0.5 for each 4 KB of the item, begun ones too.
-        observed_from_s: When the observation begins; what is before lets a fleet settle.
-        until_s: When all ends.
+        copies_before: How many it had at the last check of the running environments.
+        partitions: How many partitions the table has.
+        units: The cost of one read: 0.5 for each 4 KB of the item, rounded up.
+        observed_from_s: When the observation begins; before that, the fleet settles.
+        until_s: When the simulation ends.
         weight: How many environments each simulated one stands for.
     """
 
@@ -65,27 +65,27 @@ class Scenario:
     seed: int = 1
 
     def reads_per_s(self) -> float:
-        """Tell how many reads a second the running ones make where none is refused.
+        """Return the reads a second of the running environments if none is refused.
 
-        A check comes with the first invocation after MAX_AGE: between invocations that come at
-        random, that is one mean gap later.
+        A check comes with the first invocation after MAX_AGE. With invocations at random, that is
+        one mean gap after it.
         """
         return self.running / (self.max_age_s + 1 / self.invocations_per_s)
 
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What a fleet went through while it was observed; environments are counted in full.
+    """What was observed of a fleet; environments are counted with their weight.
 
     Attributes:
-        asked: Reads by the second at which they were asked for, refused ones too.
-        served, refused: How many of them the table answered, and how many not.
+        asked: Reads by the second of their request, refused ones too.
+        served, refused: How many of them the table served, and how many it refused.
         hottest_units: The most units that one partition served in one second.
         checks, failed_checks: How many ended, and how many of them without an answer.
         failed_until_s: When the last one failed; 0 if none did.
         inits, failed_inits: Likewise for the first resolve.
-        held_s: How long checks held their environments, all in all.
-        ages_s: How old files were, environment by environment, looked at time and again.
+        held_s: How long checks held their environments, in total.
+        ages_s: Samples of the files' ages, of all environments at regular times.
         unresolved_until_s: When the last environment without any answer got one; 0 if none was.
         unresolved: Environments without any answer at the end.
     """
@@ -105,33 +105,33 @@ class Findings:
     unresolved: int = 0
 
     def failing(self) -> float:
-        """Tell the share of the checks that failed."""
+        """Return the share of the checks that failed."""
         return self.failed_checks / self.checks if self.checks else 0.0
 
     def age_s(self, share: float) -> float:
-        """Tell an age that *share* of the files do not exceed."""
+        """Return the age that *share* of the files do not exceed."""
         if not self.ages_s:
             return 0.0
         return sorted(self.ages_s)[min(len(self.ages_s) - 1, int(share * len(self.ages_s)))]
 
 
 def partition_of(service: str, copy: int, partitions: int) -> int:
-    """Tell in which of a table's equal partitions a copy lies: what its key's hash says."""
+    """Return the number of the partition that has a copy, by the hash of its key."""
     digest = hashlib.md5(partition_key(service, copy).encode(), usedforsecurity=False).digest()
     return int.from_bytes(digest[:8], "big") * partitions >> 64
 
 
 class Partition:
-    """One partition: serves what its limit allows in each second, and saves nothing up."""
+    """One partition, which serves up to its limit in each second and saves nothing for the next."""
 
     def __init__(self) -> None:
-        """Begin with nothing served."""
+        """Start with nothing served."""
         self._second = 0
         self._served = 0.0
         self.most_served = 0.0
 
     def serves(self, units: float, now: float) -> bool:
-        """Serve a read of *units*, or refuse it."""
+        """Serve a read of *units* and return True, or refuse it."""
         if int(now) != self._second:
             self._second = int(now)
             self._served = 0.0
@@ -143,7 +143,7 @@ class Partition:
 
 
 class _Environment:
-    """One execution environment, and the check that it is in."""
+    """One execution environment and its present check."""
 
     __slots__ = (
         "attempt",
@@ -170,7 +170,7 @@ class _Environment:
 class _Simulation:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
-        self._random = random.Random(scenario.seed)  # noqa: S311  # repeatable on purpose
+        self._random = random.Random(scenario.seed)  # noqa: S311  # must be repeatable
         self._partitions = [Partition() for _ in range(scenario.partitions)]
         self._places: dict[int, int] = {}
         self._found = Findings()
@@ -178,7 +178,7 @@ class _Simulation:
         self._events: list[tuple[float, int]] = []
 
     def run(self) -> Findings:
-        """Let it all happen."""
+        """Run the simulation."""
         self._begin()
         look_at = self._scenario.observed_from_s
         while self._events[0][0] < self._scenario.until_s:
@@ -215,7 +215,7 @@ class _Simulation:
         self._environments.append(environment)
 
     def _next_check(self, environment: _Environment, ended_at: float) -> float:
-        """Tell when the first invocation comes that finds a check due."""
+        """Return the time of the first invocation at which a check is due."""
         schedule = environment.schedule
         due_at = ended_at if schedule.is_due(ended_at) else ended_at + schedule.wait_s()
         return due_at + self._random.expovariate(self._scenario.invocations_per_s)
@@ -230,7 +230,7 @@ class _Simulation:
         return choose_copy(environment.copies, environment.attempt, self._random.random())
 
     def _ask(self, environment: _Environment, now: float) -> float:
-        """Send one request; tell when the environment has its next event."""
+        """Send one request; return the time of the environment's next event."""
         is_served = self._read(environment.copy, now)
         answered_at = now + _CALL_S
         if is_served and environment.copy >= self._scenario.copies:
@@ -293,5 +293,5 @@ class _Simulation:
 
 
 def simulate(scenario: Scenario) -> Findings:
-    """Let *scenario* happen; the same one always goes the same way."""
+    """Simulate *scenario*; the same scenario always has the same result."""
     return _Simulation(scenario).run()

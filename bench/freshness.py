@@ -1,4 +1,4 @@
-"""How soon a publish is in the index, and how much of that is ours, on the emulator."""
+"""The time from a publish to its index item on the emulator, and our part of it."""
 
 import json
 import statistics
@@ -13,7 +13,7 @@ from bench.report import Row, Table
 from local import deployment, processes
 from local.deployment import STACK
 from local.emulator import Emulator, emulator
-from local.registry_client import RegistryClient
+from registry_client.signed_http import SignedHttp
 from registry_model import index_layout
 from registry_model.needs import LATEST
 
@@ -25,18 +25,18 @@ _LARGEST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Publish:
-    """One publish: from its answer to its index item, and the stream's function's part of that."""
+    """One publish: the time from its response to its index item, and our function's part of it."""
 
     total_ms: float
     own_ms: float
 
 
 def tables() -> Iterable[Table]:
-    """Publish one after the other, each once the one before is in the index."""
+    """Publish one version after the other, each when the one before is in the index."""
     with tempfile.TemporaryDirectory(prefix="freshness-") as name, emulator(Path(name)) as aws:
         folder = Path(name)
         deployed = deployment.deploy(aws, folder, deployment.build(aws, folder))
-        registry = RegistryClient(deployed.registry_url)
+        registry = deployed.registry()
         table = deployed.outputs["IndexTableName"]
         _publish(aws, registry, table, 0)
         found = [_publish(aws, registry, table, number) for number in range(1, _PUBLISHES + 1)]
@@ -55,8 +55,8 @@ def tables() -> Iterable[Table]:
         title="Freshness on the emulator, in milliseconds",
         columns=["median", "most"],
         rows=rows,
-        notes=f"{_PUBLISHES} publishes, one after the other. The rest is the stream's own polling: "
-        "the emulator's looks once a second, Lambda's four times.",
+        notes=f"{_PUBLISHES} publishes, one after the other. The rest is the interval at which "
+        "the stream is polled: the emulator polls once a second, Lambda four times.",
     )
 
 
@@ -64,13 +64,13 @@ def _row(what: str, readings: list[float]) -> Row:
     return Row(what=what, values=[f"{statistics.median(readings):.0f}", f"{max(readings):.0f}"])
 
 
-def _publish(aws: Emulator, registry: RegistryClient, table: str, number: int) -> _Publish:
+def _publish(aws: Emulator, registry: SignedHttp, table: str, number: int) -> _Publish:
     name, client = f"fresh-{number}", aws.dynamodb()
     arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
-    answer = registry.call("POST", "/services", {"name": name, "version": "1.0.0", "arn": arn})
+    response = registry.send("POST", "/services", {"name": name, "version": "1.0.0", "arn": arn})
     started = time.monotonic()
-    if answer.status != 201:
-        message = f"POST /services: expected 201, got {answer.status}: {answer.document}"
+    if response.status != 201:
+        message = f"POST /services: expected 201, got {response.status}: {response.document}"
         raise processes.LocalStackError(message)
     key = index_layout.item_key(name, LATEST)
     processes.wait_until(

@@ -1,4 +1,4 @@
-"""What keeping the index asks of DynamoDB, by what a batch holds and by the service's size."""
+"""What the index costs in DynamoDB, by the contents of a batch and the size of the service."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -139,7 +139,7 @@ def _add(usage: Usage, more: Usage) -> None:
 
 
 def _operations(size: int) -> dict[str, Callable[[Registry], object]]:
-    """Name changes, in turn: what one leaves is what the next one finds."""
+    """Return changes by name, in order: each one starts from the result of the one before."""
     new, backport = Version(size, 0, 0), Version(0, 0, 7)
 
     def publication(version: Version) -> Publication:
@@ -167,7 +167,7 @@ def _changes() -> Table:
         rows.append(
             Row(
                 what=name,
-                values=[_spelled(usage) for usage in seen],
+                values=[_cell(usage) for usage in seen],
                 limit=f"at most {_MOST_CALLS} calls and {_MOST_UNITS} r",
                 holds=all(
                     sum(usage.calls.values()) <= _MOST_CALLS and usage.read_units <= _MOST_UNITS
@@ -220,6 +220,6 @@ def _run(client: "DynamoDBClient", request: Request) -> None:
             return
 
 
-def _spelled(usage: Usage) -> str:
+def _cell(usage: Usage) -> str:
     calls = sum(usage.calls.values())
     return f"{calls} calls: {usage.read_units:g} r, {usage.write_units:g} w"

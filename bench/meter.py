@@ -1,9 +1,9 @@
-"""What a piece of work asks of DynamoDB: calls and capacity units, counted and not timed.
+"""What an operation costs in DynamoDB: calls and capacity units, counted, not timed.
 
 Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations". A read unit is 4 KB,
-a write unit 1 KB, both rounded up: per item, but for a Query's sum. Eventually consistent reads
-cost half, transactional writes double. Items have the size of their names and values. What
-secondary indexes add to a write is left out: it is the same for each version.
+a write unit 1 KB. Both are rounded up for each item, and for a Query once for the sum. Eventually
+consistent reads cost half, transactional writes double. The size of an item is that of its names
+and values. The cost of secondary indexes is left out: it is the same for each version.
 """
 
 import math
@@ -23,7 +23,7 @@ _WRITE_UNIT = 1_024
 
 @dataclass(slots=True)
 class Usage:
-    """What was asked of DynamoDB.
+    """What was used of DynamoDB.
 
     Attributes:
         calls: How often each operation was called.
@@ -40,15 +40,15 @@ class Usage:
 
 @contextmanager
 def metered(client: "DynamoDBClient") -> Iterator[Usage]:
-    """Count what is asked through *client*."""
+    """Count what is used through *client*."""
     usage = Usage()
-    asked: list[dict[str, Any]] = []
+    requests: list[dict[str, Any]] = []
 
     def before(params: dict[str, Any], **_: object) -> None:
-        asked.append(params)
+        requests.append(params)
 
     def after(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        _count(usage, model.name, asked.pop(), parsed)
+        _count(usage, model.name, requests.pop(), parsed)
 
     events = client.meta.events
     events.register("provide-client-params.dynamodb", before)
@@ -60,25 +60,25 @@ def metered(client: "DynamoDBClient") -> Iterator[Usage]:
         events.unregister("after-call.dynamodb", after)
 
 
-def _count(usage: Usage, name: str, params: dict[str, Any], answer: dict[str, Any]) -> None:
+def _count(usage: Usage, name: str, params: dict[str, Any], response: dict[str, Any]) -> None:
     usage.calls[name] += 1
     if name == "GetItem":
-        found = [answer["Item"]] if "Item" in answer else []
+        found = [response["Item"]] if "Item" in response else []
         _count_reads(usage, found, missing=1 - len(found), consistent=_is_consistent(params))
     elif name == "BatchGetItem":
         for table, request in params["RequestItems"].items():
-            found = answer["Responses"].get(table, [])
+            found = response["Responses"].get(table, [])
             missing = len(request["Keys"]) - len(found)
             _count_reads(usage, found, missing=missing, consistent=_is_consistent(request))
     elif name == "TransactGetItems":
-        found = [each["Item"] for each in answer["Responses"] if "Item" in each]
+        found = [each["Item"] for each in response["Responses"] if "Item" in each]
         missing = len(params["TransactItems"]) - len(found)
         before = usage.read_units
         _count_reads(usage, found, missing=missing, consistent=True)
         usage.read_units += usage.read_units - before
     elif name in {"Query", "Scan"}:
-        size = sum(map(item_size, answer["Items"]))
-        usage.items += len(answer["Items"])
+        size = sum(map(item_size, response["Items"]))
+        usage.items += len(response["Items"])
         units = max(1, math.ceil(size / _READ_UNIT))
         usage.read_units += units if _is_consistent(params) else units / 2
     elif name == "TransactWriteItems":
@@ -87,7 +87,7 @@ def _count(usage: Usage, name: str, params: dict[str, Any], answer: dict[str, An
             size = item_size(what["Item"]) if "Item" in what else 1
             usage.write_units += 2 * max(1, math.ceil(size / _WRITE_UNIT))
     else:
-        message = f"what {name} costs is not known here"
+        message = f"the cost of {name} is not known"
         raise NotImplementedError(message)
 
 
@@ -102,7 +102,7 @@ def _count_reads(usage: Usage, found: list[Any], *, missing: int, consistent: bo
 
 
 def item_size(item: Mapping[str, Any]) -> int:
-    """Measure an item in bytes, as DynamoDB does for texts, numbers and maps of them."""
+    """Return the size of an item in bytes, as DynamoDB counts texts, numbers and maps of them."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 

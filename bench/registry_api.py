@@ -1,4 +1,4 @@
-"""What the API's operations ask of DynamoDB, at any number of versions of a service."""
+"""What the API's operations cost in DynamoDB, at any number of versions of a service."""
 
 from collections.abc import Callable, Iterable
 
@@ -20,7 +20,7 @@ def _publication(version: Version) -> Publication:
 
 
 def _operations(size: int) -> dict[str, _Operation]:
-    """Name what is done, in turn: what one leaves is what the next one finds."""
+    """Return operations by name, in order: each one starts from the result of the one before."""
     new = Version(size, 0, 0)
     return {
         "publish": lambda to: to.publish(_publication(new), services.BY),
@@ -41,7 +41,7 @@ def _operations(size: int) -> dict[str, _Operation]:
 
 
 def tables() -> Iterable[Table]:
-    """Count each operation's calls and units, beside those for the smallest service."""
+    """Count the calls and units of each operation, and compare with the smallest service."""
     usages = {size: _usages(size) for size in _SIZES}
     rows = []
     for operation, least in usages[_SIZES[0]].items():
@@ -49,7 +49,7 @@ def tables() -> Iterable[Table]:
         rows.append(
             Row(
                 what=operation,
-                values=[_spelled(usage) for usage in seen],
+                values=[_cell(usage) for usage in seen],
                 limit="the same",
                 holds=all(_cost(usage) == _cost(least) for usage in seen),
             )
@@ -83,7 +83,7 @@ def _cost(usage: Usage) -> tuple[object, ...]:
     return dict(usage.calls), usage.read_units, usage.write_units
 
 
-def _spelled(usage: Usage) -> str:
+def _cell(usage: Usage) -> str:
     calls = sum(usage.calls.values())
     writes = f", {usage.write_units:g} w" if usage.write_units else ""
     return f"{calls} call{'s' if calls > 1 else ''}: {usage.read_units:g} r{writes}"

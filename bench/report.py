@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is shown."""
+"""The results of a benchmark, and their tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One finding.
+    """One result.
 
     Attributes:
         what: What was measured.
-        values: The readings, one for each of the table's columns.
-        limit: What was promised of it, in words; empty where nothing was.
-        holds: Whether the promise was kept.
+        values: The readings, one for each column of the table.
+        limit: The limit in words; empty if there is none.
+        holds: Whether the reading is within the limit.
     """
 
     what: str
@@ -23,7 +23,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Some findings of one kind, and how they were come by."""
+    """Results of one kind, with notes on how they were measured."""
 
     title: str
     columns: Sequence[str]
@@ -32,23 +32,23 @@ class Table:
 
     @property
     def holds(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every reading is within its limit."""
         return all(row.holds for row in self.rows)
 
 
 def render(table: Table) -> str:
-    """Spell a table as Markdown."""
-    promised = any(row.limit for row in table.rows)
-    head = ["", *table.columns, *(["promised", ""] if promised else [])]
+    """Return a table as Markdown."""
+    has_limits = any(row.limit for row in table.rows)
+    head = ["", *table.columns, *(["limit", ""] if has_limits else [])]
     lines = [head]
     for row in table.rows:
-        kept = ("kept" if row.holds else "**broken**") if row.limit else ""
-        lines.append([row.what, *row.values, *([row.limit, kept] if promised else [])])
+        verdict = ("kept" if row.holds else "**broken**") if row.limit else ""
+        lines.append([row.what, *row.values, *([row.limit, verdict] if has_limits else [])])
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    spelled = [_line(line, widths) for line in lines]
-    spelled.insert(1, _line(["-" * width for width in widths], widths))
+    written = [_line(line, widths) for line in lines]
+    written.insert(1, _line(["-" * width for width in widths], widths))
     return "\n".join(
-        [f"## {table.title}", "", *spelled, *(["", table.notes] if table.notes else [])]
+        [f"## {table.title}", "", *written, *(["", table.notes] if table.notes else [])]
     )
 
 

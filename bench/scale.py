@@ -29,29 +29,29 @@ _NAMES = 1_000
 
 
 def limit(max_age_s: int, invocations_per_s: float, units: float = UNITS_FOR_4_KB) -> int:
-    """Tell how many environments may ask for one item that has no copies."""
+    """Return how many environments may read one item that has no copies."""
     return int(PARTITION_UNITS_PER_S / units * (max_age_s + 1 / invocations_per_s))
 
 
 def dollars_a_month(scenario: Scenario) -> float:
-    """Tell what a fleet's reads of one service cost."""
+    """Return what the reads of one service cost in a month."""
     units = scenario.reads_per_s() * scenario.units * SECONDS_A_MONTH
     return units / 1_000_000 * DOLLARS_FOR_MILLION_READ_UNITS
 
 
 def placement(service: str, copies: int, partitions: int) -> Counter[int]:
-    """Tell how many of an item's copies each partition has."""
+    """Return how many copies of an item each partition has."""
     return Counter(partition_of(service, copy, partitions) for copy in range(copies))
 
 
 def hottest_units(service: str, copies: int, partitions: int) -> float:
-    """Tell what the whole fleet's checks want of the partition with the most copies."""
+    """Return the units a second that the fleet asks of the partition with the most copies."""
     units = Scenario(running=FLEET, until_s=0).reads_per_s() * UNITS_FOR_4_KB
     return units * max(placement(service, copies, partitions).values()) / copies
 
 
 def tables() -> Iterable[Table]:
-    """Find everything that `docs/scale.md` shows."""
+    """Return all tables of `docs/scale.md`."""
     yield _limits()
     yield _one_item()
     yield _invocation_rates()

@@ -1,4 +1,4 @@
-"""A registry with a service of any number of versions, on AWS as moto has it."""
+"""A registry with a service of any number of versions, on moto."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 AT = "2026-11-23T08:00:00Z"
 BY = "arn:aws:sts::123456789012:assumed-role/deploy/pipeline"
 _BATCH = 25
-# Of the history, what a page shows: nothing else is ever read, and loading it takes its time.
+# The history of one page. No more of it is ever read.
 _EVENTS = 10
 # Of ten versions one is stable and active; the others are yanked or pre-releases.
 _OF_TEN_STABLE = 4
 
 
 def version(number: int) -> Version:
-    """Name the version of this number, from 0: most are pre-releases."""
+    """Return the version with this number, from 0; most are pre-releases."""
     minor, patch = divmod(number, 10)
     core = f"{minor // 100}.{minor % 100}.{patch}"
     return Version.parse(core if patch < _OF_TEN_STABLE else f"{core}-rc.{number}")
 
 
 def arn(number: int) -> Arn:
-    """Name the function that a version is."""
+    """Return the ARN of the function of a version."""
     return Arn.parse(f"arn:aws:lambda:eu-west-1:123456789012:function:users:{number + 1}")
 
 
 @contextmanager
 def registry(versions: int, *, name: str = "users") -> Iterator["DynamoDBClient"]:
-    """Give both tables, with a service of this many versions in them, as publishing leaves it."""
+    """Make both tables, with a service of this many versions as publishing leaves it."""
     with aws() as client:
         for items in _batches(_items(name, versions)):
             client.batch_write_item(

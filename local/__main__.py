@@ -13,26 +13,27 @@ from typing import NoReturn
 from local import processes, story
 from local.processes import LocalStackError
 from local.story import Stage
+from registry_client.errors import RegistryClientError
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
-    # Once is enough: what was started is being ended, and a second signal must not stop that.
+    # A second signal must not interrupt the end of what was started.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _shut_down(stage: Stage) -> None:
-    """End the functions as Lambda does, and see that their extensions take it well."""
+    """End the functions as Lambda does, and check that their extensions end too."""
     for function in stage.functions.values():
         function.shut_down()
 
 
 def _check_that_nothing_is_left(folder: Path) -> None:
-    """See that what was started has ended, and that its files are gone.
+    """Check that all processes of this run have ended, and that its files are removed.
 
     Raises:
-        LocalStackError: Something is left.
+        LocalStackError: A process or a file is left.
     """
     pids = processes.left_over()
     if pids:
@@ -45,10 +46,10 @@ def _check_that_nothing_is_left(folder: Path) -> None:
 
 
 def _stop(stage: Stage, stack: ExitStack, folder: Path) -> None:
-    """End everything, and see that nothing is left.
+    """End everything, and check that nothing is left.
 
     Raises:
-        LocalStackError: Something is, or a function did not take its end well.
+        LocalStackError: Something is left, or a function did not end as it should.
     """
     with stage.steps.step("Stop everything"):
         _shut_down(stage)
@@ -59,25 +60,25 @@ def _stop(stage: Stage, stack: ExitStack, folder: Path) -> None:
 
 
 def demo() -> None:
-    """Tell the story, then stop everything.
+    """Run the story, then stop everything.
 
     Raises:
-        LocalStackError: A step did not do what it should, or something is left.
+        LocalStackError: A step failed, or something is left.
     """
     started = time.monotonic()
     with story.stage_folder() as folder, ExitStack() as stack:
-        _stop(story.tell(stack, folder), stack, folder)
-    print(f"\nEverything did what it should, in {time.monotonic() - started:.0f} s.", flush=True)
+        _stop(story.run_story(stack, folder), stack, folder)
+    print(f"\nEvery step did what it should, in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def run() -> None:
-    """Tell the story, then keep everything up until Ctrl-C.
+    """Run the story, then keep everything running until Ctrl-C.
 
     Raises:
-        LocalStackError: A step did not do what it should, or something is left.
+        LocalStackError: A step failed, or something is left.
     """
     with story.stage_folder() as folder, ExitStack() as stack:
-        stage = story.tell(stack, folder)
+        stage = story.run_story(stack, folder)
         try:
             print(_how_to_call(stage, folder), flush=True)
             signal.pause()
@@ -86,15 +87,15 @@ def run() -> None:
 
 
 def _how_to_call(stage: Stage, folder: Path) -> str:
-    """Write commands that can be pasted as they are."""
+    """Return commands that can be pasted as they are."""
     python = stage.functions["python"].invoke_url()
     return f"""
-The registry is up; call it from another terminal. (The emulator takes requests unsigned; AWS does
-not: there, add  --aws-sigv4 aws:amz:REGION:execute-api --user KEY_ID:SECRET_KEY)
+The registry is running; call it from another terminal. (The emulator accepts unsigned requests. AWS
+does not: there, add  --aws-sigv4 aws:amz:REGION:execute-api --user KEY_ID:SECRET_KEY)
 
   export REGISTRY={stage.deployment.registry_url}
 
-  # look at a service, and at its versions
+  # show a service and its versions
   curl -s $REGISTRY/services/users; echo
   curl -s $REGISTRY/services/users/versions; echo
 
@@ -102,7 +103,7 @@ not: there, add  --aws-sigv4 aws:amz:REGION:execute-api --user KEY_ID:SECRET_KEY
   curl -si $REGISTRY/services -d '{{"name": "users", "version": "1.6.0",
     "arn": "arn:aws:lambda:us-east-1:123456789012:function:users:44"}}'; echo
 
-  # invoke the sample function, a second later and then once more: what does its services file say?
+  # invoke the sample function a second later, and once more: it returns its services file
   curl -s {python} -d '{{}}'; echo
 
   # resolve a service by one key, from any language
@@ -115,7 +116,7 @@ Logs are below {folder}. Ctrl-C stops everything."""
 
 
 def main(arguments: list[str]) -> int:
-    """Read the command line and do what it says."""
+    """Parse the command line and run the command."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     parser.add_argument("command", choices=("demo", "run"))
     wanted = parser.parse_args(arguments)
@@ -124,13 +125,13 @@ def main(arguments: list[str]) -> int:
     processes.adopt_orphans()
     try:
         demo() if wanted.command == "demo" else run()
-    except LocalStackError:
+    except (LocalStackError, RegistryClientError):
         return 1
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 130
     finally:
-        # An interrupt may have come just after a process was started and before it was noted down.
+        # A signal may arrive after a process was started and before it was recorded.
         processes.end_all(processes.left_over())
     return 0
 

@@ -5,9 +5,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from botocore.credentials import Credentials
+
 from local import processes
 from local.emulator import REGION, Emulator
 from local.execution_environment import own_arch
+from registry_client.signed_http import SignedHttp
 
 STACK = "service-discovery"
 _BUILD_WITHIN_S = 600
@@ -21,26 +24,37 @@ class Deployment:
 
     Attributes:
         outputs: The stack's outputs, as AWS would show them.
-        registry_url: Where the emulator serves the registry's API.
-        layer: The built layer: exactly what /opt shall hold.
+        registry_url: The address at which the emulator serves the registry's API.
+        layer: The folder of the built layer: exactly what /opt will hold.
     """
 
     outputs: dict[str, str]
     registry_url: str
     layer: Path
 
+    def registry(self) -> SignedHttp:
+        """Return a client of the registry's API, which sends each request once."""
+        return registry_at(self.registry_url)
+
+
+def registry_at(url: str) -> SignedHttp:
+    """Return a client of the API at *url*, with the emulator's credentials."""
+    return SignedHttp(
+        url, credentials=Credentials("local", "local"), region=REGION, max_attempts=1, proxies={}
+    )
+
 
 def _environment(emulator: Emulator, folder: Path) -> dict[str, str]:
     settings = folder / "sam"
     settings.mkdir(exist_ok=True)
-    # SAM asks for the newest version of itself unless it has just done so.
+    # SAM looks for a newer version of itself if it has not done so lately.
     (settings / "metadata.json").write_text(f'{{"lastVersionCheck": {time.time()}}}')
     environment = emulator.environment()
     return {
         **environment,
-        # `python3.x` and `pip` are those of the tools' own environment.
+        # `python3.x` and `pip` are those of the tools' virtual environment.
         "PATH": f"{Path(sys.executable).parent}:{environment.get('PATH', '/usr/bin:/bin')}",
-        # SAM leaves folders behind where temporary files go.
+        # SAM does not remove its temporary folders.
         "TMPDIR": str(settings),
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(settings),
@@ -49,15 +63,15 @@ def _environment(emulator: Emulator, folder: Path) -> dict[str, str]:
 
 
 def python_runtime() -> str:
-    """Name the runtime of this very Python: the emulator runs functions on it."""
+    """Return the Lambda runtime of this Python, which the emulator runs functions on."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
-    """Build the app below *folder*; tell where.
+    """Build the app below *folder*; return the folder of the result.
 
     Args:
-        layers: The architectures whose layers are wanted, apart by blanks; all of them if empty.
+        layers: The architectures to build layers for, separated by blanks; all if empty.
 
     Raises:
         LocalStackError: `sam build` failed.

@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack, one process without Docker, on a port and in folders of its own."""
+"""The embedded AWS: MiniStack, one process without Docker, with its own port and folders."""
 
 import json
 import os
@@ -34,17 +34,17 @@ class Emulator:
 
     Attributes:
         url: Its endpoint, for every AWS service.
-        log: Where it writes what it does.
+        log: The file of its output.
     """
 
     url: str
     log: Path
 
     def environment(self) -> dict[str, str]:
-        """Give the environment in which AWS's tools talk to it, and never to an account.
+        """Return environment variables with which AWS's tools call it, and never an account.
 
-        It is the caller's own (proxies, pip's settings, the layer's cache) but for what AWS's tools
-        and Python read.
+        The caller's variables are kept (proxies, pip's settings, the layer's cache), except those
+        that AWS's tools and Python read.
         """
         kept = {
             name: value
@@ -63,23 +63,23 @@ class Emulator:
         }
 
     def dynamodb(self) -> "DynamoDBClient":
-        """Make a client of its DynamoDB."""
+        """Return a client of its DynamoDB."""
         return self._session().client("dynamodb", endpoint_url=self.url, config=_CONFIG)
 
     def cloudformation(self) -> "CloudFormationClient":
-        """Make a client of its CloudFormation."""
+        """Return a client of its CloudFormation."""
         return self._session().client("cloudformation", endpoint_url=self.url, config=_CONFIG)
 
     def functions(self) -> "LambdaClient":
-        """Make a client of its Lambda."""
+        """Return a client of its Lambda."""
         return self._session().client("lambda", endpoint_url=self.url, config=_CONFIG)
 
     def logs(self) -> Any:
-        """Make a client of its CloudWatch Logs."""
+        """Return a client of its CloudWatch Logs."""
         return self._session().client("logs", endpoint_url=self.url, config=_CONFIG)
 
     def _session(self) -> boto3.Session:
-        """Make a session that reads neither the caller's profile nor their configuration."""
+        """Return a session that reads neither the caller's profile nor their configuration."""
         nothing_of_the_callers = botocore.session.Session(
             session_vars={
                 "profile": (None, None, None, None),
@@ -96,7 +96,7 @@ class Emulator:
 
 
 def credentials() -> dict[str, str]:
-    """Give keys that no account knows."""
+    """Return environment variables with keys of no account."""
     return {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -110,7 +110,7 @@ def emulator(folder: Path) -> Iterator[Emulator]:
     """Run an emulator that keeps everything below *folder*.
 
     Raises:
-        LocalStackError: It does not come up.
+        LocalStackError: It does not start.
     """
     (port,) = processes.free_ports(1)
     log = folder / "emulator.log"
@@ -136,15 +136,15 @@ def emulator(folder: Path) -> Iterator[Emulator]:
                     f"the emulator ended with status {process.returncode}:\n{processes.tail(log)}"
                 )
                 raise LocalStackError(message)
-            return _answers(found.url)
+            return _responds(found.url)
 
         processes.wait_until(is_ready, within_s=_READY_WITHIN_S, what="the emulator is ready")
         yield found
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
-        with loopback.urlopen(url + "/_ministack/health", timeout=5) as answer:
-            return isinstance(json.load(answer), dict)
+        with loopback.urlopen(url + "/_ministack/health", timeout=5) as response:
+            return isinstance(json.load(response), dict)
     except (urllib.error.URLError, OSError, ValueError):
         return False

@@ -1,7 +1,7 @@
 """A Lambda execution environment: AWS's Runtime Interface Emulator, with the layer as /opt.
 
-The emulator looks for extensions in /opt/extensions and nowhere else. Each environment gets an /opt
-of its own by a private mount namespace, and the machine's is never written to.
+The emulator looks for extensions only in /opt/extensions. Each environment has its own /opt in a
+private mount namespace, so nothing is written to the machine's.
 """
 
 import json
@@ -35,7 +35,7 @@ class Function:
     """A function to run.
 
     Attributes:
-        name: What Lambda would call it.
+        name: Its name in Lambda.
         command: Its runtime's command line.
         variables: Its environment variables.
     """
@@ -47,7 +47,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What an invocation answered."""
+    """The response to an invocation."""
 
     status: int
     payload: Any
@@ -65,23 +65,23 @@ class ExecutionEnvironment:
     """A running environment of one function."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-        """Take the process that holds the namespaces, the emulator's URL and its log."""
+        """Keep the process with the namespaces, the emulator's URL and its log."""
         self._process = process
         self._url = url
         self.log = log
 
     def invoke(self, payload: object = None) -> Invocation:
-        """Invoke the function and wait for its answer.
+        """Invoke the function and wait for the response.
 
         Raises:
-            LocalStackError: The environment does not answer.
+            LocalStackError: The environment does not respond.
         """
         request = urllib.request.Request(
             self._url, data=json.dumps(payload or {}).encode(), method="POST"
         )
         try:
-            with loopback.urlopen(request, timeout=_INVOKE_WITHIN_S) as answer:
-                return Invocation(status=answer.status, payload=_payload(answer.read()))
+            with loopback.urlopen(request, timeout=_INVOKE_WITHIN_S) as response:
+                return Invocation(status=response.status, payload=_payload(response.read()))
         except urllib.error.HTTPError as error:
             with error:
                 return Invocation(status=error.code, payload=_payload(error.read()))
@@ -90,14 +90,14 @@ class ExecutionEnvironment:
             raise LocalStackError(message) from error
 
     def invoke_url(self) -> str:
-        """Tell where the function can be invoked."""
+        """Return the URL at which the function can be invoked."""
         return self._url
 
     def processes(self) -> ProcessTree:
-        """Find the extension's and the runtime's processes.
+        """Return the extension's and the runtime's processes.
 
         Raises:
-            LocalStackError: One of them is not there.
+            LocalStackError: One of them is not running.
         """
         rie = self._emulator_pid()
         extension = runtime = None
@@ -116,7 +116,7 @@ class ExecutionEnvironment:
         )
 
     def shut_down(self) -> None:
-        """Let the platform end the environment, as Lambda does, and wait for it.
+        """End the environment as Lambda does, and wait for its end.
 
         Raises:
             LocalStackError: It does not end.
@@ -129,7 +129,7 @@ class ExecutionEnvironment:
         )
 
     def _emulator_pid(self) -> int:
-        """Find the emulator's process: the one that the namespace's own has started."""
+        """Return the emulator's process, which the first process of the namespace has started."""
         below = processes.descendants(self._process.pid)
         if not below:
             message = f"the environment has ended\n{processes.tail(self.log)}"
@@ -138,17 +138,17 @@ class ExecutionEnvironment:
 
 
 def own_arch() -> str:
-    """Name this machine's architecture as Lambda does."""
+    """Return Lambda's name of this machine's architecture."""
     return "arm64" if platform.machine() in {"aarch64", "arm64"} else "x86_64"
 
 
 def emulator_program() -> Path:
-    """Find AWS's Runtime Interface Emulator, which comes with SAM's package."""
+    """Return the path of AWS's Runtime Interface Emulator, which is in SAM's package."""
     import samcli.local.rapid  # noqa: PLC0415  # SAM is large; only this needs it
 
     program = Path(samcli.local.rapid.__path__[0]) / f"aws-lambda-rie-{own_arch()}"
     if not program.exists():
-        message = f"aws-sam-cli brings no {program.name}; is its package whole?"
+        message = f"the package aws-sam-cli has no {program.name}; install it again"
         raise LocalStackError(message)
     return program
 
@@ -160,7 +160,7 @@ def execution_environment(
     """Run a function with *layer* as /opt, and its emulator's files below *folder*.
 
     Raises:
-        LocalStackError: It can't be run on this machine, or does not come up.
+        LocalStackError: It cannot run on this machine, or does not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "aws-lambda-rie"
@@ -187,7 +187,7 @@ def execution_environment(
 
         def is_listening() -> bool:
             if process.poll() is not None:
-                message = f"the environment ended by itself:\n{processes.tail(log)}"
+                message = f"the environment has ended:\n{processes.tail(log)}"
                 raise LocalStackError(message)
             return _is_listening(port)
 
@@ -197,7 +197,7 @@ def execution_environment(
 
 
 def python_function(name: str, handler: str, variables: dict[str, str]) -> Function:
-    """Describe a sample function in Python, on AWS's own runtime interface client."""
+    """Return a sample function in Python, on AWS's runtime interface client."""
     samples = processes.ROOT / "local/samples/python_function"
     return Function(
         name=name,
@@ -207,7 +207,7 @@ def python_function(name: str, handler: str, variables: dict[str, str]) -> Funct
 
 
 def shell_function(name: str, variables: dict[str, str]) -> Function:
-    """Describe a sample function that is a shell script: a custom runtime, no Python anywhere."""
+    """Return a sample function that is a shell script: a custom runtime, without Python."""
     bootstrap = processes.ROOT / "local/samples/shell_function/bootstrap"
     return Function(name=name, command=[str(bootstrap), "function.handler"], variables=variables)
 
@@ -220,13 +220,12 @@ def _payload(body: bytes) -> Any:
 
 
 def _is_listening(port: int) -> bool:
-
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _check_namespaces(layer: Path) -> None:
-    """Try whether this machine lets us have an /opt of our own."""
+    """Check that this machine allows a private /opt."""
     if not Path("/opt").is_dir():
         message = (
             "this machine has no folder /opt for the layer to be mounted on; make an empty one"
@@ -240,7 +239,7 @@ def _check_namespaces(layer: Path) -> None:
     )
     if tried.returncode:
         message = (
-            f"this machine grants no private mount namespace: {tried.stderr.strip()}\n"
+            f"this machine allows no private mount namespace: {tried.stderr.strip()}\n"
             "On Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0. In a container: "
             "allow user namespaces."
         )

@@ -1,4 +1,4 @@
-"""HTTP to our own servers: whatever proxies the machine has, they are not asked."""
+"""HTTP to servers of our own, never through a proxy."""
 
 import urllib.request
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Processes of the local stack: started in groups of their own, and always ended."""
+"""Processes of the local stack: each starts in its own session, and all are ended."""
 
 import atexit
 import ctypes
@@ -16,30 +16,30 @@ ROOT = Path(__file__).resolve().parent.parent
 _LOG_TAIL_LINES = 30
 _GRACE_S = 10
 _KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_ENOUGH_PORTS = 12_000
+_MIN_PORTS_END = 12_000
 _RESERVED: list[socket.socket] = []
-# prctl(2): processes below us whose parent ends become our children, not init's.
+# prctl(2): a descendant whose parent ends becomes our child, not init's.
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 @atexit.register
-def _give_back() -> None:
+def _release_ports() -> None:
     for reservation in _RESERVED:
         reservation.close()
 
 
 class LocalStackError(Exception):
-    """A step of the local stack did not do what it should; the message says what was seen."""
+    """A step of the local stack failed; the message says what was seen."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports on loopback that nobody listens on, and keep other runs from choosing them too.
+    """Return free ports on loopback, and reserve them against other runs.
 
-    A port that the kernel gives away may be another's before our server binds it. These lie below
-    the kernel's own range, and each is reserved by an abstract socket for as long as we run.
+    Another process may get a port of the kernel's choice before our server binds it. So these are
+    below the kernel's range, and an abstract socket reserves each one while this process runs.
     """
     below = int(_KERNELS_PORTS.read_text(encoding="ascii").split()[0])
-    ports = range(10_000, below) if below > _ENOUGH_PORTS else range(10_000, 60_000)
+    ports = range(10_000, below) if below > _MIN_PORTS_END else range(10_000, 60_000)
     found: list[int] = []
     for port in random.sample(ports, len(ports)):
         if len(found) == count:
@@ -56,7 +56,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def tail(log: Path) -> str:
-    """Read the last lines of a log, for a message."""
+    """Return the last lines of a log, for a message."""
     if not log.exists():
         return f"({log.name} was never written)"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -67,7 +67,7 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> 
     """Wait for a condition.
 
     Raises:
-        LocalStackError: It did not come true in time.
+        LocalStackError: It does not become true in time.
     """
     deadline = time.monotonic() + within_s
     while not condition():
@@ -78,7 +78,7 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> 
 
 
 def descendants(pid: int) -> list[int]:
-    """Name the processes that *pid* and its children have started."""
+    """Return the processes that *pid* and its children have started."""
     children: list[int] = []
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
@@ -87,7 +87,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def command_line(pid: int) -> list[str]:
-    """Read a process's command line; empty if it is gone."""
+    """Return a process's command line; empty if the process has ended."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -96,13 +96,13 @@ def command_line(pid: int) -> list[str]:
 
 
 def started_at(pid: int) -> str:
-    """Read when a process was started, in the kernel's ticks; with its id it is unique."""
+    """Return the start time of a process in the kernel's ticks; with the id it is unique."""
     status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     return status.rpartition(")")[2].split()[19]
 
 
 def is_same_process(pid: int, started: str) -> bool:
-    """Tell whether the process that was started then is still there."""
+    """Return whether the process that was started at that time still runs."""
     try:
         return started_at(pid) == started
     except OSError:
@@ -113,7 +113,7 @@ def is_same_process(pid: int, started: str) -> bool:
 def running(
     command: list[str], *, environment: dict[str, str], log: Path, cwd: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command beside the caller, with its output in *log*; end it and all its children."""
+    """Run a command with its output in *log*; at the end, end it and all its children."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -131,10 +131,10 @@ def running(
 
 
 def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
-    """End a process and everything below it, in this order: asked to at first, then made to.
+    """End a process and all its descendants, with SIGTERM at first, then with SIGKILL.
 
     Raises:
-        LocalStackError: One of them outlives even that.
+        LocalStackError: One of them still runs.
     """
     end_all([process.pid, *descendants(process.pid)])
     with suppress(subprocess.TimeoutExpired):
@@ -142,10 +142,10 @@ def end(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
 
 
 def end_all(pids: list[int]) -> None:
-    """End processes: asked to at first, then made to.
+    """End processes, with SIGTERM at first, then with SIGKILL.
 
     Raises:
-        LocalStackError: One of them outlives even that.
+        LocalStackError: One of them still runs.
     """
     for sent in (signal.SIGTERM, signal.SIGKILL):
         for pid in pids:
@@ -161,12 +161,12 @@ def end_all(pids: list[int]) -> None:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every process below us whose own parent ends: none is lost sight of."""
+    """Become the parent of every descendant whose own parent ends, so that none is lost."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def left_over() -> list[int]:
-    """Name the processes below us that still run."""
+    """Return our descendants that still run."""
     return [pid for pid in descendants(os.getpid()) if _is_alive(pid)]
 
 
@@ -184,7 +184,7 @@ def run_to_end(
     """Run a command to its end.
 
     Raises:
-        LocalStackError: It failed, or took too long; with the tail of its output.
+        LocalStackError: It failed or took too long; the message has the end of its output.
     """
     with running(command, environment=environment, log=log, cwd=cwd) as process:
         try:

@@ -1,7 +1,7 @@
-"""The main job, told step by step: publish, resolve, publish anew, and nobody redeployed.
+"""The product's main use, step by step: publish, resolve, publish again, without a redeploy.
 
-`make demo` and `make run` tell the same story. Each step says what happened, how long it took and
-what the services file now says; a step that does not do what it should ends the story.
+`make demo` and `make run` do the same steps. Each step prints what happened, how long it took and
+what the services file has. A step that fails ends the run.
 """
 
 import json
@@ -19,7 +19,7 @@ from local.deployment import Deployment
 from local.emulator import Emulator, credentials, emulator
 from local.execution_environment import ExecutionEnvironment, ProcessTree
 from local.processes import LocalStackError
-from local.registry_client import RegistryClient
+from registry_client.signed_http import SignedHttp
 from registry_model.index_layout import answer_from_item, item_key
 
 NEEDS = "users,billing==1.x"
@@ -27,54 +27,56 @@ _ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 _SEEN_WITHIN_S = 60
 
 
-def _say(text: str = "") -> None:
+def _print(text: str = "") -> None:
     print(text, flush=True)
 
 
 class Steps:
-    """Numbers the steps and times them."""
+    """Numbers the steps and measures their time."""
 
     def __init__(self) -> None:
-        """Begin with the first."""
+        """Start before the first step."""
         self._number = 0
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Tell a step: what it is, and how long it took or what went wrong."""
+        """Print what the step is, and then how long it took or what failed."""
         self._number += 1
-        _say(f"\n{self._number}. {what}")
+        _print(f"\n{self._number}. {what}")
         started = time.monotonic()
         try:
             yield
         except Exception as error:
-            _say(f"   FAILED after {time.monotonic() - started:.1f} s: {error}")
+            _print(f"   FAILED after {time.monotonic() - started:.1f} s: {error}")
             raise
-        _say(f"   done in {time.monotonic() - started:.1f} s")
+        _print(f"   done in {time.monotonic() - started:.1f} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """All that runs while the story is told."""
+    """Everything that runs during the story."""
 
     emulator: Emulator
     deployment: Deployment
-    registry: RegistryClient
+    registry: SignedHttp
     functions: dict[str, ExecutionEnvironment]
     steps: Steps
 
 
-def publish(registry: RegistryClient, name: str, version: str, arn: str) -> None:
+def publish(registry: SignedHttp, name: str, version: str, arn: str) -> None:
     """Publish a version, as a pipeline would.
 
     Raises:
-        LocalStackError: The registry did not take it.
+        LocalStackError: The registry refused it.
     """
     document = {"name": name, "version": version, "arn": arn}
-    answer = registry.call("POST", "/services", document)
-    if answer.status != 201:
-        message = f"POST /services {document}: expected 201, got {answer.status}: {answer.document}"
+    response = registry.send("POST", "/services", document)
+    if response.status != 201:
+        message = (
+            f"POST /services {document}: expected 201, got {response.status}: {response.document}"
+        )
         raise LocalStackError(message)
-    _say(f"   POST /services  {name} {version} -> 201 {answer.headers.get('location')}")
+    _print(f"   POST /services  {name} {version} -> 201 {response.headers.get('location')}")
 
 
 def wait_for_index(
@@ -83,7 +85,7 @@ def wait_for_index(
     """Wait until the index answers with *version*.
 
     Raises:
-        LocalStackError: It does not in time.
+        LocalStackError: It does not do so in time.
     """
     client = emulator.dynamodb()
     seen: list[str] = []
@@ -99,18 +101,19 @@ def wait_for_index(
     except LocalStackError as error:
         message = f"{error}; it has {seen or 'nothing'}\n{processes.tail(emulator.log)}"
         raise LocalStackError(message) from error
-    _say(f"   index: {service} {selector} = {version}")
+    _print(f"   index: {service} {selector} = {version}")
 
 
 def _invoke(function: ExecutionEnvironment) -> dict[str, Any]:
-    answer = function.invoke()
-    if answer.status != 200 or not isinstance(answer.payload, dict) or "now" not in answer.payload:
+    response = function.invoke()
+    payload = response.payload
+    if response.status != 200 or not isinstance(payload, dict) or "now" not in payload:
         message = (
-            f"expected the function's answer, got status {answer.status}: {answer.payload}\n"
+            f"expected the function's result, got status {response.status}: {payload}\n"
             f"{processes.tail(function.log)}"
         )
         raise LocalStackError(message)
-    return answer.payload
+    return payload
 
 
 def _expect(what: str, expected: object, seen: object) -> None:
@@ -121,7 +124,7 @@ def _expect(what: str, expected: object, seen: object) -> None:
 
 def _show(document: dict[str, Any]) -> None:
     for line in json.dumps(document, indent=2).splitlines():
-        _say(f"     {line}")
+        _print(f"     {line}")
 
 
 def _functions(
@@ -151,52 +154,52 @@ def _functions(
 
 
 def _first_answers(functions: dict[str, ExecutionEnvironment]) -> dict[str, ProcessTree]:
-    """Invoke each function for the first time; tell the processes that answered."""
+    """Invoke each function for the first time; return the processes that handled it."""
     trees = {}
     for name, function in functions.items():
-        answer = _invoke(function)
+        result = _invoke(function)
         trees[name] = function.processes()
-        _say(
+        _print(
             f"   {name} function: runtime process {trees[name].runtime[0]}, "
             f"extension process {trees[name].extension[0]}"
         )
         for moment in ("at_start", "now"):
-            members = answer[moment]
+            members = result[moment]
             _expect(f"{name}, users {moment}", "1.4.2", members["users"].get("version"))
             _expect(f"{name}, users {moment}", f"{_ARN}:users:42", members["users"].get("arn"))
             _expect(f"{name}, billing {moment}", "1.0.0", members["billing"].get("version"))
-    _say("   the file says, to module code already at the function's start:")
+    _print("   the file, as module code read it at the function's start:")
     _show(_invoke(functions["python"])["at_start"])
     return trees
 
 
 def _new_answers(functions: dict[str, ExecutionEnvironment], trees: dict[str, ProcessTree]) -> None:
-    """Invoke until each function reads the new ARN; prove that nothing was restarted."""
+    """Invoke until each function reads the new ARN; check that nothing was restarted."""
     for name, function in functions.items():
         started = time.monotonic()
         invocations = 0
         while True:
-            answer = _invoke(function)
+            result = _invoke(function)
             invocations += 1
-            if answer["now"]["users"].get("version") == "1.5.0":
+            if result["now"]["users"].get("version") == "1.5.0":
                 break
             if time.monotonic() - started > _SEEN_WITHIN_S:
-                message = f"{name}: still {answer['now']['users']} after {invocations} invocations"
+                message = f"{name}: still {result['now']['users']} after {invocations} invocations"
                 raise LocalStackError(message)
             time.sleep(0.2)
-        _expect(f"{name}, the new ARN", f"{_ARN}:users:43", answer["now"]["users"]["arn"])
-        _expect(f"{name}, its start", f"{_ARN}:users:42", answer["at_start"]["users"]["arn"])
+        _expect(f"{name}, the new ARN", f"{_ARN}:users:43", result["now"]["users"]["arn"])
+        _expect(f"{name}, its start", f"{_ARN}:users:42", result["at_start"]["users"]["arn"])
         _expect(f"{name}, its processes", trees[name], function.processes())
-        _say(
+        _print(
             f"   {name} function: new ARN after {invocations} invocations; still runtime process "
             f"{trees[name].runtime[0]} and extension process {trees[name].extension[0]}"
         )
-    _say("   the file now says:")
+    _print("   the file is now:")
     _show(_invoke(functions["python"])["now"])
 
 
-def tell(stack: ExitStack, folder: Path) -> Stage:
-    """Tell the story; what it started runs until *stack* is closed.
+def run_story(stack: ExitStack, folder: Path) -> Stage:
+    """Run the story; what it started runs until *stack* is closed.
 
     Raises:
         LocalStackError: A step did not do what it should.
@@ -204,14 +207,14 @@ def tell(stack: ExitStack, folder: Path) -> Stage:
     steps = Steps()
     with steps.step("Start an embedded AWS (MiniStack: no Docker, no account)"):
         aws = stack.enter_context(emulator(folder / "aws"))
-        _say(f"   {aws.url}")
+        _print(f"   {aws.url}")
     with steps.step("sam build (the first time also compiles the layer's interpreter: minutes)"):
         built = deployment.build(aws, folder, layers=execution_environment.own_arch())
     with steps.step("sam deploy"):
         deployed = deployment.deploy(aws, folder, built)
         for name, value in sorted(deployed.outputs.items()):
-            _say(f"   {name} = {value}")
-    registry = RegistryClient(deployed.registry_url)
+            _print(f"   {name} = {value}")
+    registry = deployed.registry()
     table = deployed.outputs["IndexTableName"]
     with steps.step("A pipeline publishes users 1.4.2 and billing 1.0.0"):
         publish(registry, "users", "1.4.2", f"{_ARN}:users:42")
@@ -232,7 +235,7 @@ def tell(stack: ExitStack, folder: Path) -> Stage:
 
 @contextmanager
 def stage_folder() -> Iterator[Path]:
-    """Make a folder for one run, and leave nothing of it behind."""
+    """Make a folder for one run, and remove it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="service-discovery-"))
     try:
         yield folder

@@ -12,7 +12,7 @@ from local import deployment, execution_environment, processes
 from local.deployment import Deployment
 from local.emulator import Emulator, credentials, emulator
 from local.execution_environment import ExecutionEnvironment
-from local.registry_client import Answer, RegistryClient
+from registry_client.signed_http import RegistryResponse, SignedHttp
 
 _SEEN_WITHIN_S = 60
 
@@ -28,12 +28,12 @@ class App:
 
     emulator: Emulator
     deployment: Deployment
-    registry: RegistryClient
+    registry: SignedHttp
 
-    def publish(self, service: str, version: str, **members: Any) -> Answer:
+    def publish(self, service: str, version: str, **members: Any) -> RegistryResponse:
         """Publish a version, as a pipeline would."""
         document = {"name": service, "version": version, "arn": arn(service, version)}
-        return self.registry.call("POST", "/services", document | members)
+        return self.registry.send("POST", "/services", document | members)
 
     def wait_for_index(self, service: str, expected: dict[str, str]) -> dict[str, dict[str, Any]]:
         """Wait until the index has these selectors of a service, and no others; give its items."""
@@ -62,7 +62,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     folder = tmp_path_factory.mktemp("app")
     with emulator(folder / "aws") as aws:
         deployed = deployment.deploy(aws, folder, deployment.build(aws, folder))
-        yield App(aws, deployed, RegistryClient(deployed.registry_url))
+        yield App(aws, deployed, deployed.registry())
 
 
 Run = Callable[..., ExecutionEnvironment]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local import processes
-from local.registry_client import RegistryClient
+from local.deployment import registry_at
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -81,7 +81,7 @@ def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
     told = _read_until(run, "Ctrl-C stops everything")
 
     (url,) = re.findall(r"^  export REGISTRY=(\S+)$", told, re.MULTILINE)
-    latest = RegistryClient(url).call("GET", "/services/users").document["latest"]
+    latest = registry_at(url).send("GET", "/services/users").document["latest"]
     pasted = _paste(told) if shutil.which("curl") else ""
     run.send_signal(signal.SIGINT)
     rest, _ = run.communicate(timeout=120)

@@ -17,7 +17,7 @@ _SEED = 20_261_125
 
 def test_description_is_openapi(app: App) -> None:
     """Clients are generated from it."""
-    answer = app.registry.call("GET", "/openapi.json")
+    answer = app.registry.send("GET", "/openapi.json")
 
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -46,7 +46,7 @@ def test_what_is_made_from_the_description_is_answered_as_it_says(app: App, tmp_
 
     assert tested.returncode == 0, tested.stdout + tested.stderr
     # All but the one that gave the description itself.
-    paths = app.registry.call("GET", "/openapi.json").document["paths"]
+    paths = app.registry.send("GET", "/openapi.json").document["paths"]
     tried = sum(map(len, paths.values())) - 1
     assert f"{tried} selected / {tried} total" in tested.stdout
     for phase in ("Examples", "Coverage", "Fuzzing", "Stateful"):

@@ -91,7 +91,7 @@ def test_channel_latest_pins_the_latest(app: App) -> None:
     )
 
     assert "@latest" not in items
-    assert app.registry.call("GET", "/services/pinned").document["channels"] == {"latest": "1.0.0"}
+    assert app.registry.send("GET", "/services/pinned").document["channels"] == {"latest": "1.0.0"}
 
 
 def test_each_change_invokes_the_function_with_one_record(app: App) -> None:

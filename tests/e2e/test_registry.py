@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local import processes
-from local.registry_client import Answer
+from registry_client.signed_http import RegistryResponse
 from tests.e2e.conftest import App, arn
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -33,9 +33,9 @@ def test_published_version_is_there_to_be_read(app: App) -> None:
     }
     assert _TIME.fullmatch(record["published_at"])
     assert record["revision"] == 1
-    read = app.registry.call("GET", "/services/books/versions/1.4.2")
+    read = app.registry.send("GET", "/services/books/versions/1.4.2")
     assert (read.status, read.document) == (200, record)
-    service = app.registry.call("GET", "/services/books").document
+    service = app.registry.send("GET", "/services/books").document
     assert service["latest"] == record
     assert (service["revision"], service["channels"]) == (1, {})
     assert {"name", "latest", "channels", "revision", "created_at", "updated_at"} == set(service)
@@ -44,9 +44,9 @@ def test_published_version_is_there_to_be_read(app: App) -> None:
 def test_unchanged_version_is_not_sent_again(app: App) -> None:
     """Pipelines poll; a 304 costs neither side a document."""
     app.publish("etags", "1.0.0")
-    first = app.registry.call("GET", "/services/etags/versions/1.0.0")
+    first = app.registry.send("GET", "/services/etags/versions/1.0.0")
 
-    again = app.registry.call(
+    again = app.registry.send(
         "GET", "/services/etags/versions/1.0.0", headers={"If-None-Match": first.headers["etag"]}
     )
 
@@ -64,7 +64,7 @@ def test_publishing_again_changes_nothing_and_never_moves_a_version(app: App) ->
     assert other.status == 409
     assert other.headers["content-type"].startswith("application/problem+json")
     assert other.document["current"] == first
-    assert app.registry.call("GET", "/services/repeated").document["revision"] == 1
+    assert app.registry.send("GET", "/services/repeated").document["revision"] == 1
 
 
 def test_versions_are_listed_from_the_highest_down_in_pages(app: App) -> None:
@@ -77,13 +77,13 @@ def test_versions_are_listed_from_the_highest_down_in_pages(app: App) -> None:
     cursor: str | None = ""
     while cursor is not None:
         path = "/services/listed/versions?limit=4" + (f"&cursor={cursor}" if cursor else "")
-        page = app.registry.call("GET", path).document
+        page = app.registry.send("GET", path).document
         assert len(page["versions"]) <= 4
         seen += [record["version"] for record in page["versions"]]
         cursor = page["cursor"]
 
     assert seen == ordered
-    assert app.registry.call("GET", "/services/listed").document["latest"]["version"] == "10.0.0"
+    assert app.registry.send("GET", "/services/listed").document["latest"]["version"] == "10.0.0"
 
 
 @pytest.mark.parametrize(
@@ -104,20 +104,20 @@ def test_malformed_publication_is_refused_with_its_fault(
     app: App, document: dict[str, Any], pointer: str
 ) -> None:
     """Whoever reads the pipeline's log sees which member is wrong, and nothing was published."""
-    answer = app.registry.call("POST", "/services", {"arn": arn("faulty", "1.0.0"), **document})
+    answer = app.registry.send("POST", "/services", {"arn": arn("faulty", "1.0.0"), **document})
 
     assert answer.status == 422
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert {"type", "title", "status", "detail", "errors"} <= set(answer.document)
     assert [error["pointer"] for error in answer.document["errors"]] == [pointer]
-    assert app.registry.call("GET", "/services/faulty").status == 404
+    assert app.registry.send("GET", "/services/faulty").status == 404
 
 
 def test_every_fault_is_named_at_once(app: App) -> None:
     """One run of the pipeline is enough to find them all."""
     document = {"name": "", "version": "1", "arn": "x", "more": 1}
 
-    answer = app.registry.call("POST", "/services", document)
+    answer = app.registry.send("POST", "/services", document)
 
     pointers = {error["pointer"] for error in answer.document["errors"]}
     assert pointers == {"/name", "/version", "/arn", "/more"}
@@ -158,7 +158,7 @@ def test_refusals_are_problem_details(
     app: App, method: str, path: str, body: bytes | None, status: int
 ) -> None:
     """A client handles every refusal by one rule, whatever was wrong."""
-    answer = app.registry.call(method, path, body=body)
+    answer = app.registry.send(method, path, body=body)
 
     assert answer.status == status
     assert answer.headers["content-type"].startswith("application/problem+json")
@@ -199,19 +199,19 @@ def _release(app: App) -> None:
 
 def _roll_back(app: App) -> None:
     """Roll back in one call, then yank: neither `latest` nor a range finds it, the pin does."""
-    pinned = app.registry.call("PUT", "/services/night/channels/latest", {"version": "1.4.2"})
+    pinned = app.registry.send("PUT", "/services/night/channels/latest", {"version": "1.4.2"})
     assert (pinned.status, pinned.document) == (200, {"channel": "latest", "version": "1.4.2"})
     assert _latest(app) == "1.4.2"
     _wait_until_resolved(app, "", "1.4.2")
 
-    yanked = app.registry.call("PATCH", BAD, {"status": "yanked", "reason": "loses orders"})
+    yanked = app.registry.send("PATCH", BAD, {"status": "yanked", "reason": "loses orders"})
     assert (yanked.status, yanked.document["reason"]) == (200, "loses orders")
     _wait_until_resolved(app, "==2.x", None)
     pin = _resolve(app, "==2.0.0").document
     assert (pin["status"], pin["reason"]) == ("yanked", "loses orders")
     assert pin["metadata"] == {"commit": "abc"}
 
-    refused = app.registry.call("DELETE", "/services/night/versions/1.4.2")
+    refused = app.registry.send("DELETE", "/services/night/versions/1.4.2")
     assert refused.status == 409
     assert "'latest', 'stable'" in refused.document["detail"]
 
@@ -221,11 +221,11 @@ def _mend(app: App) -> None:
     assert app.publish("night", "2.0.1").status == 201
     needed = {"needed": "night==2.x,old:night==2.0.0,rc:night@beta,night2:night~=2.0.1"}
     processes.wait_until(
-        lambda: app.registry.call("POST", "/resolve", needed).document["resolved"] is True,
+        lambda: app.registry.send("POST", "/resolve", needed).document["resolved"] is True,
         within_s=60,
         what="everything that is needed resolves",
     )
-    services = app.registry.call("POST", "/resolve", needed).document["services"]
+    services = app.registry.send("POST", "/resolve", needed).document["services"]
     assert {key: member["version"] for key, member in services.items()} == {
         "night": "2.0.1",
         "old": "2.0.0",
@@ -234,14 +234,14 @@ def _mend(app: App) -> None:
     }
     assert _latest(app) == "1.4.2"
 
-    assert app.registry.call("DELETE", "/services/night/channels/latest").status == 204
+    assert app.registry.send("DELETE", "/services/night/channels/latest").status == 204
     assert _latest(app) == "2.0.1"
     _wait_until_resolved(app, ">=2", "2.0.1")
 
 
 def _clean_up(app: App) -> None:
     """Delete the bad version, publish its number anew, drop a channel; the index follows."""
-    call = app.registry.call
+    call = app.registry.send
     assert call("DELETE", BAD).status == 204
     assert call("GET", BAD).status == 404
     anew = app.publish("night", "2.0.0", arn=arn("night", "9.9.9"))
@@ -257,13 +257,13 @@ def _clean_up(app: App) -> None:
 
 
 def _latest(app: App) -> str | None:
-    record = app.registry.call("GET", "/services/night").document["latest"]
+    record = app.registry.send("GET", "/services/night").document["latest"]
     return record and str(record["version"])
 
 
-def _resolve(app: App, selector: str) -> Answer:
+def _resolve(app: App, selector: str) -> RegistryResponse:
     escaped = urllib.parse.quote(selector, safe="")
-    return app.registry.call("GET", f"/services/night/resolve?selector={escaped}")
+    return app.registry.send("GET", f"/services/night/resolve?selector={escaped}")
 
 
 def _wait_until_resolved(app: App, selector: str, version: str | None) -> None:
@@ -283,7 +283,7 @@ def _history(app: App) -> list[dict[str, Any]]:
     cursor: str | None = ""
     while cursor is not None:
         path = "/services/night/history?limit=5" + (f"&cursor={cursor}" if cursor else "")
-        page = app.registry.call("GET", path).document
+        page = app.registry.send("GET", path).document
         events += page["events"]
         cursor = page["cursor"]
     return events
@@ -300,7 +300,7 @@ def test_services_are_listed_by_name_in_pages(app: App) -> None:
         cursor: str | None = ""
         while cursor is not None:
             path = "/services?prefix=catalog.&limit=2" + (f"&cursor={cursor}" if cursor else "")
-            page = app.registry.call("GET", path).document
+            page = app.registry.send("GET", path).document
             assert len(page["services"]) <= 2
             seen += [(entry["name"], entry["latest"]["version"]) for entry in page["services"]]
             cursor = page["cursor"]
@@ -318,22 +318,24 @@ def test_32_writers_at_once_lose_nothing(app: App) -> None:
         version = f"1.{number}.0"
         path = f"/services/busy/versions/{version}"
         channel = {"channel": f"c{number}"} if number % 4 == 0 else {}
-        steps: list[Callable[[], Answer]] = [lambda: app.publish("busy", version, **channel)]
+        steps: list[Callable[[], RegistryResponse]] = [
+            lambda: app.publish("busy", version, **channel)
+        ]
         if number % 4 == 1:
-            steps.append(lambda: app.registry.call("PATCH", path, {"status": "yanked"}))
+            steps.append(lambda: app.registry.send("PATCH", path, {"status": "yanked"}))
         if number % 4 == 2:
-            steps.append(lambda: app.registry.call("DELETE", path))
+            steps.append(lambda: app.registry.send("DELETE", path))
         return [_until_done(step) for step in steps]
 
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         statuses = list(pool.map(work, range(32)))
 
     assert [tuple(each) for each in statuses] == [(201,), (201, 200), (201, 204), (201,)] * 8
-    service = app.registry.call("GET", "/services/busy").document
+    service = app.registry.send("GET", "/services/busy").document
     assert service["revision"] == 1 + 32 + 8 + 8
     assert service["latest"]["version"] == "1.31.0"
     assert service["channels"] == {f"c{n}": f"1.{n}.0" for n in range(0, 32, 4)}
-    history = app.registry.call("GET", "/services/busy/history?limit=100").document["events"]
+    history = app.registry.send("GET", "/services/busy/history?limit=100").document["events"]
     assert [event["revision"] for event in history] == list(range(49, 0, -1))
     expected = {"latest": "1.31.0", "1.x": "1.31.0", "0.x": "0.1.0", "0.1.x": "0.1.0"}
     expected |= {"0.1.0": "0.1.0"}
@@ -345,7 +347,7 @@ def test_32_writers_at_once_lose_nothing(app: App) -> None:
     app.wait_for_index("busy", expected)
 
 
-def _until_done(step: Callable[[], Answer]) -> int:
+def _until_done(step: Callable[[], RegistryResponse]) -> int:
     """Come back for as long as the service is busy, as a pipeline does that is told a 503."""
     while True:
         answer = step()

@@ -1,4 +1,4 @@
-"""A sample function: reads the services file, as module code at its start and in its handler."""
+"""A sample function that reads the services file in module code and in its handler."""
 
 import json
 import os
@@ -10,7 +10,7 @@ _AT_START = json.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def handler(_event: object, _context: object) -> dict[str, Any]:
-    """Tell what the file said at the start, and what it says now."""
+    """Return the services file as it was at the start, and as it is now."""
     return {
         "at_start": _AT_START,
         "now": json.loads(_FILE.read_text(encoding="utf-8")),
