@@ -52,7 +52,7 @@ _PATH = _HOST + "~!$&'()*+,;=:@/%"
 
 
 def regional(region: str, *, fips: bool, dual_stack: bool) -> Endpoint:
-    """Name DynamoDB's own endpoint in *region*."""
+    """Return DynamoDB's own endpoint in *region*."""
     partition = _COMMERCIAL
     for each in _PARTITIONS:
         if region.startswith(each[0]):
@@ -65,7 +65,7 @@ def regional(region: str, *, fips: bool, dual_stack: bool) -> Endpoint:
 
 
 def parse(url: str) -> Endpoint:
-    """Read a configured endpoint.
+    """Parse the URL of a configured endpoint.
 
     Raises:
         ValueError: It is not an http or https URL that a request can be sent to.

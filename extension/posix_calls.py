@@ -17,7 +17,7 @@ _wakeup: "list[socket.socket]" = []
 
 
 def create(path: str) -> int:
-    """Make the file *path*, which must not exist, and open it for reading and writing."""
+    """Create the file *path*, which must not exist, and open it for reading and writing."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     return os.open(path, flags, 0o600)
 
@@ -50,7 +50,7 @@ def close(fd: int) -> None:
 
 
 def rename(source: str, target: str) -> None:
-    """Put *source* in *target*'s place in one step."""
+    """Replace *target* by *source* in one step."""
     os.replace(source, target)
 
 
@@ -60,7 +60,7 @@ def set_mtime(file: "int | str", nanoseconds: int) -> None:
 
 
 def stat(path: str) -> "tuple[int, int, int, int, int]":
-    """Read mode, size, modification time (ns), inode and device."""
+    """Return mode, size, modification time (ns), inode and device."""
     info = os.stat(path)
     return info.st_mode, info.st_size, info.st_mtime_ns, info.st_ino, info.st_dev
 
@@ -88,23 +88,23 @@ def watch_signals() -> int:
 
 
 def monotonic() -> float:
-    """Read the monotonic clock, in seconds."""
+    """Return the monotonic clock's time, in seconds."""
     return time.monotonic()
 
 
 def wall() -> float:
-    """Read the wall clock, in seconds since 1970."""
+    """Return the wall clock's time, in seconds since 1970."""
     return time.time()
 
 
 def environment(name: str) -> "bytes | None":
-    """Read a variable of the environment as it is, which need not be UTF-8."""
+    """Return a variable of the environment as bytes: it need not be UTF-8."""
     value = os.environ.get(name)
     return None if value is None else os.fsencode(value)
 
 
 def write_stderr(data: bytes) -> None:
-    """Write a whole line to stderr; nobody is told where that fails."""
+    """Write a whole line to stderr; errors are ignored."""
     with contextlib.suppress(OSError):
         os.write(2, data)
 
@@ -141,5 +141,5 @@ def refused_certificate() -> bytes:
 
 
 def read(fd: int, size: int) -> bytes:
-    """Read up to *size* bytes."""
+    """Return up to *size* bytes."""
     return os.read(fd, size)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     class Credentials(NamedTuple):
-        """Keys; `session_token` is empty for keys that live on."""
+        """Credentials; `session_token` is empty for those of a user."""
 
         access_key_id: str
         secret_access_key: str
@@ -38,7 +38,7 @@ def _hmac(key: bytes, message: str) -> bytes:
     """HMAC-SHA-256 (RFC 2104)."""
     if len(key) > _BLOCK:
         key = _sha256(key)
-    # As one number: byte by byte it would be most of the time that signing takes.
+    # XOR on one number: byte by byte it would take most of the signing's time.
     number = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
     inner = hashlib.sha256((number ^ _INNER).to_bytes(_BLOCK, "big"))
     inner.update(message.encode("utf-8"))
@@ -48,7 +48,7 @@ def _hmac(key: bytes, message: str) -> bytes:
 
 
 def _encoded(path: str) -> str:
-    """Percent-encode a path, each segment once more, as every service but S3 wants it."""
+    """Return a path percent-encoded once more: every service but S3 wants it so."""
     return "".join([chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in path.encode("utf-8")])
 
 
@@ -63,10 +63,10 @@ def sign(
     credentials: Credentials,
     timestamp: str,
 ) -> "list[tuple[str, str]]":
-    """Add to *headers* what makes the request a signed one.
+    """Return *headers* with those that sign the request.
 
     Args:
-        headers: What is to be signed besides; names in lower case, `host` among them.
+        headers: Other headers to sign; names in lower case, `host` among them.
         path: The path as it is sent, without a query.
         timestamp: The time as `20261123T080000Z`.
     """

@@ -46,7 +46,7 @@ def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Pa
 
 
 def main(arguments: list[str]) -> int:
-    """Read the command line and build."""
+    """Parse the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=sorted(interpreter_build.TARGETS), required=True)
     parser.add_argument("--output", type=Path, help="the folder to lay the layer out in")

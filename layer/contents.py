@@ -92,9 +92,9 @@ def write_layer(
 
 
 def _roots(bundle: Path) -> bytes:
-    """Take the pinned roots out of a bundle of certificates: in DER, one behind the other.
+    """Return the pinned roots of a bundle of certificates: in DER, one behind the other.
 
-    What the extension would decode at each cold start is decoded here, once.
+    They are decoded here, once, and not at each cold start.
     """
     found = {}
     for match in _PEM.finditer(bundle.read_text(encoding="utf-8")):
@@ -110,7 +110,7 @@ def _roots(bundle: Path) -> bytes:
 
 
 def _requirement(name: str) -> tuple[str, list[str]]:
-    """Read a pinned package's version and hashes."""
+    """Return a pinned package's version and hashes."""
     text = (HERE / "requirements.txt").read_text(encoding="utf-8")
     pinned = re.search(rf"^{name}==(\S+)((?:[^\n]*\\\n)*[^\n]*)", text, re.MULTILINE)
     if pinned is None:

@@ -21,7 +21,7 @@ _DOWNLOAD_TIMEOUT_S = 60
 
 
 class SourceError(Exception):
-    """A pinned source file is nowhere to be had; the message says which, and what to do."""
+    """A pinned source file was not found; the message says which, and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A part of the layer: its version, its licence (SPDX) and the files that it can be had as."""
+    """A part of the layer: its version, its licence (SPDX), and the files that have its source."""
 
     name: str
     version: str
@@ -50,7 +50,7 @@ class Part:
 
 
 def pinned_parts() -> dict[str, Part]:
-    """Read the parts that `sources.toml` pins, by name."""
+    """Return the parts that `sources.toml` pins, by name."""
     pins = tomllib.loads(_PINS.read_text(encoding="utf-8"))
     return {
         name: Part(
@@ -75,16 +75,16 @@ def pinned_parts() -> dict[str, Part]:
 
 
 def pinned_roots() -> dict[str, str]:
-    """Read the pinned root certificates: the SHA-256 of each one's DER, by name."""
+    """Return the pinned root certificates: the SHA-256 of each one's DER, by name."""
     roots: dict[str, str] = tomllib.loads(_PINS.read_text(encoding="utf-8"))["roots"]
     return roots
 
 
 def obtain(part: Part, cache: Path) -> tuple[SourceFile, Path]:
-    """Find one of *part*'s files, keep it in *cache* and say where it is.
+    """Return one of *part*'s files and its path in *cache*, where it is stored.
 
     Raises:
-        SourceError: None of them is to be had.
+        SourceError: None of them was found.
     """
     tried: list[str] = []
     for file in part.files:
@@ -111,9 +111,9 @@ def obtain(part: Part, cache: Path) -> tuple[SourceFile, Path]:
     )
     looked = "\n".join(f"  {line}" for line in tried)
     message = (
-        f"the source of {part.name} {part.version} is not to be had. One of these is wanted:\n"
-        f"{wanted}\nLooked for it here:\n{looked}\n"
-        f"Put the file into a folder and name the folder in {FOLDER_VARIABLE}, or pin another "
+        f"the source of {part.name} {part.version} was not found. One of these files is needed:\n"
+        f"{wanted}\nSearched:\n{looked}\n"
+        f"Put the file into a folder and set {FOLDER_VARIABLE} to the folder, or pin another "
         "version in layer/sources.toml (docs/layer.md says how)."
     )
     raise SourceError(message)
@@ -136,7 +136,7 @@ def _sha256(path: Path) -> str:
 def _from_folder(file: SourceFile, _scratch: Path, tried: list[str]) -> Path | None:
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
-        tried.append(f"{file.name}: {FOLDER_VARIABLE} names no folder")
+        tried.append(f"{file.name}: {FOLDER_VARIABLE} is not set")
         return None
     path = Path(folder) / file.name
     if not path.is_file():
@@ -146,7 +146,7 @@ def _from_folder(file: SourceFile, _scratch: Path, tried: list[str]) -> Path | N
 
 
 def _mirrors() -> list[str]:
-    """Name the Debian mirrors that this machine's own apt uses, the main archive first."""
+    """Return the Debian mirrors that this machine's own apt uses, the main archive first."""
     found: list[str] = []
     sources = Path("/etc/apt")
     for path in sorted([*sources.glob("sources.list"), *sources.glob("sources.list.d/*")]):
@@ -170,7 +170,7 @@ def _from_apt(file: SourceFile, scratch: Path, tried: list[str]) -> Path | None:
         return None
     mirrors = _mirrors()
     if not mirrors:
-        tried.append(f"{file.name}: this machine's apt names no Debian mirror")
+        tried.append(f"{file.name}: this machine's apt has no Debian mirror")
         return None
     for folder in ("state/lists/partial", "cache/archives/partial", "download"):
         (scratch / folder).mkdir(parents=True, exist_ok=True)
@@ -212,10 +212,10 @@ def _from_upstream(file: SourceFile, scratch: Path, tried: list[str]) -> Path | 
     path = scratch / f"upstream-{file.name}"
     try:
         with (
-            urllib.request.urlopen(file.url, timeout=_DOWNLOAD_TIMEOUT_S) as answer,
+            urllib.request.urlopen(file.url, timeout=_DOWNLOAD_TIMEOUT_S) as response,
             path.open("wb") as kept,
         ):
-            shutil.copyfileobj(answer, kept)
+            shutil.copyfileobj(response, kept)
     except (urllib.error.URLError, OSError) as error:
         tried.append(f"{file.url}: {error}")
         return None

@@ -1,5 +1,6 @@
-"""Fuzz the parsers: python -m tests.fuzz [INPUTS]. Seeds of each grammar, cut, spliced and bent."""
+"""Fuzz the parsers with changed inputs of each grammar: python -m tests.fuzz [INPUTS]."""
 
+import base64
 import json
 import os
 import random
@@ -23,7 +24,7 @@ from tests.fuzz.targets import TARGETS
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = 5_000
 _LONGEST_S = 5
-# MicroPython gets this part of every block.
+# MicroPython runs this many inputs of every block.
 _SHARED = 500
 _REFUSALS = ("HttpError", "ValueError", "refused", "again", "CredentialsError", "PlatformError")
 
@@ -33,6 +34,17 @@ _DOCUMENTS = [
     b' "text" ',
     b"{}",
 ]
+# A CA's certificate with a critical name constraint.
+_CERTIFICATE = base64.b64decode(
+    "MIIBhjCCASugAwIBAgIUCRCI/v+1MrBLMkLelpRXRaDfBWUwCgYIKoZIzj0EAwIwEjEQMA4GA1UEAwwHVGVzdCBDQT"
+    "AeFw0yNjExMjMxNDU0MzBaFw0yNjExMjcxNDU0MzBaMBIxEDAOBgNVBAMMB1Rlc3QgQ0EwWTATBgcqhkjOPQIBBggq"
+    "hkjOPQMBBwNCAASxboFO691AvXrJAL8IZB4pudWmVQ90DB5ro9LEo1hh2cVdYNZDV/NgmuMA6fpHjgbIgZzVz7OnMX"
+    "daqE0qkfPGo18wXTAPBgNVHRMBAf8EBTADAQH/MA4GA1UdDwEB/wQEAwIBhjAdBgNVHQ4EFgQUz3Fcn/qGGJGbxSxl"
+    "dVxlhNI5/N0wGwYDVR0eAQH/BBEwD6ANMAuCCWNvcnAudGVzdDAKBggqhkjOPQQDAgNJADBGAiEA4irVu6Iiu7zIh9"
+    "4BdELUyHsudIUSPn5N0oIYBIdb+mcCIQCQO0T8QCf1zGyhaHuWSUsf9mtL4YaEBBTtryzOiyY9Jw=="
+)
+# Grammars that are not JSON.
+_TEXTS = ("http", "needs", "certificate", "proxy", "date")
 _SEEDS = {
     "http": [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello",
@@ -68,6 +80,9 @@ _SEEDS = {
         b'{"__type": "com.amazonaws#ThrottlingException", "message": "slow down"}',
     ],
     "keys": [b'{"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c"}'],
+    "certificate": [_CERTIFICATE, _CERTIFICATE + _CERTIFICATE],
+    "proxy": [b"http://us%40er:s3cret@proxy.example:3128/", b"//proxy:80", b"[2001:db8::9]:3128"],
+    "date": [b"Thu, 26 Nov 2026 13:48:47 GMT"],
     "event": [b'{"eventType": "INVOKE", "deadlineMs": 1700000000000, "requestId": "r"}'],
 }
 _VALUES = [
@@ -95,7 +110,7 @@ _TOKENS = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Find:
-    """An input that a parser does not hold its promise for."""
+    """An input for which a parser breaks its promise."""
 
     target: str
     seed: int
@@ -103,50 +118,50 @@ class Find:
     what: str
 
     def __str__(self) -> str:
-        """Spell all that it takes to see it again."""
+        """Return what is needed to reproduce it."""
         return f"{self.target}: seed {self.seed}: {self.what}\n  input: {self.data!r}"
 
 
-def _with_other_value(value: object, dice: random.Random) -> object:
-    """Put another value somewhere into a document, which stays one."""
-    if dice.randrange(5) and isinstance(value, dict) and value:
-        name = dice.choice(list(value))
-        return {**value, name: _with_other_value(value[name], dice)}
-    if dice.randrange(5) and isinstance(value, list) and value:
-        at = dice.randrange(len(value))
-        return [*value[:at], _with_other_value(value[at], dice), *value[at + 1 :]]
-    return dice.choice(_VALUES)
+def _with_other_value(value: object, rng: random.Random) -> object:
+    """Return a document with another value somewhere."""
+    if rng.randrange(5) and isinstance(value, dict) and value:
+        name = rng.choice(list(value))
+        return {**value, name: _with_other_value(value[name], rng)}
+    if rng.randrange(5) and isinstance(value, list) and value:
+        at = rng.randrange(len(value))
+        return [*value[:at], _with_other_value(value[at], rng), *value[at + 1 :]]
+    return rng.choice(_VALUES)
 
 
 def inputs(target: str, seed: int, count: int) -> Iterator[bytes]:
-    """Bend a grammar's seeds; the same seed gives the same inputs."""
-    dice = random.Random(seed)
-    seeds = _SEEDS[target] + (_DOCUMENTS if target not in ("http", "needs") else [])
+    """Return changed inputs of a grammar; the same seed gives the same inputs."""
+    rng = random.Random(seed)
+    seeds = _SEEDS[target] + (_DOCUMENTS if target not in _TEXTS else [])
     for _ in range(count):
-        data = dice.choice(seeds)
-        if target not in ("http", "needs") and dice.randrange(2):
-            other = _with_other_value(json.loads(data), dice)
-            yield json.dumps(other, ensure_ascii=dice.random() < 0.5).encode()
+        data = rng.choice(seeds)
+        if target not in _TEXTS and rng.randrange(2):
+            other = _with_other_value(json.loads(data), rng)
+            yield json.dumps(other, ensure_ascii=rng.random() < 0.5).encode()
             continue
-        for _ in range(dice.choice((0, 1, 1, 2, 3, 6))):
-            at = dice.randint(0, len(data))
-            end = min(len(data), at + dice.randint(0, 12))
-            data = dice.choice(
+        for _ in range(rng.choice((0, 1, 1, 2, 3, 6))):
+            at = rng.randint(0, len(data))
+            end = min(len(data), at + rng.randint(0, 12))
+            data = rng.choice(
                 (
                     data[:at],
                     data[:at] + data[end:],
-                    data[:at] + data[at:end] * dice.randint(2, 4) + data[end:],
-                    data[:at] + bytes([dice.randrange(256)]) + data[at + 1 :],
-                    data[:at] + dice.choice(_TOKENS) + data[at:],
-                    data[:at] + dice.choice(_TOKENS) + data[end:],
-                    data[:at] + dice.choice(seeds)[at:],
+                    data[:at] + data[at:end] * rng.randint(2, 4) + data[end:],
+                    data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :],
+                    data[:at] + rng.choice(_TOKENS) + data[at:],
+                    data[:at] + rng.choice(_TOKENS) + data[end:],
+                    data[:at] + rng.choice(seeds)[at:],
                 )
             )
         yield data
 
 
-def h11_answer(data: bytes) -> tuple[int, bytes] | None:
-    """Read a whole answer with h11; None where it refuses or waits for more."""
+def h11_response(data: bytes) -> tuple[int, bytes] | None:
+    """Return a whole response as h11 parses it; None if h11 refuses it or waits for more."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="GET", target="/", headers=[("host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -169,7 +184,7 @@ def h11_answer(data: bytes) -> tuple[int, bytes] | None:
 
 
 def _check_http(data: bytes, verdict: str) -> None:
-    expected = h11_answer(data)
+    expected = h11_response(data)
     if expected is None:
         return
     if verdict == "HttpError":
@@ -206,7 +221,7 @@ def _hang(_signal: int, _frame: object) -> None:
 
 
 def run_block(target: str, seed: int, count: int, micropython: Path) -> Find | None:
-    """Run a block under CPython and the beginning of it under MicroPython; tell the first find."""
+    """Run a block under CPython and its beginning under MicroPython; return the first find."""
     signal.signal(signal.SIGALRM, _hang)
     shared: list[tuple[bytes, str]] = []
     for data in inputs(target, seed, count):
@@ -257,14 +272,14 @@ def _compare(
 
 
 def _may_differ(target: str, data: bytes, verdict: str) -> bool:
-    """Tell whether MicroPython is known to take it otherwise.
+    """Return whether MicroPython is known to differ on such an input.
 
-    Its JSON takes commas, colons and characters for granted that CPython asks for, and has no NaN;
-    its UTF-8 may take more bytes for a character than that needs.
+    Its JSON accepts documents without some commas, colons and characters, and has no NaN. Its UTF-8
+    accepts more bytes for a character than are needed.
     """
     if verdict == "not UTF-8":
         return True
-    if target in ("http", "needs"):
+    if target in _TEXTS:
         return False
     return verdict in _REFUSALS or re.search(rb"NaN|Infinity", data) is not None
 

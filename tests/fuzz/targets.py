@@ -1,13 +1,23 @@
-"""What each parser must hold to for any input. Runs on MicroPython and CPython.
+"""What each parser promises for any input. Runs on MicroPython and CPython.
 
-Usage: targets.py, with the packages on the path; a line `target hex` in, a verdict's line out.
+Usage: targets.py, with the packages on the path; reads lines of `target hex`, writes verdicts.
 """
 
 import binascii
 import sys
 
-from extension import credentials, endpoints, extensions_api, index_reader, system, table_errors
+from extension import (
+    certificates,
+    credentials,
+    endpoints,
+    extensions_api,
+    index_reader,
+    proxies,
+    system,
+    table_errors,
+)
 from extension.http_response import HttpError, ResponseParser
+from extension.signing_clock import parse_http_date
 from extension.sigv4 import Credentials
 from registry_model import services_file, strict_json
 from registry_model.needs import NeedsError, parse_needs
@@ -18,39 +28,39 @@ if TYPE_CHECKING:
     from typing import Any
 
 KEYS = [("users", "latest"), ("billing", "1.x")]
-# Numbers beyond a machine's word, and all with a fraction, are each interpreter's own.
+# The interpreters write numbers beyond a machine's word, and fractions, in different ways.
 _LARGEST_ALIKE = 1 << 62
 
 
 class FakeClient:
-    """A client whose every answer is the same body with status 200 or 400."""
+    """A client that always returns the same body, with status 200 or 400."""
 
     host = "127.0.0.1"
     address = "127.0.0.1:80"
 
     def __init__(self, body: bytes) -> None:
-        """Take the body; an odd length makes it an error's."""
-        self._answer = ResponseParser()
-        self._answer.status = 400 if len(body) % 2 else 200
-        self._answer._body = [body]
+        """Set the body; one of odd length gets status 400."""
+        self._response = ResponseParser()
+        self._response.status = 400 if len(body) % 2 else 200
+        self._response._body = [body]
 
-    def request(self, *_said: object) -> ResponseParser:
-        """Answer."""
-        return self._answer
+    def request(self, *_ignored: object) -> ResponseParser:
+        """Return the response."""
+        return self._response
 
-    def start(self, *_said: object) -> None:
-        """Be asked."""
+    def start(self, *_ignored: object) -> None:
+        """Do nothing."""
 
     def finish(self, _deadline: object) -> ResponseParser:
-        """Answer."""
-        return self._answer
+        """Return the response."""
+        return self._response
 
     def close(self) -> None:
-        """Have nothing to close."""
+        """Do nothing."""
 
 
 def spelled(value: "Any") -> str:
-    """Spell a document alike under both interpreters, whatever order its members have."""
+    """Return a document as a text that does not depend on the interpreter or the members' order."""
     if isinstance(value, dict):
         members = sorted([spelled(name) + ":" + spelled(value[name]) for name in value])
         return "{" + ",".join(members) + "}"
@@ -65,7 +75,7 @@ def spelled(value: "Any") -> str:
     return str(value)
 
 
-def _answer(data: bytes, size: int) -> str:
+def _parsed(data: bytes, size: int) -> str:
     parser = ResponseParser()
     try:
         for start in range(0, len(data), size):
@@ -78,16 +88,16 @@ def _answer(data: bytes, size: int) -> str:
 
 
 def http(data: bytes) -> str:
-    """However its bytes come, an answer says the same."""
-    whole = _answer(data, max(1, len(data)))
+    """A response is the same in pieces of any size."""
+    whole = _parsed(data, max(1, len(data)))
     for size in (1, 7):
-        pieces = _answer(data, size)
+        pieces = _parsed(data, size)
         assert pieces == whole, f"in pieces of {size}: {pieces}, not {whole}"
     return whole
 
 
 def document(data: bytes) -> str:
-    """A document is read, or refused with a ValueError."""
+    """A document is parsed, or refused with a ValueError."""
     try:
         return spelled(strict_json.loads(data))
     except ValueError:
@@ -95,7 +105,7 @@ def document(data: bytes) -> str:
 
 
 def needs(data: bytes) -> str:
-    """Each fault stands in the text, where it says."""
+    """Each fault has its text and position in the input."""
     try:
         text = str(data, "utf-8")
     except UnicodeError:
@@ -113,7 +123,7 @@ def needs(data: bytes) -> str:
 
 
 def leftover(data: bytes) -> str:
-    """What an earlier run left says the same once it is written again."""
+    """A services file is the same after it was written again."""
     try:
         members = services_file.parse(data)
     except ValueError:
@@ -130,7 +140,7 @@ def leftover(data: bytes) -> str:
 
 
 def batch(data: bytes) -> str:
-    """Each key of a batch is answered, at fault, or to be asked again."""
+    """Each key of a batch is answered, has a fault, or is asked again."""
     keys = Credentials("id", "secret", "token")
     reader = index_reader.IndexReader(
         FakeClient(data),  # type: ignore[arg-type]  # as much of a client as is asked
@@ -171,13 +181,44 @@ def keys(data: bytes) -> str:
 
 
 def event(data: bytes) -> str:
-    """An event is read, or there is a PlatformError."""
+    """An event is parsed, or there is a PlatformError."""
     api = extensions_api.ExtensionsApi(FakeClient(data))  # type: ignore[arg-type]  # as above
     try:
         seen = api.next()
     except extensions_api.PlatformError:
         return "PlatformError"
     return spelled([seen.kind, seen.deadline_ms])
+
+
+def certificate(data: bytes) -> str:
+    """A bundle is split, and a certificate is described; neither ever fails."""
+    found = certificates.split(data)
+    if data[:2] != certificates.DER_BEGIN:
+        # What is no base64 the interpreters decode in different ways.
+        return str(len(found))
+    return spelled([len(found), certificates.describe_refusal(data)])
+
+
+def proxy(data: bytes) -> str:
+    """A proxy's URL is parsed, or its fault is known; a fault never repeats the URL."""
+    try:
+        text = str(data, "utf-8")
+    except UnicodeError:
+        return "not UTF-8"
+    endpoint = endpoints.parse("https://dynamodb.eu-west-1.amazonaws.com")
+    found = proxies.from_environment(endpoint, {"https_proxy": text}.get)
+    if found is None:
+        return "none"
+    assert "s3cret" not in found.fault, found.fault
+    return spelled([found.endpoint.host, found.endpoint.port, found.fault, found.headers()])
+
+
+def date(data: bytes) -> str:
+    """A date is parsed, or is none."""
+    try:
+        return str(parse_http_date(str(data, "utf-8")))
+    except UnicodeError:
+        return "not UTF-8"
 
 
 TARGETS: "dict[str, Callable[[bytes], str]]" = {
@@ -188,11 +229,14 @@ TARGETS: "dict[str, Callable[[bytes], str]]" = {
     "batch": batch,
     "keys": keys,
     "event": event,
+    "certificate": certificate,
+    "proxy": proxy,
+    "date": date,
 }
 
 
 def main() -> None:
-    """Answer each line with a verdict, or with what went wrong."""
+    """Write a verdict, or the error, for each line."""
     while True:
         line = sys.stdin.readline()
         if not line:

@@ -8,6 +8,6 @@ from tests.fuzz.targets import TARGETS
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_bent_input_breaks_a_parser(target: str, layer: BuiltLayer) -> None:
-    """An answer that nobody foresaw must never end the extension, and with it the function."""
+def test_no_changed_input_breaks_a_parser(target: str, layer: BuiltLayer) -> None:
+    """No input ends the extension, which would end the function's invocation."""
     assert run_block(target, 1, 3_000, layer.micropython) is None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extension.http_response import HttpError, ResponseParser
-from tests.fuzz.__main__ import h11_answer
+from tests.fuzz.__main__ import h11_response
 
 _GOOD = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -33,7 +33,7 @@ def test_answer_is_read_as_h11_reads_it_byte_by_byte(data: bytes) -> None:
         parser.end()
 
         assert parser.is_done
-        assert (parser.status, parser.body) == h11_answer(data)
+        assert (parser.status, parser.body) == h11_response(data)
 
 
 @pytest.mark.parametrize("data", [each for each in _GOOD if b"until" not in each])

@@ -1,15 +1,76 @@
-"""Answers of the table that nobody expects."""
+"""Responses of the table that are unusual."""
+
+import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.fuzz.targets import batch
+from extension.credentials import KeysFromEnvironment
+from extension.http_response import ResponseParser
+from extension.index_reader import IndexReader, Reading
+from extension.sigv4 import Credentials
+from extension.system import monotonic
+from testing.index_server import item
+from tests.fuzz.targets import KEYS, FakeClient, batch
 
 
 @pytest.mark.parametrize("items", [b"0 ", b"1.5", b"true", b'"x"', b"[0]", b"[[]]"])
-def test_items_that_are_no_list_of_items_are_a_malformed_answer(items: bytes) -> None:
+def test_items_that_are_no_list_of_items_are_a_malformed_response(items: bytes) -> None:
     """Any other exception would be a bug of ours in the log, instead of another try."""
     data = b'{"Responses": {"index": ' + items + b"}}"
 
     verdict = batch(data + b" " * (len(data) % 2))
 
     assert verdict == "again"
+
+
+class _ChangingClient(FakeClient):
+    """A client whose response is made anew for each request."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        super().__init__(b"")
+        self._make = make
+
+    def request(self, *_ignored: object) -> ResponseParser:
+        response = ResponseParser()
+        response.status = 200
+        response._body = [self._make()]
+        return response
+
+
+def _document(version: str) -> bytes:
+    items: list[dict[str, Any]] = [
+        {"service": {"S": service}, "selector": {"S": selector}, **item(version, "arn")}
+        for service, selector in KEYS
+    ]
+    return json.dumps({"Responses": {"index": items}}).encode()
+
+
+def _read(reader: IndexReader) -> Reading:
+    return reader.read(KEYS, monotonic() + 60)
+
+
+def test_response_of_the_same_bytes_is_not_parsed_again() -> None:
+    """A check that finds nothing new costs no parsing: the answers are the very same objects."""
+    versions = ["1.0.0", "1.0.0", "1.1.0", "1.1.0"]
+    documents = iter([_document(version) for version in versions])
+    reader = IndexReader(
+        _ChangingClient(lambda: next(documents)),  # type: ignore[arg-type]  # as much as is asked
+        KeysFromEnvironment(Credentials("id", "secret", "")),
+        table="index",
+        region="eu-west-1",
+        path="/",
+        wall=lambda: 1.0,
+        random=lambda: 0.0,
+    )
+
+    first, second, third, fourth = (_read(reader) for _ in range(4))
+
+    for key in KEYS:
+        assert second.answers[key] is first.answers[key]
+        assert fourth.answers[key] is third.answers[key]
+        assert third.answers[key] is not first.answers[key]
+        found = third.answers[key]
+        assert found is not None
+        assert found.version == "1.1.0"
