@@ -1,6 +1,7 @@
 """What the index costs in DynamoDB, by the contents of a batch and the size of the service."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench import services
@@ -12,15 +13,15 @@ from registry_tables import versions_layout as layout
 from registry_tables.records import Action as History
 from registry_tables.records import HistoryEvent, ServiceRecord, Status, VersionRecord
 from stream_sync import stream_records
-from stream_sync.projection import moved
-from stream_sync.rebuild import Action, Rebuild, Request
+from stream_sync.payloads import RebuildAction, RebuildRequest
+from stream_sync.projection import affected_by
 from testing import tables as dynamodb
 from testing.aws import aws
 from testing.stream_world import (
-    no_sleep,
     plenty,
     publish,
     put_all,
+    rebuild_with,
     recompute_on,
     record_of,
     records_of,
@@ -49,19 +50,19 @@ def tables() -> Iterable[Table]:
 
 def _process(client: "DynamoDBClient", records: _Records) -> Usage:
     """Process a batch as the stream's function does: a recompute for each service in it."""
-    movements = [stream_records.parse(record) for record in records]
-    by_service: dict[str, list[stream_records.Movement]] = {}
-    for movement in movements:
-        by_service.setdefault(movement.service, []).append(movement)
+    changes = [stream_records.parse(record) for record in records]
+    by_service: dict[str, list[stream_records.ChangeRecord]] = {}
+    for change in changes:
+        by_service.setdefault(change.service, []).append(change)
     recompute = recompute_on(client)
     with metered(client) as usage:
         for service, its in by_service.items():
-            what = moved(
+            affected = affected_by(
                 {each.version for each in its if each.version is not None},
                 {each.channel for each in its if each.channel is not None},
                 revision=max(each.revision for each in its),
             )
-            recompute.run(service, what, plenty)
+            recompute.run(service, affected, plenty)
     return usage
 
 
@@ -192,12 +193,12 @@ def _rebuilds() -> Table:
     rows = []
     with services.registry(_MANY) as client:
         for what, action in (
-            ("rebuild a lost index", Action.REBUILD),
-            ("verify it", Action.VERIFY),
-            ("rebuild what is right", Action.REBUILD),
+            ("rebuild a lost index", RebuildAction.REBUILD),
+            ("verify it", RebuildAction.VERIFY),
+            ("rebuild what is right", RebuildAction.REBUILD),
         ):
             with metered(client) as usage:
-                _run(client, Request(action=action))
+                _run(client, RebuildRequest(action=action))
             is_right = what != "rebuild a lost index"
             limit = "5 read units a version" + (", no write" if is_right else "")
             holds = usage.read_units <= 5 * _MANY and not (is_right and usage.write_units)
@@ -209,15 +210,13 @@ def _rebuilds() -> Table:
     )
 
 
-def _run(client: "DynamoDBClient", request: Request) -> None:
-    place = request.place
+def _run(client: "DynamoDBClient", request: RebuildRequest) -> None:
+    rebuild = rebuild_with(recompute_on(client))
     while True:
-        rebuild = Rebuild(
-            recompute_on(client), remaining_s=plenty, clock=lambda: 0.0, sleep=no_sleep
-        )
-        place = rebuild.run(Request(action=request.action, place=place)).place
-        if place is None:
+        checkpoint = rebuild.run(request, plenty).checkpoint
+        if checkpoint is None:
             return
+        request = replace(request, checkpoint=checkpoint)
 
 
 def _cell(usage: Usage) -> str:

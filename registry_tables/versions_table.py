@@ -219,19 +219,22 @@ class VersionsTable:
         records = tuple(map(layout.version_from_item, response["Items"]))
         return Page(items=records, last=records[-1].version if _has_more(response) else None)
 
-    def version_numbers(
+    def version_revisions(
         self, name: str, *, limit: int, after: Version | None
-    ) -> Page[Version, Version]:
-        """Read a page of versions without their records, from the highest one below *after* on."""
+    ) -> Page[tuple[Version, int], Version]:
+        """Read a page of versions with their revisions, from the highest one below *after* on."""
         response = self._entries(
             name,
             layout.VERSION_PREFIX,
             limit=limit,
             start=None if after is None else layout.version_key(name, after),
-            attribute=layout.VERSION,
+            attributes=(layout.VERSION, layout.REVISION),
         )
-        versions = tuple(Version.parse(item[layout.VERSION]["S"]) for item in response["Items"])
-        return Page(items=versions, last=versions[-1] if _has_more(response) else None)
+        found = tuple(
+            (Version.parse(item[layout.VERSION]["S"]), int(item[layout.REVISION]["N"]))
+            for item in response["Items"]
+        )
+        return Page(items=found, last=found[-1][0] if _has_more(response) else None)
 
     def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent, int]:
         """Read a page of events, from the newest one before the revision *before* on."""
@@ -314,14 +317,14 @@ class VersionsTable:
         *,
         limit: int,
         start: dict[str, Any] | None,
-        attribute: str | None = None,
+        attributes: tuple[str, ...] = (),
     ) -> "QueryOutputTypeDef":
-        """Read a service's entries of one kind, from the highest down; one attribute or all."""
+        """Read a service's entries of one kind, from the highest down; some attributes or all."""
         names = {"#service": layout.SERVICE, "#entry": layout.ENTRY}
         options: dict[str, Any] = {}
-        if attribute is not None:
-            names["#attribute"] = attribute
-            options["ProjectionExpression"] = "#attribute"
+        if attributes:
+            names |= {f"#{attribute}": attribute for attribute in attributes}
+            options["ProjectionExpression"] = ", ".join(f"#{each}" for each in attributes)
         return self._query(
             "#service = :service AND begins_with(#entry, :prefix)",
             names=names,

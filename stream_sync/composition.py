@@ -1,4 +1,4 @@
-"""What both of the package's functions are made of."""
+"""What the package's functions are made of."""
 
 import random
 import time
@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import Metrics
 
 from registry_tables.index_table import IndexWriter
 from registry_tables.versions_table import VersionsTable
+from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute
 from stream_sync.settings import Settings
 
@@ -43,7 +44,7 @@ def exempt_from_log_level(metrics: Metrics) -> None:
 
 
 def recompute_on(client: "DynamoDBClient", settings: Settings) -> Recompute:
-    """Join the recompute to both tables."""
+    """Return the recompute on both tables."""
     versions = VersionsTable(client, settings.versions_table)
     return Recompute(
         versions=versions,
@@ -53,4 +54,15 @@ def recompute_on(client: "DynamoDBClient", settings: Settings) -> Recompute:
         now=_now,
         sleep=time.sleep,
         random=random.random,
+    )
+
+
+def rebuild_with(recompute: Recompute) -> Rebuild:
+    """Return the rebuild of the tables that a recompute is on."""
+    return Rebuild(
+        recompute=recompute,
+        versions=recompute.versions,
+        index=recompute.index,
+        clock=time.monotonic,
+        sleep=time.sleep,
     )

@@ -1,4 +1,4 @@
-"""Which answers a change can move, and what an answer looks like in the index. Pure."""
+"""Which answers a change can affect, and what each of them is now. Pure: no AWS, no clock."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -14,78 +14,84 @@ _SERIES_SUFFIX = "x"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moved:
-    """All of a service that some changes can have moved.
+class AffectedAnswers:
+    """The answers of one service that some changes can have affected.
 
     Attributes:
-        exact: The versions themselves.
-        queries: The questions for the highest active stable one.
-        channels: The channels, `latest` left out: it is a question.
-        every_channel: Whether all the channels that the service has are meant, too.
-        strays: What is no selector at all, but is in the index.
-        revision: The newest of the changes; 0 where it is not known. If it made a version another
-            one, that is one of *exact*.
+        versions: The exact versions.
+        series: The series, `latest` among them.
+        channels: The channels without `latest`, which is a series.
+        includes_all_channels: Whether all channels that the service has are meant, too.
+        malformed: Selectors that the index has and that are none.
+        revision: The revision of the newest change; 0 where it is not known. If that change wrote
+            a version, the version is one of *versions*.
     """
 
-    exact: frozenset[Version]
-    queries: frozenset[Series]
+    versions: frozenset[Version]
+    series: frozenset[Series]
     channels: frozenset[str]
-    every_channel: bool = False
-    strays: frozenset[str] = frozenset()
+    includes_all_channels: bool = False
+    malformed: frozenset[str] = frozenset()
     revision: int = 0
 
     @property
     def selectors(self) -> set[str]:
-        """All that is named in it, as the index spells it."""
+        """The selectors of all that is listed, as the index has them."""
         channels = {_CHANNEL_PREFIX + channel for channel in self.channels}
-        return {*map(str, self.exact), *map(str, self.queries), *channels, *self.strays}
+        return {*map(str, self.versions), *map(str, self.series), *channels, *self.malformed}
 
 
-def moved(versions: set[Version], channels: set[str], *, revision: int = 0) -> Moved:
-    """Gather what changes to *versions* and *channels* can have moved, the newest at *revision*."""
-    queries = {series for version in versions for series in series_of(version)}
+def affected_by(
+    versions: set[Version], channels: set[str], *, revision: int = 0
+) -> AffectedAnswers:
+    """Return the answers that changes to *versions* and *channels* can have affected.
+
+    Args:
+        revision: The revision of the newest of the changes.
+    """
+    series = {each for version in versions for each in series_of(version)}
     if LATEST in channels:
-        queries.add(Series())
-    return Moved(
-        exact=frozenset(versions),
-        queries=frozenset(queries),
+        series.add(Series())
+    return AffectedAnswers(
+        versions=frozenset(versions),
+        series=frozenset(series),
         channels=frozenset(channels - {LATEST}),
         revision=revision,
     )
 
 
-def everything(
+def answers_to_check(
     versions: Iterable[Version],
     selectors: Iterable[str],
     *,
-    every_channel: bool,
+    includes_all_channels: bool,
     revision: int,
-) -> Moved:
-    """Gather what *versions* imply, and what the index has under *selectors*."""
+) -> AffectedAnswers:
+    """Return the answers that *versions* imply, and those that the index has under *selectors*."""
     exact, channels = set(versions), set[str]()
-    queries = {Series()} if every_channel else set()
-    strays: set[str] = set()
+    series = {Series()} if includes_all_channels else set()
+    malformed: set[str] = set()
     for selector in selectors:
-        question = _question(selector)
-        if isinstance(question, Version):
-            exact.add(question)
-        elif isinstance(question, Series):
-            queries.add(question)
-        elif question is not None:
-            channels.add(question)
+        parsed = _parse_selector(selector)
+        if isinstance(parsed, Version):
+            exact.add(parsed)
+        elif isinstance(parsed, Series):
+            series.add(parsed)
+        elif parsed is not None:
+            channels.add(parsed)
         else:
-            strays.add(selector)
-    implied = moved(exact, channels, revision=revision)
+            malformed.add(selector)
+    implied = affected_by(exact, channels, revision=revision)
     return replace(
         implied,
-        queries=implied.queries | queries,
-        every_channel=every_channel,
-        strays=frozenset(strays),
+        series=implied.series | series,
+        includes_all_channels=includes_all_channels,
+        malformed=frozenset(malformed),
     )
 
 
-def _question(selector: str) -> Version | Series | str | None:
-    """Read a selector of the index: a version, a series or a channel's name; None for a stray."""
+def _parse_selector(selector: str) -> Version | Series | str | None:
+    """Parse a selector of the index: a version, a series or a channel's name; None if malformed."""
     if selector == LATEST:
         return Series()
     if selector.startswith(_CHANNEL_PREFIX):
@@ -103,47 +109,51 @@ def _question(selector: str) -> Version | Series | str | None:
 
 
 def highest_of(
-    queries: Iterable[Series], look_up: Callable[[Series], Version | None]
+    series: Iterable[Series], find: Callable[[Series], Version | None]
 ) -> dict[Series, Version | None]:
-    """Answer each question, looking up only those that a wider one's answer leaves open.
+    """Return the highest version of each series, with as few calls of *find* as possible.
 
-    The highest version of all is the highest of its own series too, and where there is none of
-    all, no series has one.
+    The highest version of a wide series is the highest of its own narrower series, too; and where
+    a wide one has none, a narrower one has none.
     """
     found: dict[Series, Version | None] = {}
-    for query in sorted(queries, key=lambda each: (each.major is not None, each.minor is not None)):
-        wider = query.wider
+    for each in sorted(series, key=lambda one: (one.major is not None, one.minor is not None)):
+        wider = each.wider
         if wider is not None and wider in found:
             highest = found[wider]
-            if highest is None or query.includes(highest):
-                found[query] = highest
+            if highest is None or each.includes(highest):
+                found[each] = highest
                 continue
-        found[query] = look_up(query)
+        found[each] = find(each)
     return found
 
 
-def chosen_versions(
-    what: Moved, service: ServiceRecord, highest: Mapping[Series, Version | None]
+def resolve_answers(
+    affected: AffectedAnswers,
+    service: ServiceRecord,
+    highest: Mapping[Series, Version | None],
 ) -> dict[str, Version | None]:
-    """Name the version that each moved selector resolves to now; None where it has no answer.
+    """Return the version that each selector resolves to now; None where it has no answer.
 
     Args:
-        highest: The answer of the table to each question.
+        highest: The highest active stable version of each series of *affected*.
     """
-    chosen: dict[str, Version | None] = {str(version): version for version in what.exact}
-    chosen |= dict.fromkeys(what.strays)
-    for query in what.queries:
-        chosen[str(query)] = highest.get(query)
-    if Series() in what.queries and LATEST in service.channels:
-        chosen[LATEST] = service.channels[LATEST]
-    channels = what.channels | set(service.channels) if what.every_channel else what.channels
+    resolved: dict[str, Version | None] = {str(version): version for version in affected.versions}
+    resolved |= dict.fromkeys(affected.malformed)
+    for series in affected.series:
+        resolved[str(series)] = highest.get(series)
+    if Series() in affected.series and LATEST in service.channels:
+        resolved[LATEST] = service.channels[LATEST]
+    channels = affected.channels
+    if affected.includes_all_channels:
+        channels |= service.channels.keys()
     for channel in channels - {LATEST}:
-        chosen[_CHANNEL_PREFIX + channel] = service.channels.get(channel)
-    return chosen
+        resolved[_CHANNEL_PREFIX + channel] = service.channels.get(channel)
+    return resolved
 
 
 def answer_of(record: VersionRecord, *, revision: int, updated_at: str, copies: int) -> Answer:
-    """Spell a version as an answer.
+    """Return a version as the index answers with it.
 
     Args:
         revision: The service's revision at which this is the answer.
@@ -160,3 +170,39 @@ def answer_of(record: VersionRecord, *, revision: int, updated_at: str, copies: 
         updated_at=updated_at,
         copies=copies,
     )
+
+
+def damage_of(
+    service: ServiceRecord,
+    highest: Mapping[Series, Version | None],
+    resolved: Mapping[str, Version | None],
+    records: Mapping[Version, VersionRecord],
+) -> str | None:
+    """Return what of a service contradicts itself; None if nothing of this does.
+
+    Its items are written in transactions, but a restore to a point in time may bring back some of
+    a transaction's items and not others.
+
+    Args:
+        highest: The highest active stable version of each series, from the table's index.
+        resolved: The version that each selector resolves to.
+        records: The versions that exist, of those in *resolved*.
+    """
+    for record in records.values():
+        fault = revision_fault(service, record.version, record.revision)
+        if fault is not None:
+            return fault
+    for channel, version in sorted(service.channels.items()):
+        selector = LATEST if channel == LATEST else _CHANNEL_PREFIX + channel
+        if resolved.get(selector) == version and version not in records:
+            return f"the channel {channel!r} points at {version}, which is not there"
+    if Series() in highest and highest[Series()] != service.highest:
+        return f"its highest version is {highest[Series()]}, but it has {service.highest} on record"
+    return None
+
+
+def revision_fault(service: ServiceRecord, version: Version, revision: int) -> str | None:
+    """Return what is wrong with a version's revision; None if nothing is."""
+    if revision <= service.revision:
+        return None
+    return f"{version} is at revision {revision}, above the service's {service.revision}"

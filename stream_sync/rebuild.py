@@ -1,472 +1,394 @@
-"""Rebuild and verify: hold the index against the versions table, one service or all of them.
+"""Rebuild and verify: compare the index with the versions table, one service or all of them.
 
-Services first, each with all that its versions, its channels and its present items name; then what
-is left over: items of services that are gone, and copies beyond IndexCopies. Each step is small,
-writes nothing but what a recompute would, and ends at a place that one can go on from: no more than
-a page is ever held, and no history is read.
+Services first, each with all that its versions, its channels and its index items name; then the
+surplus: items of services that do not exist, and copies beyond IndexCopies. Each step is small,
+writes only what a recompute would, and ends at a checkpoint. No more than a page is held at a time,
+and no history is read.
 """
 
-import base64
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import partial
-from typing import Any
 
 from registry_model import index_layout
 from registry_model.index_layout import MAX_COPIES
-from registry_model.needs import name_fault
 from registry_model.version import Version
 from registry_tables.errors import RaceLostError
 from registry_tables.index_items import Difference
+from registry_tables.index_table import IndexWriter
+from registry_tables.versions_table import VersionsTable
 from stream_sync import projection
-from stream_sync.recompute import Outcome, Recompute
+from stream_sync.checkpoint import NO_MORE_VERSIONS, Checkpoint, CheckpointError, Phase
+from stream_sync.payloads import RebuildAction, RebuildRequest
+from stream_sync.recompute import Recompute, RecomputeResult
 
-# Services and versions that are read in one call; no more of them is ever held.
+# Services and versions that are read in one call.
 _PAGE = 100
 # How many of a service's selectors are remembered, so that none is looked at twice.
-_REMEMBERED = 10_000
-# How many present selectors are gathered for a step. Its versions come on top.
-_GATHERED = 100
-# With this many differences an answer is full: Lambda's may have 6 MB.
-_FULL = 500
-# What differs is looked at again after so long: a change that has just been made is no fault.
-_SETTLED_AFTER_S = 5.0
+_MAX_REMEMBERED = 10_000
+# How many of a service's index items are gathered for a step, besides those that its versions name.
+_MAX_GATHERED = 100
+# After this many differences the answer is full: Lambda limits it to 6 MB.
+_MAX_DIFFERENCES = 500
+# A difference is looked at again after this time: the stream may be about to correct it.
+_CONFIRM_AFTER_S = 5.0
 
-
-# In a cursor: a service has no versions left to look at.
-_NONE_LEFT = ""
-
-
-class Action(StrEnum):
-    """What to do about what is not as it should be."""
-
-    REBUILD = "rebuild"
-    VERIFY = "verify"
-
-
-class RequestError(ValueError):
-    """A request is malformed; the message says why, and the way out."""
+Look = Callable[[], RecomputeResult]
 
 
 class UnfinishedError(Exception):
     """A service was not rebuilt to the end; the message says why."""
 
 
-class _Phase(StrEnum):
-    SERVICES = "services"
-    WITHIN = "within"
-    LEFT_OVER = "left-over"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """How far the work has got.
-
-    Attributes:
-        service: The last service that is done; within one, that one; among what is left over of
-            all services, the last partition key.
-        version: Within a service, its last version that was looked at; empty: there is none left.
-        copy: Which of a service's partitions in the index is next.
-        selector: The last selector that was looked at there.
-    """
-
-    phase: str = _Phase.SERVICES
-    service: str | None = None
-    version: str | None = None
-    copy: int = 0
-    selector: str | None = None
-
-    def to_cursor(self) -> str:
-        """Spell it as one word."""
-        parts = [self.phase, self.service, self.version, self.copy, self.selector]
-        return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
-
-    @classmethod
-    def from_cursor(cls, cursor: str) -> "Place":
-        """Read the word.
-
-        Raises:
-            RequestError: It is none that `to_cursor` spelled.
-        """
-        try:
-            padded = cursor + "=" * (-len(cursor) % 4)
-            phase, service, version, copy, selector = json.loads(base64.urlsafe_b64decode(padded))
-            place = cls(
-                phase=_Phase(phase), service=service, version=version, copy=copy, selector=selector
-            )
-            if place.version:
-                Version.parse(place.version)
-            is_read = place.to_cursor() == cursor
-        except (TypeError, ValueError):
-            is_read = False
-        if not is_read:
-            message = f"the cursor {cursor!r} is none that a rebuild gave; copy it whole"
-            raise RequestError(message)
-        return place
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is asked for.
-
-    Attributes:
-        service: The one service that is meant, or None for all.
-        place: Where to begin.
-        seconds: After how long to answer with a cursor, at the latest; None: when there is no time.
-    """
-
-    action: Action
-    service: str | None = None
-    place: Place | None = None
-    seconds: float | None = None
-
-    @classmethod
-    def parse(cls, payload: Any) -> "Request":  # noqa: ANN401  # whatever came
-        """Read an invocation's payload.
-
-        Raises:
-            RequestError: It is malformed.
-        """
-        if not isinstance(payload, dict) or payload.get("action") not in list(Action):
-            message = f'expected {{"action": "rebuild"}} or {{"action": "verify"}}, got {payload!r}'
-            raise RequestError(message)
-        unknown = sorted(set(payload) - {"action", "service", "cursor", "seconds"})
-        if unknown:
-            message = f"unknown: {', '.join(unknown)}; there are action, service, cursor, seconds"
-            raise RequestError(message)
-        service, cursor = payload.get("service"), payload.get("cursor")
-        seconds = payload.get("seconds")
-        if service is not None and (not isinstance(service, str) or name_fault(service)):
-            message = f"service: {service!r} is no service's name"
-            raise RequestError(message)
-        if cursor is not None and not isinstance(cursor, str):
-            message = f"cursor: expected a text, got {cursor!r}"
-            raise RequestError(message)
-        if seconds is not None and (type(seconds) not in (int, float) or not seconds > 0):
-            message = f"seconds: expected a number above 0, got {seconds!r}"
-            raise RequestError(message)
-        place = None if cursor is None else Place.from_cursor(cursor)
-        return cls(action=Action(payload["action"]), service=service, place=place, seconds=seconds)
-
-
 @dataclass(slots=True, kw_only=True)
-class Report:
-    """What was found, up to a place.
+class RebuildReport:
+    """What was found, up to a checkpoint.
 
     Attributes:
         services: How many services were done.
         selectors: How many selectors were looked at.
-        differences: What was not as it should be; a rebuild has put it right.
+        differences: The index items that were not as they should be; a rebuild has corrected them.
         failed: The services that could not be done, and why.
-        place: Where to go on; None: all is done.
+        damaged: The services whose items in the versions table contradict each other, and how.
+        checkpoint: Where to go on; None: all is done.
     """
 
     services: int = 0
     selectors: int = 0
     differences: list[Difference] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    place: Place | None = None
-
-
-Look = Callable[[], Outcome]
+    damaged: dict[str, str] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """One small piece of the work, done.
+    """One step, done.
 
     Attributes:
-        look: What did it; it may be done again.
-        outcome: What was found.
-        failure: Why it could not be done; empty: it was.
-        place: The place behind it; None: it was the last piece.
-        can_stop: Whether there is such a place.
+        look: What was done; it may be done again.
+        result: What was found.
+        failure: Why it could not be done; empty: it was done.
+        checkpoint: The checkpoint after it; None: it was the last step.
+        can_stop: Whether there is a checkpoint after it.
         services: How many services were done with it.
         selectors: How many selectors were looked at.
     """
 
     service: str
     look: Look
-    outcome: Outcome
-    failure: str
-    place: Place | None
-    can_stop: bool
-    services: int
-    selectors: int
+    result: RecomputeResult
+    failure: str = ""
+    checkpoint: Checkpoint | None = None
+    can_stop: bool = True
+    services: int = 0
+    selectors: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuild:
     """The rebuild, and the verification, of the index."""
 
-    def __init__(
-        self,
-        recompute: Recompute,
-        *,
-        remaining_s: Callable[[], float],
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-    ) -> None:
-        """Take the recompute, the time that is left for all of it, a clock and a sleep."""
-        self._recompute = recompute
-        self._remaining_s = remaining_s
-        self._clock = clock
-        self._sleep = sleep
+    recompute: Recompute
+    versions: VersionsTable
+    index: IndexWriter
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
 
-    def run(self, request: Request) -> Report:
-        """Do what is asked, as far as there is time.
+    def run(self, request: RebuildRequest, remaining_s: Callable[[], float]) -> RebuildReport:
+        """Do what is requested, as far as there is time.
 
         Raises:
             ThrottledError, UnreachableError: A table kept refusing.
-            RequestError: The cursor is of another service.
+            CheckpointError: The cursor belongs to another service.
         """
-        started = self._clock()
-        report = Report()
+        started = self.clock()
+        report = RebuildReport()
         suspects: list[_Step] = []
         found = 0
-        for step in self._steps(request):
+        for step in self._steps(request, remaining_s):
             report.services += step.services
             report.selectors += step.selectors
-            found += len(step.outcome.differences)
+            found += len(step.result.differences)
             if step.failure:
                 report.failed[step.service] = step.failure
-            elif request.action is Action.REBUILD:
-                report.differences += step.outcome.differences
-            elif step.outcome.differences:
+            elif request.action is RebuildAction.REBUILD:
+                report.differences += step.result.differences
+            if step.result.damage or (
+                request.action is RebuildAction.VERIFY and step.result.differences
+            ):
                 suspects.append(step)
             if step.can_stop:
-                report.place = step.place
-                elapsed = self._clock() - started
+                report.checkpoint = step.checkpoint
+                elapsed = self.clock() - started
                 is_late = request.seconds is not None and elapsed >= request.seconds
-                if is_late or found >= _FULL or self._remaining_s() <= 0:
+                if is_late or found >= _MAX_DIFFERENCES or remaining_s() <= 0:
                     break
-        self._confirm(suspects, report)
+        self._confirm(request.action, suspects, report)
         return report
 
-    def finish(self, service: str) -> int:
-        """Rebuild one service to the end; tell how many items changed.
+    def finish(self, service: str, remaining_s: Callable[[], float]) -> int:
+        """Rebuild one service to the end; return how many items were changed.
 
         Raises:
             ThrottledError, UnreachableError: A table kept refusing.
             UnfinishedError: There was no time for all of it, or it could not be done.
         """
-        request, changed = Request(action=Action.REBUILD, service=service), 0
+        request, changed = RebuildRequest(action=RebuildAction.REBUILD, service=service), 0
         while True:
-            report = self.run(request)
+            report = self.run(request, remaining_s)
             changed += len(report.differences)
             if report.failed:
                 raise UnfinishedError(report.failed[service])
-            if report.place is None:
+            if report.checkpoint is None:
                 return changed
-            if self._remaining_s() <= 0:
-                message = "no time is left for it; rebuild the service by hand"
+            if remaining_s() <= 0:
+                message = "there was no time for all of it; rebuild the service"
                 raise UnfinishedError(message)
-            request = replace(request, place=report.place)
+            request = replace(request, checkpoint=report.checkpoint)
 
-    def _confirm(self, suspects: list[_Step], report: Report) -> None:
-        """Look at what differs again: the stream may have been about to put it right."""
+    def _confirm(self, action: RebuildAction, suspects: list[_Step], report: RebuildReport) -> None:
+        """Look at what was found again, and report what stayed the same.
+
+        A change may have been made in between, or the stream may have been about to correct it.
+        """
         if not suspects:
             return
-        self._sleep(_SETTLED_AFTER_S)
+        self.sleep(_CONFIRM_AFTER_S)
         for step in suspects:
-            again = self._step(step.service, step.look, None)
+            again = _step(step.service, step.look)
             if again.failure:
                 report.failed[step.service] = again.failure
-            report.differences += _lasting(step.outcome, again.outcome)
+            if action is RebuildAction.VERIFY:
+                report.differences += _lasting(step.result, again.result)
+            if step.result.damage and again.result.damage:
+                report.damaged[step.service] = again.result.damage
 
-    def _step(
-        self,
-        service: str,
-        look: Look,
-        place: Place | None,
-        *,
-        can_stop: bool = True,
-        services: int = 0,
-        selectors: int = 0,
-    ) -> _Step:
-        """Take a step; a service that is poisoned, or changes all the time, fails by itself."""
-        outcome, failure = Outcome(revision=0, differences=[]), ""
-        try:
-            outcome = look()
-        except (RaceLostError, LookupError, TypeError, ValueError) as error:
-            failure = f"{type(error).__name__}: {error}"
-        return _Step(
-            service=service,
-            look=look,
-            outcome=outcome,
-            failure=failure,
-            place=place,
-            can_stop=can_stop,
-            services=services,
-            selectors=selectors,
+    def _steps(self, request: RebuildRequest, remaining_s: Callable[[], float]) -> Iterator[_Step]:
+        walk = _Walk(
+            recompute=self.recompute,
+            versions=self.versions,
+            index=self.index,
+            action=request.action,
+            remaining_s=remaining_s,
         )
-
-    def _steps(self, request: Request) -> Iterator[_Step]:
-        place = _start_of(request)
-        if place.phase == _Phase.WITHIN and place.service is not None:
-            behind = Place(service=place.service)
+        start = _start_of(request)
+        if start.phase == Phase.WITHIN and start.service is not None:
+            after = Checkpoint(service=start.service)
             if request.service is not None:
-                behind = Place(phase=_Phase.LEFT_OVER, service=request.service)
-            yield from self._service(request.action, place.service, place, behind)
-            place = behind
-        if place.phase == _Phase.SERVICES:
-            yield from self._services(request.action, place.service)
-            place = Place(phase=_Phase.LEFT_OVER)
+                after = Checkpoint(phase=Phase.SURPLUS, service=request.service)
+            yield from walk.service(start.service, start, after)
+            start = after
+        if start.phase == Phase.SERVICES:
+            yield from walk.services(start.service)
+            start = Checkpoint(phase=Phase.SURPLUS)
         if request.service is not None:
-            yield from self._left_over_of(request.action, request.service, place)
+            yield from walk.surplus_of(request.service, start)
         else:
-            yield from self._left_over(request.action, place)
+            yield from walk.surplus(start)
 
-    def _services(self, action: Action, after: str | None) -> Iterator[_Step]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Walk:
+    """The steps of one request."""
+
+    recompute: Recompute
+    versions: VersionsTable
+    index: IndexWriter
+    action: RebuildAction
+    remaining_s: Callable[[], float]
+
+    def services(self, after: str | None) -> Iterator[_Step]:
+        """Go through all services, from the first one after *after* on."""
         while True:
-            page = self._recompute.versions.service_names("", limit=_PAGE, after=after)
+            page = self.versions.service_names("", limit=_PAGE, after=after)
             for name in page.items:
-                start = Place(phase=_Phase.WITHIN, service=name)
-                yield from self._service(action, name, start, Place(service=name))
+                start = Checkpoint(phase=Phase.WITHIN, service=name)
+                yield from self.service(name, start, Checkpoint(service=name))
             after = page.last
             if after is None:
                 return
 
-    def _service(self, action: Action, name: str, place: Place, behind: Place) -> Iterator[_Step]:
-        """Go through a service: its versions from the highest down, and what the index has of it.
+    def service(self, name: str, start: Checkpoint, after: Checkpoint) -> Iterator[_Step]:
+        """Go through a service: its versions from the highest down, and its index items.
 
         Args:
-            behind: The place behind the service.
+            after: The checkpoint after the service.
         """
-        act = self._recompute.run if action is Action.REBUILD else self._recompute.compare
         seen: set[str] = set()
-        revision = 0
+        checkpoint, revision = start, 0
         while True:
             try:
-                versions, version = self._versions(name, place)
+                versions, version = self._versions(name, checkpoint)
             except (LookupError, TypeError, ValueError) as error:
-                # A version that can't be read has no place to go on from behind it.
-                yield self._step(name, partial(_refuse, error), behind, services=1)
+                # After a version that can't be read there is no version to go on from.
+                yield _step(name, partial(_refuse, error), checkpoint=after, services=1)
                 return
-            present, copy, selector = self._present(name, place)
-            what = projection.everything(
+            present, copy, selector = self._present(name, checkpoint)
+            affected = projection.answers_to_check(
                 [each for each in versions if str(each) not in seen],
                 present - seen,
-                every_channel=place.version is None,
+                includes_all_channels=checkpoint.version is None,
                 revision=revision,
             )
-            is_last = version == _NONE_LEFT and copy >= self._recompute.index.copies
-            place = replace(place, version=version, copy=copy, selector=selector)
-            step = self._step(
+            is_last = version == NO_MORE_VERSIONS and copy >= self.index.copies
+            checkpoint = replace(checkpoint, version=version, copy=copy, selector=selector)
+            step = _step(
                 name,
-                partial(act, name, what, self._remaining_s),
-                behind if is_last else place,
+                partial(self._look_at, name, affected, versions),
+                checkpoint=after if is_last else checkpoint,
                 services=int(is_last),
-                selectors=len(what.selectors),
+                selectors=len(affected.selectors),
             )
             yield step
             if is_last:
                 return
-            # What has been seen as a whole once need not be looked for again.
-            revision = step.outcome.revision
-            seen |= what.selectors
-            if len(seen) > _REMEMBERED:
+            # Later steps need not check that this revision's change can be read whole.
+            revision = step.result.revision
+            seen |= affected.selectors
+            if len(seen) > _MAX_REMEMBERED:
                 seen = set()
 
-    def _versions(self, name: str, place: Place) -> tuple[tuple[Version, ...], str]:
-        """Read the next versions of a service, and name the last one of them."""
-        if place.version == _NONE_LEFT:
-            return (), _NONE_LEFT
-        after = None if place.version is None else Version.parse(place.version)
-        page = self._recompute.versions.version_numbers(name, limit=_PAGE, after=after)
-        return page.items, _NONE_LEFT if page.last is None else str(page.last)
+    def surplus_of(self, name: str, start: Checkpoint) -> Iterator[_Step]:
+        """Go through all partitions that a service may ever have had in the index."""
+        for copy in range(start.copy, MAX_COPIES):
+            selector = start.selector if copy == start.copy else None
+            while True:
+                page = self.index.selectors(name, copy, selector)
+                selector = page.last
+                after = Checkpoint(phase=Phase.SURPLUS, service=name, copy=copy, selector=selector)
+                if selector is None:
+                    after = replace(after, copy=copy + 1)
+                keys = [(each, copy) for each in page.items]
+                look = self._look_at_keys(name, keys)
+                yield _step(name, look, checkpoint=None if after.copy == MAX_COPIES else after)
+                if selector is None:
+                    break
 
-    def _present(self, name: str, place: Place) -> tuple[set[str], int, str | None]:
-        """Gather the next selectors that the index has of a service, from one copy to the next."""
+    def surplus(self, start: Checkpoint) -> Iterator[_Step]:
+        """Go through the whole index, for items of no service and copies that are too many."""
+        after = None
+        if start.service is not None and start.selector is not None:
+            after = start.service, start.selector
+        while True:
+            page = self.index.keys(after)
+            keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
+            for partition, selector in page.items:
+                service, copy = index_layout.service_of(partition)
+                keys[service].append((selector, copy))
+            known = self.versions.existing(keys)
+            suspicious = [
+                service
+                for service, its_keys in keys.items()
+                if service not in known or any(copy >= self.index.copies for _, copy in its_keys)
+            ]
+            for service in suspicious:
+                yield _step(service, self._look_at_keys(service, keys[service]), can_stop=False)
+            after = page.last
+            checkpoint = None
+            if after is not None:
+                checkpoint = Checkpoint(phase=Phase.SURPLUS, service=after[0], selector=after[1])
+            yield _step("", _nothing, checkpoint=checkpoint)
+            if checkpoint is None:
+                return
+
+    def _look_at(
+        self, name: str, affected: projection.AffectedAnswers, revisions: dict[Version, int]
+    ) -> RecomputeResult:
+        act = self.recompute.run
+        if self.action is RebuildAction.VERIFY:
+            act = self.recompute.compare
+        result = act(name, affected, self.remaining_s)
+        if result.damage is None and result.service is not None:
+            # The versions were read before the service: none can be at a later revision.
+            for version, revision in revisions.items():
+                fault = projection.revision_fault(result.service, version, revision)
+                if fault is not None:
+                    return replace(result, damage=fault)
+        return result
+
+    def _look_at_keys(self, service: str, keys: list[tuple[str, int]]) -> Look:
+        if not keys:
+            return _nothing
+        act = self.recompute.remove_surplus
+        if self.action is RebuildAction.VERIFY:
+            act = self.recompute.find_surplus
+        return partial(act, service, keys, self.remaining_s)
+
+    def _versions(self, name: str, checkpoint: Checkpoint) -> tuple[dict[Version, int], str]:
+        """Read the next versions of a service with their revisions; return the last one's text."""
+        if checkpoint.version == NO_MORE_VERSIONS:
+            return {}, NO_MORE_VERSIONS
+        after = None if checkpoint.version is None else Version.parse(checkpoint.version)
+        page = self.versions.version_revisions(name, limit=_PAGE, after=after)
+        return dict(page.items), NO_MORE_VERSIONS if page.last is None else str(page.last)
+
+    def _present(self, name: str, checkpoint: Checkpoint) -> tuple[set[str], int, str | None]:
+        """Gather the next selectors that the index has of a service, from copy to copy."""
         found: set[str] = set()
-        copy, selector = place.copy, place.selector
-        while copy < self._recompute.index.copies and len(found) < _GATHERED:
-            page = self._recompute.index.selectors(name, copy, selector)
+        copy, selector = checkpoint.copy, checkpoint.selector
+        while copy < self.index.copies and len(found) < _MAX_GATHERED:
+            page = self.index.selectors(name, copy, selector)
             found |= set(page.items)
             selector = page.last
             if selector is None:
                 copy += 1
         return found, copy, selector
 
-    def _left_over_of(self, action: Action, name: str, place: Place) -> Iterator[_Step]:
-        """Go through all partitions that a service may ever have had in the index."""
-        for copy in range(place.copy, MAX_COPIES):
-            selector = place.selector if copy == place.copy else None
-            while True:
-                page = self._recompute.index.selectors(name, copy, selector)
-                selector = page.last
-                behind = Place(phase=_Phase.LEFT_OVER, service=name, copy=copy, selector=selector)
-                if selector is None:
-                    behind = replace(behind, copy=copy + 1)
-                keys = [(each, copy) for each in page.items]
-                look = self._look_at_keys(action, name, keys)
-                yield self._step(name, look, None if behind.copy == MAX_COPIES else behind)
-                if selector is None:
-                    break
 
-    def _left_over(self, action: Action, place: Place) -> Iterator[_Step]:
-        """Go through the whole index, for what belongs to no service or is a copy too many."""
-        after = None
-        if place.service is not None and place.selector is not None:
-            after = place.service, place.selector
-        while True:
-            page = self._recompute.index.keys(after)
-            keys: dict[str, list[tuple[str, int]]] = defaultdict(list)
-            for partition, selector in page.items:
-                service, copy = index_layout.service_of(partition)
-                keys[service].append((selector, copy))
-            known = self._recompute.versions.existing(keys)
-            suspicious = [
-                service
-                for service, its_keys in keys.items()
-                if service not in known
-                or any(copy >= self._recompute.index.copies for _, copy in its_keys)
-            ]
-            for service in suspicious:
-                look = self._look_at_keys(action, service, keys[service])
-                yield self._step(service, look, None, can_stop=False)
-            after = page.last
-            behind = None
-            if after is not None:
-                behind = Place(phase=_Phase.LEFT_OVER, service=after[0], selector=after[1])
-            yield self._step("", _nothing, behind)
-            if behind is None:
-                return
-
-    def _look_at_keys(self, action: Action, service: str, keys: list[tuple[str, int]]) -> Look:
-        if not keys:
-            return _nothing
-        act = self._recompute.remove if action is Action.REBUILD else self._recompute.misplaced
-        return partial(act, service, keys, self._remaining_s)
+def _step(
+    service: str,
+    look: Look,
+    *,
+    checkpoint: Checkpoint | None = None,
+    can_stop: bool = True,
+    services: int = 0,
+    selectors: int = 0,
+) -> _Step:
+    """Do a step. A service that can't be read, or changes all the time, fails alone."""
+    result, failure = RecomputeResult(service=None, differences=[]), ""
+    try:
+        result = look()
+    except (RaceLostError, LookupError, TypeError, ValueError) as error:
+        failure = f"{type(error).__name__}: {error}"
+    return _Step(
+        service=service,
+        look=look,
+        result=result,
+        failure=failure,
+        checkpoint=checkpoint,
+        can_stop=can_stop,
+        services=services,
+        selectors=selectors,
+    )
 
 
-def _start_of(request: Request) -> Place:
-    """Name the place to begin at.
+def _start_of(request: RebuildRequest) -> Checkpoint:
+    """Return the checkpoint to begin at.
 
     Raises:
-        RequestError: The cursor is of another service than the one that is asked for.
+        CheckpointError: The cursor belongs to another service than the requested one.
     """
     if request.service is None:
-        return request.place or Place()
-    place = request.place or Place(phase=_Phase.WITHIN, service=request.service)
-    if place.service != request.service:
+        return request.checkpoint or Checkpoint()
+    start = request.checkpoint or Checkpoint(phase=Phase.WITHIN, service=request.service)
+    if start.service != request.service:
         message = f"the cursor is not of the service {request.service!r}; leave one of them out"
-        raise RequestError(message)
-    return place
+        raise CheckpointError(message)
+    return start
 
 
-def _nothing() -> Outcome:
-    return Outcome(revision=0, differences=[])
+def _nothing() -> RecomputeResult:
+    return RecomputeResult(service=None, differences=[])
 
 
-def _refuse(error: Exception) -> Outcome:
+def _refuse(error: Exception) -> RecomputeResult:
     raise error
 
 
-def _lasting(first: Outcome, second: Outcome) -> list[Difference]:
-    """Name the differences that are still the same when they are looked at again."""
+def _lasting(first: RecomputeResult, second: RecomputeResult) -> list[Difference]:
+    """Return the differences that were still the same at the second look."""
     before = {repr(each.key): each for each in first.differences}
     return [
         each

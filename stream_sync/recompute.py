@@ -1,52 +1,70 @@
-"""Recompute a service's answers: read what is true now, and make the index say so.
+"""Recompute a service's answers: read what is true now, and write that to the index.
 
-Never replay: any order, any repetition and any number of workers end in the same index, since each
-write happens only while the service is at the revision that was read, and the last change's record
-is always processed after the last change.
+Records are never replayed. Any order, any repetition and any number of workers end in the same
+index, since each write succeeds only while the service is at the revision that was read, and the
+last change's record is always processed after the last change.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from registry_tables.errors import RaceLostError, ThrottledError, UnreachableError
 from registry_tables.index_items import Difference
 from registry_tables.index_table import IndexWriter
-from registry_tables.records import ServiceRecord
+from registry_tables.records import ServiceRecord, VersionRecord
 from registry_tables.versions_table import VersionsTable
 from stream_sync import projection
-from stream_sync.projection import Moved
+from stream_sync.projection import AffectedAnswers
 
 if TYPE_CHECKING:
     from registry_model.index_layout import Answer
+    from registry_model.version import Version
 
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _Result = TypeVar("_Result")
+# Items of one service in the index, as selector and number of the copy.
+IndexKeys = Iterable[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RecomputeResult:
     """What a recompute found.
 
     Attributes:
-        revision: The service's revision that it is true of; 0 where the service is gone.
-        differences: What was not as it should be.
+        service: The service as it was read; None where it does not exist.
+        differences: The index items that were not as they should be.
+        damage: What of the service in the versions table contradicts itself; None: nothing that
+            was read.
     """
 
-    revision: int
+    service: ServiceRecord | None
     differences: list[Difference]
+    damage: str | None = None
+
+    @property
+    def revision(self) -> int:
+        """The service's revision that the result is true of; 0 where there is no service."""
+        return self.service.revision if self.service else 0
 
     @property
     def is_restored(self) -> bool:
-        """Whether the index had been ahead of the service: the versions table was restored."""
+        """Whether the index was ahead of the service: the versions table was restored."""
         return any(each.revision_found > self.revision > 0 for each in self.differences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recompute:
-    """The recompute of one service at a time."""
+    """The recompute of one service at a time.
+
+    Every method tries again while others change the service or a table refuses, if there is time.
+
+    Raises:
+        RaceLostError: From every method: the service kept changing; try again later.
+        ThrottledError, UnreachableError: From every method: a table kept refusing.
+    """
 
     versions: VersionsTable
     index: IndexWriter
@@ -54,52 +72,38 @@ class Recompute:
     sleep: Callable[[float], None]
     random: Callable[[], float]
 
-    def run(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
-        """Make the index say what is true now of all that moved; tell what it did not.
+    def run(
+        self, service: str, affected: AffectedAnswers, remaining_s: Callable[[], float]
+    ) -> RecomputeResult:
+        """Correct the affected answers in the index; return what was not as it should be.
 
-        Of a service that is gone nothing is true: its revision is 0, and a rebuild removes it.
-
-        Raises:
-            RaceLostError: The service kept changing; its records should come again.
-            ThrottledError, UnreachableError: A table kept refusing; likewise.
+        A service that does not exist has no differences: a rebuild removes its items.
         """
-        return self._insist(lambda: self._run_once(service, what), remaining_s)
+        return self._with_retries(lambda: self._correct(service, affected), remaining_s)
 
-    def compare(self, service: str, what: Moved, remaining_s: Callable[[], float]) -> Outcome:
-        """Tell what the index does not say rightly, and change nothing.
+    def compare(
+        self, service: str, affected: AffectedAnswers, remaining_s: Callable[[], float]
+    ) -> RecomputeResult:
+        """Return what `run` would correct, and change nothing."""
+        return self._with_retries(lambda: self._compare(service, affected), remaining_s)
 
-        Raises:
-            RaceLostError, ThrottledError, UnreachableError: As from `run`.
-        """
-        return self._insist(lambda: self._differences(service, what)[1], remaining_s)
+    def remove_surplus(
+        self, service: str, keys: IndexKeys, remaining_s: Callable[[], float]
+    ) -> RecomputeResult:
+        """Remove items of a service that does not exist, and copies beyond the number wanted."""
+        listed = list(keys)
+        return self._with_retries(lambda: self._remove_surplus(service, listed), remaining_s)
 
-    def remove(
-        self, service: str, keys: Iterable[tuple[str, int]], remaining_s: Callable[[], float]
-    ) -> Outcome:
-        """Remove what has no place in the index: all items of no service, and surplus copies.
+    def find_surplus(
+        self, service: str, keys: IndexKeys, remaining_s: Callable[[], float]
+    ) -> RecomputeResult:
+        """Return what `remove_surplus` would remove, and change nothing."""
+        listed = list(keys)
+        return self._with_retries(lambda: self._find_surplus(service, listed), remaining_s)
 
-        Args:
-            keys: Items of the service, as selector and number of the copy; the others stay.
-
-        Raises:
-            RaceLostError, ThrottledError, UnreachableError: As from `run`.
-        """
-        named = list(keys)
-        return self._insist(lambda: self._remove_once(service, named), remaining_s)
-
-    def misplaced(
-        self, service: str, keys: Iterable[tuple[str, int]], remaining_s: Callable[[], float]
-    ) -> Outcome:
-        """Tell what `remove` would remove, and change nothing.
-
-        Raises:
-            RaceLostError, ThrottledError, UnreachableError: As from `run`.
-        """
-        named = list(keys)
-        return self._insist(lambda: self._misplaced(service, named)[1], remaining_s)
-
-    def _insist(self, attempt: Callable[[], _Result], remaining_s: Callable[[], float]) -> _Result:
-        """Try again while others change the service or a table refuses, and there is time."""
+    def _with_retries(
+        self, attempt: Callable[[], _Result], remaining_s: Callable[[], float]
+    ) -> _Result:
         for number in range(_ATTEMPTS - 1):
             try:
                 return attempt()
@@ -110,42 +114,49 @@ class Recompute:
                 self.sleep(pause)
         return attempt()
 
-    def _run_once(self, name: str, what: Moved) -> Outcome:
-        service, outcome = self._differences(name, what)
-        self.index.apply(name, service, outcome.differences)
-        return outcome
+    def _correct(self, name: str, affected: AffectedAnswers) -> RecomputeResult:
+        result = self._compare(name, affected)
+        self.index.apply(name, result.service, result.differences)
+        return result
 
-    def _remove_once(self, name: str, keys: list[tuple[str, int]]) -> Outcome:
-        service, outcome = self._misplaced(name, keys)
-        self.index.apply(name, service, outcome.differences)
-        return outcome
+    def _remove_surplus(self, name: str, keys: list[tuple[str, int]]) -> RecomputeResult:
+        result = self._find_surplus(name, keys)
+        self.index.apply(name, result.service, result.differences)
+        return result
 
-    def _misplaced(
-        self, name: str, keys: list[tuple[str, int]]
-    ) -> tuple[ServiceRecord | None, Outcome]:
+    def _find_surplus(self, name: str, keys: list[tuple[str, int]]) -> RecomputeResult:
         service, _ = self.versions.transact_read(name, ())
         surplus = [
             self.index.surplus(name, selector, copy)
             for selector, copy in keys
             if service is None or copy >= self.index.copies
         ]
-        revision = service.revision if service else 0
-        return service, Outcome(revision=revision, differences=surplus)
+        return RecomputeResult(service=service, differences=surplus)
 
-    def _differences(self, name: str, what: Moved) -> tuple[ServiceRecord | None, Outcome]:
-        service, records = self.versions.transact_read(name, what.exact)
+    def _compare(self, name: str, affected: AffectedAnswers) -> RecomputeResult:
+        service, records = self.versions.transact_read(name, affected.versions)
         if service is None:
-            return None, Outcome(revision=0, differences=[])
-        if service.revision > what.revision:
-            self._see_the_last_change(service, what)
+            return RecomputeResult(service=None, differences=[])
+        if service.revision > affected.revision:
+            self._check_last_change(service, affected)
         highest = projection.highest_of(
-            what.queries, lambda query: self.versions.highest_stable(name, query)
+            affected.series, lambda series: self.versions.highest_stable(name, series)
         )
-        chosen = projection.chosen_versions(what, service, highest)
-        others = {version for version in chosen.values() if version is not None} - what.exact
+        resolved = projection.resolve_answers(affected, service, highest)
+        others = {each for each in resolved.values() if each is not None} - affected.versions
         records |= self.versions.transact_read_versions(name, others)
+        differences = self.index.differences(name, self._answers(service, resolved, records))
+        damage = projection.damage_of(service, highest, resolved, records)
+        return RecomputeResult(service=service, differences=differences, damage=damage)
+
+    def _answers(
+        self,
+        service: ServiceRecord,
+        resolved: "Mapping[str, Version | None]",
+        records: "Mapping[Version, VersionRecord]",
+    ) -> "dict[str, Answer | None]":
         answers: dict[str, Answer | None] = {}
-        for selector, version in chosen.items():
+        for selector, version in resolved.items():
             record = None if version is None else records.get(version)
             answers[selector] = None
             if record is not None:
@@ -155,19 +166,19 @@ class Recompute:
                     updated_at=self.now(),
                     copies=self.index.copies,
                 )
-        differences = self.index.differences(name, answers)
-        return service, Outcome(revision=service.revision, differences=differences)
+        return answers
 
-    def _see_the_last_change(self, service: ServiceRecord, what: Moved) -> None:
-        """See that the service's last change, which we were not told of, is there as a whole.
+    def _check_last_change(self, service: ServiceRecord, affected: AffectedAnswers) -> None:
+        """Check that a later change than the affected ones can be read whole.
 
-        Its new revision may be there and its version not yet. A plain read, as the search for the
-        highest version is one, would then miss the version, and the revision would let us write.
+        The service's new revision may be visible before its version. A plain read, such as the
+        query for the highest version, would then miss the version, and the revision would let the
+        write pass.
 
         Raises:
-            RaceLostError: It is being made right now.
+            RaceLostError: The change is being made right now.
         """
         event = self.versions.transact_read_event(service.name, service.revision)
-        if event is None or event.version is None or event.version in what.exact:
+        if event is None or event.version is None or event.version in affected.versions:
             return
         self.versions.transact_read_versions(service.name, {event.version})

@@ -1,4 +1,4 @@
-"""What the function's environment asks of the stream's function."""
+"""The environment variables of the package's functions, which infra/template.yaml sets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ class Settings:
     """The names of the tables.
 
     Attributes:
-        versions_table: The source of truth, which is only read.
-        index_table: The read model, which this function alone writes.
+        versions_table: The source of truth, which these functions only read.
+        index_table: The read model, which only these functions write.
         index_copies: How many copies each index item has, itself included.
     """
 
@@ -20,20 +20,29 @@ class Settings:
 
     @classmethod
     def from_env(cls, getenv: Callable[[str], str | None]) -> "Settings":
-        """Read the environment, which `infra/template.yaml` sets.
+        """Read the environment.
 
         Raises:
             LookupError: A variable is not set.
             ValueError: INDEX_COPIES is not a number.
         """
         return cls(
-            versions_table=_wanted(getenv, "VERSIONS_TABLE"),
-            index_table=_wanted(getenv, "INDEX_TABLE"),
-            index_copies=int(_wanted(getenv, "INDEX_COPIES")),
+            versions_table=versions_table(getenv),
+            index_table=_required(getenv, "INDEX_TABLE"),
+            index_copies=int(_required(getenv, "INDEX_COPIES")),
         )
 
 
-def _wanted(getenv: Callable[[str], str | None], name: str) -> str:
+def versions_table(getenv: Callable[[str], str | None]) -> str:
+    """Return the versions table's name.
+
+    Raises:
+        LookupError: The variable is not set.
+    """
+    return _required(getenv, "VERSIONS_TABLE")
+
+
+def _required(getenv: Callable[[str], str | None], name: str) -> str:
     value = getenv(name)
     if not value:
         message = f"{name} is not set; infra/template.yaml sets it"

@@ -1,7 +1,7 @@
-"""Stream records: what each says may have moved.
+"""Stream records: which answers of which service each may affect.
 
-A record is a hint. It names a service and which of its answers a change may have moved, never what
-is true now: records come repeated, late and out of order.
+A record is a hint. It says what changed, never what is true now: records come repeated, late and
+out of order.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from registry_tables.records import Action
 
 
 class RecordError(ValueError):
-    """A record is not one that the versions table's stream gives; the message says why."""
+    """A record is not one of the versions table's stream; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Movement:
-    """What one record says may have moved.
+class ChangeRecord:
+    """What one stream record says about a change.
 
     Attributes:
         service: The service's name.
-        sequence_number: The record's place in the stream.
+        sequence_number: The record's sequence number in the stream.
         created_at: When the change was made, in seconds since 1970; 0 where it does not say.
-        version: The version that is another one now, or None.
-        channel: The channel concerned, or None.
+        version: The version that was changed, or None.
+        channel: The channel that was changed, or None.
         revision: The service's revision that the change made; 0 where it does not say.
-        is_removal: Whether the service itself was taken away, whatever has become of it since.
+        is_removal: Whether the service's own item was removed.
     """
 
     service: str
@@ -41,11 +41,11 @@ class Movement:
     is_removal: bool = False
 
 
-def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # whatever came
-    """Read a record's place in the stream, by which Lambda knows it.
+def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # any JSON
+    """Return a record's sequence number; the empty text if it has none.
 
-    A record without one can't be told from the others: reporting the empty text fails all of the
-    batch, of which all that can be read is processed nevertheless.
+    To report the empty text fails the whole batch, which is right: Lambda could not tell the record
+    from the others.
     """
     try:
         number = record["dynamodb"]["SequenceNumber"]
@@ -54,16 +54,16 @@ def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # whatever came
     return number if isinstance(number, str) else ""
 
 
-def service_of(record: Any) -> str:  # noqa: ANN401  # whatever came
-    """Read the service's name from a record that is otherwise not understood; empty if it can't."""
+def service_of(record: Any) -> str:  # noqa: ANN401  # any JSON
+    """Return the service's name of a record that can't be parsed; the empty text if it has none."""
     try:
         return str(record["dynamodb"]["Keys"][layout.SERVICE]["S"])
     except (LookupError, TypeError):
         return ""
 
 
-def parse(record: Any) -> Movement:  # noqa: ANN401  # whatever came
-    """Read what a record says may have moved.
+def parse(record: Any) -> ChangeRecord:  # noqa: ANN401  # any JSON
+    """Parse a stream record.
 
     Raises:
         RecordError: It is malformed, or of a kind that this version does not know.
@@ -75,7 +75,7 @@ def parse(record: Any) -> Movement:  # noqa: ANN401  # whatever came
         raise RecordError(message) from error
 
 
-def _parse(record: Mapping[str, Any]) -> Movement:
+def _parse(record: Mapping[str, Any]) -> ChangeRecord:
     change = record["dynamodb"]
     service = _text(change["Keys"], layout.SERVICE)
     entry = _text(change["Keys"], layout.ENTRY)
@@ -85,7 +85,7 @@ def _parse(record: Mapping[str, Any]) -> Movement:
         raise RecordError(message)
     created_at = _seconds(change.get("ApproximateCreationDateTime"))
     if entry == layout.SERVICE_ENTRY:
-        return Movement(
+        return ChangeRecord(
             service=service,
             sequence_number=number,
             created_at=created_at,
@@ -97,13 +97,13 @@ def _parse(record: Mapping[str, Any]) -> Movement:
     image = change.get("NewImage") or change.get("OldImage") or {}
     version = _text(image, layout.VERSION) if layout.VERSION in image else None
     if image.get(layout.ACTION) == {"S": str(Action.SET_CHANNEL)}:
-        # It is only pointed at: what it is, and what the others resolve to, has not moved.
+        # The channel points at the version; the version's own answers have not changed.
         version = None
     channel = _text(image, layout.CHANNEL) if layout.CHANNEL in image else None
     if channel is not None and name_fault(channel):
         message = f"the record's channel is {channel!r}: {name_fault(channel)}"
         raise RecordError(message)
-    return Movement(
+    return ChangeRecord(
         service=service,
         sequence_number=number,
         created_at=created_at,

@@ -1,5 +1,6 @@
 """The registry and its stream on moto: real operations, the records that they leave, the index."""
 
+import importlib
 import itertools
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn
 from registry_tables.index_table import IndexWriter
 from registry_tables.versions_table import VersionsTable
+from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute
 from testing import tables
 
@@ -69,6 +71,30 @@ def recompute_on(client: Any, *, copies: int = 1) -> Recompute:
         sleep=no_sleep,
         random=lambda: 0.0,
     )
+
+
+def rebuild_with(
+    recompute: Recompute,
+    *,
+    clock: Callable[[], float] = lambda: 0.0,
+    sleep: Callable[[float], None] = no_sleep,
+) -> Rebuild:
+    """Return the rebuild of the tables that a recompute is on."""
+    return Rebuild(
+        recompute=recompute,
+        versions=recompute.versions,
+        index=recompute.index,
+        clock=clock,
+        sleep=sleep,
+    )
+
+
+def handler_on(client: Any, *, copies: int = 1) -> Any:
+    """Return the stream's function on both tables."""
+    # Its module reads the environment, which a test sets first.
+    handler = importlib.import_module("stream_sync.handler").StreamHandler
+    recompute = recompute_on(client, copies=copies)
+    return handler(recompute, rebuild_with(recompute), lambda: 0.0)
 
 
 def record_of(item: dict[str, Any]) -> dict[str, Any]:

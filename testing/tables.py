@@ -51,6 +51,11 @@ def renew_tables(client: "DynamoDBClient") -> None:
         client.create_table(TableName=name, **table_properties(resource))
 
 
+def make_versions_table(client: "DynamoDBClient", name: str) -> None:
+    """Create another table with the versions table's keys and indexes."""
+    client.create_table(TableName=name, **table_properties("VersionsTable"))
+
+
 def table_properties(resource: str) -> dict[str, Any]:
     """Return what `create_table` needs for a table of the template, but its name."""
     properties = _resources()[resource]["Properties"]

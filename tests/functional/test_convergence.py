@@ -1,6 +1,5 @@
 """However records arrive, and whatever becomes of the workers: in the end the index is right."""
 
-import importlib
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,17 +15,18 @@ from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn
-from stream_sync.rebuild import Action, Rebuild, Request
+from stream_sync.payloads import RebuildAction, RebuildRequest
 from testing import tables
 from testing.aws import ENVIRONMENT
 from testing.stream_world import (
     ARN,
     Index,
+    handler_on,
     implied,
     index_of,
     items_of,
-    no_sleep,
     plenty,
+    rebuild_with,
     recompute_on,
     record_of,
     registry_on,
@@ -62,7 +62,6 @@ class World:
         self._half = 0
         self._implied_at: dict[int, Index] = {}
         self._highest_seen: dict[tuple[str, str], int] = {}
-        self._handler = importlib.import_module("stream_sync.handler").StreamHandler
 
     def change(self, half: int, operation: Callable[[Any], object]) -> None:
         """Make a change, of which some items are not there yet; the one before it is whole."""
@@ -171,18 +170,12 @@ class World:
                 self.records.append(record_of(item))
 
     def _process(self, client: Any, records: list[dict[str, Any]]) -> list[str]:
-        stream_handler = self._handler(recompute_on(client, copies=self.copies), lambda: 0.0)
-        failed: list[str] = stream_handler.process(records, plenty)
+        failed: list[str] = handler_on(client, copies=self.copies).process(records, plenty)
         return failed
 
     def _rebuild(self, client: Any) -> None:
-        rebuild = Rebuild(
-            recompute_on(client, copies=self.copies),
-            remaining_s=plenty,
-            clock=lambda: 0.0,
-            sleep=no_sleep,
-        )
-        rebuild.run(Request(action=Action.REBUILD))
+        rebuild = rebuild_with(recompute_on(client, copies=self.copies))
+        rebuild.run(RebuildRequest(action=RebuildAction.REBUILD), plenty)
 
 
 def _publication(version: str, arn: str, channel: str | None) -> Publication:

@@ -1,6 +1,7 @@
 """The rebuild: whatever became of the index or of the versions table, one command puts it right."""
 
 import importlib
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,11 +12,14 @@ import pytest
 from registry_model import index_layout
 from registry_tables import versions_layout as layout
 from registry_tables.errors import ThrottledError
-from stream_sync.projection import moved
-from stream_sync.rebuild import Action, Place, Rebuild, Report, Request, RequestError
+from stream_sync.checkpoint import Checkpoint, CheckpointError, Phase
+from stream_sync.payloads import RebuildAction, RebuildRequest, RequestError
+from stream_sync.projection import affected_by
+from stream_sync.rebuild import Rebuild, RebuildReport
 from testing import tables
 from testing.stream_world import (
     Watched,
+    handler_on,
     implied,
     index_of,
     items_of,
@@ -24,6 +28,7 @@ from testing.stream_world import (
     plenty,
     publish,
     put_all,
+    rebuild_with,
     recompute_on,
     record_of,
     records_of,
@@ -36,20 +41,23 @@ from tests.functional.stream_workers import Worker
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-REBUILD = Request(action=Action.REBUILD)
-VERIFY = Request(action=Action.VERIFY)
+REBUILD = RebuildRequest(action=RebuildAction.REBUILD)
+VERIFY = RebuildRequest(action=RebuildAction.VERIFY)
 
 
-def run(client: Any, request: Request = REBUILD, *, copies: int = 1) -> Report:
+def run(client: Any, request: RebuildRequest = REBUILD, *, copies: int = 1) -> RebuildReport:
     """Rebuild or verify, all of it: go on from each cursor."""
-    report = rebuild_on(client, copies=copies).run(request)
-    while report.place is not None:
-        more = rebuild_on(client, copies=copies).run(replace(request, place=report.place))
+    report = rebuild_on(client, copies=copies).run(request, plenty)
+    while report.checkpoint is not None:
+        more = rebuild_on(client, copies=copies).run(
+            replace(request, checkpoint=report.checkpoint), plenty
+        )
         report.services += more.services
         report.selectors += more.selectors
         report.differences += more.differences
         report.failed |= more.failed
-        report.place = more.place
+        report.damaged |= more.damaged
+        report.checkpoint = more.checkpoint
     return report
 
 
@@ -58,19 +66,14 @@ def rebuild_on(
 ) -> Rebuild:
     """Join a rebuild to both tables; its clock goes on by a second each time that it is read."""
     seconds = iter(range(1_000_000))
-    return Rebuild(
-        recompute_on(client, copies=copies),
-        remaining_s=plenty,
-        clock=lambda: float(next(seconds)),
-        sleep=sleep,
+    return rebuild_with(
+        recompute_on(client, copies=copies), clock=lambda: float(next(seconds)), sleep=sleep
     )
 
 
 def process(client: "DynamoDBClient", service: str = "users", *, copies: int = 1) -> None:
     """Process all records of a service."""
-    handler = importlib.import_module("stream_sync.handler").StreamHandler
-    stream_handler = handler(recompute_on(client, copies=copies), lambda: 0.0)
-    assert stream_handler.process(records_of(client, service), plenty) == []
+    assert handler_on(client, copies=copies).process(records_of(client, service), plenty) == []
 
 
 @pytest.fixture
@@ -104,7 +107,7 @@ def test_lost_index_is_made_anew(registry: "DynamoDBClient") -> None:
     report = run(registry)
 
     assert index_of(registry) == before == implied(registry)
-    assert (report.services, report.failed, report.place) == (2, {}, None)
+    assert (report.services, report.failed, report.checkpoint) == (2, {}, None)
     assert len(report.differences) == len(before)
 
 
@@ -186,7 +189,7 @@ SPOILED = {
 }
 
 
-def keys_of(report: Report) -> set[tuple[str, str]]:
+def keys_of(report: RebuildReport) -> set[tuple[str, str]]:
     """Name the items that a report lists."""
     return {index_layout.key_of(each.key) for each in report.differences}
 
@@ -219,11 +222,14 @@ def test_one_service_is_rebuilt_alone(registry: "DynamoDBClient") -> None:
     remove_all(registry, tables.INDEX, "service", "selector")
     put_all(registry, tables.INDEX, [gone_item("#7#users", "1.x"), gone_item("gone", "latest")])
 
-    report = run(registry, Request(action=Action.REBUILD, service="users"))
+    report = run(registry, RebuildRequest(action=RebuildAction.REBUILD, service="users"))
 
     assert report.services == 1
     assert {partition for partition, _ in index_of(registry)} == {"users", "gone"}
-    assert run(registry, Request(action=Action.VERIFY, service="users")).differences == []
+    assert (
+        run(registry, RebuildRequest(action=RebuildAction.VERIFY, service="users")).differences
+        == []
+    )
 
 
 def test_service_that_nobody_knows_loses_what_the_index_has_of_it(
@@ -231,10 +237,10 @@ def test_service_that_nobody_knows_loses_what_the_index_has_of_it(
 ) -> None:
     """Its copies too, though no original tells of them."""
     put_all(registry, tables.INDEX, [gone_item("#49#gone", "latest"), gone_item("gone", "1.x")])
-    request = Request(action=Action.VERIFY, service="gone")
+    request = RebuildRequest(action=RebuildAction.VERIFY, service="gone")
     assert keys_of(run(registry, request)) == {("#49#gone", "latest"), ("gone", "1.x")}
 
-    run(registry, Request(action=Action.REBUILD, service="gone"))
+    run(registry, RebuildRequest(action=RebuildAction.REBUILD, service="gone"))
 
     assert index_of(registry) == implied(registry)
 
@@ -341,7 +347,7 @@ def test_stream_leaves_no_copy_behind_when_it_is_killed_while_there_become_fewer
     for patch in range(5):
         publish(dynamodb, f"1.0.{patch}")
     process(dynamodb, copies=15)
-    what = moved({_version(f"1.0.{patch}") for patch in range(5)}, set(), revision=5)
+    what = affected_by({_version(f"1.0.{patch}") for patch in range(5)}, set(), revision=5)
     worker = Worker(dynamodb, lambda client: recompute_on(client).run("users", what, plenty))
     for _ in range(4):
         worker.step()
@@ -357,15 +363,15 @@ def test_rebuild_goes_on_from_any_cursor(registry: "DynamoDBClient") -> None:
     for number in range(110):
         publish(registry, f"4.{number // 40}.{number}")
     spoil(registry)
-    request, services, rounds = Request(action=Action.REBUILD, seconds=0.5), 0, 0
+    request, services, rounds = RebuildRequest(action=RebuildAction.REBUILD, seconds=0.5), 0, 0
     while True:
-        report = rebuild_on(registry).run(request)
+        report = rebuild_on(registry).run(request, plenty)
         services += report.services
         rounds += 1
-        if report.place is None:
+        if report.checkpoint is None:
             break
-        place = Place.from_cursor(report.place.to_cursor())
-        request = Request(action=Action.REBUILD, seconds=0.5, place=place)
+        checkpoint = Checkpoint.from_cursor(report.checkpoint.to_cursor())
+        request = RebuildRequest(action=RebuildAction.REBUILD, seconds=0.5, checkpoint=checkpoint)
 
     assert index_of(registry) == implied(registry)
     assert services == 2
@@ -404,7 +410,7 @@ def test_poisoned_service_fails_by_itself(registry: "DynamoDBClient") -> None:
     assert set(report.failed) == {"billing"}
     assert "one" in report.failed["billing"]
     assert {service for service, _ in index_of(registry)} == {"users"}
-    assert report.place is None
+    assert report.checkpoint is None
 
 
 def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None:
@@ -415,7 +421,7 @@ def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None
             raise ThrottledError
 
     with pytest.raises(ThrottledError):
-        rebuild_on(Watched(registry, refuse)).run(REBUILD)
+        rebuild_on(Watched(registry, refuse)).run(REBUILD, plenty)
 
 
 def test_verify_does_not_name_what_the_stream_is_about_to_put_right(
@@ -425,7 +431,7 @@ def test_verify_does_not_name_what_the_stream_is_about_to_put_right(
     publish(registry, "5.0.0")
     put_all(registry, tables.INDEX, [gone_item("users", "9.x")])
 
-    report = rebuild_on(registry, sleep=lambda _seconds: process(registry)).run(VERIFY)
+    report = rebuild_on(registry, sleep=lambda _seconds: process(registry)).run(VERIFY, plenty)
 
     assert keys_of(report) == {("users", "9.x")}
 
@@ -455,9 +461,8 @@ def test_service_in_its_second_life_has_nothing_of_its_first(registry: "DynamoDB
     process(registry)
     assert "1.x" in selectors_of(registry)
     end = record_of(layout.service_key("users")) | {"eventName": "REMOVE"}
-    handler = importlib.import_module("stream_sync.handler").StreamHandler
 
-    failed = handler(recompute_on(registry), lambda: 0.0).process([end], plenty)
+    failed = handler_on(registry).process([end], plenty)
 
     assert failed == []
     assert {key for key in index_of(registry) if key[0] == "users"} == set(implied(registry))
@@ -489,21 +494,24 @@ def test_left_over_is_found_in_any_number_of_pages(registry: "DynamoDBClient") -
         ({"action": "rebuild", "cursor": 1}, "cursor"),
         ({"action": "rebuild", "cursor": "x"}, "cursor"),
         ({"action": "rebuild", "cursor": "é"}, "cursor"),
-        ({"action": "rebuild", "cursor": Place(service="a").to_cursor()[:-1]}, "cursor"),
+        ({"action": "rebuild", "cursor": Checkpoint(service="a").to_cursor()[:-1]}, "cursor"),
     ],
 )
 def test_malformed_request_is_refused(payload: Any, fault: str) -> None:
     """A misspelt `service` must not rebuild all of them."""
-    with pytest.raises(RequestError, match=fault):
-        Request.parse(payload)
+    with pytest.raises((RequestError, CheckpointError), match=fault):
+        RebuildRequest.parse(payload)
 
 
 def test_cursor_of_another_service_is_refused(registry: "DynamoDBClient") -> None:
     """It would skip what was asked for."""
-    place = Place(phase="within", service="billing")
+    checkpoint = Checkpoint(phase=Phase.WITHIN, service="billing")
 
-    with pytest.raises(RequestError, match="cursor"):
-        run(registry, Request(action=Action.REBUILD, service="users", place=place))
+    with pytest.raises(CheckpointError, match="cursor"):
+        run(
+            registry,
+            RebuildRequest(action=RebuildAction.REBUILD, service="users", checkpoint=checkpoint),
+        )
 
 
 @pytest.fixture
@@ -541,8 +549,10 @@ def test_invocation_says_what_was_and_what_should_be(
         "action": "rebuild",
         "services": 1,
         "selectors": 4,
+        "complete": True,
         "differences": 1,
         "failed": {},
+        "damaged": {},
         "cursor": None,
     }
     assert (difference["service"], difference["selector"]) == ("billing", "1.x")
@@ -550,3 +560,60 @@ def test_invocation_says_what_was_and_what_should_be(
     assert difference["should_be"]["arn"].startswith("arn:aws:lambda")
     assert difference["should_be"]["version"] == difference["is"]["version"] == "1.0.0"
     assert index_of(registry) == implied(registry)
+
+
+def damage(client: "DynamoDBClient", kind: str) -> None:
+    """Leave `users` as a restore does that brought back one half of a transaction."""
+    key = layout.service_key("users")
+    newest = layout.version_key("users", _version("1.5.0"))
+    if kind == "version above its service":
+        values = {":revision": {"N": "2"}, ":highest": {"S": "1.4.2"}}
+        update = "SET revision = :revision, highest = :highest"
+        client.update_item(
+            TableName=tables.VERSIONS,
+            Key=key,
+            UpdateExpression=update,
+            ExpressionAttributeValues=values,
+        )
+    elif kind == "highest version lost":
+        client.delete_item(TableName=tables.VERSIONS, Key=newest)
+    else:
+        lost = layout.version_key("users", _version("0.9.0"))
+        client.delete_item(TableName=tables.VERSIONS, Key=lost)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("version above its service", "above the service's 2"),
+        ("highest version lost", "it has 1.5.0 on record"),
+        ("channel's version lost", "'beta' points at 0.9.0"),
+    ],
+)
+@pytest.mark.parametrize("action", RebuildAction)
+def test_service_with_half_of_a_transaction_is_reported(
+    registry: "DynamoDBClient", action: RebuildAction, kind: str, reason: str
+) -> None:
+    """A restore to a point in time may bring back some of a transaction's items, not all."""
+    damage(registry, kind)
+
+    report = run(registry, RebuildRequest(action=action))
+
+    assert set(report.damaged) == {"users"}
+    assert reason in report.damaged["users"]
+    assert report.failed == {}
+
+
+def test_change_in_the_middle_of_a_verification_is_no_damage(registry: "DynamoDBClient") -> None:
+    """What was read before a change and what was read after it need not agree."""
+    queries = itertools.count()
+
+    def publish_once(name: str, arguments: dict[str, Any]) -> None:
+        is_search = arguments.get("IndexName") == layout.STABLE_INDEX
+        if name == "query" and is_search and next(queries) == 0:
+            publish(registry, "6.0.0")
+
+    report = run(Watched(registry, publish_once), VERIFY)
+
+    assert next(queries) > 1
+    assert report.damaged == {}

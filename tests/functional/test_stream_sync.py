@@ -14,11 +14,12 @@ from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.errors import RaceLostError, ThrottledError
-from stream_sync.projection import moved
+from stream_sync.projection import affected_by
 from testing import tables
 from testing.stream_world import (
     ARN,
     Watched,
+    handler_on,
     implied,
     index_of,
     lambda_context,
@@ -170,11 +171,8 @@ def test_what_there_is_no_time_for_fails_and_what_was_done_stays(
     publish(dynamodb, "1.0.0", name="billing")
     late = records_of(dynamodb, "billing")
     times = iter([1.0, 0.0])
-    stream_handler = importlib.import_module("stream_sync.handler").StreamHandler
 
-    failed = stream_handler(recompute_on(dynamodb), lambda: 0.0).process(
-        records_of(dynamodb) + late, lambda: next(times)
-    )
+    failed = handler_on(dynamodb).process(records_of(dynamodb) + late, lambda: next(times))
 
     assert failed == [record["dynamodb"]["SequenceNumber"] for record in late]
     assert {service for service, _ in index_of(dynamodb)} == {"users"}
@@ -208,7 +206,7 @@ def test_table_that_refuses_for_a_while_is_asked_again(
 
     recompute = recompute_on(Watched(dynamodb, refuse))
 
-    recompute.run("users", moved({Version(1, 0, 0)}, set(), revision=1), plenty)
+    recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
 
     assert selectors_of(dynamodb)["latest"] == "1.0.0"
 
@@ -226,7 +224,7 @@ def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
     recompute = recompute_on(Watched(dynamodb, refuse))
 
     with pytest.raises(ThrottledError):
-        recompute.run("users", moved({Version(1, 0, 0)}, set()), lambda: next(times))
+        recompute.run("users", affected_by({Version(1, 0, 0)}, set()), lambda: next(times))
 
     assert next(times, None) is None
 
@@ -291,11 +289,11 @@ def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
     recompute = recompute_on(half_done)
 
     with pytest.raises(RaceLostError):
-        recompute.run("users", moved({Version(1, 1, 0)}, set(), revision=2), plenty)
+        recompute.run("users", affected_by({Version(1, 1, 0)}, set(), revision=2), plenty)
     with pytest.raises(RaceLostError):
-        recompute.run("users", moved({Version(1, 0, 0)}, set(), revision=1), plenty)
+        recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
     half_done.land()
-    recompute.run("users", moved({Version(1, 0, 0)}, set(), revision=1), plenty)
+    recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
 
     assert selectors_of(dynamodb)["latest"] == "1.1.0"
 
@@ -330,7 +328,7 @@ def test_batch_costs_one_recompute_for_each_service(dynamodb: "DynamoDBClient") 
     calls: list[str] = []
     recompute = recompute_on(Watched(dynamodb, lambda name, _arguments: calls.append(name)))
 
-    what = moved({Version(1, 0, patch) for patch in range(5)}, set(), revision=5)
+    what = affected_by({Version(1, 0, patch) for patch in range(5)}, set(), revision=5)
     recompute.run("users", what, plenty)
 
     assert calls == ["transact_get_items", "query", "batch_get_item", "transact_write_items"]
@@ -342,7 +340,7 @@ def test_copies_are_written_and_surplus_ones_deleted(
 ) -> None:
     """The parameter IndexCopies may go up and down."""
     publish(dynamodb, "1.0.0")
-    what = moved({Version(1, 0, 0)}, set())
+    what = affected_by({Version(1, 0, 0)}, set())
     recompute_on(dynamodb, copies=4 - copies).run("users", what, plenty)
 
     recompute_on(dynamodb, copies=copies).run("users", what, plenty)
@@ -366,6 +364,6 @@ def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:
     recompute = recompute_on(Watched(dynamodb, publish_before_each_write))
 
     with pytest.raises(RaceLostError):
-        recompute.run("users", moved({Version(1, 0, 0)}, set()), plenty)
+        recompute.run("users", affected_by({Version(1, 0, 0)}, set()), plenty)
 
     assert index_of(dynamodb) == {}

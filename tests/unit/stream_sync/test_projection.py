@@ -33,7 +33,7 @@ def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
         asked.append(query)
         return highest_in(set(there), query)
 
-    queries = projection.moved(set(moved), set()).queries
+    queries = projection.affected_by(set(moved), set()).series
     found = projection.highest_of(queries, look_up)
 
     assert found == {query: highest_in(set(there), query) for query in queries}
@@ -48,13 +48,13 @@ def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
     versions: frozenset[Version],
 ) -> None:
     """A rebuild that misread one would delete an answer."""
-    what = projection.moved(set(versions), {"beta", "x"})
+    what = projection.affected_by(set(versions), {"beta", "x"})
 
-    again = projection.everything((), what.selectors, every_channel=False, revision=0)
+    again = projection.answers_to_check((), what.selectors, includes_all_channels=False, revision=0)
 
     assert again.selectors == what.selectors
-    assert again.strays == set()
-    assert again.exact == what.exact
+    assert again.malformed == set()
+    assert again.versions == what.versions
     assert again.channels == what.channels
 
 
@@ -67,17 +67,17 @@ def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
 )
 def test_what_is_no_selector_is_a_stray(selector: str) -> None:
     """The index has no item of any other kind."""
-    what = projection.everything((), [selector], every_channel=False, revision=0)
+    what = projection.answers_to_check((), [selector], includes_all_channels=False, revision=0)
 
-    assert what.strays == {selector}
-    assert projection.chosen_versions(what, service(), {}) == {selector: None}
+    assert what.malformed == {selector}
+    assert projection.resolve_answers(what, service(), {}) == {selector: None}
 
 
 def test_every_channel_is_one_that_the_service_has_and_latest_is_pinned() -> None:
     """A lost index has none that could be asked for by name."""
-    what = projection.everything((), ["@old"], every_channel=True, revision=0)
+    what = projection.answers_to_check((), ["@old"], includes_all_channels=True, revision=0)
     one, two = Version(1, 0, 0), Version(2, 0, 0)
 
-    chosen = projection.chosen_versions(what, service(latest=one, beta=two), {Series(): two})
+    chosen = projection.resolve_answers(what, service(latest=one, beta=two), {Series(): two})
 
     assert chosen == {"latest": one, "@beta": two, "@old": None}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from registry_model.version import Version
 from stream_sync import stream_records
-from stream_sync.stream_records import Movement, RecordError
+from stream_sync.stream_records import ChangeRecord, RecordError
 
 
 def record(entry: str = "e#a7", image: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def test_history_event_names_what_moved_and_the_revision() -> None:
     """The revision tells the worker whether more has changed since."""
     image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "revision": {"N": "7"}}
 
-    assert stream_records.parse(record(image=image)) == Movement(
+    assert stream_records.parse(record(image=image)) == ChangeRecord(
         service="users",
         sequence_number="111",
         created_at=1_700_000_000.0,

@@ -1,0 +1,95 @@
+"""A table's items as they are, whatever they hold: what a restore reads and writes."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from registry_tables import versions_layout as layout
+from registry_tables.calls import Item, batch_get, mapped_errors
+from registry_tables.errors import ThrottledError
+from registry_tables.page import Page
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+Key = tuple[str, str]
+# BatchWriteItem takes 25 requests. How often it may write nothing before it counts as throttled.
+_MAX_BATCH_WRITES = 25
+_ATTEMPTS = 8
+_FIRST_PAUSE_S = 0.05
+
+
+def key_of(item: Item) -> Key:
+    """Return an item's key: its service and its entry."""
+    return item[layout.SERVICE]["S"], item[layout.ENTRY]["S"]
+
+
+def _key_attributes(key: Key) -> dict[str, Any]:
+    service, entry = key
+    return {layout.SERVICE: {"S": service}, layout.ENTRY: {"S": entry}}
+
+
+class ItemTable:
+    """A table with the versions table's key, item by item.
+
+    Raises:
+        ThrottledError, UnreachableError: From every method.
+    """
+
+    def __init__(
+        self, client: "DynamoDBClient", table: str, *, sleep: Callable[[float], None]
+    ) -> None:
+        """Use a low-level client on the table of this name or ARN."""
+        self._client = client
+        self._table = table
+        self._sleep = sleep
+
+    def arn(self) -> str:
+        """Return the table's ARN, which says where it is."""
+        return str(self._describe()["TableArn"])
+
+    def key_attributes(self) -> list[str]:
+        """Return the names of the key's attributes, the partition key first."""
+        schema = sorted(self._describe()["KeySchema"], key=lambda each: each["KeyType"])
+        return [each["AttributeName"] for each in schema]
+
+    def page(self, after: Key | None, *, limit: int) -> Page[Item, Key]:
+        """Read a page of all items, in DynamoDB's own order."""
+        start: dict[str, Any] = {}
+        if after is not None:
+            start = {"ExclusiveStartKey": _key_attributes(after)}
+        with mapped_errors():
+            response = self._client.scan(
+                TableName=self._table, ConsistentRead=True, Limit=limit, **start
+            )
+        last = response.get("LastEvaluatedKey")
+        return Page(items=tuple(response["Items"]), last=key_of(last) if last else None)
+
+    def read(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        """Read those items of these keys that exist."""
+        wanted = map(_key_attributes, keys)
+        items = batch_get(self._client, self._table, wanted, consistent=True)
+        return {key_of(item): item for item in items}
+
+    def write(self, items: Iterable[Item], *, deletions: Iterable[Key] = ()) -> None:
+        """Put and delete items, each by itself and whatever is there."""
+        requests: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in items]
+        requests += [{"DeleteRequest": {"Key": _key_attributes(key)}} for key in deletions]
+        for start in range(0, len(requests), _MAX_BATCH_WRITES):
+            self._write_batch(requests[start : start + _MAX_BATCH_WRITES])
+
+    def _write_batch(self, requests: "Sequence[WriteRequestTypeDef]") -> None:
+        for attempt in range(_ATTEMPTS):
+            with mapped_errors():
+                response = self._client.batch_write_item(RequestItems={self._table: requests})
+            left = response.get("UnprocessedItems", {}).get(self._table)
+            if not left:
+                return
+            # What is unprocessed comes back as it was sent.
+            requests = list(left)  # type: ignore[arg-type]  # the stubs tell input from output
+            self._sleep(_FIRST_PAUSE_S * 2**attempt)
+        raise ThrottledError("a batch was not written whole")
+
+    def _describe(self) -> Any:  # noqa: ANN401  # boto3's own
+        with mapped_errors():
+            return self._client.describe_table(TableName=self._table)["Table"]

@@ -1,0 +1,365 @@
+"""The restore: the versions table becomes what another table holds, and the index follows."""
+
+import importlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from registry_tables import versions_layout as layout
+from registry_tables.errors import ThrottledError, UnreachableError
+from registry_tables.item_table import ItemTable
+from stream_sync import restore as restoring
+from stream_sync.checkpoint import CheckpointError
+from stream_sync.payloads import RebuildAction, RebuildRequest, RequestError, RestoreRequest
+from stream_sync.restore import Restore, RestoreReport
+from testing import tables
+from testing.stream_world import (
+    Watched,
+    handler_on,
+    implied,
+    index_of,
+    items_of,
+    lambda_context,
+    no_sleep,
+    plenty,
+    publish,
+    put_all,
+    rebuild_with,
+    recompute_on,
+    records_of,
+    registry_on,
+)
+from tests.functional.stream_workers import Worker
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+BACKUP = "Backup"
+
+
+def run(client: Any, request: RestoreRequest | None = None) -> RestoreReport:
+    """Restore as far as one invocation gets."""
+    restore = Restore(
+        source=ItemTable(client, BACKUP, sleep=no_sleep),
+        target=ItemTable(client, tables.VERSIONS, sleep=no_sleep),
+        clock=lambda: 0.0,
+    )
+    return restore.run(request or RestoreRequest(source=BACKUP), plenty)
+
+
+def rebuild(client: "DynamoDBClient") -> None:
+    """Rebuild the whole index."""
+    request = RebuildRequest(action=RebuildAction.REBUILD)
+    report = rebuild_with(recompute_on(client)).run(request, plenty)
+    assert (report.failed, report.damaged, report.checkpoint) == ({}, {}, None)
+
+
+def process(client: "DynamoDBClient", service: str = "users") -> None:
+    """Process all records of a service."""
+    assert handler_on(client).process(records_of(client, service), plenty) == []
+
+
+def by_key(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(items, key=lambda item: (item["service"]["S"], item["entry"]["S"]))
+
+
+@pytest.fixture
+def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
+    """Return a registry with a backup, and changes that were made since."""
+    for version in ("1.0.0", "1.1.0", "2.0.0-rc.1"):
+        publish(dynamodb, version, metadata={"made": version})
+    publish(dynamodb, "1.0.0", name="billing", channel="beta")
+    tables.make_versions_table(dynamodb, BACKUP)
+    put_all(dynamodb, BACKUP, items_of(dynamodb, tables.VERSIONS))
+    publish(dynamodb, "3.0.0", channel="latest")
+    registry_on(dynamodb).delete("users", _version("1.0.0"), "p")
+    registry_on(dynamodb).yank("users", _version("1.1.0"), "bad", "p")
+    publish(dynamodb, "1.0.0", name="new")
+    for service in ("users", "billing", "new"):
+        process(dynamodb, service)
+    return dynamodb
+
+
+def _version(text: str) -> Any:
+    return importlib.import_module("registry_model.version").Version.parse(text)
+
+
+def test_table_is_exactly_what_the_source_holds(registry: "DynamoDBClient") -> None:
+    """What is newer is gone, what was changed is as it was, what was deleted is back."""
+    backup = by_key(items_of(registry, BACKUP))
+
+    report = run(registry)
+
+    assert by_key(items_of(registry, tables.VERSIONS)) == backup
+    assert by_key(items_of(registry, BACKUP)) == backup
+    assert report.cursor is None
+    # Written: the service, 1.0.0 and 1.1.0. Deleted: 3.0.0, three events, and all of `new`.
+    assert (report.written, report.deleted) == (3, 7)
+
+
+def test_second_restore_writes_nothing(registry: "DynamoDBClient") -> None:
+    """It is how one sees that the first one is complete."""
+    run(registry)
+
+    report = run(registry)
+
+    assert (report.written, report.deleted) == (0, 0)
+
+
+def test_index_follows_a_restore_and_what_is_published_after_it(
+    registry: "DynamoDBClient",
+) -> None:
+    """The next change has the revision of one that was undone."""
+    run(registry)
+
+    rebuild(registry)
+
+    assert index_of(registry) == implied(registry)
+    publish(registry, "4.0.0")
+    process(registry)
+    assert index_of(registry) == implied(registry)
+    assert ("users", "4.x") in index_of(registry)
+
+
+@pytest.mark.parametrize("calls", range(1, 14, 2))
+def test_killed_restore_is_begun_again(
+    registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """At any call: what was done stays, and the next one does the rest."""
+    monkeypatch.setattr(restoring, "_PAGE", 2)
+    worker = Worker(registry, run)
+    for _ in range(calls):
+        worker.step()
+    worker.kill()
+
+    run(registry)
+
+    assert by_key(items_of(registry, tables.VERSIONS)) == by_key(items_of(registry, BACKUP))
+
+
+def test_restore_goes_on_from_each_cursor(
+    registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An invocation ends after 15 minutes; a registry may take longer."""
+    monkeypatch.setattr(restoring, "_PAGE", 3)
+    request, reports = RestoreRequest(source=BACKUP, seconds=1e-9), list[RestoreReport]()
+    ticks = iter(range(1000))
+    while not reports or reports[-1].cursor is not None:
+        restore = Restore(
+            source=ItemTable(registry, BACKUP, sleep=no_sleep),
+            target=ItemTable(registry, tables.VERSIONS, sleep=no_sleep),
+            clock=lambda: float(next(ticks)),
+        )
+        cursor = reports[-1].cursor if reports else None
+        reports.append(
+            restore.run(
+                RestoreRequest(source=BACKUP, seconds=request.seconds, cursor=cursor), plenty
+            )
+        )
+
+    assert len(reports) > 5
+    assert by_key(items_of(registry, tables.VERSIONS)) == by_key(items_of(registry, BACKUP))
+    assert sum(each.written for each in reports) == 3
+    assert sum(each.deleted for each in reports) == 7
+
+
+def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
+    registry: "DynamoDBClient",
+) -> None:
+    """BatchWriteItem answers 200 for a batch of which it wrote a part."""
+    left = iter([3, 1])
+
+    class Throttled:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            def call(**arguments: Any) -> Any:
+                if name == "batch_write_item" and (count := next(left, 0)):
+                    ((table, requests),) = arguments["RequestItems"].items()
+                    refused = requests[:count]
+                    if requests[count:]:
+                        registry.batch_write_item(RequestItems={table: requests[count:]})
+                    return {"UnprocessedItems": {table: refused}}
+                return getattr(registry, name)(**arguments)
+
+            return call
+
+    run(Throttled())
+
+    assert next(left, None) is None
+    assert by_key(items_of(registry, tables.VERSIONS)) == by_key(items_of(registry, BACKUP))
+
+
+def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") -> None:
+    """The caller has the cursor of the invocation before."""
+
+    class Full:
+        def __getattr__(self, name: str) -> Callable[..., Any]:
+            if name == "batch_write_item":
+                return lambda **arguments: {"UnprocessedItems": arguments["RequestItems"]}
+            method: Callable[..., Any] = getattr(registry, name)
+            return method
+
+    with pytest.raises(ThrottledError):
+        run(Full())
+
+
+def test_empty_source_is_refused(registry: "DynamoDBClient") -> None:
+    """A table that was just created, in place of the restored one, would delete everything."""
+    before = items_of(registry, tables.VERSIONS)
+    registry.delete_table(TableName=BACKUP)
+    tables.make_versions_table(registry, BACKUP)
+
+    with pytest.raises(RequestError, match="empty"):
+        run(registry)
+
+    assert items_of(registry, tables.VERSIONS) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [(tables.INDEX, "service, selector"), (tables.VERSIONS, "the versions table itself")],
+)
+def test_table_of_another_kind_is_refused(
+    registry: "DynamoDBClient", source: str, fault: str
+) -> None:
+    """The index table's name is as near as the backup's."""
+    restore = Restore(
+        source=ItemTable(registry, source, sleep=no_sleep),
+        target=ItemTable(registry, tables.VERSIONS, sleep=no_sleep),
+        clock=lambda: 0.0,
+    )
+
+    with pytest.raises(RequestError, match=fault):
+        restore.run(RestoreRequest(source=source), plenty)
+
+
+def test_unknown_source_changes_nothing(registry: "DynamoDBClient") -> None:
+    """A misspelt name is the likeliest mistake of all."""
+    before = items_of(registry, tables.VERSIONS)
+    registry.delete_table(TableName=BACKUP)
+
+    with pytest.raises(UnreachableError):
+        run(registry)
+
+    assert items_of(registry, tables.VERSIONS) == before
+
+
+@pytest.mark.parametrize(
+    ("payload", "fault"),
+    [
+        ({}, "expected"),
+        ({"action": "restore"}, "from"),
+        ({"action": "restore", "from": ""}, "from"),
+        ({"action": "restore", "from": 7}, "from"),
+        ({"action": "rebuild", "from": BACKUP}, "expected"),
+        ({"action": "restore", "from": BACKUP, "service": "users"}, "service"),
+        ({"action": "restore", "from": BACKUP, "seconds": -1}, "seconds"),
+        ({"action": "restore", "from": BACKUP, "cursor": {}}, "cursor"),
+    ],
+)
+def test_malformed_payload_is_refused(payload: Any, fault: str) -> None:
+    """A restore of one service is not what this does."""
+    with pytest.raises(RequestError, match=fault):
+        RestoreRequest.parse(payload)
+
+
+@pytest.mark.parametrize("cursor", ["x", "WyJjb3B5Il0", "WyJ4IiwiQmFja3VwIl0", "WzEsMiwzXQ"])
+def test_malformed_cursor_is_refused(registry: "DynamoDBClient", cursor: str) -> None:
+    """To begin anew without saying so would hide that it was cut."""
+    with pytest.raises(CheckpointError):
+        run(registry, RestoreRequest(source=BACKUP, cursor=cursor))
+
+
+def test_cursor_of_another_source_is_refused(
+    registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would skip a part of this one."""
+    monkeypatch.setattr(restoring, "_PAGE", 2)
+    restore = Restore(
+        source=ItemTable(registry, BACKUP, sleep=no_sleep),
+        target=ItemTable(registry, tables.VERSIONS, sleep=no_sleep),
+        clock=iter(range(9)).__next__,
+    )
+    cursor = restore.run(RestoreRequest(source=BACKUP, seconds=0.5), plenty).cursor
+
+    with pytest.raises(CheckpointError, match=BACKUP):
+        run(registry, RestoreRequest(source="Another", cursor=cursor))
+
+
+def test_rebuilt_registry_takes_over_the_table_of_a_deleted_stack(
+    registry: "DynamoDBClient",
+) -> None:
+    """The versions table outlives its stack; the next stack begins with an empty one."""
+    for item in items_of(registry, tables.VERSIONS):
+        key = {name: item[name] for name in ("service", "entry")}
+        registry.delete_item(TableName=tables.VERSIONS, Key=key)
+
+    run(registry)
+    rebuild(registry)
+
+    assert index_of(registry) == implied(registry)
+    assert ("billing", "@beta") in index_of(registry)
+
+
+def test_function_restores_and_reports(registry: "DynamoDBClient") -> None:
+    """The command line invokes it again and again, and adds up what it says."""
+    handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
+
+    document = json.loads(
+        json.dumps(handler({"action": "restore", "from": BACKUP}, lambda_context(900)))
+    )
+
+    backup = items_of(registry, BACKUP)
+    assert document == {
+        "action": "restore",
+        "from": BACKUP,
+        "complete": True,
+        "items": 2 * len(backup) + 7,
+        "written": 3,
+        "deleted": 7,
+        "cursor": None,
+    }
+    assert by_key(items_of(registry, tables.VERSIONS)) == by_key(backup)
+
+
+def test_function_answers_in_time(registry: "DynamoDBClient") -> None:
+    """With less than a minute left it does one page, and returns the cursor."""
+    handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
+    assert items_of(registry, BACKUP)
+
+    document = handler({"action": "restore", "from": BACKUP}, lambda_context(30))
+
+    assert (document["complete"], document["deleted"]) == (False, 0)
+    assert document["cursor"]
+
+
+def test_source_of_another_region_is_read_there(registry: "DynamoDBClient") -> None:
+    """A registry moves to another Region that way."""
+    asked: list[str] = []
+    module = importlib.reload(importlib.import_module("stream_sync.restore_handler"))
+
+    client = module._client_of("arn:aws:dynamodb:us-east-2:123456789012:table/Versions")
+
+    asked.append(client.meta.region_name)
+    asked.append(module._client_of(BACKUP).meta.region_name)
+    asked.append(module._client_of("arn:aws:dynamodb:eu-west-1:1:table/x").meta.region_name)
+    assert asked == ["us-east-2", "eu-west-1", "eu-west-1"]
+    assert registry.meta.region_name == "eu-west-1"
+
+
+def test_refusals_of_dynamodb_pass_unchanged(registry: "DynamoDBClient") -> None:
+    """A missing right must not look like throttling."""
+
+    def refuse(name: str, _arguments: object) -> None:
+        if name == "scan":
+            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "Scan")
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        run(Watched(registry, refuse))
+
+
+def test_layout_has_the_key_that_a_source_must_have() -> None:
+    """The check would otherwise refuse every table."""
+    assert (layout.SERVICE, layout.ENTRY) == ("service", "entry")
