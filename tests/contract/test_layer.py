@@ -280,7 +280,7 @@ def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
     )
 
     assert run.returncode == 1
-    assert "micropython 1.25.0 is not to be had" in run.stderr
+    assert "micropython 1.25.0 was not found" in run.stderr
     assert "micropython_1.25.0+ds.orig.tar.xz" in run.stderr
     assert "0" * 64 in run.stderr
     assert "SERVICE_DISCOVERY_SOURCES" in run.stderr
