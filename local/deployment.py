@@ -93,8 +93,10 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
     return built
 
 
-def deploy(emulator: Emulator, folder: Path, built: Path) -> Deployment:
-    """Deploy the built app.
+def deploy_template(
+    emulator: Emulator, folder: Path, template: Path, *, stack: str
+) -> dict[str, str]:
+    """Deploy a template as a stack of its own, and return the stack's outputs.
 
     Raises:
         LocalStackError: `sam deploy` failed.
@@ -103,21 +105,30 @@ def deploy(emulator: Emulator, folder: Path, built: Path) -> Deployment:
         [
             *_SAM,
             "deploy",
-            *("--template-file", str(built / "template.yaml")),
-            *("--stack-name", STACK, "--region", REGION, "--resolve-s3"),
+            *("--template-file", str(template)),
+            *("--stack-name", stack, "--region", REGION, "--resolve-s3"),
             *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
             *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),
             "--no-confirm-changeset",
             "--no-progressbar",
         ],
         environment=_environment(emulator, folder),
-        log=folder / "sam-deploy.log",
+        log=folder / f"sam-deploy-{stack}.log",
         cwd=folder,
         within_s=_DEPLOY_WITHIN_S,
     )
     client = emulator.cloudformation()
-    (stack,) = client.describe_stacks(StackName=STACK)["Stacks"]
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+    (found,) = client.describe_stacks(StackName=stack)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+
+
+def deploy(emulator: Emulator, folder: Path, built: Path) -> Deployment:
+    """Deploy the built app.
+
+    Raises:
+        LocalStackError: `sam deploy` failed.
+    """
+    outputs = deploy_template(emulator, folder, built / "template.yaml", stack=STACK)
     host, _, stage = outputs["RegistryUrl"].removeprefix("https://").partition("/")
     api = host.partition(".")[0]
     return Deployment(

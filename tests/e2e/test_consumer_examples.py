@@ -1,0 +1,112 @@
+"""The SAM examples of consumers, deployed to the local stack and run with the layer."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from local import deployment
+from local.emulator import REGION, Emulator, credentials
+from local.execution_environment import Function, execution_environment
+from testing import node_packages
+from testing.service_functions import publish_function
+from tests.conftest import ROOT
+from tests.e2e.conftest import App
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+_EXAMPLES = ROOT / "examples/consumers"
+_REFERENCE = re.compile(r"\{\{resolve:ssm:([\w/-]+)\}\}")
+_INDEX = {"latest": "1.4.2", "1.x": "1.4.2", "1.4.x": "1.4.2", "1.4.2": "1.4.2"}
+
+
+@pytest.fixture(scope="module")
+def users(app: App) -> str:
+    """Publish `users` 1.4.2, a function on the emulator, and return its ARN."""
+    arn = publish_function(app.emulator, "users")
+    app.publish("users", "1.4.2", arn=arn)
+    app.wait_for_index("users", _INDEX)
+    return arn
+
+
+def _python(folder: Path) -> tuple[list[str], dict[str, str]]:
+    # As Lambda's runtime for Python searches: the function's folder, then the layers'.
+    variables = {"PYTHONPATH": f"{folder / 'src'}:/opt/python", "PYTHONDONTWRITEBYTECODE": "1"}
+    return [sys.executable, "-m", "awslambdaric", "app.handler"], variables
+
+
+def _node(folder: Path) -> tuple[list[str], dict[str, str]]:
+    # Lambda's runtime for Node.js searches NODE_PATH for ES modules too, which Node.js does not.
+    modules = folder / "node_modules"
+    modules.mkdir()
+    (modules / "service-discovery").symlink_to("/opt/nodejs/node_modules/service-discovery")
+    for each in node_packages.node_modules().iterdir():
+        (modules / each.name).symlink_to(each)
+    runtime = str(ROOT / "testing/node_runtime.mjs")
+    return [node_packages.node(), runtime, str(folder / "src"), "app.handler"], {}
+
+
+def _shell(folder: Path) -> tuple[list[str], dict[str, str]]:
+    return [str(folder / "src/bootstrap")], {}
+
+
+def _resolve_parameters(template: Path, aws: Emulator) -> None:
+    """Replace `{{resolve:ssm:...}}` as CloudFormation does: the emulator leaves it as it is."""
+    client = boto3.client(
+        "ssm",
+        region_name=REGION,
+        endpoint_url=aws.url,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+    def _value(match: "re.Match[str]") -> str:
+        return str(client.get_parameter(Name=match[1])["Parameter"]["Value"])
+
+    text = template.read_text(encoding="utf-8")
+    template.write_text(_REFERENCE.sub(_value, text), encoding="utf-8")
+
+
+_RUN = {"sam-python": _python, "sam-node": _node, "sam-shell": _shell}
+
+
+@pytest.mark.parametrize("name", _RUN)
+def test_example_calls_the_service(name: str, app: App, users: str, tmp_path: Path) -> None:
+    """Deployed as its README says; then run with the variables that it was deployed with."""
+    folder = shutil.copytree(_EXAMPLES / name, tmp_path / name)
+    command, variables = _RUN[name](folder)
+    _resolve_parameters(folder / "template.yaml", app.emulator)
+    stack = f"example-{name}"
+    outputs = deployment.deploy_template(
+        app.emulator, tmp_path, folder / "template.yaml", stack=stack
+    )
+    deployed = app.emulator.functions().get_function_configuration(
+        FunctionName=outputs["FunctionName"]
+    )
+    function = Function(
+        name=name,
+        command=command,
+        variables={
+            **credentials(),
+            **deployed["Environment"]["Variables"],
+            **variables,
+            "AWS_ENDPOINT_URL": app.emulator.url,
+            "SERVICES_FILE": str(tmp_path / "services.json"),
+        },
+    )
+
+    with execution_environment(function, app.deployment.layer, tmp_path / "run") as environment:
+        invocation = environment.invoke({"user": 7})
+
+    assert invocation.status == 200
+    assert [layer["Arn"] for layer in deployed["Layers"]] == [
+        app.deployment.outputs["ExtensionLayerArn"]
+    ]
+    if name == "sam-shell":
+        assert invocation.payload == {"status": 200, "users": users}
+    else:
+        expected = {"status": 200, "greeting": "Hello, Ada!", "users": "1.4.2"}
+        assert invocation.payload == expected
