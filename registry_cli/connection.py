@@ -85,7 +85,7 @@ class Connection:
     """Finds and calls the registry with the caller's own credentials, step by step on demand."""
 
     def __init__(self, options: ConnectionOptions, getenv: Mapping[str, str] = os.environ) -> None:
-        """Keep what the command line and the environment say."""
+        """Keep the options and the environment."""
         self.options = options
         self.env = getenv
 
@@ -204,7 +204,7 @@ class Connection:
                     Failure(
                         what=f"{kind}: {text}",
                         where=f"the function {name}",
-                        way_out="its log says more",
+                        way_out="read the function's log",
                     )
                 )
             return document

@@ -1,4 +1,4 @@
-"""What goes wrong, in words for a person: what, where, and the way out.
+"""Failures in words for a person: what happened, where, and the way out.
 
 botocore and the client are imported on first use, to keep `--help` short: this module is on the
 path of every command.
@@ -139,7 +139,7 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
     return Failure(
         what=f"status {error.status}: {error}",
         where=where,
-        way_out="the log of the stack's function registry-api says more",
+        way_out="read the log of the stack's function registry-api",
     )
 
 
@@ -210,7 +210,7 @@ def _standing(error: "RefusalError") -> str:
 
 def _way_past(error: "RefusalError") -> str:
     if error.status == 412:
-        return "somebody changed it since it was shown to you; look again, and repeat"
+        return "it has changed since it was shown to you; look again, and repeat"
     if "selectors" in error.problem or "consumers" in error.problem:
         lost = [str(each) for each in error.problem.get("selectors") or []]
         hit = _consumers_of(error.problem)
@@ -225,7 +225,7 @@ def _way_past(error: "RefusalError") -> str:
             "publish another version; a version that was published with a wrong ARN is taken back "
             f"by `service-registry delete {name} {version}`"
         )
-    return "`service-registry show` and `versions` say what stands"
+    return "`service-registry show` and `service-registry versions` show the present state"
 
 
 _KEYS = ("name", "version")

@@ -34,7 +34,7 @@ def publisher(tools: Tools, names: tuple[str, ...]) -> None:
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @with_tools
 def operator(tools: Tools, names: tuple[str, ...]) -> None:
-    """Print the policy of who looks after the services NAME: all but to publish."""
+    """Print the policy of an operator of the services NAME: every right but to publish."""
     tools.output.document(operator_policy(tools.connection.api_address(), names))
 
 
@@ -47,8 +47,8 @@ def operator(tools: Tools, names: tuple[str, ...]) -> None:
 def consumer(tools: Tools, needed: str, account: str | None) -> int | None:
     """Print the policy of a function with these needs: to read their answers, and to call them.
 
-    The needs are resolved now; the right to call follows the kind of each ARN. What another account
-    has to agree to is said on stderr.
+    The needs are resolved now; the right to call follows the kind of each ARN. A warning on stderr
+    names the ARNs of other accounts, which have to agree.
     """
     found = tools.connection.registry().resolve(needed)
     unresolved = {key: each for key, each in found["services"].items() if "arn" not in each}

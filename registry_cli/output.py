@@ -27,9 +27,9 @@ class Ticker(Protocol):
 
 
 def printable(text: object) -> str:
-    """Return the text with control characters spelled out.
+    """Return the text with control characters escaped.
 
-    A reason or a metadata value comes from whoever may publish: it must not drive the terminal.
+    Reasons and metadata come from publishers: their control characters must not reach the terminal.
     """
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in str(text)
@@ -77,7 +77,7 @@ class Output:
             _print_table(sys.stdout, columns, rows)
 
     def noted_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table on stderr: what somebody is asked about."""
+        """Print a table on stderr, beside a question."""
         _print_table(sys.stderr, columns, rows)
 
     @contextmanager

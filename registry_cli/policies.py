@@ -54,7 +54,7 @@ class ConsumerPolicy:
 
     Attributes:
         document: The policy.
-        warnings: What somebody else has to do, or has to be added by hand.
+        warnings: What another account has to do, and what is missing from the policy.
     """
 
     document: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What the command line and the environment say about the way to the registry."""
+"""The options and variables that choose the registry."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ STACK_VARIABLE = "SERVICE_REGISTRY_STACK"
 
 
 class ConnectionOptions(NamedTuple):
-    """The options of the command line; None where it says nothing."""
+    """The options of the command line; None where one is not given."""
 
     url: str | None = None
     stack: str | None = None

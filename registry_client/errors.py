@@ -1,11 +1,11 @@
-"""What a call of the registry can end in, other than well."""
+"""The errors of a call of the registry."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class RegistryClientError(Exception):
-    """A call of the registry did not end well; the message says why."""
+    """A call of the registry failed; the message gives the reason."""
 
 
 class MissingCredentialsError(RegistryClientError):

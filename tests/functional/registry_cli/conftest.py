@@ -96,7 +96,7 @@ def aws_server(one_aws: AwsServer) -> AwsServer:
 def environment(
     gateway: HttpGateway, aws_server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
-    """Set the environment of somebody who is signed in, with the emulator's address."""
+    """Set credentials, a Region and the emulator's address."""
     assert aws_server.stacks
     for name in list(os.environ):
         if name.startswith(("AWS_", "SERVICE_REGISTRY_", "NO_COLOR", "FORCE_COLOR")):
@@ -119,7 +119,7 @@ def environment(
 
 @pytest.fixture
 def run(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line; nobody sits at a terminal."""
+    """Run the command line without a terminal."""
     environment.setenv("COLUMNS", "80")
 
     def _run(*arguments: str) -> Ended:

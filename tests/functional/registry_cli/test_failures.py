@@ -1,4 +1,4 @@
-"""Errors: what, where and the way out on stderr, and an exit status that tells their kind."""
+"""Errors: what, where and the way out on stderr, and an exit status for each kind."""
 
 import json
 import socket
@@ -311,7 +311,7 @@ def test_address_comes_before_the_stack(
 def test_stack_that_the_variable_outweighs_is_a_warning(
     run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise somebody changes another registry than they think."""
+    """Otherwise a change could go to another registry than intended."""
     environment.setenv("SERVICE_REGISTRY_URL", gateway.url)
 
     ended = run("list", "--stack", "staging", "--json")

@@ -234,7 +234,7 @@ def restore(aws_server: AwsServer, invoke: Invoke) -> RestoreFunction:
 
 @pytest.mark.usefixtures("restore")
 def test_restore_needs_yes_where_there_is_no_terminal(run: Run, aws_server: AwsServer) -> None:
-    """It deletes; a script has to say that it means it."""
+    """It deletes, so a script has to confirm it."""
     ended = run("restore", "--from", "Versions-restored")
 
     assert (ended.status, ended.out) == (2, "")
@@ -287,7 +287,7 @@ def test_restore_goes_on_where_it_was_stopped(
 def test_damaged_service_is_named_and_verify_fails(
     run: Run, aws_server: AwsServer, invoke: Invoke
 ) -> None:
-    """Half of a transaction: docs/operations.md says what to do."""
+    """Half of a transaction: docs/operations.md has the repair."""
     reason = "version 1.0.0 is at revision 7, the service at 6"
     aws_server.invoke = lambda payload: invoke(payload) | {"damaged": {"users": reason}}
 

@@ -219,7 +219,7 @@ def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServe
     ],
 )
 def test_other_account_has_to_agree(called: Any, service: str, resource: str, what: str) -> None:
-    """Without its agreement the policy has no effect, and nothing says so before the first call."""
+    """Without its agreement the first call is refused."""
     ended = called(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
 
     assert ended.status == 0

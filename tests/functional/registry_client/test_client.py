@@ -17,7 +17,7 @@ def _publish(gateway_client: RegistryClient, *versions: str) -> None:
 
 
 def test_lists_are_read_to_their_last_page(client: RegistryClient) -> None:
-    """Nobody sees the API's cursors."""
+    """Callers do not see the API's cursors."""
     wanted = [f"1.{minor}.0" for minor in range(7)]
     _publish(client, *wanted)
 
@@ -44,7 +44,7 @@ def test_changes_are_made_and_read_back(client: RegistryClient) -> None:
 
 
 def test_refusal_carries_the_whole_problem_document(client: RegistryClient) -> None:
-    """Whoever shows it needs more than its text."""
+    """A caller may need more than its text."""
     _publish(client, "1.0.0")
 
     with pytest.raises(RefusalError) as raised:
@@ -100,7 +100,7 @@ def test_dry_run_asks_for_no_change(client: RegistryClient, gateway: HttpGateway
 def test_something_else_that_responds_is_no_registry(
     client: RegistryClient, gateway: HttpGateway, body: bytes
 ) -> None:
-    """A wrong address often leads to a page that says 200."""
+    """A wrong address often leads to a page with status 200."""
     gateway.script.append(Canned(status=200, body=body))
 
     with pytest.raises(UnexpectedResponseError, match="not a registry's response"):
