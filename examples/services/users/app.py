@@ -1,0 +1,8 @@
+"""The service: what its consumers call is up to it."""
+
+from typing import Any
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Return a user."""
+    return {"id": event.get("id"), "name": "Ada"}

@@ -1,0 +1,143 @@
+"""The examples of services that publish themselves: what can be checked without AWS."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cfnlint.api
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+from publisher.properties import ServiceVersion
+from testing import example_tools
+from tests.conftest import ROOT
+
+_EXAMPLES = ROOT / "examples/services"
+_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+
+
+def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def _assert_publishes(resources: dict[str, Any]) -> None:
+    """Check the one published version: what the publisher takes, and a version that stays."""
+    (published,) = (
+        each["Properties"]
+        for each in resources.values()
+        if each["Type"] == "Custom::ServiceVersion"
+    )
+    versions = [name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Version"]
+    (version,) = versions
+    assert published["Arn"] == {"Ref": version}
+    assert resources[version]["DeletionPolicy"] == "Retain"
+    parsed = ServiceVersion.parse(published | {"Arn": _ARN})
+    assert parsed.physical_id == "users@1.42.0"
+    assert parsed.metadata == {"team": "accounts"}
+    assert "ServiceToken" in published
+
+
+def test_function_of_the_serverless_example_is_that_of_the_others() -> None:
+    """The framework packages its own folder alone."""
+    assert (_EXAMPLES / "serverless/app.py").read_text() == (_EXAMPLES / "users/app.py").read_text()
+
+
+def test_sam_template_passes_cfn_lint() -> None:
+    template = (_EXAMPLES / "sam/template.yaml").read_text(encoding="utf-8")
+    # E1020: SAM itself defines `!Ref Function.Version`.
+    config = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
+
+    assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
+    properties = yaml_parse(template)["Resources"]["UsersPublished"]["Properties"]
+    assert ServiceVersion.parse(properties | {"Arn": _ARN}).physical_id == "users@1.42.0"
+
+
+@pytest.mark.timeout(600)
+def test_cdk_app_is_synthesized(tmp_path: Path) -> None:
+    python = example_tools.python_with("aws-cdk-lib==2.275.0", "constructs>=10,<11")
+    folder = shutil.copytree(_EXAMPLES, tmp_path / "services") / "cdk"
+
+    ran = _run([str(python), "app.py"], folder, CDK_OUTDIR=str(tmp_path / "out"))
+
+    assert ran.returncode == 0, ran.stderr
+    template = json.loads((tmp_path / "out/users.template.json").read_text(encoding="utf-8"))
+    _assert_publishes(template["Resources"])
+    defaults = [each.get("Default") for each in template["Parameters"].values()]
+    assert "/service-discovery/publisher" in defaults
+
+
+@pytest.mark.timeout(600)
+def test_serverless_service_is_packaged(tmp_path: Path) -> None:
+    """The open successor of the framework's third version reads the same files."""
+    serverless = example_tools.node_program("serverless", "osls@3.51.0")
+    folder = shutil.copytree(_EXAMPLES / "serverless", tmp_path / "serverless")
+
+    ran = _run(
+        [str(serverless), "package"],
+        folder,
+        AWS_ACCESS_KEY_ID="none",
+        AWS_SECRET_ACCESS_KEY="none",
+        SLS_TELEMETRY_DISABLED="1",
+        SLS_NOTIFICATIONS_MODE="off",
+        HOME=str(tmp_path),
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    built = folder / ".serverless/cloudformation-template-update-stack.json"
+    template = json.loads(built.read_text(encoding="utf-8"))
+    _assert_publishes(template["Resources"])
+    assert template["Parameters"]["Publisher"]["Default"] == "/service-discovery/publisher"
+
+
+def test_terraform_input_is_what_the_publisher_takes() -> None:
+    """Terraform itself has no package here: the names are compared with the publisher's own."""
+    text = (_EXAMPLES / "terraform/main.tf").read_text(encoding="utf-8")
+    (body,) = re.findall(r"input = jsonencode\(\{\n(.*?)\n  \}\)", text, re.DOTALL)
+    names = re.findall(r"^    (\w+) +=", body, re.MULTILINE)
+
+    properties = dict.fromkeys(names, "users") | {
+        "VersionPrefix": "1",
+        "Arn": _ARN,
+        "Metadata": {},
+        "OnDelete": "Retain",
+    }
+    assert ServiceVersion.parse(properties).physical_id == "users@1.42.0"
+    assert 'lifecycle_scope = "CRUD"' in text
+
+
+def test_terraform_configuration_is_valid(tmp_path: Path) -> None:
+    terraform = shutil.which("terraform")
+    if terraform is None:
+        pytest.skip("terraform is not installed here: the example was not validated")
+    folder = shutil.copytree(_EXAMPLES, tmp_path / "services") / "terraform"
+    formatted = _run([terraform, "fmt", "-check", "-diff"], folder)
+    assert formatted.returncode == 0, formatted.stdout + formatted.stderr
+    initialized = _run([terraform, "init", "-backend=false", "-no-color"], folder)
+    if initialized.returncode != 0:
+        pytest.skip("terraform cannot get the AWS provider here: the example was only formatted")
+
+    validated = _run([terraform, "validate", "-no-color"], folder)
+
+    assert validated.returncode == 0, validated.stdout + validated.stderr
+
+
+def test_function_runs() -> None:
+    ran = _run(
+        [sys.executable, "-c", "import app; print(app.handler({'id': '7'}, None)['id'])"],
+        _EXAMPLES / "users",
+    )
+
+    assert (ran.returncode, ran.stdout) == (0, "7\n"), ran.stderr
