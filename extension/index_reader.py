@@ -225,9 +225,9 @@ class IndexReader:
         try:
             return self._credentials.get(deadline)
         except NoCredentialsError as error:
-            raise TableError(str(error), NEVER)
+            raise TableError(f"table {self._table} in {self._region}: {error}", NEVER)
         except CredentialsError as error:
-            raise TableError(str(error), LATER)
+            raise TableError(f"table {self._table} in {self._region}: {error}", LATER)
 
     def _body(self, keys: "list[Key]") -> bytes:
         wanted = [
@@ -294,7 +294,7 @@ class IndexReader:
             try:
                 reading.answers[key] = answer_from_item(item)
             except IndexItemError as error:
-                reading.faults[key] = str(error)
+                reading.faults[key] = f"{self._described}: {error}"
         left_over = dict.fromkeys(left_keys, True)
         again = [key for key in keys if key in left_over and key not in seen]
         for key in keys:

@@ -62,6 +62,7 @@ _NETWORK_CURE = (
     "in a VPC: is there a gateway endpoint for DynamoDB or a NAT gateway, and does the security "
     "group allow port 443 out?"
 )
+_PROXY_CURE = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _LOOK_UP_CURE = "check the Region and AWS_ENDPOINT_URL; in a VPC: is DNS support on?"
 _CERTIFICATE_CURE = (
     "if a proxy or an endpoint of your own answers here, AWS_CA_BUNDLE has to name its CA's "
@@ -94,8 +95,8 @@ def describe_network_fault(client: "HttpClient", error: "BrokenError | DeadlineE
     cure = ""
     if client.stage == LOOK_UP:
         cure = _LOOK_UP_CURE
-    elif client.stage == CONNECTION and not client.has_proxy:
-        cure = _NETWORK_CURE
+    elif client.stage == CONNECTION:
+        cure = _PROXY_CURE if client.has_proxy else _NETWORK_CURE
     elif client.stage == TLS and isinstance(error, BrokenError) and not error.can_pass:
         cure = _CERTIFICATE_CURE
     return f"{client.describe_stage()}: {with_cure(printable(str(error)), cure)}"

@@ -79,7 +79,7 @@ def _arch(built: Path) -> str:
 def test_layer_of_an_architecture_that_is_not_wanted_is_left_out(
     wanted: str, tmp_path: Path
 ) -> None:
-    """The local stack runs no other architecture's functions: why wait a minute for its layer?"""
+    """The local stack builds only its own architecture's layer."""
     other = {"x86_64": "ServiceDiscoveryLayerArm64", "arm64": "ServiceDiscoveryLayer"}[wanted]
 
     subprocess.run(
@@ -156,7 +156,7 @@ def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
 
 
 def _cached_binaries(built: Path) -> set[Path]:
-    """Name what is cached of the very bytes that the layer has."""
+    """Return the cached binaries that have the layer's bytes."""
     sys.path.insert(0, str(ROOT / "layer"))
     try:
         import interpreter_build  # noqa: PLC0415  # the build's scripts are no package
@@ -172,7 +172,7 @@ def _cached_binaries(built: Path) -> set[Path]:
 
 
 def test_bill_of_materials_names_every_part(built: Path) -> None:
-    """Whoever attaches the layer has to know what he attaches."""
+    """A user can see every part of the layer."""
     document = json.loads((built / "opt/service-discovery/sbom.cdx.json").read_text())
     pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))
 
@@ -184,7 +184,7 @@ def test_bill_of_materials_names_every_part(built: Path) -> None:
 
 
 def test_bill_of_materials_is_as_its_schema_says(built: Path) -> None:
-    """Scanners refuse what is not CycloneDX, and then say nothing of the parts."""
+    """Scanners ignore a document that is not valid CycloneDX."""
     text = (built / "opt/service-discovery/sbom.cdx.json").read_text(encoding="utf-8")
     assert f'"specVersion": "{SchemaVersion.V1_6.to_version()}"' in text
 
@@ -194,7 +194,7 @@ def test_bill_of_materials_is_as_its_schema_says(built: Path) -> None:
 
 
 def test_every_part_brings_its_licence_text(built: Path) -> None:
-    """Whoever passes the layer on passes on all that is in it."""
+    """The licences require their texts to travel with the layer."""
     beside = built / "opt/service-discovery"
     document = json.loads((beside / "sbom.cdx.json").read_text(encoding="utf-8"))
 
@@ -205,7 +205,7 @@ def test_every_part_brings_its_licence_text(built: Path) -> None:
 
 
 def test_roots_are_the_pinned_ones(built: Path) -> None:
-    """Amazon's own, and nobody else's."""
+    """The layer trusts Amazon's roots alone."""
     pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))["roots"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=(built / "opt/service-discovery/roots.der").read_bytes())
@@ -216,7 +216,7 @@ def test_roots_are_the_pinned_ones(built: Path) -> None:
 
 
 def test_other_architectures_program_runs(built: Path) -> None:
-    """Under emulation, as far as a process without Lambda around it gets."""
+    """Under emulation the program starts, and reports that it is not in Lambda."""
     program = str(built / "opt/extensions/service-discovery")
     command = [program]
     if _arch(built) != own_arch():
@@ -232,7 +232,7 @@ def test_other_architectures_program_runs(built: Path) -> None:
 
 
 def test_other_architecture_agrees_with_the_vectors(tmp_path: Path) -> None:
-    """64 bits here and there, but another compiler's code."""
+    """The compiler's code for the other architecture gives the same results."""
     if not shutil.which("qemu-aarch64-static"):
         pytest.skip(
             "qemu-aarch64-static is not installed (Debian: apt-get install qemu-user-static)"
@@ -260,7 +260,7 @@ def test_other_architecture_agrees_with_the_vectors(tmp_path: Path) -> None:
 
 
 def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
-    """Which file, from where, with which hash, and how to pin another."""
+    """The error has the file, its origin, its hash, and how to pin another."""
     copy = tmp_path / "layer"
     shutil.copytree(ROOT / "layer", copy, ignore=shutil.ignore_patterns("*.pyc"))
     pins = (copy / "sources.toml").read_text(encoding="utf-8")

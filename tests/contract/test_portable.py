@@ -18,7 +18,7 @@ def _portable_modules() -> list[Path]:
 
 
 def test_every_built_in_name_exists_in_micropython(layer: BuiltLayer) -> None:
-    """A missing one shows only when its line runs, which may be in the worst moment."""
+    """A missing name is an error only when its line runs."""
     used = {
         node.id
         for path in _portable_modules()

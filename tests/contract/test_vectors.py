@@ -10,7 +10,7 @@ from tests.conftest import ROOT, BuiltLayer
 
 @pytest.mark.parametrize("interpreter", ["micropython", "cpython"])
 def test_both_interpreters_agree_with_the_vectors(interpreter: str, layer: BuiltLayer) -> None:
-    """The very modules that are frozen into the binary, and the ones in the working tree."""
+    """The binary's frozen modules and the working tree's give the same results."""
     program = str(layer.micropython) if interpreter == "micropython" else sys.executable
     run = subprocess.run(
         [program, str(ROOT / "tests/vectors/run_vectors.py"), str(ROOT / "tests/vectors")],

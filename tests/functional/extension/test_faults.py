@@ -26,14 +26,14 @@ _SURELY_OVER_MS = 5_000
 
 @dataclass(frozen=True)
 class Case:
-    """A fault: how it begins, and what the log's line says of it."""
+    """A fault: how it begins, and what the log line must contain."""
 
     begin: Callable[[IndexServer, Certificates, Certificates], None]
     says: str
 
 
 def _answers(fault: Fault, says: str) -> Case:
-    """Make a fault of the answer."""
+    """Return a case whose fault is in the response."""
 
     def begin(server: IndexServer, *_: Certificates) -> None:
         server.fault = fault
@@ -42,7 +42,7 @@ def _answers(fault: Fault, says: str) -> Case:
 
 
 def _connecting(fault: Fault, says: str) -> Case:
-    """Make a fault of the connection's first moment."""
+    """Return a case whose fault begins when a client connects."""
 
     def begin(server: IndexServer, *_: Certificates) -> None:
         server.at_connect = fault
@@ -148,7 +148,7 @@ def test_fault_harms_nobody_and_passes(
     name: str,
     moment: str,
 ) -> None:
-    """What platform teams fear in every extension: none of it happens with this one."""
+    """The extension stays alive, keeps the deadline, logs one clear line and recovers."""
     case = CASES[name]
     if moment == "init":
         case.begin(registry, certificates, other_certificates)
@@ -200,7 +200,7 @@ def _assert_nothing_is_made_up(extension: Extension, name: str) -> None:
 
 
 def _assert_one_clear_line(extension: Extension, says: str) -> None:
-    """The extension's own record of what was wrong, and of how long it has tried."""
+    """Check that one line has the table, the Region, the stage and the time that it took."""
     (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
     assert " WARN service-discovery: needs not resolved " in line
     assert re.search(says, line), line
@@ -251,7 +251,7 @@ def test_odd_but_good_answer_is_no_fault(
     certificates: Certificates,
     name: str,
 ) -> None:
-    """What HTTP and DynamoDB allow is dealt with inside the same resolve or check."""
+    """What HTTP and DynamoDB allow costs no resolve or check."""
     ODDITIES[name](registry)
     extension = start(
         "users,billing",

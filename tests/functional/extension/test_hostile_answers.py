@@ -1,4 +1,4 @@
-"""What a registry, or whoever answers in its place, may send: none of it holds the function up."""
+"""Responses of a broken or hostile server: none of them delays the function."""
 
 import contextlib
 import json
@@ -65,7 +65,7 @@ def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
 def test_absurd_answer_takes_no_longer_than_any_other(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
-    """The deadline is looked at however fast a peer sends; a parser has its limits."""
+    """The deadline holds however fast a peer sends, and parsers have limits."""
     index.put("users", "latest", item("1.0.0", ARN))
     index.fault = (ENDLESS | ABSURD)[name]
 
@@ -81,7 +81,7 @@ def test_absurd_answer_takes_no_longer_than_any_other(
 
 @pytest.mark.parametrize("name", ENDLESS)
 def test_signal_is_heard_above_the_noise(start: Start, index: IndexServer, name: str) -> None:
-    """SIGTERM ends the process, whatever it is being told."""
+    """SIGTERM ends the process while a response arrives."""
     index.fault = ENDLESS[name]
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
     wait_for(lambda: bool(index.requests), "the first resolve")
@@ -94,7 +94,7 @@ def test_signal_is_heard_above_the_noise(start: Start, index: IndexServer, name:
 def test_answer_that_repeats_the_request_gives_no_secret_away(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """AWS spells all signed headers, the token too, to say that a signature is wrong."""
+    """AWS repeats all signed headers, the token too, when a signature is wrong."""
     message = (
         "The request signature we calculated does not match for AKIDWXYZ, SECRETWXYZ, TOKENWXYZ.\n"
         "\nThe Canonical String for this request should have been\n'POST\n/\n\n"
@@ -126,7 +126,7 @@ def test_answer_that_repeats_the_request_gives_no_secret_away(
 def test_no_credentials_at_all_are_said_at_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Trying again for the whole timeout would slow every cold start down, for nothing."""
+    """Further attempts would use the whole timeout of every cold start."""
     extension = start(
         "users",
         AWS_ACCESS_KEY_ID="",
@@ -174,7 +174,7 @@ PASSING: dict[str, Fault] = {
 def test_passing_trouble_is_waited_out_inside_the_timeout(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
-    """A blink of the network or the table is no outage of the function's."""
+    """A short failure of the network or the table costs no resolve."""
     index.put("users", "latest", item("1.0.0", ARN))
     index.fault = _once(index, PASSING[name])
 
@@ -190,7 +190,7 @@ def test_passing_trouble_is_waited_out_inside_the_timeout(
 def test_refusal_is_not_asked_for_twice(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str
 ) -> None:
-    """What another try can't change costs the cold start one round trip."""
+    """A lasting refusal costs a cold start one round trip."""
     index.fault = index_server.refuses(kind)
 
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
@@ -202,7 +202,7 @@ def test_refusal_is_not_asked_for_twice(
 def test_answer_may_call_the_table_by_its_plain_name(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Where it was asked for by its ARN."""
+    """The request named it by its ARN."""
     arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ServiceIndex"
     index.put("users", "latest", item("1.0.0", ARN))
 
@@ -221,7 +221,7 @@ def test_answer_may_call_the_table_by_its_plain_name(
 def test_answer_in_which_nothing_was_processed_has_no_entry_for_the_table(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The keys are asked for again, and nobody is called missing."""
+    """The keys are asked for again, and no service is missing."""
     index.put("users", "latest", item("1.0.0", ARN))
     left = {"service": {"S": "users"}, "selector": {"S": "latest"}}
     document = {"Responses": {}, "UnprocessedKeys": {"ServiceIndex": {"Keys": [left]}}}
@@ -237,7 +237,7 @@ def test_answer_in_which_nothing_was_processed_has_no_entry_for_the_table(
 def test_table_that_is_not_in_the_answer_makes_nobody_missing(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """`missing` is what the registry says, never what it leaves out."""
+    """A response without the table's items does not make a service `missing`."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
     lambda_api.wait_until_ready()
@@ -251,7 +251,7 @@ def test_table_that_is_not_in_the_answer_makes_nobody_missing(
 def test_malformed_item_costs_its_own_need_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Whoever writes into the table by hand breaks one answer, and the log says which attribute."""
+    """A malformed item breaks one answer, and the log names the attribute."""
     index.put("good", "latest", item("1.0.0", ARN))
     index.put("bad", "latest", item("1.0.0", ARN, status={"S": "happy"}))
     index.put("odd", "latest", item("one", ARN))
@@ -269,7 +269,7 @@ def test_malformed_item_costs_its_own_need_alone(
 def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """More than a hundred needs, and what was answered counts."""
+    """With more than a hundred needs, the answers of the other calls count."""
     for number in range(250):
         index.put(f"s{number}", "latest", item(f"1.0.{number}", ARN))
 
@@ -292,7 +292,7 @@ def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
 def test_many_needs_with_one_key_are_asked_for_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A hundred distinct keys fit into a call, however many needs they answer."""
+    """A call has a hundred distinct keys, for any number of needs."""
     index.put("users", "1.x", item("1.9.0", ARN))
     needs = ",".join(f"n{number}:users~=1.{number % 3}" for number in range(150))
 
@@ -309,7 +309,7 @@ def test_many_needs_with_one_key_are_asked_for_once(
 def test_strict_init_with_a_partial_answer_fails(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Unprocessed to the end is unresolved, and named with its reason; what was answered is not."""
+    """The error names the needs that stayed unprocessed, and no others."""
     index.put("a", "latest", item("1.0.0", ARN))
     index.put("b", "latest", item("1.0.0", ARN))
     index.unprocessed = 1
@@ -327,7 +327,7 @@ def test_strict_init_with_a_partial_answer_fails(
 def test_variable_that_is_no_text_fails_the_init_with_its_name(
     start: Start, lambda_api: LambdaApi
 ) -> None:
-    """Whatever bytes a deployment tool has put there."""
+    """A variable that is not UTF-8 is a configuration error."""
     extension = start(os.fsdecode(b"users,\xff\xfe"), SERVICES_FILE="x")
 
     assert extension.ends_with() == 1
@@ -343,7 +343,7 @@ def test_address_must_be_in_the_certificate(
     certificates: Certificates,
     is_named: bool,  # noqa: FBT001
 ) -> None:
-    """An endpoint without a name is verified no less."""
+    """A certificate is verified for a numeric address, too."""
     context = certificates.good if is_named else certificates.other_name
     server = IndexServer(tls=context, name="127.0.0.1")
     server.put("users", "latest", item("1.0.0", ARN))
@@ -364,7 +364,7 @@ def test_address_must_be_in_the_certificate(
 
 @pytest.fixture
 def silent_name_server(tmp_path: Path) -> Iterator[list[str]]:
-    """Give a command that starts a process whose name server never answers."""
+    """Return the command that starts a process whose name server never answers."""
     configuration = tmp_path / "resolv.conf"
     address = f"127.9.{os.getpid() % 250}.9"
     configuration.write_text(f"nameserver {address}\n")
@@ -380,7 +380,7 @@ def silent_name_server(tmp_path: Path) -> Iterator[list[str]]:
 def test_name_server_that_never_answers_holds_nobody_up(
     start: Start, lambda_api: LambdaApi, silent_name_server: list[str]
 ) -> None:
-    """A look-up sits there for ten seconds and more: a thread of its own does."""
+    """The look-up of the C library blocks for ten seconds, in a thread."""
     extension = start(
         "users",
         *silent_name_server,
@@ -401,7 +401,7 @@ def test_name_server_that_never_answers_holds_nobody_up(
 def test_signal_is_heard_while_a_name_is_looked_up(
     start: Start, lambda_api: LambdaApi, silent_name_server: list[str]
 ) -> None:
-    """The thread that waits for the name server does not keep the process."""
+    """The look-up's thread does not delay the end of the process."""
     extension = start(
         "users",
         *silent_name_server,

@@ -1,4 +1,4 @@
-"""The other architecture's extension, whole: under emulation, among the same neighbours."""
+"""The other architecture's extension under emulation, with the same servers."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ def interpreter() -> str:
 
 @pytest.fixture
 def index(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS: its arithmetic is what differs most."""
+    """Serve an index over TLS, whose arithmetic differs most between architectures."""
     server = IndexServer(tls=certificates.good, name="localhost")
     yield server
     server.close()
@@ -53,7 +53,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
 def test_other_architecture_resolves_checks_and_ends(
     start: Start, lambda_api: LambdaApi, index: IndexServer, certificates: Certificates
 ) -> None:
-    """Half of all functions run on arm64, and no machine of ours may be one."""
+    """The program resolves, checks and ends."""
     index.put("users", "latest", item("1.4.2", ARN))
     extension = start("users", AWS_CA_BUNDLE=str(certificates.bundle))
     lambda_api.wait_until_ready()
@@ -71,7 +71,7 @@ def test_other_architecture_resolves_checks_and_ends(
 def test_other_architecture_refuses_a_certificate_for_another_name(
     start: Start, lambda_api: LambdaApi, index: IndexServer, certificates: Certificates
 ) -> None:
-    """A verification that one compiler got wrong would be found by an attacker first."""
+    """Certificates are verified there, too."""
     index.tls = certificates.other_name
 
     extension = start("users", AWS_CA_BUNDLE=str(certificates.bundle))

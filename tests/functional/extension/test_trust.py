@@ -21,7 +21,7 @@ _ENTER = 'mount --bind "$0" /opt && exec "$@"'
 
 @pytest.fixture
 def interpreter() -> str:
-    """The layer is about what ships."""
+    """Run the program that ships."""
     return "micropython"
 
 
@@ -40,7 +40,7 @@ def _in_der(bundle: Path) -> bytes:
 
 @pytest.fixture
 def layer(layer: BuiltLayer, tmp_path: Path) -> BuiltLayer:
-    """Give the extension an /opt of its own, with the layer's files."""
+    """Return a layer whose program has its own copy as /opt."""
     opt = tmp_path / "opt"
     shutil.copytree(layer.folder, opt)
     entered = BuiltLayer(folder=tmp_path / "entered", micropython=layer.micropython)
@@ -54,7 +54,7 @@ def layer(layer: BuiltLayer, tmp_path: Path) -> BuiltLayer:
 
 @pytest.fixture
 def roots(layer: BuiltLayer, tmp_path: Path) -> Path:
-    """Name the file of the roots in that /opt."""
+    """Return the path of the roots in that /opt."""
     assert layer.program.exists()
     return tmp_path / "opt/service-discovery/roots.der"
 
@@ -62,7 +62,7 @@ def roots(layer: BuiltLayer, tmp_path: Path) -> Path:
 def test_chain_that_ends_at_a_shipped_root_is_trusted(
     start: Start, lambda_api: LambdaApi, certificates: Certificates, roots: Path
 ) -> None:
-    """Every function depends on it, and no other test can have a key of Amazon's."""
+    """Add a root of ours to the shipped ones, since no test has a key of Amazon's."""
     roots.write_bytes(roots.read_bytes() + _in_der(certificates.bundle))
 
     extension = start("users")
@@ -75,7 +75,7 @@ def test_chain_that_ends_at_a_shipped_root_is_trusted(
 def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
     start: Start, lambda_api: LambdaApi, index: IndexServer, roots: Path, cut: str
 ) -> None:
-    """A layer that was unpacked badly must not let anybody in, nor stop a function."""
+    """A damaged layer neither trusts everybody nor stops a function."""
     whole = roots.read_bytes()
     roots.unlink()
     if cut != "no file":
@@ -93,7 +93,7 @@ def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
 def test_bundle_may_be_in_der_too(
     start: Start, lambda_api: LambdaApi, certificates: Certificates, tmp_path: Path
 ) -> None:
-    """A certificate comes as often in this form."""
+    """AWS_CA_BUNDLE may be in DER."""
     bundle = tmp_path / "ca.der"
     bundle.write_bytes(_in_der(certificates.bundle))
 
@@ -111,7 +111,7 @@ def test_bundle_that_has_changed_is_read_again(
     other_certificates: Certificates,
     tmp_path: Path,
 ) -> None:
-    """Whoever mends a bundle in a running environment should not have to end it."""
+    """A corrected bundle works without a new execution environment."""
     bundle = tmp_path / "ca.pem"
     bundle.write_bytes(other_certificates.bundle.read_bytes())
     extension = start("users", AWS_CA_BUNDLE=str(bundle))
@@ -126,7 +126,7 @@ def test_bundle_that_has_changed_is_read_again(
 
 
 def _checks_well(lambda_api: LambdaApi, extension: Extension) -> bool:
-    """Invoke: after a failure the next check waits for a second."""
+    """Invoke the function, and return whether the need is answered."""
     lambda_api.invoke()
     status: str = extension.document()["users"]["status"]
     return status == "active"

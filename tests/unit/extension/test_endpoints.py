@@ -16,7 +16,7 @@ _REGIONS = [region for each in _PARTITIONS["partitions"] for region in each["reg
 
 @pytest.fixture(scope="module")
 def oracle() -> EndpointProvider:
-    """Give botocore's own rules for DynamoDB."""
+    """Return botocore's own rules for DynamoDB."""
     rules = Loader().load_service_model("dynamodb", "endpoint-rule-set-1")
     return EndpointProvider(rules, _PARTITIONS)
 
@@ -25,7 +25,7 @@ def oracle() -> EndpointProvider:
 def test_regional_endpoint_is_the_one_that_every_sdk_calls(
     region: str, oracle: EndpointProvider
 ) -> None:
-    """FIPS and dual-stack too."""
+    """FIPS and dual-stack endpoints are botocore's, too."""
     for fips in (False, True):
         for dual_stack in (False, True):
             wanted = oracle.resolve_endpoint(
@@ -49,7 +49,7 @@ def test_regional_endpoint_is_the_one_that_every_sdk_calls(
 def test_configured_endpoint_is_taken_apart(
     url: str, host: str, port: int, path: str, header: str
 ) -> None:
-    """As in every AWS SDK."""
+    """Scheme, host, port and path are as in every AWS SDK."""
     found = endpoints.parse(url)
 
     assert (found.host, found.port, found.path) == (host, port, path)
@@ -62,6 +62,6 @@ def test_configured_endpoint_is_taken_apart(
      "http://h:x", "http://u:p@h", "http://h?x", "http://h/a b", "http://[::1", "http://h\r\nX: y"],
 )  # fmt: skip
 def test_malformed_endpoint_is_refused(url: str) -> None:
-    """Before anything is sent there."""
+    """A malformed URL is a ValueError."""
     with pytest.raises(ValueError, match="it"):
         endpoints.parse(url)

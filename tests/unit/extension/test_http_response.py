@@ -1,4 +1,4 @@
-"""HTTP answers, against h11, however the bytes come."""
+"""HTTP responses, compared with h11, in pieces of any size."""
 
 import pytest
 from hypothesis import given
@@ -24,8 +24,8 @@ _GOOD = [
 
 
 @pytest.mark.parametrize("data", _GOOD)
-def test_answer_is_read_as_h11_reads_it_byte_by_byte(data: bytes) -> None:
-    """Networks split where they like."""
+def test_response_is_parsed_as_h11_does_byte_by_byte(data: bytes) -> None:
+    """A response may arrive in pieces of any size."""
     for size in (1, 2, 3, 7, len(data)):
         parser = ResponseParser()
         for at in range(0, len(data), size):
@@ -37,8 +37,8 @@ def test_answer_is_read_as_h11_reads_it_byte_by_byte(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [each for each in _GOOD if b"until" not in each])
-def test_answer_that_is_cut_anywhere_is_an_error(data: bytes) -> None:
-    """Never a shorter answer."""
+def test_response_that_is_cut_anywhere_is_an_error(data: bytes) -> None:
+    """A cut response is never taken for a shorter one."""
     for at in range(len(data)):
         parser = ResponseParser()
         parser.feed(data[:at])
@@ -68,14 +68,14 @@ def test_answer_that_is_cut_anywhere_is_an_error(data: bytes) -> None:
     ],
 )
 def test_what_is_no_http_is_an_error(data: bytes) -> None:
-    """A proxy, a wrong port, an attacker."""
+    """Another protocol on the port is an error."""
     with pytest.raises(HttpError):
         ResponseParser().feed(data)
 
 
 @given(st.binary(max_size=300), st.sampled_from(_GOOD))
 def test_garbage_never_does_anything_else(garbage: bytes, good: bytes) -> None:
-    """An HttpError, or an answer; nothing else ever comes out."""
+    """Any bytes are a response or an HttpError."""
     for data in (garbage, good[:20] + garbage, b"HTTP/1.1 200 OK\r\n" + garbage):
         parser = ResponseParser()
         try:
@@ -86,8 +86,8 @@ def test_garbage_never_does_anything_else(garbage: bytes, good: bytes) -> None:
         assert parser.is_done
 
 
-def test_bytes_behind_an_answer_end_the_connection() -> None:
-    """They would be taken for the next request's answer."""
+def test_bytes_after_a_response_end_the_connection() -> None:
+    """Unsolicited data: the connection is not reused."""
     parser = ResponseParser()
 
     parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK")
@@ -98,7 +98,7 @@ def test_bytes_behind_an_answer_end_the_connection() -> None:
 
 @pytest.mark.parametrize("name", ["Content-Length: 2", "Connection: close"])
 def test_only_blanks_and_tabs_are_taken_off_a_value(name: str) -> None:
-    """CPython takes off more than MicroPython does: the same answer would be read in two ways."""
+    """The two interpreters strip other characters; RFC 9110 has only blanks and tabs."""
     head = f"HTTP/1.1 200 OK\r\n{name}\x1f\r\nContent-Length: 2\r\n\r\nab"
     parser = ResponseParser()
 
