@@ -1,6 +1,7 @@
 """The examples of consumers: their own unit tests, and what can be checked without AWS."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import cfnlint.api
 import pytest
 
+from testing import node_packages
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples/consumers"
@@ -44,6 +46,24 @@ def test_unit_tests_in_python_pass(name: str, tmp_path: Path) -> None:
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "2 passed" in ran.stdout
+
+
+def test_unit_tests_in_javascript_pass(tmp_path: Path) -> None:
+    """Run by `npm test`'s own command, with the packages that `npm install` would bring."""
+    folder = shutil.copytree(EXAMPLES / "sam-node", tmp_path / "sam-node")
+    package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+    assert package["scripts"]["test"] == "node --test"
+    helper = package["devDependencies"]["service-discovery"].removeprefix("file:")
+    assert (EXAMPLES / "sam-node" / helper).resolve() == ROOT / "helpers/node"
+    (folder / "node_modules").mkdir()
+    (folder / "node_modules/service-discovery").symlink_to(ROOT / "helpers/node")
+    for each in node_packages.node_modules().iterdir():
+        (folder / "node_modules" / each.name).symlink_to(each)
+
+    ran = _run([node_packages.node(), "--test"], folder)
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "# pass 2" in ran.stdout
 
 
 def test_unit_tests_in_shell_pass() -> None:
