@@ -18,6 +18,7 @@ from stream_sync.projection import affected_by
 from testing import tables as dynamodb
 from testing.aws import aws
 from testing.stream_world import (
+    FORCED,
     plenty,
     publish,
     put_all,
@@ -149,7 +150,7 @@ def _operations(size: int) -> dict[str, Callable[[Registry], object]]:
     return {
         "publish the highest": lambda to: to.publish(publication(new), "p"),
         "publish a lower one": lambda to: to.publish(publication(backport), "p"),
-        "yank the latest": lambda to: to.yank("users", new, None, "p"),
+        "yank the latest": lambda to: to.yank("users", new, None, "p", FORCED),
         "set a channel": lambda to: to.set_channel("users", "beta", backport, "p"),
     }
 

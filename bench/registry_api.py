@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterable
 from bench import services
 from bench.meter import Usage, metered
 from bench.report import Row, Table
-from registry_api.operations import Publication, Registry
+from registry_api.operations import Publication, Registry, WriteTerms
 from registry_model.version import Version
 from registry_tables.versions_table import VersionsTable
 from testing import tables as dynamodb
 
 _SIZES = (10, 100_000)
 _PAGE = 5
+# The version that is yanked and deleted is the only one of its major series.
+_FORCED = WriteTerms(passes_guard=True)
 _Operation = Callable[[Registry], object]
 
 
@@ -30,13 +32,13 @@ def _operations(size: int) -> dict[str, _Operation]:
         f"list {_PAGE} versions": lambda to: to.versions("users", limit=_PAGE, after=None),
         f"list {_PAGE} changes": lambda to: to.history("users", limit=_PAGE, before=None),
         "look at a version": lambda to: to.version("users", services.version(0)),
-        "yank the latest": lambda to: to.yank("users", new, None, services.BY),
+        "yank the latest": lambda to: to.yank("users", new, None, services.BY, _FORCED),
         "activate it": lambda to: to.activate("users", new, services.BY),
         "pin the latest": lambda to: to.set_channel(
             "users", "latest", services.version(0), services.BY
         ),
         "unpin it": lambda to: to.delete_channel("users", "latest", services.BY),
-        "delete the latest": lambda to: to.delete("users", new, services.BY),
+        "delete the latest": lambda to: to.delete("users", new, services.BY, _FORCED),
     }
 
 

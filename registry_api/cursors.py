@@ -1,7 +1,7 @@
-"""Cursors: where a list goes on, opaque to clients and bound to that list.
+"""Cursors: where a list continues, opaque to clients and bound to that list.
 
-The check is no secret: whoever forges a cursor can only begin elsewhere in a list that he may read
-anyway. It is there so that a cut, altered or mixed-up cursor is refused, and never a wrong page.
+The checksum is not a secret: a forged cursor only starts at another position of a list that the
+client may read anyway. It refuses cut, altered and mixed-up cursors, which would give wrong pages.
 """
 
 import base64
@@ -15,24 +15,23 @@ class CursorError(ValueError):
     """A cursor was altered, or issued for another list."""
 
     def __init__(self) -> None:
-        """Say what a cursor is good for."""
         super().__init__("it was altered, or issued for another list; begin without a cursor")
 
 
 def _check(scope: str, position: bytes) -> bytes:
-    # A scope has what a client wrote into a URL: any text, lone surrogates included.
+    # A scope holds text from a URL, which may have lone surrogates.
     scope_bytes = scope.encode("utf-8", "surrogatepass")
     return hashlib.sha256(scope_bytes + b"\0" + position).digest()[:_CHECK_BYTES]
 
 
 def to_cursor(scope: str, position: str) -> str:
-    """Spell the *position* in the list that *scope* names."""
+    """Return the cursor of a position in the list that *scope* identifies."""
     raw = position.encode()
     return base64.urlsafe_b64encode(_check(scope, raw) + raw).decode().rstrip("=")
 
 
 def from_cursor(scope: str, cursor: str) -> str:
-    """Read the position in the list that *scope* names.
+    """Return the position of a cursor of the list that *scope* identifies.
 
     Raises:
         CursorError: The cursor was altered, or issued for another list.

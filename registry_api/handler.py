@@ -1,8 +1,8 @@
-"""The Lambda function behind the API: composes, and catches what nobody else does."""
+"""The Lambda function behind the API: composes its parts, and answers 500 to a bug."""
 
 import gc
 
-# What is imported stays: looking for garbage among it costs a tenth of the cold start.
+# Imported modules stay in memory: collecting garbage among them costs a tenth of the cold start.
 gc.disable()
 
 import os
@@ -18,11 +18,11 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.tracing import Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from registry_api.dry_run import DryRun
 from registry_api.operations import Registry
 from registry_api.problems import ProblemError
+from registry_api.resolution import NeedsResolver
 from registry_api.routes import Routes
-from registry_api.settings import Settings
+from registry_api.settings import ApiSettings
 from registry_tables.calls import CLIENT_CONFIG
 from registry_tables.index_table import IndexTable
 from registry_tables.versions_table import VersionsTable
@@ -41,7 +41,7 @@ def _count(name: str) -> None:
 
 
 def _compose() -> Routes:
-    settings = Settings.from_env(os.environ.get)
+    settings = ApiSettings.from_env(os.environ.get)
     client = boto3.client("dynamodb", config=CLIENT_CONFIG)
     registry = Registry(
         VersionsTable(client, settings.versions_table),
@@ -49,8 +49,8 @@ def _compose() -> Routes:
         sleep=time.sleep,
         random=random.random,
     )
-    dry_run = DryRun(IndexTable(client, settings.index_table))
-    return Routes(registry, dry_run, _count)
+    resolver = NeedsResolver(IndexTable(client, settings.index_table))
+    return Routes(registry, resolver, _count)
 
 
 _routes = _compose()
@@ -64,18 +64,18 @@ gc.enable()
 )
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one request of API Gateway's."""
+    """Return the response to one request of API Gateway."""
     started = time.perf_counter()
     try:
-        answer = _routes.app.resolve(event, context)
+        result = _routes.respond(event, context)
     except Exception:
         logger.exception("request failed")
         problem = ProblemError(
             HTTPStatus.INTERNAL_SERVER_ERROR,
-            "this is a fault of the registry's own; its log has the request id",
+            "this is a bug of the registry; its log has the request's id",
         )
         response = problem.to_response()
-        answer = {
+        result = {
             "statusCode": response.status_code,
             "headers": {"Content-Type": response.content_type},
             "body": response.body,
@@ -85,7 +85,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "request answered",
         method=event.get("httpMethod"),
         path=event.get("path"),
-        status=answer["statusCode"],
+        status=result["statusCode"],
         took_ms=round((time.perf_counter() - started) * 1000),
     )
-    return answer
+    return result

@@ -1,7 +1,6 @@
-"""The API's description, OpenAPI 3.1: made of the documents' own schemas.
+"""The API's description, OpenAPI 3.1, generated from the documents' schemas.
 
-What each operation takes and answers is said here; what the documents look like is said in
-`schemas.py` alone. A test holds the operations to the routes that there are.
+`route_table.py` has the routes and `schemas.py` the documents; this module has the words.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,8 @@ from pydantic_core import core_schema
 
 from registry_api import problems, schemas
 from registry_api.product_version import product_version
-from registry_api.requests import DEFAULT_LIMIT, MAX_BODY, MAX_LIMIT
+from registry_api.requests import DEFAULT_LIMIT, DRY_RUN, FORCE, MAX_BODY, MAX_LIMIT
+from registry_api.route_table import ROUTES, RouteEntry
 from registry_model import version as versions
 
 _SIGNED = "sigv4"
@@ -52,7 +52,7 @@ class _Parameter:
 
     name: str
     place: Literal["path", "query", "header"]
-    says: str
+    text: str
     schema: Mapping[str, Any]
     example: object = None
 
@@ -61,60 +61,62 @@ class _Parameter:
             "name": self.name,
             "in": self.place,
             "required": self.place == "path",
-            "description": self.says,
+            "description": self.text,
             "schema": dict(self.schema),
         }
         return described if self.example is None else {**described, "example": self.example}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """What an operation answers when it does what was asked.
+class _Success:
+    """What an operation responds when it does what was asked.
 
     Attributes:
         document: The body's type, or None where there is no body.
     """
 
-    says: str
+    text: str
     document: object = None
     example: object = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Operation:
-    """One operation.
+class _Description:
+    """One operation in words.
 
     Attributes:
-        refusals: What it refuses for reasons of its own, in words, by status.
+        parameters: Those of the query and the headers; the path has its own.
+        refusals: What it refuses for reasons of its own, by status.
     """
 
-    name: str
-    says: str
+    text: str
     detail: str = ""
     parameters: Sequence[_Parameter] = ()
     body: type[BaseModel] | None = None
     sends: object = None
-    answers: Mapping[HTTPStatus, _Answer]
+    successes: Mapping[HTTPStatus, _Success]
     refusals: Mapping[HTTPStatus, str] = field(default_factory=dict)
 
 
-def _at(name: str, says: str, schema: Mapping[str, Any], example: str) -> _Parameter:
-    return _Parameter(name=name, place="path", says=says, schema=schema, example=example)
+def _at(name: str, text: str, schema: Mapping[str, Any], example: str) -> _Parameter:
+    return _Parameter(name=name, place="path", text=text, schema=schema, example=example)
 
 
-def _query(name: str, says: str, schema: Mapping[str, Any], example: object = None) -> _Parameter:
-    return _Parameter(name=name, place="query", says=says, schema=schema, example=example)
+def _query(name: str, text: str, schema: Mapping[str, Any], example: object = None) -> _Parameter:
+    return _Parameter(name=name, place="query", text=text, schema=schema, example=example)
 
 
-_AT_SERVICE = _at("name", "The service.", _NAME, "users")
-_AT_VERSION = _at(
-    "version",
-    "The version.",
-    {"type": "string", "pattern": schemas.VERSION_PATTERN, "maxLength": versions.MAX_LENGTH},
-    "1.4.2",
-)
-_AT_CHANNEL = _at("channel", "The channel; `latest` is one.", _NAME, "latest")
+_PATH_PARAMETERS = {
+    "name": _at("name", "The service.", _NAME, "users"),
+    "version": _at(
+        "version",
+        "The version.",
+        {"type": "string", "pattern": schemas.VERSION_PATTERN, "maxLength": versions.MAX_LENGTH},
+        "1.4.2",
+    ),
+    "channel": _at("channel", "The channel; `latest` is one.", _NAME, "latest"),
+}
 _PAGING = (
     _query(
         "limit",
@@ -124,70 +126,114 @@ _PAGING = (
     ),
     _query(
         "cursor",
-        "Where the list goes on: what the page before says. It is good for its own list alone.",
+        "Where the list continues: the `cursor` of the page before, of this very list.",
         {"type": "string", "format": "cursor"},
     ),
 )
 _IF_NONE_MATCH = _Parameter(
     name="If-None-Match",
     place="header",
-    says="The `ETag` of the record that the client has.",
+    text="The `ETag` of the record that the client has.",
     schema={"type": "string"},
     example='"7"',
 )
+_IF_MATCH = _Parameter(
+    name="If-Match",
+    place="header",
+    text="The `ETag` that it must still have: a version's own to change its status or delete it, "
+    "else the service's.",
+    schema={"type": "string"},
+)
+_FLAG = {"type": "string", "enum": ["true", "false"], "default": "false"}
+_WRITE_PARAMETERS = (
+    _query(DRY_RUN, "`true`: return what would change, and change nothing.", _FLAG),
+    _query(FORCE, "`true`: change it even if selectors are left without an answer.", _FLAG),
+    _IF_MATCH,
+)
+_IMPACT = {
+    "changes": [{"selector": "1.x", "from": "1.4.1", "to": "1.4.2"}],
+    "consumers": [],
+    "consumers_total": 0,
+}
 _NO_SERVICE = "There is no such service."
 _NO_VERSION = "There is no such service, or no such version of it."
-_POINTED_AT = "A channel points at the version; the detail names it."
+_POINTED_AT = (
+    "A channel points at the version (the detail names it), or selectors would be left without an "
+    "answer (`selectors`, `consumers`): repeat with `force=true`."
+)
+_ETAG = {"ETag": "Changes whenever the record does."}
+_PUBLISHED_DETAIL = (
+    "The same again changes nothing, so a pipeline may repeat itself whenever a response was lost. "
+    "`channel` is set in the same change, at a repetition too."
+)
+_PUBLISH_CONFLICT = (
+    "The version is published with another ARN or other metadata (`current` is its record), or "
+    "the channel may not point at it."
+)
 
-_OPERATIONS: Mapping[tuple[str, str], _Operation] = {
-    ("/services", "post"): _Operation(
-        name="publish",
-        says="Publish a version",
-        detail="The same again changes nothing, so a pipeline may repeat itself whenever an "
-        "answer was lost. `channel` is set in the same change, at a repetition too.",
+
+_DRY_RUN = _Success(
+    text="With `dry_run=true`: what it would change.",
+    document=schemas.ImpactDocument,
+    example=_IMPACT,
+)
+_PUBLISHED = {
+    HTTPStatus.CREATED: _Success(
+        text="It is published.",
+        document=schemas.VersionDocument,
+        example=_RECORD,
+        headers={"Location": "The version's address, relative to the request's.", **_ETAG},
+    ),
+    HTTPStatus.OK: _Success(
+        text="The very same was published before.",
+        document=schemas.VersionDocument,
+        example=_RECORD,
+        headers=_ETAG,
+    ),
+}
+
+
+DESCRIPTIONS: Mapping[str, _Description] = {
+    "publish": _Description(
+        text="Publish a version",
+        detail=_PUBLISHED_DETAIL,
         body=schemas.PublishRequest,
         sends={"name": "users", "version": "1.4.2", "arn": _ARN, "metadata": {"commit": "4f2a9c1"}},
-        answers={
-            HTTPStatus.CREATED: _Answer(
-                says="It is published.",
-                document=schemas.VersionDocument,
-                example=_RECORD,
-                headers={"Location": "The version's path."},
-            ),
-            HTTPStatus.OK: _Answer(
-                says="The very same was published before.",
-                document=schemas.VersionDocument,
-                example=_RECORD,
-            ),
-        },
+        successes=_PUBLISHED,
+        refusals={HTTPStatus.CONFLICT: _PUBLISH_CONFLICT},
+    ),
+    "publishVersion": _Description(
+        text="Publish a version, with a path that IAM can grant for one service",
+        detail=_PUBLISHED_DETAIL,
+        body=schemas.PublishVersionRequest,
+        sends={"arn": _ARN, "metadata": {"commit": "4f2a9c1"}},
+        successes=_PUBLISHED,
         refusals={
-            HTTPStatus.CONFLICT: "The version stands with another ARN or other metadata "
-            "(`current` is the record that stands), or the channel may not point at it."
+            HTTPStatus.NOT_FOUND: "The name or the version is malformed; the detail says why.",
+            HTTPStatus.CONFLICT: _PUBLISH_CONFLICT,
         },
     ),
-    ("/services", "get"): _Operation(
-        name="listServices",
-        says="List the services, by name",
+    "listServices": _Description(
+        text="List the services, by name",
         detail="A service that is new may be missing for a moment.",
         parameters=(
             _query("prefix", "What the names begin with.", {"type": "string"}, "us"),
             *_PAGING,
         ),
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="A page of services.",
+        successes={
+            HTTPStatus.OK: _Success(
+                text="A page of services.",
                 document=schemas.ServicesPage,
                 example={"services": [_SUMMARY], "cursor": None},
             )
         },
     ),
-    ("/services/{name}", "get"): _Operation(
-        name="getService",
-        says="Look at a service",
-        parameters=(_AT_SERVICE,),
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="The service.",
+    "getService": _Description(
+        text="Read a service",
+        parameters=(_IF_NONE_MATCH,),
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The service.",
                 document=schemas.ServiceDocument,
                 example={
                     **_SUMMARY,
@@ -195,75 +241,75 @@ _OPERATIONS: Mapping[tuple[str, str], _Operation] = {
                     "created_at": "2026-11-20T10:00:00Z",
                     "updated_at": "2026-11-23T08:00:00Z",
                 },
-            )
+                headers={"ETag": "Changes whenever the service does; no version ever has it."},
+            ),
+            HTTPStatus.NOT_MODIFIED: _Success(
+                text="The service is the one that `If-None-Match` names.",
+                headers={"ETag": "The service's own."},
+            ),
         },
         refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),
-    ("/services/{name}/versions", "get"): _Operation(
-        name="listVersions",
-        says="List a service's versions, the highest precedence first",
-        parameters=(_AT_SERVICE, *_PAGING),
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="A page of versions.",
+    "listVersions": _Description(
+        text="List a service's versions, the highest precedence first",
+        parameters=_PAGING,
+        successes={
+            HTTPStatus.OK: _Success(
+                text="A page of versions.",
                 document=schemas.VersionsPage,
                 example={"versions": [_RECORD], "cursor": None},
             )
         },
         refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),
-    ("/services/{name}/versions/{version}", "get"): _Operation(
-        name="getVersion",
-        says="Look at a version",
-        parameters=(_AT_SERVICE, _AT_VERSION, _IF_NONE_MATCH),
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="The version's record.",
+    "getVersion": _Description(
+        text="Read a version",
+        parameters=(_IF_NONE_MATCH,),
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The version's record.",
                 document=schemas.VersionDocument,
                 example=_RECORD,
-                headers={"ETag": "Changes whenever the record does."},
+                headers=_ETAG,
             ),
-            HTTPStatus.NOT_MODIFIED: _Answer(
-                says="The record is the one that `If-None-Match` names.",
+            HTTPStatus.NOT_MODIFIED: _Success(
+                text="The record is the one that `If-None-Match` names.",
                 headers={"ETag": "The record's own."},
             ),
         },
         refusals={HTTPStatus.NOT_FOUND: _NO_VERSION},
     ),
-    ("/services/{name}/versions/{version}", "patch"): _Operation(
-        name="setStatus",
-        says="Yank a version, or take that back",
-        detail="Of a yanked version only the exact selector is left. Another reason is a change; "
-        "none keeps the one that there is.",
-        parameters=(_AT_SERVICE, _AT_VERSION),
+    "setStatus": _Description(
+        text="Yank a version, or undo that",
+        detail="Only the exact selector resolves to a yanked version. Another reason is a change; "
+        "none keeps the present one.",
         body=schemas.StatusRequest,
         sends={"status": "yanked", "reason": "loses writes, see incident 42"},
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="The record afterwards.", document=schemas.VersionDocument, example=_YANKED
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The record afterwards.",
+                document=schemas.VersionDocument,
+                example=_YANKED,
+                headers=_ETAG,
             )
         },
         refusals={HTTPStatus.NOT_FOUND: _NO_VERSION, HTTPStatus.CONFLICT: _POINTED_AT},
     ),
-    ("/services/{name}/versions/{version}", "delete"): _Operation(
-        name="deleteVersion",
-        says="Take a wrong publish back",
+    "deleteVersion": _Description(
+        text="Delete a wrongly published version",
         detail="The version may then be published anew, with another ARN too. "
         "The history shows both.",
-        parameters=(_AT_SERVICE, _AT_VERSION),
-        answers={HTTPStatus.NO_CONTENT: _Answer(says="It is gone.")},
+        successes={HTTPStatus.NO_CONTENT: _Success(text="It is gone.")},
         refusals={HTTPStatus.NOT_FOUND: _NO_VERSION, HTTPStatus.CONFLICT: _POINTED_AT},
     ),
-    ("/services/{name}/channels/{channel}", "put"): _Operation(
-        name="setChannel",
-        says="Set a channel",
+    "setChannel": _Description(
+        text="Set a channel",
         detail="Setting `latest` pins it, to roll back or forward; deleting it takes that back.",
-        parameters=(_AT_SERVICE, _AT_CHANNEL),
         body=schemas.ChannelRequest,
         sends={"version": "1.4.1"},
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="The channel is set.",
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The channel is set.",
                 document=schemas.ChannelDocument,
                 example={"channel": "latest", "version": "1.4.1"},
             )
@@ -274,45 +320,40 @@ _OPERATIONS: Mapping[tuple[str, str], _Operation] = {
             "to a pre-release, or the service has all the channels that it may have.",
         },
     ),
-    ("/services/{name}/channels/{channel}", "delete"): _Operation(
-        name="deleteChannel",
-        says="Delete a channel",
+    "deleteChannel": _Description(
+        text="Delete a channel",
         detail="Without the channel `latest`, the latest is the highest active stable version.",
-        parameters=(_AT_SERVICE, _AT_CHANNEL),
-        answers={HTTPStatus.NO_CONTENT: _Answer(says="It is gone.")},
+        successes={HTTPStatus.NO_CONTENT: _Success(text="It is gone.")},
         refusals={
             HTTPStatus.NOT_FOUND: "There is no such service, or the channel is not set.",
         },
     ),
-    ("/services/{name}/resolve", "get"): _Operation(
-        name="resolve",
-        says="Ask what a function would get",
+    "resolve": _Description(
+        text="Resolve one need of a function",
         detail="Reads the index, which trails a publish by a moment.",
         parameters=(
-            _AT_SERVICE,
             _query(
                 "selector",
-                "As behind a name in `NEEDED_SERVICES`; empty: the latest.",
+                "As after a name in `NEEDED_SERVICES`; empty: the latest.",
                 {"type": "string", "pattern": schemas.SELECTOR_PATTERN},
                 "==1.x",
             ),
         ),
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="What the services file would say.",
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The need's member of the services file.",
                 document=schemas.MemberDocument,
                 example=_MEMBER,
             )
         },
         refusals={HTTPStatus.NOT_FOUND: "Nothing matches the selector."},
     ),
-    ("/services/{name}/history", "get"): _Operation(
-        name="listHistory",
-        says="List a service's changes, the newest first",
-        parameters=(_AT_SERVICE, *_PAGING),
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="A page of changes.",
+    "listHistory": _Description(
+        text="List a service's changes, the newest first",
+        parameters=_PAGING,
+        successes={
+            HTTPStatus.OK: _Success(
+                text="A page of changes.",
                 document=schemas.HistoryPage,
                 example={
                     "events": [
@@ -331,16 +372,15 @@ _OPERATIONS: Mapping[tuple[str, str], _Operation] = {
         },
         refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),
-    ("/resolve", "post"): _Operation(
-        name="resolveNeeds",
-        says="Check that everything a function needs will resolve",
-        detail="The dry run for a pipeline: the very grammar and answers of the extension. "
+    "resolveNeeds": _Description(
+        text="Check that everything a function needs will resolve",
+        detail="For a pipeline, before a deploy: the extension's own grammar and answers. "
         "Reads the index, which trails a publish by a moment.",
         body=schemas.ResolveRequest,
         sends={"needed": "users==1.x,billing"},
-        answers={
-            HTTPStatus.OK: _Answer(
-                says="What the services file would say.",
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The need's member of the services file.",
                 document=schemas.ResolutionDocument,
                 example={
                     "services": {
@@ -356,11 +396,10 @@ _OPERATIONS: Mapping[tuple[str, str], _Operation] = {
             )
         },
     ),
-    ("/openapi.json", "get"): _Operation(
-        name="describe",
-        says="Read this description",
-        answers={
-            HTTPStatus.OK: _Answer(says="This document.", document=dict[str, Any], example={})
+    "describe": _Description(
+        text="Read this description",
+        successes={
+            HTTPStatus.OK: _Success(text="This document.", document=dict[str, Any], example={})
         },
     ),
 }
@@ -380,18 +419,18 @@ class _Schemas(GenerateJsonSchema):
 
 @cache
 def document(base_url: str | None) -> dict[str, Any]:
-    """Describe the API.
+    """Return the API's description.
 
     Args:
         base_url: Where the API is, without a slash at its end; None where that is not known.
     """
-    types: dict[object, None] = {schemas.ProblemDocument: None}
-    for operation in _OPERATIONS.values():
+    types: dict[object, None] = {schemas.ProblemDocument: None, schemas.ImpactDocument: None}
+    for operation in DESCRIPTIONS.values():
         if operation.body is not None:
             types[operation.body] = None
-        for answer in operation.answers.values():
-            if answer.document is not None:
-                types[answer.document] = None
+        for success in operation.successes.values():
+            if success.document is not None:
+                types[success.document] = None
     references, definitions = TypeAdapter.json_schemas(
         [(index, "validation", TypeAdapter(each)) for index, each in enumerate(types)],
         ref_template=_SCHEMAS + "{model}",
@@ -399,8 +438,9 @@ def document(base_url: str | None) -> dict[str, Any]:
     )
     schema_of = {each: references[index, "validation"] for index, each in enumerate(types)}
     paths: dict[str, dict[str, Any]] = {}
-    for (path, method), operation in _OPERATIONS.items():
-        paths.setdefault(path, {})[method] = _operation(operation, schema_of)
+    for entry in ROUTES:
+        described_route = _operation(entry, DESCRIPTIONS[entry.name], schema_of)
+        paths.setdefault(entry.path, {})[entry.method.lower()] = described_route
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -430,12 +470,19 @@ def document(base_url: str | None) -> dict[str, Any]:
     return described
 
 
-def _operation(operation: _Operation, schema_of: Mapping[object, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {"operationId": operation.name, "summary": operation.says}
+def _operation(
+    entry: RouteEntry, operation: _Description, schema_of: Mapping[object, Any]
+) -> dict[str, Any]:
+    described: dict[str, Any] = {"operationId": entry.name, "summary": operation.text}
     if operation.detail:
         described["description"] = operation.detail
-    if operation.parameters:
-        described["parameters"] = [each.to_json() for each in operation.parameters]
+    parameters = [
+        *(_PATH_PARAMETERS[name] for name in entry.parameters),
+        *operation.parameters,
+        *(_WRITE_PARAMETERS if entry.is_write else ()),
+    ]
+    if parameters:
+        described["parameters"] = [each.to_json() for each in parameters]
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
@@ -448,60 +495,82 @@ def _operation(operation: _Operation, schema_of: Mapping[object, Any]) -> dict[s
             },
         }
     described["responses"] = {
+        **_successes(entry, operation, schema_of),
         **{
-            str(int(status)): _answer(answer, schema_of)
-            for status, answer in operation.answers.items()
-        },
-        **{
-            str(int(status)): _refusal(status, says, schema_of)
-            for status, says in _refusals(operation).items()
+            str(int(status)): _refusal(status, text, schema_of)
+            for status, text in _refusals(entry, operation).items()
         },
     }
     return described
 
 
-def _answer(answer: _Answer, schema_of: Mapping[object, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": answer.says}
-    if answer.headers:
+def _successes(
+    entry: RouteEntry, operation: _Description, schema_of: Mapping[object, Any]
+) -> dict[str, Any]:
+    """Return what an operation responds, a dry run included."""
+    described = {
+        status: _success(success, schema_of) for status, success in operation.successes.items()
+    }
+    if entry.is_write:
+        rehearsed = _success(_DRY_RUN, schema_of)
+        own = described.get(HTTPStatus.OK)
+        if own is None:
+            described[HTTPStatus.OK] = rehearsed
+        else:
+            # Either document, and only the first of them with the header.
+            content = own["content"]["application/json"]
+            content["schema"] = {"anyOf": [content["schema"], schema_of[schemas.ImpactDocument]]}
+            own["description"] += " " + rehearsed["description"]
+            for header in own.get("headers", {}).values():
+                header["required"] = False
+    return {str(int(status)): described[status] for status in sorted(described)}
+
+
+def _success(success: _Success, schema_of: Mapping[object, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": success.text}
+    if success.headers:
         described["headers"] = {
-            name: {"required": True, "description": says, "schema": {"type": "string"}}
-            for name, says in answer.headers.items()
+            name: {"required": True, "description": text, "schema": {"type": "string"}}
+            for name, text in success.headers.items()
         }
-    if answer.document is not None:
+    if success.document is not None:
         described["content"] = {
             "application/json": {
-                "schema": schema_of[answer.document],
-                "example": answer.example,
+                "schema": schema_of[success.document],
+                "example": success.example,
             }
         }
     return described
 
 
-def _refusals(operation: _Operation) -> dict[HTTPStatus, str]:
-    """Name what an operation refuses, in the order of the statuses."""
+def _refusals(entry: RouteEntry, operation: _Description) -> dict[HTTPStatus, str]:
+    """Return what an operation refuses, in the order of the statuses."""
     refusals = dict(operation.refusals)
     takes_query = any(each.place == "query" for each in operation.parameters)
     if operation.body is not None:
-        refusals[HTTPStatus.BAD_REQUEST] = "The body is no JSON."
+        refusals[HTTPStatus.BAD_REQUEST] = "The body is not JSON."
         refusals[HTTPStatus.REQUEST_ENTITY_TOO_LARGE] = f"The body is over {MAX_BODY:,} bytes."
-    if operation.body is not None or takes_query:
+    if operation.body is not None or takes_query or entry.is_write:
         refusals[HTTPStatus.UNPROCESSABLE_ENTITY] = (
-            "Not what is asked for: `errors` has every fault at once, each with its JSON pointer."
+            "The request is invalid: `errors` has every fault at once, each with its JSON pointer."
         )
-    refusals[HTTPStatus.FORBIDDEN] = "Not signed, or without the right: API Gateway says so."
+    if entry.is_write:
+        refusals[HTTPStatus.PRECONDITION_FAILED] = "It has changed: `If-Match` has another `ETag`."
+    refusals[HTTPStatus.FORBIDDEN] = "Not signed, or not allowed; API Gateway responds."
     refusals[HTTPStatus.TOO_MANY_REQUESTS] = "Too many requests at once: try again in a moment."
     refusals[HTTPStatus.SERVICE_UNAVAILABLE] = (
-        "Too many others change the service, or a table is throttled or out of reach: try again."
+        "Too many other requests change the service, or DynamoDB is throttled or can't be reached: "
+        "try again after `Retry-After` seconds."
     )
     return dict(sorted(refusals.items()))
 
 
-def _refusal(status: HTTPStatus, says: str, schema_of: Mapping[object, Any]) -> dict[str, Any]:
+def _refusal(status: HTTPStatus, text: str, schema_of: Mapping[object, Any]) -> dict[str, Any]:
     example: dict[str, Any] = {
         "type": "about:blank",
         "title": problems.title_of(status),
         "status": int(status),
-        "detail": says,
+        "detail": text,
     }
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         fault = {
@@ -510,7 +579,7 @@ def _refusal(status: HTTPStatus, says: str, schema_of: Mapping[object, Any]) -> 
         }
         example["errors"] = [fault]
     return {
-        "description": says,
+        "description": text,
         "content": {
             problems.CONTENT_TYPE: {
                 "schema": schema_of[schemas.ProblemDocument],

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 
 CONTENT_TYPE = "application/problem+json"
 _RETRY_AFTER_S = 1
-# As RFC 9110 has them; Python's own phrases are another one's, depending on its version.
+# As RFC 9110 names them; the phrases of Python's `http` depend on its version.
 _TITLES = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
     HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
@@ -16,12 +16,12 @@ _TITLES = {
 
 
 def title_of(status: HTTPStatus) -> str:
-    """Name a refusal."""
+    """Return a problem's title."""
     return _TITLES.get(status, status.phrase)
 
 
 class ProblemError(Exception):
-    """A request is refused: what the client is told.
+    """A request is refused, with this problem document.
 
     Attributes:
         status: The HTTP status.
@@ -37,14 +37,14 @@ class ProblemError(Exception):
         members: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Say what is wrong, and the way out."""
+        """Write *detail* for the client: what is wrong, and the way out."""
         super().__init__(detail)
         self.status = status
         self.members = members or {}
         self.headers = headers or {}
 
     def to_response(self) -> Response[str]:
-        """Spell the refusal."""
+        """Return the problem document as a response."""
         document = {
             "type": "about:blank",
             "title": title_of(self.status),
@@ -60,11 +60,16 @@ class ProblemError(Exception):
 
 
 def invalid(errors: list[dict[str, str]]) -> ProblemError:
-    """Refuse a request for its content: every fault at once."""
+    """Return the refusal of a request's content: every fault at once."""
     detail = "; ".join(f"{error['pointer'] or 'the body'}: {error['detail']}" for error in errors)
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, members={"errors": errors})
 
 
 def try_again(status: HTTPStatus, detail: str) -> ProblemError:
-    """Refuse a request for now."""
+    """Return the refusal of a request that may be repeated a moment later."""
     return ProblemError(status, detail, headers={"Retry-After": str(_RETRY_AFTER_S)})
+
+
+def pointer(*parts: int | str) -> str:
+    """Return a JSON pointer (RFC 6901) of these parts."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -1,4 +1,4 @@
-"""A request of API Gateway's: what is read of it, and what is wrong with it."""
+"""A request from API Gateway: its parts, parsed, and what is wrong with them."""
 
 import base64
 import json
@@ -10,14 +10,17 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 from registry_api import cursors
-from registry_api.operations import UnknownError
-from registry_api.problems import ProblemError, invalid
+from registry_api.problems import ProblemError, invalid, pointer
+from registry_api.refusals import UnknownError
 from registry_model.needs import name_fault
+from registry_model.text import quote
 from registry_model.version import Version, VersionError
 
 MAX_BODY = 65_536
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
+DRY_RUN = "dry_run"
+FORCE = "force"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +28,32 @@ class Paging:
     """Which part of a list is asked for.
 
     Attributes:
-        limit: The most entries that are wanted.
-        after: The position behind which to go on, or None for the list's beginning.
+        limit: The most entries to return.
+        after: The position to continue after, or None for the list's beginning.
     """
 
     limit: int
     after: str | None
 
 
-class Request:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteFlags:
+    """The query parameters of a route that writes.
+
+    Attributes:
+        dry_run: Whether nothing shall be changed.
+        force: Whether the guard is passed.
+    """
+
+    dry_run: bool = False
+    force: bool = False
+
+
+class GatewayRequest:
     """One request, as the event of a REST API's proxy integration has it."""
 
     def __init__(self, event: Mapping[str, Any]) -> None:
-        """Take the event as it came."""
+        """Read from the event as it came."""
         self._event = event
 
     @property
@@ -47,11 +63,16 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path below the stage."""
-        return self._event.get("path") or ""
+        """The path below the API's base address.
+
+        Behind a custom domain with a base path, the event's `path` has the base path, too. The
+        greedy path parameter of the template's only resource never does.
+        """
+        proxy = (self._event.get("pathParameters") or {}).get("proxy")
+        return f"/{proxy}" if isinstance(proxy, str) else self._event.get("path") or ""
 
     def base_url(self) -> str | None:
-        """Name the address that the API's paths are below; None where the gateway gives none."""
+        """Return the address that the API's paths are below; None where the event has none."""
         context = self._event.get("requestContext") or {}
         domain, path = context.get("domainName"), context.get("path") or ""
         if not domain or not path.endswith(self.path):
@@ -59,25 +80,56 @@ class Request:
         return f"https://{domain}{path.removesuffix(self.path)}"
 
     def caller(self) -> str:
-        """Name the caller's IAM identity, as API Gateway gives it."""
+        """Return the caller's IAM identity, as API Gateway gives it."""
         context = self._event.get("requestContext") or {}
         return (context.get("identity") or {}).get("userArn") or "unknown"
 
-    def header(self, name: str) -> str:
-        """Read a header by its name in lower case; empty where there is none."""
-        headers: Mapping[str, str] = self._event.get("headers") or {}
-        for each, value in headers.items():
+    def header(self, name: str) -> str | None:
+        """Return a header by its name in lower case, repeated ones joined; None if absent."""
+        repeated: Mapping[str, list[str]] = self._event.get("multiValueHeaders") or {}
+        for each, values in repeated.items():
+            if each.lower() == name and values:
+                return ", ".join(values)
+        single: Mapping[str, str] = self._event.get("headers") or {}
+        for each, value in single.items():
             if each.lower() == name:
                 return value or ""
-        return ""
+        return None
 
     def query(self, name: str) -> str | None:
-        """Read a query parameter; None where there is none."""
+        """Return a query parameter; None where there is none."""
         parameters: Mapping[str, str] = self._event.get("queryStringParameters") or {}
         return parameters.get(name)
 
+    def write_flags(self) -> WriteFlags:
+        """Return the query parameters of a route that writes.
+
+        An unknown one is refused: a misspelt `dry_run` must not commit.
+
+        Raises:
+            ProblemError: What is wrong with each.
+        """
+        single: Mapping[str, str] = self._event.get("queryStringParameters") or {}
+        repeated: Mapping[str, list[str]] = self._event.get("multiValueQueryStringParameters") or {}
+        values = {name: [text] for name, text in single.items()} | {
+            name: texts for name, texts in repeated.items() if texts
+        }
+        errors = []
+        for name, texts in sorted(values.items()):
+            if name not in (DRY_RUN, FORCE):
+                detail = f"no such query parameter; there are {DRY_RUN} and {FORCE}"
+                errors.append({"pointer": pointer(name), "detail": detail})
+            elif texts not in (["true"], ["false"]):
+                detail = "it should be 'true' or 'false', once"
+                errors.append({"pointer": pointer(name), "detail": detail})
+        if errors:
+            raise invalid(errors)
+        return WriteFlags(
+            dry_run=values.get(DRY_RUN) == ["true"], force=values.get(FORCE) == ["true"]
+        )
+
     def paging(self, scope: str) -> Paging:
-        """Read `limit` and `cursor` of the list that *scope* names.
+        """Return `limit` and `cursor` of the list that *scope* identifies.
 
         Raises:
             ProblemError: What is wrong with either.
@@ -102,10 +154,10 @@ class Request:
         return Paging(limit=limit, after=after)
 
     def body(self) -> object:
-        """Read the request's JSON, whatever its Content-Type.
+        """Parse the request's JSON, whatever its Content-Type.
 
         Raises:
-            ProblemError: It is too large, or no JSON.
+            ProblemError: It is too large, or not JSON.
         """
         text = self._event.get("body") or ""
         try:
@@ -114,7 +166,7 @@ class Request:
             else:
                 data = text.encode("utf-8", "surrogatepass")
         except ValueError as error:
-            raise _not_json("the body is not what its encoding says") from error
+            raise _not_json("the body can't be decoded from base64: it is not JSON") from error
         if len(data) > MAX_BODY:
             detail = f"the body has {len(data):,} bytes; {MAX_BODY:,} are the most"
             raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
@@ -122,11 +174,11 @@ class Request:
             document = json.loads(
                 data.decode("utf-8"),
                 parse_constant=_no_constant,
-                # No member is a number, and Python's integers have a limit that JSON's have not.
+                # No member is a number, and Python limits the digits of integers; JSON does not.
                 parse_int=float,
                 object_pairs_hook=_no_repeats,
             )
-            # A lone surrogate is a character that no UTF-8 has, and so nothing that can be kept.
+            # UTF-8 has no lone surrogates, so DynamoDB could not store one.
             json.dumps(document, ensure_ascii=False).encode()
         except RecursionError as error:
             raise _not_json("the body is JSON that is nested too deeply") from error
@@ -136,35 +188,36 @@ class Request:
 
 
 def service_in(name: str) -> str:
-    """Take a service's name from a path; one that can't be is one that is not there.
+    """Return a service's name from a path.
 
     Raises:
-        UnknownError: It can't be.
+        UnknownError: It is malformed: there can't be such a service.
     """
-    if name_fault(name):
-        message = f"there is no service '{name}'"
+    fault = name_fault(name)
+    if fault:
+        message = f"there is no service {quote(name)}: {fault}"
         raise UnknownError(message)
     return name
 
 
 def channel_in(name: str, channel: str) -> str:
-    """Take a channel of a service from a path; one that can't be is one that is not there.
+    """Return the name of a service's channel from a path.
 
     Raises:
-        UnknownError: It can't be.
+        UnknownError: It is malformed: there can't be such a channel.
     """
     fault = name_fault(channel)
     if fault:
-        message = f"service '{name}' has no channel '{channel}': {fault}"
+        message = f"service '{name}' has no channel {quote(channel)}: {fault}"
         raise UnknownError(message)
     return channel
 
 
 def version_in(name: str, text: str) -> Version:
-    """Take a version of a service from a path; one that can't be is one that is not there.
+    """Return a version of a service from a path.
 
     Raises:
-        UnknownError: It can't be.
+        UnknownError: It is malformed: there can't be such a version.
     """
     try:
         return Version.parse(text)
@@ -178,7 +231,7 @@ def _not_json(detail: str) -> ProblemError:
 
 
 def _no_constant(name: str) -> NoReturn:
-    message = f"{name} is no JSON number"
+    message = f"{name} is not a JSON number"
     raise ValueError(message)
 
 

@@ -1,32 +1,40 @@
-"""HTTP in, HTTP out: each route parses a request, calls an operation and spells its result."""
+"""HTTP in, HTTP out: each route parses a request, calls an operation and returns its document."""
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from pydantic import BaseModel, ValidationError
 
-from registry_api import cursors, schemas
-from registry_api.dry_run import DryRun
-from registry_api.operations import (
+from registry_api import cursors, entity_tags, schemas
+from registry_api.operations import Publication, PublishOutcome, Registry, WriteTerms
+from registry_api.problems import ProblemError, invalid, try_again
+from registry_api.refusals import (
     BusyError,
     ConflictError,
-    PublishOutcome,
-    Registry,
+    GuardError,
+    InvalidError,
+    PreconditionError,
     UnknownError,
 )
-from registry_api.problems import ProblemError, invalid, try_again
-from registry_api.requests import Request, channel_in, service_in, version_in
+from registry_api.requests import GatewayRequest, channel_in, service_in, version_in
+from registry_api.resolution import NeedsResolver
+from registry_api.route_table import ROUTES
 from registry_model import needs
 from registry_model.version import Version
-from registry_tables.errors import FullError, ThrottledError, UnreachableError
-from registry_tables.records import Status
+from registry_tables.errors import (
+    DamagedItemError,
+    FullError,
+    ThrottledError,
+    UnreachableError,
+)
+from registry_tables.records import Status, VersionRecord
 
-# Lambda's answers have at most 6 MB, API Gateway's envelope and its escapes included.
-MAX_ANSWER = 2_500_000
+# Lambda's responses have at most 6 MB, API Gateway's envelope and its escapes included.
+MAX_RESPONSE = 2_500_000
 
 Count = Callable[[str], None]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -35,51 +43,82 @@ _Model = TypeVar("_Model", bound=BaseModel)
 class Routes:
     """The API's routes over one registry."""
 
-    def __init__(self, registry: Registry, dry_run: DryRun, count: Count) -> None:
-        """Take the operations, the resolve of needs, and what counts a named metric."""
+    def __init__(self, registry: Registry, resolver: NeedsResolver, count: Count) -> None:
+        """Use the operations, the resolver of needs, and a function that counts a metric."""
         self._registry = registry
-        self._dry_run = dry_run
+        self._resolver = resolver
         self._count = count
-        self.app = APIGatewayRestResolver()
-        self.methods: dict[str, list[str]] = {}
-        self._route("POST", "/services", self._publish)
-        self._route("GET", "/services", self._services)
-        self._route("GET", "/services/<name>", self._service)
-        self._route("GET", "/services/<name>/versions", self._versions)
-        self._route("GET", "/services/<name>/versions/<version>", self._version)
-        self._route("PATCH", "/services/<name>/versions/<version>", self._set_status)
-        self._route("DELETE", "/services/<name>/versions/<version>", self._delete)
-        self._route("PUT", "/services/<name>/channels/<channel>", self._set_channel)
-        self._route("DELETE", "/services/<name>/channels/<channel>", self._delete_channel)
-        self._route("GET", "/services/<name>/resolve", self._resolve)
-        self._route("GET", "/services/<name>/history", self._history)
-        self._route("POST", "/resolve", self._resolve_needs)
-        self._route("GET", "/openapi.json", self._openapi)
-        self.app.not_found(self._not_found)
-        self.app.exception_handler(ProblemError)(self._refused)
-        self.app.exception_handler(UnknownError)(_unknown)
-        self.app.exception_handler(ConflictError)(self._conflict)
-        self.app.exception_handler(FullError)(self._full)
-        self.app.exception_handler(BusyError)(_busy)
-        self.app.exception_handler(ThrottledError)(_throttled)
-        self.app.exception_handler(UnreachableError)(_unreachable)
+        self._app = APIGatewayRestResolver()
+        handlers: Mapping[str, Callable[..., Response[str]]] = {
+            "publish": self._publish,
+            "listServices": self._services,
+            "getService": self._service,
+            "listVersions": self._versions,
+            "getVersion": self._version,
+            "publishVersion": self._publish_version,
+            "setStatus": self._set_status,
+            "deleteVersion": self._delete,
+            "setChannel": self._set_channel,
+            "deleteChannel": self._delete_channel,
+            "resolve": self._resolve,
+            "listHistory": self._history,
+            "resolveNeeds": self._resolve_needs,
+            "describe": self._describe,
+        }
+        for entry in ROUTES:
+            path = entry.path.replace("{", "<").replace("}", ">")
+            self._app.route(path, method=entry.method)(handlers[entry.name])
+        self._app.not_found(self._not_found)
+        self._app.exception_handler(ProblemError)(self._refused)
+        self._app.exception_handler(InvalidError)(self._invalid)
+        self._app.exception_handler(UnknownError)(_unknown)
+        self._app.exception_handler(PreconditionError)(_precondition)
+        self._app.exception_handler(GuardError)(self._guarded)
+        self._app.exception_handler(ConflictError)(self._conflict)
+        self._app.exception_handler(FullError)(self._full)
+        self._app.exception_handler(BusyError)(_busy)
+        self._app.exception_handler(ThrottledError)(_throttled)
+        self._app.exception_handler(UnreachableError)(_unreachable)
+        self._app.exception_handler(DamagedItemError)(_damaged)
 
-    def _route(self, method: str, path: str, answer: Callable[..., Response[str]]) -> None:
-        self.app.route(path, method=method)(answer)
-        self.methods.setdefault(path, []).append(method)
+    def respond(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  # Lambda's
+        """Return the response to one event of API Gateway."""
+        path = GatewayRequest(event).path
+        # Powertools' patterns ignore a trailing line feed; no route has one.
+        return self._app.resolve({**event, "path": path if path.isprintable() else ""}, context)
 
     @property
-    def _request(self) -> Request:
-        return Request(self.app.current_event.raw_event)
+    def _request(self) -> GatewayRequest:
+        return GatewayRequest(self._app.current_event.raw_event)
 
     def _publish(self) -> Response[str]:
+        flags = self._request.write_flags()
         wanted = self._parsed(schemas.PublishRequest).to_publication()
-        outcome, record = self._registry.publish(wanted, self._request.caller())
+        # Relative to the request's own URL, whatever stage or base path that has.
+        location = f"services/{wanted.name}/versions/{wanted.version}"
+        return self._published(wanted, location, is_dry_run=flags.dry_run)
+
+    def _publish_version(self, name: str, version: str) -> Response[str]:
+        at = service_in(name), version_in(name, version)
+        flags = self._request.write_flags()
+        wanted = self._parsed(schemas.PublishVersionRequest).to_publication(*at)
+        return self._published(wanted, str(wanted.version), is_dry_run=flags.dry_run)
+
+    def _published(self, wanted: Publication, location: str, *, is_dry_run: bool) -> Response[str]:
+        caller, terms = self._request.caller(), self._terms(entity_tags.service_tag)
+
+        def publish(registry: Registry) -> tuple[PublishOutcome, VersionRecord]:
+            return registry.publish(wanted, caller, terms)
+
+        if is_dry_run:
+            return self._rehearsed(publish)
+        outcome, record = publish(self._registry)
         if outcome is PublishOutcome.REPEATED:
-            return _json(HTTPStatus.OK, schemas.version_document(record))
+            return _version_response(HTTPStatus.OK, record)
         self._count("Publishes")
-        location = f"/services/{record.name}/versions/{record.version}"
-        return _json(HTTPStatus.CREATED, schemas.version_document(record), {"Location": location})
+        # A path that ends in a slash is one segment deeper.
+        up = "../" if self._request.path.endswith("/") else ""
+        return _version_response(HTTPStatus.CREATED, record, {"Location": up + location})
 
     def _services(self) -> Response[str]:
         prefix = self._request.query("prefix") or ""
@@ -90,11 +129,12 @@ class Routes:
             after = _position(lambda text: _service_name(text, prefix), paging.after)
         page = self._registry.services(prefix, limit=paging.limit, after=after)
         entries = ((view.service.name, schemas.summary_document(view)) for view in page.items)
-        return _page("services", scope, entries, has_more=page.last is not None)
+        return _page("services", scope, entries, page.last)
 
     def _service(self, name: str) -> Response[str]:
         view = self._registry.service(service_in(name))
-        return _json(HTTPStatus.OK, schemas.service_document(view))
+        tag = entity_tags.service_tag(view.service.revision)
+        return self._unless_known(tag, lambda: schemas.service_document(view))
 
     def _versions(self, name: str) -> Response[str]:
         scope = f"versions/{service_in(name)}"
@@ -102,39 +142,68 @@ class Routes:
         after = None if paging.after is None else _position(Version.parse, paging.after)
         page = self._registry.versions(name, limit=paging.limit, after=after)
         entries = ((str(each.version), schemas.version_document(each)) for each in page.items)
-        return _page("versions", scope, entries, has_more=page.last is not None)
+        return _page("versions", scope, entries, page.last)
 
     def _version(self, name: str, version: str) -> Response[str]:
         record = self._registry.version(service_in(name), version_in(name, version))
-        etag = f'"{record.revision}"'
-        if _matches(self._request.header("if-none-match"), etag):
-            return _empty(HTTPStatus.NOT_MODIFIED, {"ETag": etag})
-        return _json(HTTPStatus.OK, schemas.version_document(record), {"ETag": etag})
+        tag = entity_tags.version_tag(record.revision)
+        return self._unless_known(tag, lambda: schemas.version_document(record))
 
     def _set_status(self, name: str, version: str) -> Response[str]:
         at = service_in(name), version_in(name, version)
+        flags = self._request.write_flags()
         wanted = self._parsed(schemas.StatusRequest)
         caller = self._request.caller()
-        if wanted.status is Status.YANKED:
-            record = self._registry.yank(*at, wanted.reason_given(), caller)
-        else:
-            record = self._registry.activate(*at, caller)
-        return _json(HTTPStatus.OK, schemas.version_document(record))
+        terms = self._terms(entity_tags.version_tag, passes_guard=flags.force)
+
+        def set_status(registry: Registry) -> VersionRecord:
+            if wanted.status is Status.YANKED:
+                return registry.yank(*at, wanted.reason_given(), caller, terms)
+            return registry.activate(*at, caller, terms)
+
+        if flags.dry_run:
+            return self._rehearsed(set_status)
+        return _version_response(HTTPStatus.OK, set_status(self._registry))
 
     def _delete(self, name: str, version: str) -> Response[str]:
         at = service_in(name), version_in(name, version)
-        self._registry.delete(*at, self._request.caller())
+        flags = self._request.write_flags()
+        caller = self._request.caller()
+        terms = self._terms(entity_tags.version_tag, passes_guard=flags.force)
+
+        def delete(registry: Registry) -> None:
+            registry.delete(*at, caller, terms)
+
+        if flags.dry_run:
+            return self._rehearsed(delete)
+        delete(self._registry)
         return _empty(HTTPStatus.NO_CONTENT)
 
     def _set_channel(self, name: str, channel: str) -> Response[str]:
         at = service_in(name), channel_in(name, channel)
+        flags = self._request.write_flags()
         version = Version.parse(self._parsed(schemas.ChannelRequest).version)
-        self._registry.set_channel(*at, version, self._request.caller())
+        caller, terms = self._request.caller(), self._terms(entity_tags.service_tag)
+
+        def set_channel(registry: Registry) -> None:
+            registry.set_channel(*at, version, caller, terms)
+
+        if flags.dry_run:
+            return self._rehearsed(set_channel)
+        set_channel(self._registry)
         return _json(HTTPStatus.OK, schemas.channel_document(channel, version))
 
     def _delete_channel(self, name: str, channel: str) -> Response[str]:
         at = service_in(name), channel_in(name, channel)
-        self._registry.delete_channel(*at, self._request.caller())
+        flags = self._request.write_flags()
+        caller, terms = self._request.caller(), self._terms(entity_tags.service_tag)
+
+        def delete_channel(registry: Registry) -> None:
+            registry.delete_channel(*at, caller, terms)
+
+        if flags.dry_run:
+            return self._rehearsed(delete_channel)
+        delete_channel(self._registry)
         return _empty(HTTPStatus.NO_CONTENT)
 
     def _resolve(self, name: str) -> Response[str]:
@@ -143,20 +212,20 @@ class Routes:
             selector = needs.parse_selector(self._request.query("selector") or "")
         except needs.SelectorError as error:
             raise invalid([{"pointer": "/selector", "detail": str(error)}]) from error
-        member = self._dry_run.resolve_one(name, selector)
+        member = self._resolver.resolve_one(name, selector)
         return _json(HTTPStatus.OK, schemas.member_document(member))
 
     def _resolve_needs(self) -> Response[str]:
         wanted = needs.parse_needs(self._parsed(schemas.ResolveRequest).needed)
         texts: list[str] = []
-        left = MAX_ANSWER
+        left = MAX_RESPONSE
         resolved = True
-        for key, member in self._dry_run.resolve(wanted):
+        for key, member in self._resolver.resolve(wanted):
             resolved = resolved and member.is_resolved
             text = f"{json.dumps(key)}: {json.dumps(schemas.member_document(member))}"
             left -= len(text)
             if left < 0:
-                detail = f"the answers come to over {MAX_ANSWER:,} bytes; ask for fewer at once"
+                detail = f"the result has over {MAX_RESPONSE:,} bytes; ask for fewer at once"
                 raise invalid([{"pointer": "/needed", "detail": detail}])
             texts.append(text)
         body = f'{{"services": {{{", ".join(texts)}}}, "resolved": {json.dumps(resolved)}}}'
@@ -168,10 +237,10 @@ class Routes:
         before = None if paging.after is None else _position(_revision, paging.after)
         page = self._registry.history(name, limit=paging.limit, before=before)
         entries = ((str(each.revision), schemas.event_document(each)) for each in page.items)
-        return _page("events", scope, entries, has_more=page.last is not None)
+        return _page("events", scope, entries, page.last)
 
-    def _openapi(self) -> Response[str]:
-        # Whoever publishes does not wait for what describes it.
+    def _describe(self) -> Response[str]:
+        # Imported on first use, to keep the cold starts of publishes short.
         from registry_api import openapi  # noqa: PLC0415
 
         return _json(HTTPStatus.OK, openapi.document(self._request.base_url()))
@@ -182,33 +251,67 @@ class Routes:
         except ValidationError as error:
             raise invalid(schemas.faults_of(error)) from error
 
+    def _terms(self, tag_of: Callable[[int], str], *, passes_guard: bool = False) -> WriteTerms:
+        """Return the terms of a write: the guard, and If-Match where the client sends it."""
+        condition = self._request.header("if-match")
+        if condition is None:
+            return WriteTerms(passes_guard=passes_guard)
+
+        def accepts(revision: int | None) -> bool:
+            tag = None if revision is None else tag_of(revision)
+            return entity_tags.matches_strongly(condition, tag)
+
+        return WriteTerms(passes_guard=passes_guard, accepts=accepts)
+
+    def _rehearsed(self, write: Callable[[Registry], object]) -> Response[str]:
+        """Return what a write would change."""
+        return _json(HTTPStatus.OK, schemas.impact_document(self._registry.dry_run(write)))
+
+    def _unless_known(self, tag: str, document: Callable[[], object]) -> Response[str]:
+        """Return a document with its entity tag, unless the client says that it has it."""
+        condition = self._request.header("if-none-match")
+        if condition is not None and entity_tags.matches_weakly(condition, tag):
+            return _empty(HTTPStatus.NOT_MODIFIED, {"ETag": tag})
+        return _json(HTTPStatus.OK, document(), {"ETag": tag})
+
     def _not_found(self, _error: Exception) -> Response[str]:
         request = self._request
-        for path, methods in self.methods.items():
-            # Powertools finds no route for some characters; a path with them names nothing.
-            pattern = re.sub("<[a-z]+>", "[^/]+", path)
-            if request.method not in methods and re.fullmatch(pattern, request.path):
-                allowed = ", ".join(methods)
-                detail = f"this path takes {allowed} and no {request.method}"
-                problem = ProblemError(
-                    HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}
-                )
-                return problem.to_response()
+        methods = [entry.method for entry in ROUTES if _is_path(entry.path, request.path)]
+        # Powertools finds no route for paths with some characters; they are 404s like any other.
+        if methods and request.method not in methods:
+            allowed = ", ".join(methods)
+            detail = f"this path takes {allowed} and no {request.method}"
+            problem = ProblemError(
+                HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}
+            )
+            return problem.to_response()
         return ProblemError(HTTPStatus.NOT_FOUND, "there is no such path").to_response()
 
     def _refused(self, problem: ProblemError) -> Response[str]:
         self._count("RejectedRequests")
         return problem.to_response()
 
+    def _invalid(self, error: InvalidError) -> Response[str]:
+        return self._refused(invalid([{"pointer": error.pointer, "detail": str(error)}]))
+
     def _conflict(self, error: ConflictError) -> Response[str]:
         self._count("Conflicts")
         current = {"current": schemas.version_document(error.current)} if error.current else {}
         return ProblemError(HTTPStatus.CONFLICT, str(error), members=current).to_response()
 
+    def _guarded(self, error: GuardError) -> Response[str]:
+        self._count("Conflicts")
+        members = {
+            "selectors": list(error.selectors),
+            "consumers": schemas.consumer_documents(error.consumers),
+            "consumers_total": len(error.consumers),
+        }
+        return ProblemError(HTTPStatus.CONFLICT, str(error), members=members).to_response()
+
     def _full(self, _error: FullError) -> Response[str]:
         self._count("Conflicts")
         detail = (
-            "the service holds the 10 GB that one may, its history included; go on "
+            "the service holds the 10 GB that one service may, its history included; continue "
             "under another name"
         )
         return ProblemError(HTTPStatus.CONFLICT, detail).to_response()
@@ -218,18 +321,32 @@ def _unknown(error: UnknownError) -> Response[str]:
     return ProblemError(HTTPStatus.NOT_FOUND, str(error)).to_response()
 
 
+def _precondition(error: PreconditionError) -> Response[str]:
+    return ProblemError(HTTPStatus.PRECONDITION_FAILED, str(error)).to_response()
+
+
 def _busy(error: BusyError) -> Response[str]:
     return try_again(HTTPStatus.SERVICE_UNAVAILABLE, str(error)).to_response()
 
 
 def _throttled(_error: ThrottledError) -> Response[str]:
-    detail = "the registry is asked for more than it gives right now; try again in a moment"
+    detail = "the registry is throttled; try again in a moment"
     return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
 
 
 def _unreachable(_error: UnreachableError) -> Response[str]:
-    detail = "a table of the registry's can't be reached right now; try again in a moment"
+    detail = "the registry can't reach one of its tables; try again in a moment"
     return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
+
+
+def _damaged(error: DamagedItemError) -> Response[str]:
+    detail = f"{error}; docs/operations.md says how to restore it"
+    return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
+
+
+def _is_path(template: str, path: str) -> bool:
+    pattern = re.sub("{[a-z]+}", "[^/]+", template)
+    return path.isprintable() and re.fullmatch(pattern, path) is not None
 
 
 def _text(status: HTTPStatus, body: str, headers: dict[str, str] | None = None) -> Response[str]:
@@ -247,26 +364,40 @@ def _json(
     return _text(status, json.dumps(document), headers)
 
 
+def _version_response(
+    status: HTTPStatus, record: VersionRecord, headers: dict[str, str] | None = None
+) -> Response[str]:
+    """Return a version's record, with the entity tag that the next write can expect."""
+    tag = {"ETag": entity_tags.version_tag(record.revision)}
+    return _json(status, schemas.version_document(record), tag | (headers or {}))
+
+
 def _empty(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response[str]:
-    # A body of None is one that not every gateway takes.
+    # Some gateways refuse a body of None.
     return Response(status_code=int(status), body="", headers=dict(headers or {}))
 
 
 def _page(
-    member: str, scope: str, entries: Iterable[tuple[str, Any]], *, has_more: bool
+    member: str, scope: str, entries: Iterable[tuple[str, Any]], last: object
 ) -> Response[str]:
-    """Spell as many entries of a page as an answer holds, and where the list goes on."""
+    """Return as many entries of a page as a response holds, and the cursor of the next page.
+
+    Args:
+        entries: Each with its position in the list.
+        last: The position to continue after; None where the list ends with this page.
+    """
     texts: list[str] = []
-    last, left = "", MAX_ANSWER
-    for position, document in entries:
+    position, left = None if last is None else str(last), MAX_RESPONSE
+    before = ""
+    for at, document in entries:
         text = json.dumps(document)
         left -= len(text)
         if texts and left < 0:
-            has_more = True
+            position = before
             break
         texts.append(text)
-        last = position
-    cursor = cursors.to_cursor(scope, last) if has_more and texts else None
+        before = at
+    cursor = None if position is None else cursors.to_cursor(scope, position)
     body = f'{{"{member}": [{", ".join(texts)}], "cursor": {json.dumps(cursor)}}}'
     return _text(HTTPStatus.OK, body)
 
@@ -275,7 +406,7 @@ _Position = TypeVar("_Position")
 
 
 def _position(parse: Callable[[str], _Position], text: str) -> _Position:
-    """Read the position of a cursor that somebody may have made up.
+    """Parse the position of a cursor that a client may have made up.
 
     Raises:
         ProblemError: The list has no such positions.
@@ -288,7 +419,7 @@ def _position(parse: Callable[[str], _Position], text: str) -> _Position:
 
 
 def _service_name(text: str, prefix: str) -> str:
-    # DynamoDB refuses to begin outside of what the prefix spans.
+    # DynamoDB refuses a start key outside of what the prefix spans.
     fault = needs.name_fault(text) or (None if text.startswith(prefix) else "not of this list")
     if fault:
         raise ValueError(fault)
@@ -300,9 +431,3 @@ def _revision(text: str) -> int:
         message = "a revision is a number of 1 to 18 digits"
         raise ValueError(message)
     return int(text)
-
-
-def _matches(condition: str, etag: str) -> bool:
-    """Tell whether If-None-Match names the entity (RFC 9110, weak comparison)."""
-    tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
-    return etag in tags or tags == ["*"]

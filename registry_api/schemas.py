@@ -1,12 +1,15 @@
-"""The documents that clients send and get: their shapes once, for the checks and for OpenAPI."""
+"""The documents that clients send and get, once for the checks and for the API's description."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired, cast
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic import field_validator as validated
 from typing_extensions import TypedDict
 
+from registry_api.impact import ConsumerChange, Impact
 from registry_api.operations import MAX_CHANNELS, Publication, ServiceView
+from registry_api.problems import pointer
 from registry_model import version as versions
 from registry_model.needs import MAX_NAME, NeedsError, name_fault, parse_needs
 from registry_model.services_file import Member
@@ -17,8 +20,9 @@ from registry_tables.records import Action, HistoryEvent, Status, VersionRecord
 
 MAX_METADATA = 50
 MAX_METADATA_KEY = 128
-MAX_METADATA_VALUE = 1_024
 MAX_REASON = 1_024
+# How many consumers a guard or a dry run lists.
+MAX_CONSUMERS = 100
 
 
 def _name(text: str) -> str:
@@ -44,14 +48,14 @@ def _needed(text: str) -> str:
 
 
 def _described(**schema: Any) -> Any:  # noqa: ANN401  # what JSON Schema has
-    """Say in the API's description what a validator of ours checks."""
+    """Describe in the API's description what a validator of ours checks."""
     return Field(json_schema_extra=schema)
 
 
-# A model is built when its first request comes: a cold start builds the one that it needs.
+# A model is built at its first request, so that a cold start builds only the one that it needs.
 _REQUEST = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
-# The grammars of the contract, for the API's description. What checks is registry_model's.
+# The grammars of docs/api.md, for the API's description. `registry_model` checks them.
 _BLANKS = r"[ \t\r\n]*"
 _NUMBER = f"(0|[1-9][0-9]{{0,{versions.MAX_DIGITS - 1}}})"
 _IDENTIFIER = f"({_NUMBER}|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
@@ -80,8 +84,7 @@ Time = Annotated[str, _described(format="date-time")]
 Revision = Annotated[int, Field(ge=1)]
 Reason = Annotated[str, Field(max_length=MAX_REASON)]
 MetadataKey = Annotated[str, Field(min_length=1, max_length=MAX_METADATA_KEY)]
-MetadataValue = Annotated[str, Field(max_length=MAX_METADATA_VALUE)]
-Metadata = Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA)]
+Metadata = Annotated[dict[MetadataKey, str], Field(max_length=MAX_METADATA)]
 
 
 class PublishRequest(BaseModel):
@@ -93,14 +96,34 @@ class PublishRequest(BaseModel):
     version: VersionText
     arn: ArnText
     metadata: Metadata = Field(default_factory=dict)
-    # Absent; JSON's null is no channel, and is refused.
+    # Absent; JSON's null is not a channel, and is refused.
     channel: Name = ""
 
     def to_publication(self) -> Publication:
-        """Give the operation its values."""
+        """Return the values that the operation takes."""
         return Publication(
             name=self.name,
             version=Version.parse(self.version),
+            arn=Arn.parse(self.arn),
+            metadata=self.metadata,
+            channel=self.channel or None,
+        )
+
+
+class PublishVersionRequest(BaseModel):
+    """The body of `PUT /services/{name}/versions/{version}`."""
+
+    model_config = _REQUEST
+
+    arn: ArnText
+    metadata: Metadata = Field(default_factory=dict)
+    channel: Name = ""
+
+    def to_publication(self, name: str, version: Version) -> Publication:
+        """Return the values that the operation takes."""
+        return Publication(
+            name=name,
+            version=version,
             arn=Arn.parse(self.arn),
             metadata=self.metadata,
             channel=self.channel or None,
@@ -116,7 +139,7 @@ class StatusRequest(BaseModel):
         }
     )
 
-    # Strict is too strict here: JSON has texts, and no enumerations.
+    # JSON has no enumerations: a text has to do.
     status: Annotated[Status, Field(strict=False)]
     reason: Reason = ""
 
@@ -124,12 +147,12 @@ class StatusRequest(BaseModel):
     @classmethod
     def _goes_with_yanked(cls, reason: str, info: ValidationInfo) -> str:
         if info.data.get("status") is Status.ACTIVE:
-            message = "a reason goes with the status 'yanked' alone"
+            message = "a reason is allowed with the status 'yanked' only"
             raise ValueError(message)
         return reason
 
     def reason_given(self) -> str | None:
-        """Tell the reason, where one is given; the empty one is one."""
+        """Return the reason, which may be empty; None where none is given."""
         return self.reason if "reason" in self.model_fields_set else None
 
 
@@ -220,7 +243,7 @@ class HistoryPage(TypedDict):
 
 
 class MemberDocument(TypedDict):
-    """What the services file says of a need; version, ARN and time where it was resolved."""
+    """A need's member of the services file; version, ARN and time where it was resolved."""
 
     requested: str
     service: NotRequired[Name]
@@ -240,6 +263,25 @@ class ResolutionDocument(TypedDict):
     resolved: bool
 
 
+# `from` is a keyword of Python, so no class can declare it as a member.
+SelectorChangeDocument = TypedDict(
+    "SelectorChangeDocument",
+    {"selector": str, "from": VersionText | None, "to": VersionText | None},
+)
+ConsumerChangeDocument = TypedDict(
+    "ConsumerChangeDocument",
+    {"consumer": str, "need": str, "from": VersionText | None, "to": VersionText | None},
+)
+
+
+class ImpactDocument(TypedDict):
+    """What a write would change; of the consumers, the first hundred."""
+
+    changes: list[SelectorChangeDocument]
+    consumers: list[ConsumerChangeDocument]
+    consumers_total: int
+
+
 class FaultDocument(TypedDict):
     """One fault of a request: a JSON pointer into its body, or `/` and a query parameter's name."""
 
@@ -256,10 +298,13 @@ class ProblemDocument(TypedDict):
     detail: str
     errors: NotRequired[list[FaultDocument]]
     current: NotRequired[VersionDocument]
+    selectors: NotRequired[list[str]]
+    consumers: NotRequired[list[ConsumerChangeDocument]]
+    consumers_total: NotRequired[int]
 
 
-# What pydantic says in Python's words, or too briefly, to somebody who sent JSON.
-_SAID = {
+# In place of pydantic's own messages, which are in Python's words or too short.
+_MESSAGES = {
     "dict_type": "it should be a JSON object",
     "extra_forbidden": "no such member; check its spelling",
     "missing": "it is missing",
@@ -269,33 +314,32 @@ _SAID = {
 
 
 def faults_of(error: ValidationError) -> list[dict[str, str]]:
-    """Name every fault of a body, each with its JSON pointer (RFC 6901)."""
+    """Return every fault of a body, each with its JSON pointer."""
     return [
-        {"pointer": _pointer(fault["loc"]), "detail": detail}
+        {"pointer": _location(fault["loc"]), "detail": detail}
         for fault in error.errors()
         for detail in _details(fault)
     ]
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
+def _location(location: tuple[int | str, ...]) -> str:
     # pydantic marks a fault of a map's key, whose pointer is its entry's: map, entry, mark.
-    if len(location) > 2 and location[-1] == "[key]":
-        location = location[:-1]
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+    is_key = len(location) > 2 and location[-1] == "[key]"
+    return pointer(*(location[:-1] if is_key else location))
 
 
-def _details(fault: Any) -> list[str]:  # noqa: ANN401  # pydantic's own type is no public name
+def _details(fault: Any) -> list[str]:  # noqa: ANN401  # pydantic does not export its type
     if fault["type"] == "value_error":
         error = fault["ctx"]["error"]
         return list(map(str, error.faults)) if isinstance(error, NeedsError) else [str(error)]
-    if fault["type"] in _SAID:
-        return [_SAID[fault["type"]]]
+    if fault["type"] in _MESSAGES:
+        return [_MESSAGES[fault["type"]]]
     message: str = fault["msg"]
     return [message[:1].lower() + message[1:]]
 
 
 def version_document(record: VersionRecord) -> VersionDocument:
-    """Spell a version record."""
+    """Return a version record's document."""
     document: VersionDocument = {
         "name": record.name,
         "version": str(record.version),
@@ -313,7 +357,7 @@ def version_document(record: VersionRecord) -> VersionDocument:
 
 
 def summary_document(view: ServiceView) -> SummaryDocument:
-    """Spell a service as a list has it."""
+    """Return a service's document, as lists have it."""
     return {
         "name": view.service.name,
         "latest": version_document(view.latest) if view.latest else None,
@@ -322,7 +366,7 @@ def summary_document(view: ServiceView) -> SummaryDocument:
 
 
 def service_document(view: ServiceView) -> ServiceDocument:
-    """Spell a service."""
+    """Return a service's document."""
     service = view.service
     return {
         **summary_document(view),
@@ -333,12 +377,12 @@ def service_document(view: ServiceView) -> ServiceDocument:
 
 
 def channel_document(channel: str, version: Version) -> ChannelDocument:
-    """Spell what a channel is set to."""
+    """Return a channel's document."""
     return {"channel": channel, "version": str(version)}
 
 
 def event_document(event: HistoryEvent) -> EventDocument:
-    """Spell a change."""
+    """Return a history event's document."""
     document: EventDocument = {
         "revision": event.revision,
         "at": event.at,
@@ -355,5 +399,34 @@ def event_document(event: HistoryEvent) -> EventDocument:
 
 
 def member_document(member: Member) -> MemberDocument:
-    """Spell what the services file says of a need."""
+    """Return a need's member of the services file as a document."""
     return cast("MemberDocument", dict(member.to_json()))
+
+
+def impact_document(impact: Impact) -> ImpactDocument:
+    """Return what a write would change as a document."""
+    return {
+        "changes": [
+            {"selector": each.selector, "from": _text(each.before), "to": _text(each.after)}
+            for each in impact.selectors
+        ],
+        "consumers": consumer_documents(impact.consumers),
+        "consumers_total": len(impact.consumers),
+    }
+
+
+def consumer_documents(changes: Sequence[ConsumerChange]) -> list[ConsumerChangeDocument]:
+    """Return the documents of the first hundred consumers' needs."""
+    return [
+        {
+            "consumer": each.consumer,
+            "need": each.need,
+            "from": _text(each.before),
+            "to": _text(each.after),
+        }
+        for each in changes[:MAX_CONSUMERS]
+    ]
+
+
+def _text(version: Version | None) -> str | None:
+    return None if version is None else str(version)

@@ -1,11 +1,11 @@
-"""What the function's environment asks of the registry API."""
+"""The registry API's settings, from the function's environment variables."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ApiSettings:
     """The names of the tables.
 
     Attributes:
@@ -17,7 +17,7 @@ class Settings:
     index_table: str
 
     @classmethod
-    def from_env(cls, getenv: Callable[[str], str | None]) -> "Settings":
+    def from_env(cls, getenv: Callable[[str], str | None]) -> "ApiSettings":
         """Read the environment, which `infra/template.yaml` sets.
 
         Raises:

@@ -1,10 +1,11 @@
 """What the operations need of the tables; `registry_tables` provides it on DynamoDB."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from registry_model.index_layout import Answer
 from registry_model.version import Version
+from registry_tables.consumers_layout import ConsumerNeed
 from registry_tables.page import Page
 from registry_tables.records import Change, HistoryEvent, ServiceRecord, VersionRecord
 from registry_tables.series import Series
@@ -27,6 +28,15 @@ class VersionStore(Protocol):
 
     def version(self, name: str, version: Version) -> VersionRecord | None:
         """Read one version of a service."""
+
+    def transact_read(
+        self, name: str, versions: Iterable[Version]
+    ) -> tuple[ServiceRecord | None, dict[Version, VersionRecord]]:
+        """Read a service and those of *versions* that exist, each change whole or not at all.
+
+        Raises:
+            RaceLostError: One of them is being changed right now.
+        """
 
     def check_last_change(self, service: ServiceRecord) -> None:
         """Check that every item of the change that made the service's revision can be read.
@@ -69,6 +79,60 @@ class VersionStore(Protocol):
             RaceLostError: The service or the version is not as it was read any more.
             FullError: The service can't grow any more.
         """
+
+
+class ConsumerNeeds(Protocol):
+    """What consumers are known to need. Only the guard and the dry run read it.
+
+    Raises:
+        ThrottledError, UnreachableError: From every method.
+    """
+
+    def needs_of_service(self, service: str) -> Iterable[ConsumerNeed]:
+        """Read the needs of all consumers of a service, outdated ones included."""
+
+    def valid_needs(self, needs: Sequence[ConsumerNeed]) -> Sequence[ConsumerNeed]:
+        """Return those of *needs* that are not outdated."""
+
+
+class NoConsumers:
+    """The `ConsumerNeeds` of a registry that records no consumers."""
+
+    def needs_of_service(self, service: str) -> Iterable[ConsumerNeed]:  # noqa: ARG002
+        """Return nothing."""
+        return ()
+
+    def valid_needs(self, needs: Sequence[ConsumerNeed]) -> Sequence[ConsumerNeed]:
+        """Return all of them."""
+        return needs
+
+
+class RehearsalStore:
+    """A `VersionStore` that reads from another one, and commits nothing.
+
+    Attributes:
+        change: The change that would have been committed, or None.
+    """
+
+    def __init__(self, store: VersionStore) -> None:
+        """Read from *store*."""
+        self._store = store
+        self.change: Change | None = None
+        self.read = store.read
+        self.service = store.service
+        self.version = store.version
+        self.transact_read = store.transact_read
+        self.check_last_change = store.check_last_change
+        self.highest_stable = store.highest_stable
+        self.service_names = store.service_names
+        self.services = store.services
+        self.records = store.records
+        self.versions = store.versions
+        self.history = store.history
+
+    def commit(self, change: Change) -> None:
+        """Keep the change."""
+        self.change = change
 
 
 class IndexStore(Protocol):

@@ -13,22 +13,23 @@ MAX_LENGTH = 2_048
 _PARTITION = re.compile(r"aws(-[a-z0-9]+)*")
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]*")
 _REGION = re.compile(r"([a-z]{2,}(-[a-z0-9]+)+)?")
-# IAM names AWS's own policies and CloudFront's identities by a word in the account's place.
-_ACCOUNT = re.compile(r"([0-9]{12}|aws|cloudfront)?")
+# AWS's own resources have a word in place of an account: `aws` (IAM policies), `cloudfront`,
+# `aws-marketplace` and `third-party` (EC2 Image Builder).
+_ACCOUNT = re.compile(r"([0-9]{12}|[a-z]+(-[a-z]+)*)?")
 _FORM = "arn:partition:service:region:account:resource"
 
 
 class ArnError(ValueError):
-    """A text is not a well-formed ARN; the message names the part at fault."""
+    """A text is not a well-formed ARN; the message says which part is malformed."""
 
     def __init__(self, text: str, reason: str) -> None:
-        """Name the text at fault and what is wrong with it."""
+        """Quote the text and say what is wrong with it."""
         super().__init__(f"{quote(text)} is not an ARN: {reason}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arn:
-    """A well-formed ARN, part by part; `str()` gives the text back."""
+    """A well-formed ARN, part by part; `str()` returns the text again."""
 
     partition: str
     service: str
@@ -38,7 +39,7 @@ class Arn:
 
     @classmethod
     def parse(cls, text: str) -> "Arn":
-        """Read an ARN.
+        """Parse an ARN.
 
         Raises:
             ArnError: It is not one, or longer than 2,048 characters.
@@ -70,7 +71,7 @@ class Arn:
         return arn
 
     def __str__(self) -> str:
-        """Spell it as it was read."""
+        """Return the text that it was parsed from."""
         return (
             f"arn:{self.partition}:{self.service}:{self.region}:{self.account_id}:{self.resource}"
         )

@@ -26,6 +26,16 @@ class UnreachableError(TableError):
         super().__init__(f"DynamoDB can't be reached: {reason}")
 
 
+class DamagedItemError(TableError):
+    """An item does not have the attributes that it should: it was damaged or half restored."""
+
+    def __init__(self, service: str, entry: str, reason: Exception) -> None:
+        super().__init__(
+            f"the item '{entry}' of service '{service}' is damaged ({type(reason).__name__}: "
+            f"{reason})"
+        )
+
+
 class FullError(TableError):
     """The service holds the 10 GB that DynamoDB allows one partition with its local indexes."""
 

@@ -1,9 +1,9 @@
-"""The versions table: how records are spelled as DynamoDB items, and under which keys.
+"""The versions table's layout: the items and keys of records.
 
 One service is one partition. Its sort key `entry` is `#service` for the service's own item,
 `v#<order key>` for a version and `e#<revision>` for a history event, so that DynamoDB pages
-versions by precedence and history by age. Items are in DynamoDB's own JSON, as boto3's low-level
-client takes and gives them.
+versions by precedence and history by age. Items are in DynamoDB's own JSON, which is
+that of boto3's low-level client.
 """
 
 from collections.abc import Mapping
@@ -51,37 +51,37 @@ CHANNEL = "channel"
 
 
 def service_key(service: str) -> dict[str, Any]:
-    """Spell the key of a service's own item."""
+    """Return the key of a service's own item."""
     return {SERVICE: {"S": service}, ENTRY: {"S": SERVICE_ENTRY}}
 
 
 def version_entry(version: Version) -> str:
-    """Spell a version's sort key."""
+    """Return a version's sort key."""
     return VERSION_PREFIX + order_key(version)
 
 
 def version_key(service: str, version: Version) -> dict[str, Any]:
-    """Spell the key of a version's item."""
+    """Return the key of a version's item."""
     return {SERVICE: {"S": service}, ENTRY: {"S": version_entry(version)}}
 
 
 def history_entry(revision: int) -> str:
-    """Spell a history event's sort key."""
+    """Return a history event's sort key."""
     return HISTORY_PREFIX + number_key(revision)
 
 
 def history_key(service: str, revision: int) -> dict[str, Any]:
-    """Spell the key of a history event's item."""
+    """Return the key of a history event's item."""
     return {SERVICE: {"S": service}, ENTRY: {"S": history_entry(revision)}}
 
 
 def listing_key(service: str) -> dict[str, Any]:
-    """Spell the key of a service in the index of services by name, the table's own key with it."""
+    """Return the key of a service in the index of services by name, the table's own key with it."""
     return {LISTING: {"S": ALL_SERVICES}, **service_key(service)}
 
 
 def service_to_item(record: ServiceRecord) -> dict[str, Any]:
-    """Spell a service's own item."""
+    """Return a service's own item."""
     channels = {channel: {"S": str(version)} for channel, version in record.channels.items()}
     item = {
         **service_key(record.name),
@@ -97,7 +97,7 @@ def service_to_item(record: ServiceRecord) -> dict[str, Any]:
 
 
 def service_from_item(item: Item) -> ServiceRecord:
-    """Read a service's own item."""
+    """Parse a service's own item."""
     highest = _optional(item, HIGHEST)
     return ServiceRecord(
         name=item[SERVICE]["S"],
@@ -112,7 +112,7 @@ def service_from_item(item: Item) -> ServiceRecord:
 
 
 def version_to_item(record: VersionRecord) -> dict[str, Any]:
-    """Spell a version's item."""
+    """Return a version's item."""
     item = {
         **version_key(record.name, record.version),
         VERSION: {"S": str(record.version)},
@@ -132,7 +132,7 @@ def version_to_item(record: VersionRecord) -> dict[str, Any]:
 
 
 def version_from_item(item: Item) -> VersionRecord:
-    """Read a version's item."""
+    """Parse a version's item."""
     metadata = item.get(METADATA, {"M": {}})["M"]
     return VersionRecord(
         name=item[SERVICE]["S"],
@@ -148,7 +148,7 @@ def version_from_item(item: Item) -> VersionRecord:
 
 
 def event_to_item(event: HistoryEvent) -> dict[str, Any]:
-    """Spell a history event's item."""
+    """Return a history event's item."""
     item = {
         **history_key(event.name, event.revision),
         REVISION: {"N": str(event.revision)},
@@ -166,7 +166,7 @@ def event_to_item(event: HistoryEvent) -> dict[str, Any]:
 
 
 def event_from_item(item: Item) -> HistoryEvent:
-    """Read a history event's item."""
+    """Parse a history event's item."""
     version = _optional(item, VERSION)
     return HistoryEvent(
         name=item[SERVICE]["S"],

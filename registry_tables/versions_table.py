@@ -1,13 +1,13 @@
 """The versions table in DynamoDB: every read and write of it."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from registry_model.needs import MAX_NAME
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.calls import Item, batch_get, mapped_errors, transact_get
-from registry_tables.errors import RaceLostError
+from registry_tables.errors import DamagedItemError, RaceLostError
 from registry_tables.order_key import release_bound, series_prefix
 from registry_tables.page import Page
 from registry_tables.records import Change, HistoryEvent, ServiceRecord, VersionRecord
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # TransactGetItems reads 100 items and 4 MB. A version's item has at most 75 KB, since a publish's
 # body is limited; 25 in all is what every emulator accepts, too.
 _MAX_TRANSACT_READS = 24
+# What the layout's functions raise on an item that does not have what it should.
+_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+_Record = TypeVar("_Record")
 
 
 class Condition(TypedDict, total=False):
@@ -60,11 +63,9 @@ class VersionsTable:
             item[layout.ENTRY]["S"]: item
             for item in self._batch([layout.service_key(name), layout.version_key(name, version)])
         }
-        service = found.get(layout.SERVICE_ENTRY)
-        record = found.get(layout.version_entry(version))
         return (
-            layout.service_from_item(service) if service else None,
-            layout.version_from_item(record) if record else None,
+            _parsed(layout.service_from_item, found.get(layout.SERVICE_ENTRY)),
+            _parsed(layout.version_from_item, found.get(layout.version_entry(version))),
         )
 
     def transact_read(
@@ -114,13 +115,11 @@ class VersionsTable:
 
     def service(self, name: str) -> ServiceRecord | None:
         """Read a service."""
-        item = self._get(layout.service_key(name))
-        return layout.service_from_item(item) if item else None
+        return _parsed(layout.service_from_item, self._get(layout.service_key(name)))
 
     def version(self, name: str, version: Version) -> VersionRecord | None:
         """Read one version of a service."""
-        item = self._get(layout.version_key(name, version))
-        return layout.version_from_item(item) if item else None
+        return _parsed(layout.version_from_item, self._get(layout.version_key(name, version)))
 
     def check_last_change(self, service: ServiceRecord) -> None:
         """Check that every item of the change that made the service's revision can be read.
@@ -192,32 +191,29 @@ class VersionsTable:
         return Page(items=found, last=found[-1] if _has_more(response) else None)
 
     def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
-        """Read those services of these names that exist, a hundred in a call."""
-        services = map(layout.service_from_item, self._batch(map(layout.service_key, names)))
-        return {service.name: service for service in services}
+        """Read the services of these names that exist and are not damaged, a hundred a call."""
+        items = self._batch(map(layout.service_key, names))
+        return {each.name: each for each in _readable(layout.service_from_item, items)}
 
     def existing(self, names: Iterable[str]) -> set[str]:
         """Return those of these names under which there is a service."""
         return {item[layout.SERVICE]["S"] for item in self._batch(map(layout.service_key, names))}
 
     def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
-        """Read one version each of several services, by the service's name."""
+        """Read one version each of several services, by the service's name; no damaged ones."""
         keys = [layout.version_key(name, version) for name, version in wanted]
-        records = map(layout.version_from_item, self._batch(keys))
-        return {record.name: record for record in records}
+        items = self._batch(keys)
+        return {each.name: each for each in _readable(layout.version_from_item, items)}
 
     def versions(
         self, name: str, *, limit: int, after: Version | None
     ) -> Page[VersionRecord, Version]:
-        """Read a page of versions, from the highest one below *after* on."""
-        response = self._entries(
-            name,
-            layout.VERSION_PREFIX,
-            limit=limit,
-            start=None if after is None else layout.version_key(name, after),
+        """Read a page of versions, from the highest one below *after* on; no damaged ones."""
+        start = None if after is None else layout.version_key(name, after)
+        records, has_more = self._readable_entries(
+            layout.version_from_item, name, layout.VERSION_PREFIX, limit=limit, start=start
         )
-        records = tuple(map(layout.version_from_item, response["Items"]))
-        return Page(items=records, last=records[-1].version if _has_more(response) else None)
+        return Page(items=records, last=records[-1].version if has_more else None)
 
     def version_revisions(
         self, name: str, *, limit: int, after: Version | None
@@ -237,15 +233,12 @@ class VersionsTable:
         return Page(items=found, last=found[-1][0] if _has_more(response) else None)
 
     def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent, int]:
-        """Read a page of events, from the newest one before the revision *before* on."""
-        response = self._entries(
-            name,
-            layout.HISTORY_PREFIX,
-            limit=limit,
-            start=None if before is None else layout.history_key(name, before),
+        """Read a page of events, from the newest one before *before* on; no damaged ones."""
+        start = None if before is None else layout.history_key(name, before)
+        events, has_more = self._readable_entries(
+            layout.event_from_item, name, layout.HISTORY_PREFIX, limit=limit, start=start
         )
-        events = tuple(map(layout.event_from_item, response["Items"]))
-        return Page(items=events, last=events[-1].revision if _has_more(response) else None)
+        return Page(items=events, last=events[-1].revision if has_more else None)
 
     def commit(self, change: Change) -> None:
         """Write the service's item, the version and the history event in one transaction.
@@ -310,6 +303,26 @@ class VersionsTable:
     def _batch(self, keys: Iterable[dict[str, Any]]) -> Iterable[Item]:
         return batch_get(self._client, self._table, keys, consistent=True)
 
+    def _readable_entries(
+        self,
+        parse: Callable[[Item], _Record],
+        name: str,
+        prefix: str,
+        *,
+        limit: int,
+        start: dict[str, Any] | None,
+    ) -> tuple[tuple[_Record, ...], bool]:
+        """Read a page of a service's entries, damaged ones left out, and whether there are more.
+
+        A page on which all are damaged has no position to continue after, so it is passed over.
+        """
+        while True:
+            response = self._entries(name, prefix, limit=limit, start=start)
+            found = tuple(_readable(parse, response["Items"]))
+            if found or not _has_more(response):
+                return found, bool(found) and _has_more(response)
+            start = response["LastEvaluatedKey"]
+
     def _entries(
         self,
         name: str,
@@ -356,6 +369,30 @@ class VersionsTable:
                 Limit=limit,
                 **{"ConsistentRead": True, **options},
             )
+
+
+def _parsed(parse: Callable[[Item], _Record], item: Item | None) -> _Record | None:
+    """Parse an item that was asked for by its key; None where it does not exist.
+
+    Raises:
+        DamagedItemError: It is malformed.
+    """
+    if item is None:
+        return None
+    try:
+        return parse(item)
+    except _MALFORMED as error:
+        key = item[layout.SERVICE]["S"], item[layout.ENTRY]["S"]
+        raise DamagedItemError(*key, error) from error
+
+
+def _readable(parse: Callable[[Item], _Record], items: Iterable[Item]) -> Iterator[_Record]:
+    """Parse items, without the damaged ones: none of them may make a list of others fail."""
+    for item in items:
+        try:
+            yield parse(item)
+        except _MALFORMED:
+            continue
 
 
 def _by_version(items: Iterable[Item | None]) -> dict[Version, VersionRecord]:

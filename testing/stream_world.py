@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from registry_api.operations import Publication, Registry
+from registry_api.operations import Publication, Registry, WriteTerms
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 NOW = "2026-01-01T00:00:00Z"
+# Yanks and deletions that pass the guard.
+FORCED = WriteTerms(passes_guard=True)
 Index = dict[tuple[str, str], dict[str, Any]]
 _numbers = itertools.count(1)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from moto import mock_aws
 
-from registry_api.operations import Publication, RegistryError
+from registry_api.operations import Publication
+from registry_api.refusals import RegistryError
 from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
@@ -20,6 +21,7 @@ from testing import tables
 from testing.aws import ENVIRONMENT
 from testing.stream_world import (
     ARN,
+    FORCED,
     Index,
     handler_on,
     implied,
@@ -214,7 +216,8 @@ class Convergence(RuleBasedStateMachine):
     def yank(self, version: str, half: int) -> None:
         """Yank a version."""
         self.world.change(
-            half, lambda registry: registry.yank(_SERVICE, Version.parse(version), "bad", "p")
+            half,
+            lambda registry: registry.yank(_SERVICE, Version.parse(version), "bad", "p", FORCED),
         )
 
     @rule(version=versions, half=halves)
@@ -228,7 +231,7 @@ class Convergence(RuleBasedStateMachine):
     def delete(self, version: str, half: int) -> None:
         """Delete a version."""
         self.world.change(
-            half, lambda registry: registry.delete(_SERVICE, Version.parse(version), "p")
+            half, lambda registry: registry.delete(_SERVICE, Version.parse(version), "p", FORCED)
         )
 
     @rule(channel=channels, version=versions, half=halves)
@@ -329,7 +332,7 @@ def _publish(world: World, version: str, *, arn: str = "1", half: int = 0) -> No
 
 
 def _delete(world: World, version: str) -> None:
-    world.change(0, lambda registry: registry.delete(_SERVICE, Version.parse(version), "p"))
+    world.change(0, lambda registry: registry.delete(_SERVICE, Version.parse(version), "p", FORCED))
 
 
 @pytest.mark.parametrize("calls", range(1, 5))

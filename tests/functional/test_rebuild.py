@@ -18,6 +18,7 @@ from stream_sync.projection import affected_by
 from stream_sync.rebuild import Rebuild, RebuildReport
 from testing import tables
 from testing.stream_world import (
+    FORCED,
     Watched,
     handler_on,
     implied,
@@ -279,7 +280,7 @@ def test_item_of_a_later_revision_is_written_again_though_it_says_the_same(
 ) -> None:
     """After a restore it would hold up its readers, who never take what seems to be older."""
     then = items_of(registry, tables.VERSIONS)
-    registry_on(registry).delete("users", _version("1.5.0"), "p")
+    registry_on(registry).delete("users", _version("1.5.0"), "p", FORCED)
     process(registry)
     publish(registry, "1.5.0")
     process(registry)

@@ -56,11 +56,16 @@ def event(
     headers: dict[str, str] | None = None,
     query: dict[str, str] | None = None,
     by: str = CALLER,
+    base_path: str = "",
 ) -> dict[str, Any]:
-    """Give the event of a REST API with IAM authorization and a proxy integration."""
+    """Return the event of a REST API with IAM authorization and a proxy integration.
+
+    Args:
+        base_path: That of a custom domain, which the event's `path` then begins with.
+    """
     return {
         "resource": "/{proxy+}",
-        "path": path,
+        "path": base_path + path,
         "httpMethod": method,
         "headers": headers,
         "multiValueHeaders": _multiple(headers),
@@ -75,12 +80,14 @@ def event(
             "extendedRequestId": "Z1abcExample=",
             "requestTime": "25/Nov/2026:08:00:00 +0000",
             "requestTimeEpoch": 1_795_593_600_000,
-            "path": "/v1" + path,
+            "path": (base_path or "/v1") + path,
             "accountId": "123456789012",
             "protocol": "HTTP/1.1",
             "stage": "v1",
             "domainPrefix": "abcdefghij",
-            "domainName": "abcdefghij.execute-api.eu-west-1.amazonaws.com",
+            "domainName": "api.example.com"
+            if base_path
+            else "abcdefghij.execute-api.eu-west-1.amazonaws.com",
             "requestId": "request-1",
             "apiId": "abcdefghij",
             "identity": {

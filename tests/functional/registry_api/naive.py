@@ -1,6 +1,6 @@
-"""Sections 1 to 3 and 6 of the contract in the plainest words: lists, `sorted`, no race, no key.
+"""docs/api.md in the plainest code: lists, `sorted`, no race, no key.
 
-It shares no line with what it is held against, and reads all there is for each answer.
+It shares no line with the registry, and reads all records for each answer.
 """
 
 from typing import Any
@@ -68,6 +68,22 @@ class NaiveService:
     def pointing_at(self, version: str) -> list[str]:
         """Name the channels that point at a version."""
         return [channel for channel in self.channels if self.channels[channel] == version]
+
+    def guards(self, version: str) -> bool:
+        """Return whether `latest` or the major series loses its only answer with a version."""
+        record = self.find(version)
+        if not record or record["status"] != "active":
+            return False
+        series = version.split(".", maxsplit=1)[0] + "."
+        before = self.latest(), self.highest(series)
+        record["status"] = "yanked"
+        after = self.latest(), self.highest(series)
+        record["status"] = "active"
+        return any(was and not is_now for was, is_now in zip(before, after, strict=True))
+
+    def versions_by_selector(self) -> dict[str, str]:
+        """Return the version that each selector resolves to."""
+        return {selector: record["version"] for selector, record in self.index().items()}
 
     def may_point(self, channel: str, version: str, status: str) -> bool:
         """Tell whether a channel may point at a version."""
@@ -157,7 +173,7 @@ class NaiveRegistry:
         self.services[service.name] = service
         return 200 if stands else 201
 
-    def set_status(self, name: str, version: str, wanted: Document, by: str) -> int:
+    def set_status(self, name: str, version: str, wanted: Document, by: str, *, force: bool) -> int:
         """`PATCH /services/{name}/versions/{version}`."""
         service = self.services.get(name)
         record = service.find(version) if service else None
@@ -169,7 +185,7 @@ class NaiveRegistry:
                 record["status"] = "active"
                 record["revision"] = service.changed("activate", by, version=version)
             return 200
-        if service.pointing_at(version):
+        if service.pointing_at(version) or (not force and service.guards(version)):
             return 409
         reason = wanted.get("reason")
         if record["status"] == "active" or reason not in {None, record.get("reason")}:
@@ -178,13 +194,13 @@ class NaiveRegistry:
             record["revision"] = service.changed("yank", by, version=version, reason=reason)
         return 200
 
-    def delete(self, name: str, version: str, by: str) -> int:
+    def delete(self, name: str, version: str, by: str, *, force: bool) -> int:
         """`DELETE /services/{name}/versions/{version}`."""
         service = self.services.get(name)
         record = service.find(version) if service else None
         if not service or not record:
             return 404
-        if service.pointing_at(version):
+        if service.pointing_at(version) or (not force and service.guards(version)):
             return 409
         service.records.remove(record)
         service.changed("delete", by, version=version)

@@ -27,7 +27,8 @@ def test_publish_answers_with_the_record_and_where_it_is(call: Call) -> None:
     answer = call("POST", "/services", publication(metadata={"commit": "abc"}))
 
     assert answer.status == 201
-    assert answer.headers["Location"] == "/services/users/versions/1.4.2"
+    assert answer.headers["Location"] == "services/users/versions/1.4.2"
+    assert answer.headers["ETag"] == '"1"'
     assert answer.headers["Content-Type"] == "application/json"
     published_at = answer.document.pop("published_at")
     assert published_at.endswith("Z")
@@ -213,8 +214,10 @@ def test_every_well_formed_arn_is_taken(call: Call, arn: str) -> None:
 
 
 def test_largest_publication_is_kept_as_it_came(call: Call) -> None:
-    """Fifty entries, every character that there is, as many as 65,536 bytes hold."""
-    metadata = {f"\u00fc {number} \U0001f389": '\u0001"\\\u20ac' * 75 for number in range(50)}
+    """Fifty entries, every kind of character, 2,048 bytes of names and values in UTF-8."""
+    metadata = {f"\u00fc {number:02} \U0001f389": '\u0001"\\\u20ac' * 4 for number in range(50)}
+    spare = 2_048 - sum(len((name + text).encode()) for name, text in metadata.items())
+    metadata["\u00fc 00 \U0001f389"] += "x" * spare
     wanted = publication(
         name="n" * 64, version="1.0.0-" + "r" * 58, metadata=metadata, channel="c" * 64
     )

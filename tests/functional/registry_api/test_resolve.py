@@ -3,13 +3,19 @@
 import json
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from registry_model.services_file import parse
+from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from testing import tables
 from tests.functional.registry_api.drain import INDEXED_AT
 from tests.functional.registry_api.gateway import PROBLEM, Call, Publish, arn_of, publication
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
@@ -267,10 +273,18 @@ def test_roll_back_reaches_whoever_resolves(ready: Call, indexed: Callable[[], N
 
 
 @pytest.fixture
-def large(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
-    """Give a service whose metadata is as large as may be."""
-    metadata = {f"{number:03}": '"\\' * 240 + "\u20ac" * 20 for number in range(50)}
-    publish("1.0.0", metadata=metadata)
+def large(
+    call: Call, publish: Publish, indexed: Callable[[], None], dynamodb: "DynamoDBClient"
+) -> Call:
+    """Return the API of a service with as much metadata as was allowed once."""
+    publish("1.0.0")
+    metadata = {f"{number:03}": {"S": '"\\' * 240 + "\u20ac" * 20} for number in range(50)}
+    dynamodb.update_item(
+        TableName=tables.VERSIONS,
+        Key=layout.version_key("users", Version.parse("1.0.0")),
+        UpdateExpression="SET metadata = :metadata",
+        ExpressionAttributeValues={":metadata": {"M": metadata}},
+    )
     indexed()
     return call
 

@@ -122,7 +122,7 @@ class Trouble:
 
     def __init__(self, routes: Routes, patch: pytest.MonkeyPatch) -> None:
         self.pauses: list[float] = []
-        self._clients = [routes._registry._store._client, routes._dry_run._index._client]  # type: ignore[attr-defined]  # behind the ports
+        self._clients = [routes._registry._store._client, routes._resolver._index._client]  # type: ignore[attr-defined]  # behind the ports
         self._patch = patch
         patch.setattr(routes._registry, "_sleep", self.pauses.append)
 
@@ -266,7 +266,7 @@ def test_batch_that_answers_nothing_is_throttled(
     """Unprocessed keys are no absent ones: `missing` would stop a deploy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            routes._dry_run._index._client,  # type: ignore[attr-defined]  # behind the port
+            routes._resolver._index._client,  # type: ignore[attr-defined]  # behind the port
             "batch_get_item",
             lambda **asked: {"Responses": {}, "UnprocessedKeys": asked["RequestItems"]},
         )

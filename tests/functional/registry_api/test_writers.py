@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from registry_api.operations import BusyError, Publication, Registry
+from registry_api.operations import Publication, Registry
+from registry_api.refusals import BusyError
 from registry_model.version import Version
 from registry_tables.arn import Arn
 from registry_tables.records import Action, Status
 from registry_tables.versions_table import VersionsTable
 from testing import tables
 from tests.functional.registry_api.gateway import ARN
+from tests.unit.registry_api.valid import FORCED
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -80,12 +82,12 @@ def frees(registry: Registry, number: int) -> None:
 
 def yanks(registry: Registry, number: int) -> None:
     """Yank the writer's version."""
-    registry.yank("users", version(number), "broken", f"writer {number}")
+    registry.yank("users", version(number), "broken", f"writer {number}", FORCED)
 
 
 def deletes(registry: Registry, number: int) -> None:
     """Delete the writer's version."""
-    registry.delete("users", version(number), f"writer {number}")
+    registry.delete("users", version(number), f"writer {number}", FORCED)
 
 
 def publication(number: int, channel: str | None = None) -> Publication:

@@ -50,6 +50,18 @@ class MemoryVersionStore:
         with self._guard:
             return self._versions.get((name, version))
 
+    def transact_read(
+        self, name: str, versions: Iterable[Version]
+    ) -> tuple[ServiceRecord | None, dict[Version, VersionRecord]]:
+        """Read a service and those of *versions* that exist."""
+        with self._guard:
+            found = {
+                version: self._versions[name, version]
+                for version in versions
+                if (name, version) in self._versions
+            }
+            return self._services.get(name), found
+
     def check_last_change(self, service: ServiceRecord) -> None:
         """Do nothing: here a change is always whole."""
 

@@ -10,12 +10,9 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from registry_api import openapi, schemas
-from registry_api.dry_run import DryRun
-from registry_api.operations import Registry
-from registry_api.routes import Routes
+from registry_api.route_table import ROUTES
 from registry_model import needs
 from registry_model.version import MAX_LENGTH, Version, VersionError
-from tests.unit.registry_api.memory_store import MemoryIndexStore, MemoryVersionStore
 
 DOCUMENT = openapi.document("https://registry.example/v1")
 OPERATIONS = [
@@ -35,16 +32,21 @@ def test_document_is_openapi_3_1() -> None:
 
 def test_every_route_is_described_and_nothing_else() -> None:
     """A route that is not described is one that nobody finds."""
-    registry = Registry(MemoryVersionStore(), now=str, sleep=print, random=float)
-    served = Routes(registry, DryRun(MemoryIndexStore({})), print).methods
+    assert sorted(openapi.DESCRIPTIONS) == sorted(entry.name for entry in ROUTES)
+    assert len(OPERATIONS) == len(ROUTES)
 
-    described = {
-        path: {method.upper() for method in methods} for path, methods in DOCUMENT["paths"].items()
-    }
 
-    assert described == {
-        re.sub("<([a-z]+)>", "{\\1}", path): set(methods) for path, methods in served.items()
-    }
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
+def test_every_write_has_a_dry_run_and_preconditions(
+    path: str, method: str, operation: dict[str, Any]
+) -> None:
+    """And no other route has."""
+    names = {each["name"] for each in operation.get("parameters", [])}
+    is_write = method != "get" and path != "/resolve"
+
+    assert (names >= {"dry_run", "force", "If-Match"}) == is_write
+    assert ("412" in operation["responses"]) == is_write
+    assert ("ImpactDocument" in str(operation["responses"]["200"])) == is_write
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)

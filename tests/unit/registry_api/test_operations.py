@@ -7,20 +7,14 @@ from typing import Any
 
 import pytest
 
-from registry_api.operations import (
-    MAX_CHANNELS,
-    BusyError,
-    ConflictError,
-    Publication,
-    PublishOutcome,
-    Registry,
-    UnknownError,
-)
+from registry_api.operations import MAX_CHANNELS, Publication, PublishOutcome, Registry
+from registry_api.refusals import BusyError, ConflictError, UnknownError
 from registry_model.version import Version
 from registry_tables.errors import RaceLostError, ThrottledError
 from registry_tables.records import Action
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
+from tests.unit.registry_api.valid import FORCED
 
 LATER = "2026-02-02T00:00:00Z"
 
@@ -62,7 +56,7 @@ def test_yanked_version_stays_so_when_it_is_published_again(
 ) -> None:
     """A pipeline that is run again must not undo what an operator did."""
     registry.publish(valid.publication(), "somebody")
-    yanked = registry.yank("users", Version.parse("1.0.0"), "broken", "operator")
+    yanked = registry.yank("users", Version.parse("1.0.0"), "broken", "operator", FORCED)
 
     outcome, record = registry.publish(valid.publication(), "somebody")
 
@@ -131,7 +125,7 @@ def test_no_channel_points_at_a_yanked_version(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     registry.publish(valid.publication(), "somebody")
-    registry.yank("users", Version.parse("1.0.0"), None, "operator")
+    registry.yank("users", Version.parse("1.0.0"), None, "operator", FORCED)
 
     with pytest.raises(ConflictError, match="yanked"):
         registry.publish(valid.publication(channel="beta"), "somebody")

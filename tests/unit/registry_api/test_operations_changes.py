@@ -4,20 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from registry_api.operations import (
-    MAX_CHANNELS,
-    BusyError,
-    ConflictError,
-    PublishOutcome,
-    Registry,
-    UnknownError,
-)
+from registry_api.operations import MAX_CHANNELS, PublishOutcome, Registry
+from registry_api.refusals import BusyError, ConflictError, UnknownError
 from registry_model.version import Version
 from registry_tables.errors import RaceLostError, ThrottledError
 from registry_tables.records import Action, ServiceRecord, Status
 from registry_tables.series import Series
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
+from tests.unit.registry_api.valid import FORCED
 
 ONE, TWO, RC = (Version.parse(text) for text in ("1.0.0", "2.0.0", "3.0.0-rc.1"))
 LATER = "2026-02-02T00:00:00Z"
@@ -48,7 +43,7 @@ def test_yanked_version_says_why_and_leaves_latest(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     """PyPI's rule: no selector but the exact pin finds it."""
-    record = registry.yank("users", TWO, "loses orders", "operator")
+    record = registry.yank("users", TWO, "loses orders", "operator", FORCED)
 
     assert record == valid.record(
         "2.0.0", status=Status.YANKED, reason="loses orders", published_by="pipeline", revision=4
@@ -83,9 +78,9 @@ def test_another_reason_is_a_change_and_none_keeps_the_old(
     is_change: bool,
 ) -> None:
     """Whoever repeats a yank without its reason must not wipe it."""
-    registry.yank("users", TWO, first, "operator")
+    registry.yank("users", TWO, first, "operator", FORCED)
 
-    record = registry.yank("users", TWO, second, "another")
+    record = registry.yank("users", TWO, second, "another", FORCED)
 
     assert (record.status, record.reason) == (Status.YANKED, kept)
     assert record.revision == (5 if is_change else 4)
@@ -96,7 +91,7 @@ def test_another_reason_is_a_change_and_none_keeps_the_old(
 def test_yank_is_taken_back(registry: Registry, store: MemoryVersionStore) -> None:
     """The version is what it was, and latest again; its reason is history."""
     before = registry.version("users", TWO)
-    registry.yank("users", TWO, "by mistake", "operator")
+    registry.yank("users", TWO, "by mistake", "operator", FORCED)
 
     record = registry.activate("users", TWO, "operator")
 
@@ -105,7 +100,7 @@ def test_yank_is_taken_back(registry: Registry, store: MemoryVersionStore) -> No
     assert store.events[-1] == valid.event(
         revision=5, by="operator", action=Action.ACTIVATE, version=TWO
     )
-    assert registry.yank("users", TWO, None, "operator").reason is None
+    assert registry.yank("users", TWO, None, "operator", FORCED).reason is None
 
 
 def test_activating_an_active_version_changes_nothing(
@@ -118,16 +113,16 @@ def test_activating_an_active_version_changes_nothing(
 
 def test_yank_of_a_lower_version_leaves_latest(registry: Registry) -> None:
     """A backport that was bad is nobody else's business."""
-    registry.yank("users", ONE, None, "operator")
-    registry.yank("users", RC, None, "operator")
+    registry.yank("users", ONE, None, "operator", FORCED)
+    registry.yank("users", RC, None, "operator", FORCED)
 
     assert latest(registry) == "2.0.0"
 
 
 def test_latest_is_none_once_every_stable_version_is_yanked(registry: Registry) -> None:
     """The pre-release that is left is never the answer to `latest`."""
-    registry.yank("users", TWO, None, "operator")
-    registry.yank("users", ONE, None, "operator")
+    registry.yank("users", TWO, None, "operator", FORCED)
+    registry.yank("users", ONE, None, "operator", FORCED)
     assert latest(registry) is None
 
     registry.activate("users", RC, "operator")
@@ -148,9 +143,9 @@ def test_version_that_channels_point_at_stays(
 
     def attempt() -> None:
         if take == "yank":
-            registry.yank("users", TWO, None, "operator")
+            registry.yank("users", TWO, None, "operator", FORCED)
         else:
-            registry.delete("users", TWO, "operator")
+            registry.delete("users", TWO, "operator", FORCED)
 
     with pytest.raises(ConflictError, match="'beta', 'latest', 'stable' point at version"):
         attempt()
@@ -170,7 +165,7 @@ def test_deleted_version_may_be_published_anew(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     """How a wrong publish is taken back; the history shows both."""
-    registry.delete("users", TWO, "operator")
+    registry.delete("users", TWO, "operator", FORCED)
     with pytest.raises(UnknownError):
         registry.version("users", TWO)
     assert latest(registry) == "1.0.0"
@@ -191,8 +186,8 @@ def test_deleted_version_may_be_published_anew(
 
 def test_yanked_version_that_is_deleted_leaves_no_yank(registry: Registry) -> None:
     """Published anew, it is another version, and an active one."""
-    registry.yank("users", TWO, "broken", "operator")
-    registry.delete("users", TWO, "operator")
+    registry.yank("users", TWO, "broken", "operator", FORCED)
+    registry.delete("users", TWO, "operator", FORCED)
 
     _, record = registry.publish(valid.publication("2.0.0"), "pipeline")
 
@@ -202,14 +197,14 @@ def test_yanked_version_that_is_deleted_leaves_no_yank(registry: Registry) -> No
 def test_service_outlives_its_last_version(registry: Registry, store: MemoryVersionStore) -> None:
     """Its revision and its history go on: an index that was told 6 must not be told 1 again."""
     for version in (ONE, TWO, RC):
-        registry.delete("users", version, "operator")
+        registry.delete("users", version, "operator", FORCED)
 
     view = registry.service("users")
     assert (view.latest, view.service.revision) == (None, 6)
     assert registry.versions("users", limit=10, after=None).items == ()
     assert len(registry.history("users", limit=10, before=None).items) == 6
     with pytest.raises(UnknownError, match="no version"):
-        registry.delete("users", ONE, "operator")
+        registry.delete("users", ONE, "operator", FORCED)
 
     _, record = registry.publish(valid.publication("1.0.0"), "pipeline")
     assert record.revision == 7
@@ -219,14 +214,14 @@ def test_service_outlives_its_last_version(registry: Registry, store: MemoryVers
 @pytest.mark.parametrize(
     "change",
     [
-        lambda registry: registry.yank("users", Version.parse("9.9.9"), None, "operator"),
+        lambda registry: registry.yank("users", Version.parse("9.9.9"), None, "operator", FORCED),
         lambda registry: registry.activate("users", Version.parse("9.9.9"), "operator"),
-        lambda registry: registry.delete("users", Version.parse("9.9.9"), "operator"),
+        lambda registry: registry.delete("users", Version.parse("9.9.9"), "operator", FORCED),
         lambda registry: registry.delete_channel("users", "beta", "operator"),
         lambda registry: registry.delete_channel("users", "latest", "operator"),
-        lambda registry: registry.yank("nobody", ONE, None, "operator"),
+        lambda registry: registry.yank("nobody", ONE, None, "operator", FORCED),
         lambda registry: registry.activate("nobody", ONE, "operator"),
-        lambda registry: registry.delete("nobody", ONE, "operator"),
+        lambda registry: registry.delete("nobody", ONE, "operator", FORCED),
         lambda registry: registry.set_channel("nobody", "beta", ONE, "operator"),
         lambda registry: registry.delete_channel("nobody", "beta", "operator"),
         lambda registry: registry.history("nobody", limit=1, before=None),
@@ -274,7 +269,7 @@ def test_pin_moves_with_the_operator_alone(registry: Registry) -> None:
 def test_highest_version_may_be_yanked_while_latest_is_pinned_below(registry: Registry) -> None:
     """What a roll-back is for: pin first, then yank, then unpin once it is mended."""
     registry.set_channel("users", "latest", ONE, "operator")
-    registry.yank("users", TWO, "broken", "operator")
+    registry.yank("users", TWO, "broken", "operator", FORCED)
     assert latest(registry) == "1.0.0"
 
     registry.delete_channel("users", "latest", "operator")
@@ -296,7 +291,7 @@ def test_channel_points_at_what_may_be_used(
     registry: Registry, store: MemoryVersionStore, channel: str, version: str, named: str
 ) -> None:
     """At an active version, and `latest` at a stable one."""
-    registry.yank("users", ONE, None, "operator")
+    registry.yank("users", ONE, None, "operator", FORCED)
 
     with pytest.raises(ConflictError, match=named):
         registry.set_channel("users", channel, Version.parse(version), "operator")
@@ -344,7 +339,7 @@ def test_change_keeps_the_rest_and_tells_its_time(store: MemoryVersionStore) -> 
     later = registry_on(store, now=LATER)
     later.publish(valid.publication("2.0.0"), "pipeline")
 
-    later.yank("users", TWO, None, "operator")
+    later.yank("users", TWO, None, "operator", FORCED)
 
     service = later.service("users").service
     assert (service.created_at, service.updated_at) == (valid.NOW, LATER)
@@ -357,7 +352,7 @@ def test_services_come_by_name_each_with_its_latest(store: MemoryVersionStore) -
     registry = registry_on(store)
     for name in ("users", "billing", "users-api", "Users"):
         registry.publish(valid.publication(name=name), "pipeline")
-    registry.delete("users-api", ONE, "operator")
+    registry.delete("users-api", ONE, "operator", FORCED)
 
     first = registry.services("", limit=3, after=None)
     second = registry.services("", limit=3, after="users")
@@ -372,9 +367,9 @@ def test_services_come_by_name_each_with_its_latest(store: MemoryVersionStore) -
 
 
 CHANGES: dict[str, Callable[[Registry], object]] = {
-    "yank": lambda registry: registry.yank("users", RC, None, "operator"),
+    "yank": lambda registry: registry.yank("users", RC, None, "operator", FORCED),
     "activate": lambda registry: registry.activate("users", ONE, "operator"),
-    "delete": lambda registry: registry.delete("users", ONE, "operator"),
+    "delete": lambda registry: registry.delete("users", ONE, "operator", FORCED),
     "set channel": lambda registry: registry.set_channel("users", "beta", TWO, "operator"),
     "delete channel": lambda registry: registry.delete_channel("users", "old", "operator"),
 }
@@ -383,7 +378,7 @@ CHANGES: dict[str, Callable[[Registry], object]] = {
 @pytest.fixture
 def ready(registry: Registry, store: MemoryVersionStore) -> Registry:
     """Give a registry on which each of these changes is one."""
-    registry.yank("users", ONE, "old", "operator")
+    registry.yank("users", ONE, "old", "operator", FORCED)
     registry.set_channel("users", "old", TWO, "operator")
     assert len(store.events) == 5
     return registry
@@ -454,7 +449,7 @@ def test_channel_never_points_at_a_version_that_was_yanked_meanwhile(
 
     def _rival() -> None:
         store.before_commit = lambda: None
-        registry_on(store).yank("users", TWO, "broken", "rival")
+        registry_on(store).yank("users", TWO, "broken", "rival", FORCED)
 
     store.before_commit = _rival
 
@@ -476,7 +471,7 @@ def test_version_that_got_a_channel_meanwhile_is_not_deleted(
     store.before_commit = _rival
 
     with pytest.raises(ConflictError, match="'beta'"):
-        registry.delete("users", TWO, "operator")
+        registry.delete("users", TWO, "operator", FORCED)
 
     assert registry.version("users", TWO).status is Status.ACTIVE
 
@@ -490,7 +485,7 @@ def test_looking_at_a_service_never_shows_two_moments(
 
     def _version(name: str, version: Version) -> object:
         for rival in once:
-            registry_on(store).yank("users", TWO, None, rival)
+            registry_on(store).yank("users", TWO, None, rival, FORCED)
         return read(name, version)
 
     store.version = _version  # type: ignore[method-assign,assignment]  # a rival between two reads
@@ -512,7 +507,7 @@ def test_page_of_services_never_shows_two_moments(
 
     def _records(wanted: object) -> object:
         for rival in once:
-            registry_on(store).delete("users", TWO, rival)
+            registry_on(store).delete("users", TWO, rival, FORCED)
         return read(wanted)  # type: ignore[arg-type]  # passed on
 
     store.records = _records  # type: ignore[method-assign,assignment]  # as above
@@ -557,8 +552,8 @@ def test_highest_version_is_looked_for_when_the_last_change_is_whole(
     monkeypatch.setattr(store, "highest_stable", find)
 
     if act == "yank":
-        registry.yank("users", TWO, None, "somebody")
+        registry.yank("users", TWO, None, "somebody", FORCED)
     else:
-        registry.delete("users", TWO, "somebody")
+        registry.delete("users", TWO, "somebody", FORCED)
 
     assert asked == ["whole", "whole", "highest"]

@@ -48,7 +48,7 @@ def test_good_request_becomes_values() -> None:
     "member",
     [
         {"metadata": {str(number): "" for number in range(50)}},
-        {"metadata": {"k" * 128: "v" * 1_024}},
+        {"metadata": {"k" * 128: "v" * 20_000}},
         {"metadata": {"ключ": "значение 🎉"}},
         {"name": "n" * 64},
         {"channel": "c" * 64},
@@ -86,7 +86,6 @@ def test_largest_request_is_taken(member: dict[str, Any]) -> None:
         ({"metadata": {"k": None}}, "/metadata/k"),
         ({"metadata": {"k": {"deep": "er"}}}, "/metadata/k"),
         ({"metadata": {"k": True}}, "/metadata/k"),
-        ({"metadata": {"k": "v" * 1_025}}, "/metadata/k"),
         ({"metadata": {"k" * 129: "v"}}, "/metadata/" + "k" * 129),
         ({"metadata": {"": "v"}}, "/metadata/"),
         ({"channel": ""}, "/channel"),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from registry_api.operations import Publication
+from registry_api.operations import Publication, WriteTerms
 from registry_model.index_layout import Answer
 from registry_model.version import Version
 from registry_tables.arn import Arn
@@ -16,6 +16,8 @@ from registry_tables.records import (
     VersionRecord,
 )
 
+# For tests of what else a yank or a deletion does: the guard has tests of its own.
+FORCED = WriteTerms(passes_guard=True)
 NOW = "2026-01-01T00:00:00Z"
 ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:42")
 OTHER_ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:43")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from registry_api.operations import ConflictError, Registry
+from registry_api.operations import Registry
+from registry_api.refusals import ConflictError
 from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
@@ -281,7 +282,9 @@ def test_torn_read_points_no_channel_at_a_yanked_version(
     """It would be what everybody on that channel gets."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
-    registry = torn(dynamodb, lambda rival: rival.yank("users", VERSION, "broken", "rival"))
+    registry = torn(
+        dynamodb, lambda rival: rival.yank("users", VERSION, "broken", "rival", valid.FORCED)
+    )
 
     with pytest.raises(ConflictError, match="yanked"):
         point(registry)
@@ -293,9 +296,11 @@ def test_torn_read_does_not_take_a_rivals_yank_back(dynamodb: "DynamoDBClient") 
     """Each change is one of the version that stands; the rival's reason stands, too."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
-    registry = torn(dynamodb, lambda rival: rival.yank("users", VERSION, "broken", "rival"))
+    registry = torn(
+        dynamodb, lambda rival: rival.yank("users", VERSION, "broken", "rival", valid.FORCED)
+    )
 
-    record = registry.yank("users", VERSION, None, "late")
+    record = registry.yank("users", VERSION, None, "late", valid.FORCED)
 
     assert (record.reason, record.revision) == ("broken", 2)
 
@@ -304,11 +309,11 @@ def rolls_back_and_forth(registry: Registry) -> None:
     """Change a service in every way that there is, and leave its versions as they are."""
     highest = Version.parse("8.0.0")
     registry.publish(valid.publication("8.0.0"), "somebody")
-    registry.yank("users", highest, None, "operator")
+    registry.yank("users", highest, None, "operator", valid.FORCED)
     registry.activate("users", highest, "operator")
     registry.set_channel("users", "latest", VERSION, "operator")
     registry.delete_channel("users", "latest", "operator")
-    registry.delete("users", highest, "operator")
+    registry.delete("users", highest, "operator", valid.FORCED)
 
 
 def looks_around(registry: Registry) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from registry_api.dry_run import DryRun
-from registry_api.operations import UnknownError
+from registry_api.refusals import UnknownError
+from registry_api.resolution import NeedsResolver
 from registry_model.needs import parse_needs, parse_selector
 from tests.unit.registry_api import valid
 from tests.unit.registry_api.memory_store import MemoryIndexStore
@@ -27,7 +27,7 @@ def test_each_need_gets_its_own_answer_under_its_own_key(index: MemoryIndexStore
     """In the order of the needs, as in the services file."""
     needs = parse_needs("users, old:users==1.4.0, billing@beta, nobody")
 
-    members = list(DryRun(index).resolve(needs))
+    members = list(NeedsResolver(index).resolve(needs))
 
     assert [(key, member.service, member.status, member.version) for key, member in members] == [
         ("users", None, "active", "1.4.2"),
@@ -47,7 +47,7 @@ def test_all_needs_are_one_read_of_the_keys_that_the_extension_reads(
     """The dry run of a pipeline costs what a cold start costs."""
     needs = parse_needs("users~=1.4,a:users==1.x,b:users>=1,c:users")
 
-    assert len(list(DryRun(index).resolve(needs))) == 4
+    assert len(list(NeedsResolver(index).resolve(needs))) == 4
 
     assert index.asked == [
         [("users", "1.x"), ("users", "1.x"), ("users", "latest"), ("users", "latest")]
@@ -75,7 +75,7 @@ def test_one_need_is_an_answer_or_unknown(
     index: MemoryIndexStore, selector: str, version: str | None
 ) -> None:
     """An answer that is too low for `~=` and `>=` is none."""
-    dry_run = DryRun(index)
+    dry_run = NeedsResolver(index)
 
     if version is None:
         with pytest.raises(UnknownError, match="no version of 'users' matches"):
@@ -88,10 +88,10 @@ def test_whoever_has_enough_of_the_answers_asks_for_no_more(index: MemoryIndexSt
     """Thousands of pins with large metadata would fill the function's memory."""
     needs = parse_needs(",".join(f"a{number}:users" for number in range(250)))
 
-    assert next(DryRun(index).resolve(needs))[0] == "a0"
+    assert next(NeedsResolver(index).resolve(needs))[0] == "a0"
 
     assert [len(asked) for asked in index.asked] == [100]
 
 
 def test_nothing_needed_is_nothing(index: MemoryIndexStore) -> None:
-    assert list(DryRun(index).resolve([])) == []
+    assert list(NeedsResolver(index).resolve([])) == []

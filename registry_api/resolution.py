@@ -1,33 +1,33 @@
-"""What functions would get: the grammar and the answers of the extension. No AWS here."""
+"""What functions would get: the extension's grammar and answers. No AWS here."""
 
 from collections.abc import Iterator, Sequence
 
-from registry_api.operations import UnknownError
+from registry_api.refusals import UnknownError
 from registry_api.store import IndexStore
 from registry_model.needs import Need, Selector
 from registry_model.services_file import Member, member_for
 
-_AT_ONCE = 100
+_BATCH = 100
 
 
-class DryRun:
-    """The resolve of needs, as the extension does it."""
+class NeedsResolver:
+    """Resolves needs as the extension does."""
 
     def __init__(self, index: IndexStore) -> None:
-        """Take the index table."""
+        """Use an index table."""
         self._index = index
 
     def resolve(self, needs: Sequence[Need]) -> Iterator[tuple[str, Member]]:
-        """Resolve each need: its key, and what the services file would say.
+        """Resolve each need: its key, and its member in the services file.
 
-        A hundred at a time, as the extension asks: whoever has enough of the answers may stop.
+        A hundred are read at a time, as the extension reads them; a caller may stop early.
         """
-        for begin in range(0, len(needs), _AT_ONCE):
-            asked = needs[begin : begin + _AT_ONCE]
+        for begin in range(0, len(needs), _BATCH):
+            batch = needs[begin : begin + _BATCH]
             answers = self._index.answers(
-                [(need.service, need.selector.index_selector) for need in asked]
+                [(need.service, need.selector.index_selector) for need in batch]
             )
-            for need in asked:
+            for need in batch:
                 answer = answers.get((need.service, need.selector.index_selector))
                 resolved_at = answer.updated_at if answer else ""
                 yield need.key, member_for(need, answer, resolved_at)

@@ -1,0 +1,31 @@
+"""Entity tags: what `ETag`, `If-Match` and `If-None-Match` say (RFC 9110, section 8.8 and 13.1)."""
+
+import re
+
+# An entity tag: a weak mark, and any visible characters but the quote between two of them.
+_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+def version_tag(revision: int) -> str:
+    """Return the entity tag of a version's record, which changes whenever the record does."""
+    return f'"{revision}"'
+
+
+def service_tag(revision: int) -> str:
+    """Return the entity tag of a service, which no version of it ever has."""
+    return f'"s{revision}"'
+
+
+def matches_strongly(condition: str, tag: str | None) -> bool:
+    """Return whether If-Match names the present entity tag; None: there is no entity."""
+    return tag is not None and (condition.strip() == "*" or tag in _tags(condition))
+
+
+def matches_weakly(condition: str, tag: str) -> bool:
+    """Return whether If-None-Match names the present entity tag."""
+    tags = {each.removeprefix("W/") for each in _tags(condition)}
+    return condition.strip() == "*" or tag in tags
+
+
+def _tags(condition: str) -> set[str]:
+    return {match.group() for match in _TAG.finditer(condition)}

@@ -1,0 +1,175 @@
+"""Half of a change, after a restore: what is there is shown, and one write makes it whole."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from registry_model.version import Version
+from registry_tables import versions_layout as layout
+from testing import tables
+from tests.functional.registry_api.gateway import Call, Publish, arn_of, publication
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ONE, TWO = Version.parse("1.0.0"), Version.parse("2.0.0")
+LISTS = ("/services", "/services/users", "/services/users/versions", "/services/users/history")
+
+
+def item_at(dynamodb: "DynamoDBClient", key: dict[str, Any]) -> dict[str, Any]:
+    """Return an item as it is."""
+    item = dynamodb.get_item(TableName=tables.VERSIONS, Key=key)["Item"]
+    return dict(item)
+
+
+def put(dynamodb: "DynamoDBClient", item: dict[str, Any]) -> None:
+    """Write an item as it is."""
+    dynamodb.put_item(TableName=tables.VERSIONS, Item=item)
+
+
+def remove(dynamodb: "DynamoDBClient", key: dict[str, Any]) -> None:
+    """Delete an item."""
+    dynamodb.delete_item(TableName=tables.VERSIONS, Key=key)
+
+
+@pytest.fixture
+def ready(call: Call, publish: Publish) -> Call:
+    """Return the API of two services."""
+    publish("1.0.0")
+    assert call("POST", "/services", publication(name="billing")).status == 201
+    return call
+
+
+@pytest.fixture
+def half_published(ready: Call, publish: Publish, dynamodb: "DynamoDBClient") -> Call:
+    """Return the API where 2.0.0 is there, and its service and history do not know of it."""
+    service = item_at(dynamodb, layout.service_key("users"))
+    publish("2.0.0")
+    put(dynamodb, service)
+    remove(dynamodb, layout.history_key("users", 2))
+    return ready
+
+
+def latest(call: Call) -> str | None:
+    """Return the latest version of `users`, which the list of services has to agree on."""
+    shown = call("GET", "/services/users")
+    listed = call("GET", "/services")
+    assert (shown.status, listed.status) == (200, 200)
+    assert {each["name"] for each in listed.document["services"]} == {"billing", "users"}
+    found = [each["latest"] for each in listed.document["services"] if each["name"] == "users"]
+    assert found == [shown.document["latest"]]
+    return None if found[0] is None else str(found[0]["version"])
+
+
+def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_published: Call) -> None:
+    """The pipeline that repeats itself gets its 200, and everything fits together."""
+    assert latest(half_published) == "1.0.0"
+    versions = half_published("GET", "/services/users/versions").document["versions"]
+    assert [each["version"] for each in versions] == ["2.0.0", "1.0.0"]
+
+    again = half_published("POST", "/services", publication(version="2.0.0", arn=arn_of("2.0.0")))
+
+    assert again.status == 200
+    assert latest(half_published) == "2.0.0"
+    service = half_published("GET", "/services/users").document
+    assert service["revision"] == again.document["revision"]
+    events = half_published("GET", "/services/users/history").document["events"]
+    assert (events[0]["action"], events[0]["version"]) == ("publish", "2.0.0")
+    assert events[0]["revision"] == service["revision"]
+
+
+@pytest.mark.parametrize("status", ["active", "yanked"])
+def test_half_of_a_publish_is_mended_by_a_change_of_its_status(
+    half_published: Call, status: str
+) -> None:
+    """Even one that changes no status."""
+    response = half_published("PATCH", "/services/users/versions/2.0.0", {"status": status})
+
+    assert response.status == 200
+    assert latest(half_published) == ("2.0.0" if status == "active" else "1.0.0")
+    assert (
+        half_published("GET", "/services/users").document["revision"]
+        == (response.document["revision"])
+    )
+
+
+def test_version_whose_service_is_gone_is_mended_by_the_same_publish(
+    ready: Call, dynamodb: "DynamoDBClient"
+) -> None:
+    """Another ARN is a conflict, as ever."""
+    remove(dynamodb, layout.service_key("users"))
+
+    other = ready("POST", "/services", publication(version="1.0.0"))
+    again = ready("POST", "/services", publication(version="1.0.0", arn=arn_of("1.0.0")))
+
+    assert (other.status, again.status) == (409, 200)
+    assert latest(ready) == "1.0.0"
+
+
+def test_latest_version_that_is_gone_is_none_until_it_is_deleted(
+    ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
+) -> None:
+    """Half of a deletion: the service still has the version as its highest."""
+    publish("2.0.0")
+    remove(dynamodb, layout.version_key("users", TWO))
+
+    assert latest(ready) is None
+    assert ready("DELETE", "/services/users/versions/2.0.0").status == 204
+    assert latest(ready) == "1.0.0"
+
+
+def test_channel_whose_version_is_gone_is_mended_by_setting_it(
+    ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
+) -> None:
+    """A pin on nothing."""
+    publish("2.0.0", channel="latest")
+    remove(dynamodb, layout.version_key("users", TWO))
+
+    assert latest(ready) is None
+    assert ready("PUT", "/services/users/channels/latest", {"version": "1.0.0"}).status == 200
+    assert latest(ready) == "1.0.0"
+
+
+@pytest.mark.parametrize(
+    ("key", "attribute", "value"),
+    [
+        (layout.service_key("users"), layout.REVISION, {"S": "x"}),
+        (layout.service_key("users"), layout.CHANNELS, {"S": "beta"}),
+        (layout.version_key("users", ONE), layout.ARN, {"S": "users"}),
+        (layout.version_key("users", ONE), layout.STATUS, {"S": "gone"}),
+        (layout.history_key("users", 1), layout.ACTION, {"S": "explode"}),
+    ],
+    ids=lambda each: str(each)[:40],
+)
+def test_damaged_item_makes_no_list_of_others_fail(
+    ready: Call,
+    dynamodb: "DynamoDBClient",
+    key: dict[str, Any],
+    attribute: str,
+    value: dict[str, Any],
+) -> None:
+    """And no request of its own is a bug."""
+    put(dynamodb, item_at(dynamodb, key) | {attribute: value})
+
+    names = [each["name"] for each in ready("GET", "/services").document["services"]]
+    assert "billing" in names
+    for path in (*LISTS, "/services/users/versions/1.0.0"):
+        response = ready("GET", path)
+        assert response.status in {200, 503}, path
+        if response.status == 503:
+            assert response.headers["Retry-After"]
+            assert "damaged" in response.document["detail"]
+
+
+def test_page_of_damaged_entries_does_not_end_the_list(
+    ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
+) -> None:
+    """Only a cursor of null does."""
+    publish("2.0.0", "3.0.0")
+    for version in (TWO, Version.parse("3.0.0")):
+        key = layout.version_key("users", version)
+        put(dynamodb, item_at(dynamodb, key) | {layout.ARN: {"S": "?"}})
+
+    page = ready("GET", "/services/users/versions", query={"limit": "1"}).document
+
+    assert [each["version"] for each in page["versions"]] == ["1.0.0"]
