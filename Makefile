@@ -88,12 +88,12 @@ $(STAMP): $(REQUIREMENTS)
 		echo "installing the tools into .venv (once, a minute) ..." && rm -rf .venv \
 		&& { $(PYTHON) -m venv .venv || { rm -rf .venv; \
 			echo "python -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }; } \
-		&& $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
+		&& PIP_USER=0 $(BIN)/pip install --quiet --disable-pip-version-check --no-deps \
 			--require-hashes -r $(REQUIREMENTS) && touch $@; fi
 
 $(SCANNERS_STAMP): $(SCANNERS) | $(STAMP)
 	@exec 9> .venv.lock && flock 9 && if ! test -e $@; then \
 		echo "installing the scanners into .venv/scanners (once, some minutes) ..." \
 		&& rm -rf .venv/scanners && .venv/bin/python -m venv .venv/scanners \
-		&& .venv/scanners/bin/pip install --quiet --disable-pip-version-check --no-deps \
+		&& PIP_USER=0 .venv/scanners/bin/pip install --quiet --disable-pip-version-check --no-deps \
 			--require-hashes -r $(SCANNERS) && touch $@; fi

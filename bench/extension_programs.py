@@ -123,7 +123,11 @@ def _go_compiler() -> Path | None:
             staged = Path(scratch) / "go"
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes"]
             command += ["--disable-pip-version-check", "--no-compile", "--target", str(staged)]
-            if subprocess.run([*command, "-r", str(_REQUIREMENTS)], check=False).returncode:
+            if subprocess.run(
+                [*command, "-r", str(_REQUIREMENTS)],
+                env={**os.environ, "PIP_USER": "0"},
+                check=False,
+            ).returncode:
                 print("no Go compiler is to be had: compared without Go", file=sys.stderr)
                 return None
             staged.replace(folder)

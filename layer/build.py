@@ -25,6 +25,7 @@ def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Pa
         interpreter_build.BuildError: A step of the build failed.
         sources.SourceError: A pinned source is nowhere to be had.
     """
+    contents.check_links()
     modules = contents.portable_modules()
     built = interpreter_build.interpreter(arch, modules, _say)
     tools = interpreter_build.toolchain(interpreter_build.cache_folder(), _say)

@@ -34,6 +34,21 @@ def product_version() -> str:
     return version
 
 
+def check_links() -> None:
+    """Check that this checkout has its symbolic links.
+
+    Raises:
+        BuildError: It has files in place of them.
+    """
+    if not (HERE / "extension").is_dir():
+        message = (
+            f"{HERE / 'extension'} is not a folder: this checkout has no symbolic links, which the "
+            "layer and the functions are built from. Clone on a file system that has them, with "
+            "`git -c core.symlinks=true clone`"
+        )
+        raise BuildError(message)
+
+
 def portable_modules() -> dict[str, bytes]:
     """Return the Python that goes into the binary, by path: pyproject.toml's portable packages.
 

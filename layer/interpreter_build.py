@@ -8,6 +8,7 @@ turns; a build that is killed leaves nothing that a later one would trust.
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -133,7 +134,8 @@ def toolchain(cache: Path, say: Say) -> Toolchain:
 
 def _install(scratch: Path) -> None:
     """Install the pinned packages below *scratch*, with pip from a virtual environment."""
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    # With `user = true` in its configuration, pip refuses to install into a folder.
+    environment = {**os.environ, "PIP_USER": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     _run(
         [sys.executable, "-m", "venv", str(scratch / "venv")],
         cwd=scratch,
@@ -169,17 +171,32 @@ def _compiler_environment(tools: Toolchain, cache: Path, target: str) -> dict[st
     }
 
 
-def _compiler() -> str:
-    return f"{sys.executable} -I -S {HERE / 'zig_cc.py'}"
-
-
 def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) -> None:
+    """Run MicroPython's make file in *port*.
+
+    It can't use a program whose path has a blank. So it gets names, and finds them on the PATH.
+    """
     if not shutil.which("make"):
         message = "make is missing (Debian: apt-get install make)"
         raise BuildError(message)
-    jobs = f"-j{os.cpu_count() or 2}"
-    command = ["make", jobs, f"PYTHON={sys.executable}", "STRIP=", "SIZE=true", *words]
-    _run(command, cwd=port, environment=environment, purpose=purpose)
+    programs = {
+        "layer-cc": [sys.executable, "-I", "-S", str(HERE / "zig_cc.py")],
+        "layer-python": [sys.executable],
+    }
+    with tempfile.TemporaryDirectory(dir=port) as folder:
+        for name, command in programs.items():
+            program = Path(folder) / name
+            program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
+            program.chmod(0o755)
+        _run(
+            [
+                *("make", f"-j{os.cpu_count() or 2}", "PYTHON=layer-python"),
+                *("CC=layer-cc", "LD=layer-cc", "STRIP=", "SIZE=true", *words),
+            ],
+            cwd=port,
+            environment={**environment, "PATH": f"{folder}:{environment.get('PATH', os.defpath)}"},
+            purpose=purpose,
+        )
 
 
 def _unpack(archive: Path, into: Path) -> None:
@@ -197,8 +214,6 @@ def _port_words(modules: str) -> list[str]:
         "VARIANT_DIR=../../../variant",
         "BUILD=build",
         "PROG=service-discovery",
-        f"CC={_compiler()}",
-        f"LD={_compiler()}",
         "USER_C_MODULES=../../..",
         f"FROZEN_MANIFEST=../../../{modules}/manifest.py",
         "MBEDTLS_CONFIG_FILE='\"mbedtls_config_layer.h\"'",
@@ -234,8 +249,6 @@ def _make_base(base: Path, archives: dict[str, Path], environment: dict[str, str
     _make(
         base / "micropython/mpy-cross",
         host,
-        f"CC={_compiler()}",
-        f"LD={_compiler()}",
         "CFLAGS_EXTRA=-Wno-error -DMICROPY_GCREGS_SETJMP=1",
         "LDFLAGS_EXTRA=-static",
         purpose="compiling mpy-cross",
