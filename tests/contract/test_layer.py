@@ -134,19 +134,19 @@ def test_archive_is_the_folder(built: Path) -> None:
 
 def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
     """Another clone in another folder freezes and links anew, and gets the same layer."""
-    shutil.copytree(ROOT / "layer", tmp_path / "elsewhere", ignore=shutil.ignore_patterns("*.pyc"))
-    marker = tmp_path / "elsewhere/extension/main.py"
+    shutil.copytree(ROOT / "layer", tmp_path / "a blank", ignore=shutil.ignore_patterns("*.pyc"))
+    marker = tmp_path / "a blank/extension/main.py"
     original = marker.read_text(encoding="utf-8")
     marker.write_text(original + "\nCHANGED = True\n", encoding="utf-8")
-    other = _build(tmp_path / "elsewhere/build.py", _arch(built), tmp_path / "other")
+    other = _build(tmp_path / "a blank/build.py", _arch(built), tmp_path / "other")
     assert _files(other / "opt") != _files(built / "opt")
     # Bytecode has no comments. The cache's key is of the source, and others use the cache, too.
     marker.write_text(f"{original}\n# {uuid.uuid4()}\n", encoding="utf-8")
     before = _cached_binaries(built)
 
-    anew = _build(tmp_path / "elsewhere/build.py", _arch(built), tmp_path / "anew")
+    anew = _build(tmp_path / "a blank/build.py", _arch(built), tmp_path / "anew")
     marker.write_text(original, encoding="utf-8")
-    again = _build(tmp_path / "elsewhere/build.py", _arch(built), tmp_path / "again")
+    again = _build(tmp_path / "a blank/build.py", _arch(built), tmp_path / "again")
 
     (linked_anew,) = _cached_binaries(built) - before
     linked_anew.unlink()
@@ -257,6 +257,25 @@ def test_other_architecture_agrees_with_the_vectors(tmp_path: Path) -> None:
     )
 
     assert run.stdout.endswith("checks, 0 failed\n"), run.stdout + run.stderr
+
+
+def test_checkout_without_symbolic_links_is_refused(tmp_path: Path) -> None:
+    """Git writes a link's target into a file where it can't make links; the error says so."""
+    copy = tmp_path / "layer"
+    shutil.copytree(ROOT / "layer", copy, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.rmtree(copy / "extension")
+    (copy / "extension").write_text("../extension", encoding="utf-8")
+
+    run = subprocess.run(
+        [*(sys.executable, str(copy / "build.py"), "--arch", own_arch()), "--output", "unused"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert "this checkout has no symbolic links" in run.stderr
 
 
 def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
