@@ -21,7 +21,7 @@ PINS ?= --upgrade
 PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header --no-annotate $(PINS)
 
-.PHONY: help run demo test test-quick check audit bench fuzz format pins layer release clean
+.PHONY: help run demo test test-quick layers check audit bench fuzz format pins layer release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | column -t -s "$$(printf '\t')"
@@ -32,11 +32,15 @@ run: $(STAMP) ## the registry and a function on this machine, until Ctrl-C
 demo: $(STAMP) ## the same story, then stop everything; exits 0 only if each step did what it should
 	@exec $(BIN)/python -m local demo
 
-test: $(STAMP) ## all the tests; PYTEST_ARGS="-k checks -x" are pytest's
+test: layers ## all the tests; PYTEST_ARGS="-k checks -x" are pytest's
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-quick: $(STAMP) ## the tests that take a minute altogether: unit, contract, vectors
-	$(PYTEST) tests/unit tests/contract $(PYTEST_ARGS)
+test-quick: layers ## the tests that take a minute altogether: unit and contract, without the slow ones
+	$(PYTEST) -m "not slow" tests/unit tests/contract $(PYTEST_ARGS)
+
+# The tests use both layers. A test has no time to compile what is not in the cache yet.
+layers: $(STAMP)
+	@for arch in x86_64 arm64; do $(BIN)/python layer/build.py --arch $$arch; done
 
 check: $(STAMP) $(SCANNERS_STAMP) ## format, lint, types, import rules, template lint and scan
 	$(BIN)/ruff format --check $(PACKAGES)

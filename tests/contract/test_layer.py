@@ -19,6 +19,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from local.execution_environment import own_arch
 from tests.conftest import ROOT, BuiltLayer
 
+pytestmark = pytest.mark.slow
+
 _MACHINES = {"x86_64": 62, "arm64": 183}
 _FILES = {
     "extensions/service-discovery",

@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT, product_version
 
+pytestmark = pytest.mark.slow
+
 # Imports every module of the wheel that is the only argument.
 _IMPORT_ALL = """
 import importlib, sys, zipfile

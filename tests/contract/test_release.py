@@ -4,12 +4,15 @@ import json
 import zipfile
 from pathlib import Path
 
+import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from release.bill_of_materials import bill_of_materials
 from release.functions import write_function
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_function_has_the_pinned_packages_and_nothing_of_this_machine(tmp_path: Path) -> None:
