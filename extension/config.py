@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
-_DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # the contract's, in an environment of one function
+_DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; the environment has one function
 _TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
 _REGION = DIGITS + "abcdefghijklmnopqrstuvwxyz-"
 _LAMBDA_LEVELS = {"TRACE": log.DEBUG, "FATAL": log.ERROR}

@@ -146,7 +146,7 @@ def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
 
 
 def implied(client: "DynamoDBClient", *, copies: int = 1) -> Index:
-    """Say what the index should hold: the contract's sections 2 and 3, straight and slow."""
+    """Return what the index should have, computed in the simplest way from all versions."""
     items = items_of(client, tables.VERSIONS)
     services = [item for item in items if item["entry"]["S"] == layout.SERVICE_ENTRY]
     found: Index = {}

@@ -93,7 +93,7 @@ def test_layer_of_an_architecture_that_is_not_wanted_is_left_out(
     assert [path.name for path in tmp_path.iterdir()] == ["NOT-BUILT"]
 
 
-def test_layer_holds_what_the_contract_says(built: Path) -> None:
+def test_layer_has_exactly_its_files(built: Path) -> None:
     """Lambda starts every file in extensions/; one more would break every function."""
     assert set(_files(built / "opt")) == _FILES
     assert (built / "opt/extensions/service-discovery").stat().st_mode & 0o777 == 0o755

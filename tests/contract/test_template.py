@@ -103,7 +103,7 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_parameters_are_those_of_the_contract_each_with_a_default() -> None:
+def test_parameters_are_the_documented_ones_each_with_a_default() -> None:
     """A plain deployment asks nothing; a pipeline's overrides keep working."""
     parameters = _template()["Parameters"]
 
@@ -114,7 +114,7 @@ def test_parameters_are_those_of_the_contract_each_with_a_default() -> None:
         assert parameters[name]["Default"] == wanted
 
 
-def test_outputs_are_those_of_the_contract() -> None:
+def test_outputs_are_the_documented_ones() -> None:
     """Consumers' stacks import them by these names."""
     outputs = _template()["Outputs"]
 
@@ -443,7 +443,7 @@ def test_versions_table_has_the_keys_and_indexes_that_the_layout_spells() -> Non
     assert _keys(listing) == [versions_layout.LISTING, versions_layout.SERVICE]
 
 
-def test_index_table_has_the_contracts_key() -> None:
+def test_index_table_has_the_public_key() -> None:
     """Anybody may read it with one key, in any language."""
     assert _keys(_resource("IndexTable")) == [index_layout.SERVICE, index_layout.SELECTOR]
     assert _resource("IndexTable")["TableName"] == {"Ref": "IndexTableName"}

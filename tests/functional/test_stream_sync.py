@@ -77,9 +77,7 @@ def test_publish_moves_every_selector_that_it_should(
     }
 
 
-def test_index_item_is_as_the_contract_spells_it(
-    handle: Handle, dynamodb: "DynamoDBClient"
-) -> None:
+def test_index_item_has_the_public_attributes(handle: Handle, dynamodb: "DynamoDBClient") -> None:
     """Anybody may read it with one GetItem."""
     publish(dynamodb, "1.0.0", metadata={"team": "süß"})
 

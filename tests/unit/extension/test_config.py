@@ -23,7 +23,7 @@ def _faults(**variables: str) -> list[str]:
     return refused.value.faults
 
 
-def test_defaults_are_the_contracts() -> None:
+def test_defaults_are_the_documented_ones() -> None:
     """A function that sets NEEDED_SERVICES alone gets what the README says."""
     config = _config()
 

@@ -46,7 +46,7 @@ def test_answer_is_read_back_from_its_item(answer: Answer, copy: int) -> None:
     assert item.items() >= layout.item_key("users", "1.x", copy).items()
 
 
-def test_item_is_spelled_as_the_contract_says() -> None:
+def test_item_is_as_documented() -> None:
     """Readers in other languages rely on it; what is not there has no attribute."""
     answer = answer_from_item(ITEM)
 

@@ -209,7 +209,7 @@ def test_any_text_is_a_selector_or_refused(text: str) -> None:
 
 
 @given(st.text(max_size=70))
-def test_names_are_what_the_contract_allows(text: str) -> None:
+def test_names_are_what_the_documentation_allows(text: str) -> None:
     """ASCII alone, at most 64 characters; said by an expression of our own."""
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
     is_name = 1 <= len(text) <= 64 and set(text) <= allowed and text[0] not in "._-"

@@ -45,7 +45,7 @@ def document(member: Member) -> Any:
     return json.loads(services_file.render([("users", member)]))["users"]
 
 
-def test_document_is_as_the_contract_shows_it() -> None:
+def test_document_is_as_documented() -> None:
     """Its own example, to the letter."""
     members = [
         ("users", resolved_member(need("users"), answer(), AT)),
