@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from registry_model import services_file
 from tests.conftest import ROOT
 from tests.docs.listings import listings, the_listing
 
@@ -135,12 +136,23 @@ def test_every_listing_is_run_here() -> None:
     assert languages == set(_LANGUAGES)
 
 
+def _services_files() -> list[str]:
+    """Return the page's services files."""
+    return [each.text for each in listings(ROOT / _PAGE) if each.language == "json"]
+
+
+def test_services_files_are_as_the_extension_reads_them() -> None:
+    """An earlier run's file that the page shows would be adopted, each member of it."""
+    for text in _services_files():
+        assert services_file.parse(text.encode()).keys() == json.loads(text).keys()
+
+
 @pytest.mark.parametrize("language", _LANGUAGES)
 def test_listing_returns_the_arn_or_fails_with_the_reason(language: str, tmp_path: Path) -> None:
-    document = the_listing(_PAGE, "json")
+    document = _services_files()[-1]
     arn = json.loads(document)["users"]["arn"]
-    services_file = tmp_path / "services.json"
-    services_file.write_text(document, encoding="utf-8")
+    path = tmp_path / "services.json"
+    path.write_text(document, encoding="utf-8")
     folder = tmp_path / "program"
     folder.mkdir()
     command = _LANGUAGES[language](folder)
@@ -148,7 +160,7 @@ def test_listing_returns_the_arn_or_fails_with_the_reason(language: str, tmp_pat
     def _ask(name: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*command, name],
-            env={**os.environ, "SERVICES_FILE": str(services_file)},
+            env={**os.environ, "SERVICES_FILE": str(path)},
             capture_output=True,
             text=True,
             check=False,
