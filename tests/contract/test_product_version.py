@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from registry_api import openapi
@@ -34,6 +35,15 @@ def test_layer_has_the_version(layer: BuiltLayer) -> None:
 def test_description_of_the_api_has_the_version() -> None:
     """A client sees which registry it calls."""
     assert openapi.document("https://registry.example/v1")["info"]["version"] == product_version()
+
+
+def test_helpers_packages_have_the_version() -> None:
+    """Package managers need it in files of their own."""
+    python = tomllib.loads((ROOT / "helpers/python/pyproject.toml").read_text(encoding="utf-8"))
+    node = json.loads((ROOT / "helpers/node/package.json").read_text(encoding="utf-8"))
+
+    assert python["project"]["version"] == product_version()
+    assert node["version"] == product_version()
 
 
 def test_command_line_has_the_version() -> None:
