@@ -1,7 +1,7 @@
-"""What the function's environment asks of the extension.
+"""The extension's configuration, from the function's environment.
 
-Portable: runs under MicroPython and CPython. Everything is read before anything is refused, so that
-one deployment shows every fault.
+Portable: runs under MicroPython and CPython. All variables are read before an error is raised, so
+that one deployment shows every fault.
 """
 
 from extension import endpoints, log
@@ -20,39 +20,39 @@ if TYPE_CHECKING:
 
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
-_DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; the environment has one function
+_DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; an environment serves one function
 _TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
 _REGION = DIGITS + "abcdefghijklmnopqrstuvwxyz-"
 _LAMBDA_LEVELS = {"TRACE": log.DEBUG, "FATAL": log.ERROR}
 
 
 class ConfigError(ValueError):
-    """The environment is malformed; `faults` names all that is wrong with it."""
+    """The environment is malformed; `faults` has every fault."""
 
     def __init__(self, faults: "list[str]") -> None:
-        """Name every fault."""
+        """Set the faults, and a message with all of them."""
         super().__init__("; ".join(faults))
         self.faults = faults
 
 
 class Config:
-    """What the function's environment asks of the extension.
+    """The extension's configuration.
 
     Attributes:
-        needs: What is to be resolved, in the order of the file.
+        needs: The needs, in the order of the file.
         services_file: The file's absolute path.
         table: The index table's name or ARN.
         region: The Region that is called and signed for.
         max_age_s: The age in seconds from which a check is due.
         timeout_ms: How long a resolve or check may take, all in all.
         is_strict: Whether an init that did not resolve everything fails.
-        endpoint: Where DynamoDB is asked.
+        endpoint: DynamoDB's endpoint.
         is_ipv4_only: Whether the endpoint's name has IPv4 addresses alone.
         proxy: The proxy that DynamoDB is called through, or None.
         ca_bundle: A file of certificates that replace the shipped ones, or None.
-        keys: The keys in the environment (access key id, secret, session token), or None.
-        container: Where keys are handed out, or None.
-        container_token: What that place wants to see, or None.
+        keys: The credentials in the environment (access key id, secret, session token), or None.
+        container: The endpoint of container credentials, or None.
+        container_token: The token for that endpoint, or None.
         is_managed: Whether the platform says that it is Managed Instances.
     """
 
@@ -93,7 +93,7 @@ class Config:
         container_token: "str | None",
         is_managed: bool,
     ) -> None:
-        """Take the parts as they are; `from_env` is the way in."""
+        """Set the parts; `from_env` reads them."""
         self.needs = needs
         self.services_file = services_file
         self.table = table
@@ -115,8 +115,8 @@ class Config:
         """Read the environment.
 
         Args:
-            getenv: Tells a variable's text, None where it is not set or empty; ValueError where it
-                is not UTF-8.
+            getenv: Returns a variable's text, None if it is not set or empty; raises ValueError if
+                it is not UTF-8.
 
         Raises:
             ConfigError: Something in it is malformed.
@@ -159,7 +159,7 @@ class Config:
 
 
 def log_level(getenv: "Getenv") -> int:
-    """Read the log's level, leniently: the faults of the environment have to be logged, too."""
+    """Return the log's level; a malformed one counts as not set, since faults have to be logged."""
     try:
         own = (getenv("SERVICE_DISCOVERY_LOG_LEVEL") or "").upper()
         if own in log.LEVELS:
@@ -171,7 +171,7 @@ def log_level(getenv: "Getenv") -> int:
 
 
 def logs_json(getenv: "Getenv") -> bool:
-    """Tell whether the function's log is JSON."""
+    """Return whether the function's log is JSON."""
     try:
         return (getenv("AWS_LAMBDA_LOG_FORMAT") or "").upper() == "JSON"
     except ValueError:
@@ -179,7 +179,7 @@ def logs_json(getenv: "Getenv") -> bool:
 
 
 class _Reader:
-    """Reads variables and gathers what is wrong with them."""
+    """Reads variables, and collects their faults."""
 
     def __init__(self, getenv: "Getenv", faults: "list[str]") -> None:
         self._getenv = getenv
@@ -235,7 +235,7 @@ def _flag(read: _Reader, name: str, faults: "list[str]") -> bool:
 
 
 def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]") -> str:
-    """Find the Region: the table's own where it is named by its ARN."""
+    """Return the Region: the table's own if the table is an ARN."""
     if table.startswith("arn:"):
         parts = table.split(":", 5)
         resource = parts[5] if len(parts) == 6 else ""
@@ -256,7 +256,7 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
         region = read.text("AWS_REGION") or read.text("AWS_DEFAULT_REGION") or ""
         source = "AWS_REGION"
         if not region:
-            # Lambda always sets it; without needs nothing is asked anywhere.
+            # Lambda always sets it; without needs nothing is asked.
             if needs:
                 faults.append("AWS_REGION is not set")
             return "us-east-1"
@@ -271,7 +271,7 @@ def _is_table_name(name: str) -> bool:
 
 
 def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoint, bool]":
-    """Find DynamoDB's endpoint, and whether its name has IPv4 addresses alone."""
+    """Return DynamoDB's endpoint, and whether its name has IPv4 addresses only."""
     fips = read.is_true("AWS_USE_FIPS_ENDPOINT")
     dual_stack = read.is_true("AWS_USE_DUALSTACK_ENDPOINT")
     if not read.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):

@@ -6,6 +6,7 @@ Portable: runs under MicroPython and CPython.
 import time
 
 from registry_model import strict_json
+from registry_model.text import escape_invisible, first_not_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,10 +19,14 @@ ERROR = 40
 LEVELS = {"DEBUG": DEBUG, "INFO": INFO, "WARN": WARN, "ERROR": ERROR}
 _NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 _SOURCE = "service-discovery"
+# Texts of these characters alone are not quoted: printable ASCII but blank, quotation mark, "=".
+_PLAIN = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()*+,-./:;<>?@[\\]^_`{|}~"
+)
 
 
 def timestamp(seconds: float) -> str:
-    """Spell a time since 1970 as ISO 8601, UTC, to the second."""
+    """Return a time since 1970 as ISO 8601, UTC, to the second."""
     parts = time.gmtime(int(seconds))
     date = f"{parts[0]:04d}-{parts[1]:02d}-{parts[2]:02d}"
     return date + f"T{parts[3]:02d}:{parts[4]:02d}:{parts[5]:02d}Z"
@@ -32,16 +37,15 @@ def _as_json(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return str(value)
-    return strict_json.dumps(str(value))
+    return escape_invisible(strict_json.dumps(str(value)))
 
 
 def _as_text(value: object) -> str:
     text = str(value)
-    for character in text:
-        # What is quoted stays on its line, and in its field.
-        if character <= " " or character in '"=\x7f':
-            return strict_json.dumps(text)
-    return text or '""'
+    if text and not first_not_in(text, _PLAIN):
+        return text
+    # A quoted text stays on its line, and in its field.
+    return escape_invisible(strict_json.dumps(text))
 
 
 class Log:
@@ -55,26 +59,26 @@ class Log:
         level: int = WARN,
         as_json: bool = False,
     ) -> None:
-        """Take where lines go, the wall clock, the least level and the form."""
+        """Set where lines go, the wall clock, the lowest level and the form."""
         self._write = write
         self._clock = clock
         self._level = level
         self._as_json = as_json
 
     def debug(self, message: str, **facts: object) -> None:
-        """Say what helps to follow the extension at work."""
+        """Write a line at DEBUG: a step, for following the extension's work."""
         self._line(DEBUG, message, facts)
 
     def info(self, message: str, **facts: object) -> None:
-        """Say what went as it should."""
+        """Write a line at INFO: an outcome as expected."""
         self._line(INFO, message, facts)
 
     def warn(self, message: str, **facts: object) -> None:
-        """Say what somebody should know of before it hurts."""
+        """Write a line at WARN: a trouble that the function survives."""
         self._line(WARN, message, facts)
 
     def error(self, message: str, **facts: object) -> None:
-        """Say what somebody has to mend."""
+        """Write a line at ERROR: something that has to be corrected."""
         self._line(ERROR, message, facts)
 
     def _line(self, level: int, message: str, facts: "dict[str, object]") -> None:

@@ -1,4 +1,4 @@
-"""The index table: how an answer is spelled as a DynamoDB item, and under which key.
+"""The index table: the DynamoDB item of an answer, and its key.
 
 Portable: runs under MicroPython and CPython. The table is a public read model (one `GetItem`
 resolves a service), so names here change only with a migration. Items are in DynamoDB's own JSON,
@@ -32,7 +32,7 @@ YANKED = "yanked"
 
 
 class IndexItemError(ValueError):
-    """An index item is not as this module spells it; the message names the attribute."""
+    """An index item is malformed; the message names the attribute."""
 
 
 class Answer:
@@ -72,7 +72,7 @@ class Answer:
         metadata: "dict[str, str] | None" = None,
         copies: int = 1,
     ) -> None:
-        """Take the parts as they are."""
+        """Set the parts."""
         self.version = version
         self.arn = arn
         self.status = status
@@ -84,12 +84,12 @@ class Answer:
 
 
 def partition_key(service: str, copy: int = 0) -> str:
-    """Spell the partition key of the original (0) or of one of its copies (from 1)."""
+    """Return the partition key of the original (0) or of one of its copies (from 1)."""
     return f"#{copy}#{service}" if copy else service
 
 
 def service_of(partition: str) -> "tuple[str, int]":
-    """Read a partition key: the service, and 0 for the original or the copy's number."""
+    """Parse a partition key: the service, and 0 for the original or the copy's number."""
     for copy in range(1, MAX_COPIES):
         prefix = partition_key("", copy)
         if partition.startswith(prefix) and partition != prefix:
@@ -98,7 +98,7 @@ def service_of(partition: str) -> "tuple[str, int]":
 
 
 def item_key(service: str, selector: str, copy: int = 0) -> "dict[str, dict[str, str]]":
-    """Spell the key of an index item."""
+    """Return the key of an index item."""
     return {SERVICE: {"S": partition_key(service, copy)}, SELECTOR: {"S": selector}}
 
 
@@ -148,7 +148,7 @@ def _metadata(item: "Item") -> "dict[str, str]":
 
 
 def key_of(item: "Item") -> "tuple[str, str]":
-    """Read an item's own key: its partition key and its selector.
+    """Parse an item's own key: its partition key and its selector.
 
     Raises:
         IndexItemError: It has none.
@@ -157,7 +157,7 @@ def key_of(item: "Item") -> "tuple[str, str]":
 
 
 def answer_from_item(item: "Item") -> Answer:
-    """Read an index item.
+    """Parse an index item.
 
     Raises:
         IndexItemError: An attribute is missing or of another type.
@@ -178,7 +178,7 @@ def answer_from_item(item: "Item") -> Answer:
 
 
 def answer_to_item(service: str, selector: str, answer: Answer, copy: int = 0) -> "dict[str, Any]":
-    """Spell *answer* as the item under *service* and *selector*, or as its copy number *copy*."""
+    """Return *answer* as the item of *service* and *selector*, or as its copy number *copy*."""
     item: "dict[str, Any]" = {
         SERVICE: {"S": partition_key(service, copy)},
         SELECTOR: {"S": selector},

@@ -1,4 +1,4 @@
-"""What a function asks for: the grammar of `NEEDED_SERVICES` and what each need means.
+"""What a function needs: the grammar of `NEEDED_SERVICES`, and what each need means.
 
 Portable: runs under MicroPython and CPython. The extension and the registry's dry run share it.
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BLANKS = " \t\r\n"
 LATEST = "latest"
 _OPERATOR = "=~<>!^@"
-# The most frequent ones first, where MicroPython begins to look.
+# The most frequent ones first, because MicroPython searches from the beginning.
 _NAME_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAME = "-" + _NAME_FIRST + "._"
 _BEFORE_OPERATOR = _NAME + ":" + BLANKS
@@ -24,7 +24,7 @@ MAX_NAME = 64
 
 
 def name_fault(name: str) -> "str | None":
-    """Say why *name* can't name a service, an alias or a channel, or nothing if it can."""
+    """Return why *name* can't name a service, an alias or a channel; None if it can."""
     if not name:
         return "it is empty"
     if len(name) > MAX_NAME:
@@ -43,27 +43,27 @@ class Fault:
     Attributes:
         position: Where the need at fault begins: an offset in characters, from 0.
         text: The need at fault.
-        reason: What is wrong with it, and the way out.
+        reason: What is wrong with it, and what to write.
     """
 
     __slots__ = ("position", "reason", "text")
 
     def __init__(self, position: int, text: str, reason: str) -> None:
-        """Take the parts as they are."""
+        """Set the parts."""
         self.position = position
         self.text = text
         self.reason = reason
 
     def __str__(self) -> str:
-        """Spell it for the person who wrote the text."""
+        """Return position, text and reason for a message."""
         return f"at {self.position}: {quote(self.text)}: {self.reason}"
 
 
 class NeedsError(ValueError):
-    """A text of needs is malformed; `faults` has all that is wrong with it, in its order."""
+    """A text of needs is malformed; `faults` has every fault, in the order of the text."""
 
     def __init__(self, faults: "list[Fault]") -> None:
-        """Name every fault."""
+        """Set the faults, and a message with all of them."""
         super().__init__("; ".join([str(fault) for fault in faults]))
         self.faults = faults
 
@@ -82,13 +82,13 @@ class Selector:
     def __init__(
         self, requested: str, index_selector: str, minimum: "Version | None" = None
     ) -> None:
-        """Take the parts as they are; `parse_selector` is the way in for text."""
+        """Set the parts; `parse_selector` parses a text."""
         self.requested = requested
         self.index_selector = index_selector
         self.minimum = minimum
 
     def accepts(self, version: str) -> bool:
-        """Tell whether the index's answer satisfies this selector.
+        """Return whether the index's answer satisfies this selector.
 
         Raises:
             VersionError: The index holds something that is not a version.
@@ -96,7 +96,7 @@ class Selector:
         return self.minimum is None or Version.parse(version) >= self.minimum
 
     def __str__(self) -> str:
-        """Spell it with its operator, as it can be written behind a name."""
+        """Return the text with its operator, as it is written after a name."""
         return self.requested if self.requested[0] in _OPERATOR else "==" + self.requested
 
 
@@ -112,7 +112,7 @@ class Need:
     __slots__ = ("key", "selector", "service")
 
     def __init__(self, key: str, service: str, selector: Selector) -> None:
-        """Take the parts as they are; `parse_needs` is the way in for text."""
+        """Set the parts; `parse_needs` parses a text."""
         self.key = key
         self.service = service
         self.selector = selector
@@ -123,11 +123,11 @@ _LATEST = Selector(LATEST, LATEST)
 
 
 class SelectorError(ValueError):
-    """A selector is malformed; the message says why, and the way out."""
+    """A selector is malformed; the message says why, and what to write."""
 
 
 def _numbers(text: str, least: int) -> "list[int]":
-    """Read `major[.minor[.patch]]` with at least *least* numbers."""
+    """Parse `major[.minor[.patch]]` with at least *least* numbers."""
     parts = text.split(".")
     if len(parts) < least or len(parts) > 3:
         wanted = "major.minor or major.minor.patch" if least == 2 else "one to three numbers"
@@ -185,7 +185,7 @@ _FORMS = {"==": _equal_to, "~=": _compatible_with, ">=": _no_lower_than, "@": _c
 
 
 def parse_selector(text: str) -> Selector:
-    """Read a selector with its operator; the empty text asks for the latest version.
+    """Parse a selector with its operator; the empty text asks for the latest version.
 
     Raises:
         SelectorError: It is malformed.
@@ -208,7 +208,7 @@ def parse_selector(text: str) -> Selector:
 
 
 def _operator_at(text: str) -> int:
-    """Find where the first operator begins; the text's length if there is none."""
+    """Return where the first operator begins; the text's length if there is none."""
     # What is well-formed is passed over at once; only at fault can something else come first.
     offset = len(text) - len(text.lstrip(_BEFORE_OPERATOR))
     while offset < len(text) and text[offset] not in _OPERATOR:
@@ -217,7 +217,7 @@ def _operator_at(text: str) -> int:
 
 
 def _entries(text: str) -> "Iterator[tuple[int, str]]":
-    """Name each entry that is not empty, without the blanks around it, and where it begins."""
+    """Return each entry that is not empty, without the blanks around it, and its position."""
     start = 0
     for entry in text.split(","):
         stripped = entry.strip(BLANKS)
@@ -227,7 +227,7 @@ def _entries(text: str) -> "Iterator[tuple[int, str]]":
 
 
 def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | None]":
-    """Read one need: its key, if that is well, and itself; add what is wrong to *reasons*."""
+    """Parse one need; return its key if that is valid, and the need; add faults to *reasons*."""
     if name_fault(text) is None:
         return text, Need(text, text, _LATEST)
     end = _operator_at(text)
@@ -260,7 +260,7 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
 
 
 def parse_needs(text: str) -> "list[Need]":
-    """Read a text of needs, such as `users,billing==1.x`, in its order.
+    """Parse a text of needs, such as `users,billing==1.x`, in its order.
 
     Raises:
         NeedsError: Something in it is malformed, or two needs have one key; every fault is named.

@@ -56,7 +56,7 @@ class Member:
         error: "str | None" = None,
         resolved_at: "str | None" = None,
     ) -> None:
-        """Take the parts as they are."""
+        """Set the parts."""
         self.requested = requested
         self.status = status
         self.service = service
@@ -74,11 +74,11 @@ class Member:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the registry said it: `missing` is an answer, `unavailable` is none."""
+        """Whether the registry answered: `missing` is an answer, `unavailable` is none."""
         return self.status != UNAVAILABLE
 
     def says_the_same(self, other: "Member") -> bool:
-        """Tell whether both give the function the same answer, whenever and however worded."""
+        """Return whether both have the same answer, whatever their times and error texts."""
         return (
             self.requested == other.requested
             and self.status == other.status
@@ -90,7 +90,7 @@ class Member:
         )
 
     def to_json(self) -> "list[tuple[str, str | dict[str, str]]]":
-        """Spell the fields that are there, in the order in which people read them."""
+        """Return the fields that are set, in the order of the file."""
         fields: "list[tuple[str, str | dict[str, str]]]" = [("requested", self.requested)]
         if self.service is not None:
             fields.append(("service", self.service))
@@ -110,15 +110,15 @@ class Member:
         return fields
 
 
-def _service_shown(need: "Need") -> "str | None":
+def _service_if_aliased(need: "Need") -> "str | None":
     return None if need.key == need.service else need.service
 
 
 def resolved_member(need: "Need", answer: "Answer", resolved_at: str) -> Member:
-    """Say that *answer* is what *need* resolves to."""
+    """Return the member of a need that resolves to *answer*."""
     return Member(
         requested=need.selector.requested,
-        service=_service_shown(need),
+        service=_service_if_aliased(need),
         status=answer.status,
         version=answer.version,
         arn=answer.arn,
@@ -129,27 +129,27 @@ def resolved_member(need: "Need", answer: "Answer", resolved_at: str) -> Member:
 
 
 def missing_member(need: "Need") -> Member:
-    """Say that the registry has no answer to *need*."""
+    """Return the member of a need that the registry has no answer to."""
     return Member(
         requested=need.selector.requested,
-        service=_service_shown(need),
+        service=_service_if_aliased(need),
         status=MISSING,
         error=f"no version of '{need.service}' matches '{need.selector}'",
     )
 
 
 def unavailable_member(need: "Need", error: str) -> Member:
-    """Say that the registry could not be asked about *need*, and why."""
+    """Return the member of a need that was never resolved, with the reason."""
     return Member(
         requested=need.selector.requested,
-        service=_service_shown(need),
+        service=_service_if_aliased(need),
         status=UNAVAILABLE,
         error=error,
     )
 
 
 def member_for(need: "Need", answer: "Answer | None", resolved_at: str) -> Member:
-    """Say what the index's *answer*, or its having none, means for *need*."""
+    """Return the member of a need for the index's *answer*, which may be None."""
     if answer is None or not need.selector.accepts(answer.version):
         return missing_member(need)
     return resolved_member(need, answer, resolved_at)
@@ -164,7 +164,7 @@ def _add_map(pieces: "list[str]", entries: "dict[str, str]") -> None:
 
 
 def _add_member(pieces: "list[str]", member: Member, spelled: "dict[str, str]") -> None:
-    """Spell a member as a JSON object on one line."""
+    """Return a member as a JSON object on one line."""
     opening = '{"'
     for name, value in member.to_json():
         pieces += (opening, name, '": ')
@@ -180,7 +180,7 @@ def _add_member(pieces: "list[str]", member: Member, spelled: "dict[str, str]") 
 
 
 def render(members: "list[tuple[str, Member]]") -> bytes:
-    """Spell the whole document: an object with one member for each need, under its key.
+    """Return the whole document: an object with one member for each need, under its key.
 
     In pieces that are joined once, and what members share spelled once: each text in between costs
     MicroPython memory and a look-up.
@@ -209,7 +209,7 @@ def _is_text_map(value: object) -> bool:
 
 
 def _member_from_json(fields: object) -> "Member | None":
-    """Read one member; None if it is not as this module spells it."""
+    """Parse one member; return None if it is malformed."""
     if not isinstance(fields, dict):
         return None
     texts: "dict[str, str]" = {}
@@ -237,7 +237,7 @@ def _member_from_json(fields: object) -> "Member | None":
 
 
 def parse(data: bytes) -> "dict[str, Member]":
-    """Read a services file: its well-formed members, by key.
+    """Parse a services file; return its well-formed members by key.
 
     Raises:
         ValueError: It is not a whole JSON object.
@@ -254,7 +254,7 @@ def parse(data: bytes) -> "dict[str, Member]":
 
 
 def answers_need(key: str, member: Member, need: "Need") -> bool:
-    """Tell whether an earlier run's *member* under *key* is a last good answer to *need*."""
+    """Return whether an earlier run's *member* under *key* is a last good answer to *need*."""
     return (
         member.is_answered
         and key == need.key

@@ -1,4 +1,4 @@
-"""JSON that must be whole: the same answer from MicroPython's lenient parser and from CPython's.
+"""JSON that must be whole: the same result from MicroPython's lenient parser as from CPython's.
 
 Portable: runs under MicroPython and CPython. MicroPython's `json` accepts a document that was cut
 behind its last value, and turns an escaped surrogate pair into two characters that no UTF-8 has.
@@ -14,7 +14,7 @@ _MOST_BRACKETS = 400
 
 
 def _has_long_word(piece: bytes) -> bool:
-    """Tell whether a number, or a run of brackets, is beyond all measure."""
+    """Return whether a number or a run of brackets is too long."""
     if piece.count(b"{") + piece.count(b"[") > _MOST_BRACKETS:
         return True
     for word in piece.replace(b",", b" ").split():
@@ -33,7 +33,7 @@ def _is_too_deep(pieces: "list[bytes]") -> bool:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Tell whether every text is closed and every bracket has its partner.
+    """Return whether every text is closed and every bracket has its partner.
 
     In bytes: each piece of a text costs MicroPython a look-up in its table of names.
 
@@ -55,7 +55,7 @@ def _is_whole(data: bytes) -> bool:
 
 
 def _unit(text: str, at: int) -> int:
-    """Read the UTF-16 unit that is escaped at *at*; -1 if none is."""
+    """Return the UTF-16 unit that is escaped at *at*; -1 if there is none."""
     if text[at : at + 2] != "\\u":
         return -1
     try:
@@ -65,7 +65,7 @@ def _unit(text: str, at: int) -> int:
 
 
 def _with_pairs_joined(text: str) -> str:
-    """Spell escaped surrogates as the character that they stand for."""
+    """Return *text* with each pair of escaped surrogates replaced by its character."""
     kept = []
     start = at = 0
     while True:
@@ -90,7 +90,7 @@ def _with_pairs_joined(text: str) -> str:
 
 
 def loads(data: bytes) -> object:
-    """Read a JSON document.
+    """Parse a JSON document.
 
     Raises:
         ValueError: It is not UTF-8, not JSON, or a part of it is missing.
@@ -110,7 +110,7 @@ def loads(data: bytes) -> object:
 
 
 def dumps(value: str) -> str:
-    """Spell a text as JSON.
+    """Return a text as JSON.
 
     Documents are joined from such pieces: MicroPython's `dumps` of a whole one takes time in
     proportion to the square of its length.

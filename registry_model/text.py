@@ -33,17 +33,36 @@ def first_not_in(text: str, allowed: str) -> str:
 
 def printable(text: str) -> str:
     """Return *text* on one line, with each character that would not be seen escaped."""
-    return "".join([_printable(character) for character in text])
+    return "".join(
+        [
+            (f"\\x{ord(c):02x}" if ord(c) < 0x100 else f"\\u{ord(c):04x}")
+            if _is_invisible(c)
+            else c
+            for c in text
+        ]
+    )
 
 
-def _printable(character: str) -> str:
+def escape_invisible(json: str) -> str:
+    """Return a JSON text with each character that would not be seen escaped as JSON does."""
+    return "".join([_json_escape(ord(c)) if _is_invisible(c) else c for c in json])
+
+
+def _json_escape(code: int) -> str:
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    code -= 0x10000
+    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+
+
+def _is_invisible(character: str) -> bool:
     code = ord(character)
     if 0x20 <= code < 0x7F:
-        return character
+        return False
     for low, high in _INVISIBLE:
         if low <= code <= high:
-            return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    return character
+            return True
+    return False
 
 
 def quote(text: str) -> str:

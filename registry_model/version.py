@@ -11,16 +11,16 @@ _IDENTIFIER = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
 
 
 class VersionError(ValueError):
-    """A text is not a version that the registry takes; `reason` says why."""
+    """A text is not a version that the registry accepts; `reason` says why."""
 
     def __init__(self, text: str, reason: str) -> None:
-        """Name the text at fault and what is wrong with it."""
+        """Set the reason, and a message with the text."""
         super().__init__(f"{quote(text)} is not a version: {reason}")
         self.reason = reason
 
 
 def number_fault(text: str) -> "str | None":
-    """Say why *text* is not a decimal number of SemVer, or nothing if it is one."""
+    """Return why *text* is not a decimal number of SemVer; None if it is one."""
     if not text:
         return "a number is missing"
     if first_not_in(text, DIGITS):
@@ -58,7 +58,7 @@ class Version:
     def __init__(
         self, major: int, minor: int, patch: int, prerelease: "tuple[str, ...]" = ()
     ) -> None:
-        """Take the parts as they are; `parse` is the way in for text."""
+        """Set the parts; `parse` parses a text."""
         self.major = major
         self.minor = minor
         self.patch = patch
@@ -74,7 +74,7 @@ class Version:
 
     @classmethod
     def parse(cls, text: str) -> "Version":
-        """Read a version.
+        """Parse a version.
 
         Raises:
             VersionError: It is not one, or longer than 64 characters, or a number in it has more
@@ -107,16 +107,16 @@ class Version:
         return not self.prerelease
 
     def __str__(self) -> str:
-        """Spell it as it was read."""
+        """Return the text that it was parsed from."""
         core = f"{self.major}.{self.minor}.{self.patch}"
         return core + "-" + ".".join(self.prerelease) if self.prerelease else core
 
     def __repr__(self) -> str:
-        """Spell it for a person who debugs."""
+        """Return the text for a debugger."""
         return f"Version({str(self)!r})"
 
     def __hash__(self) -> int:
-        """Hash what `==` compares."""
+        """Return a hash of the parts that `==` compares."""
         return hash(self.precedence)
 
     def __eq__(self, other: object) -> bool:
