@@ -25,6 +25,7 @@ def test_node_helper() -> None:
     assert len(files) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mts", "cts"])
 def test_types_are_those_of_the_code(suffix: str, tmp_path: Path) -> None:
     """In TypeScript, for ES modules and for CommonJS; what is wrong is refused."""

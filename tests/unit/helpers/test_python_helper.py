@@ -368,6 +368,7 @@ def test_errors_survive_a_process_boundary() -> None:
     assert (type(copy), str(copy), copy.key) == (StaleServiceError, "old", "users")
 
 
+@pytest.mark.slow
 def test_package_installs_with_its_types(tmp_path: Path) -> None:
     """As for laptops and unit tests: from a checkout, with pip."""
     source = shutil.copytree(ROOT / "helpers/python", tmp_path / "source")
