@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
+_HOLD_MS = (250, 0, 5_000)
+# Where init time is not a caller's waiting time, the init waits for the first answer.
+_WAITING_INITIALIZATIONS = ("provisioned-concurrency", "snap-start")
 _DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; an environment serves one function
 _TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
 _REGION = DIGITS + "abcdefghijklmnopqrstuvwxyz-"
@@ -44,7 +47,8 @@ class Config:
         table: The index table's name or ARN.
         region: The Region that is called and signed for.
         max_age_s: The age in seconds from which a check is due.
-        timeout_ms: How long a resolve or check may take, all in all.
+        timeout_ms: How long a resolve or check may take, retries included.
+        hold_ms: How long a reader may be held while a check is due.
         is_strict: Whether an init that did not resolve everything fails.
         endpoint: DynamoDB's endpoint.
         is_ipv4_only: Whether the endpoint's name has IPv4 addresses alone.
@@ -53,6 +57,7 @@ class Config:
         keys: The credentials in the environment (access key id, secret, session token), or None.
         container: The endpoint of container credentials, or None.
         container_token: The token for that endpoint, or None.
+        waits_at_init: Whether the init waits for the first resolve, even if a lease is granted.
         is_managed: Whether the platform says that it is Managed Instances.
     """
 
@@ -61,6 +66,7 @@ class Config:
         "container",
         "container_token",
         "endpoint",
+        "hold_ms",
         "is_ipv4_only",
         "is_managed",
         "is_strict",
@@ -72,6 +78,7 @@ class Config:
         "services_file",
         "table",
         "timeout_ms",
+        "waits_at_init",
     )
 
     def __init__(
@@ -83,6 +90,7 @@ class Config:
         region: str,
         max_age_s: int,
         timeout_ms: int,
+        hold_ms: int,
         is_strict: bool,
         endpoint: "Endpoint",
         is_ipv4_only: bool,
@@ -91,6 +99,7 @@ class Config:
         keys: "tuple[str, str, str] | None",
         container: "Endpoint | None",
         container_token: "str | None",
+        waits_at_init: bool,
         is_managed: bool,
     ) -> None:
         """Set the parts; `from_env` reads them."""
@@ -100,6 +109,7 @@ class Config:
         self.region = region
         self.max_age_s = max_age_s
         self.timeout_ms = timeout_ms
+        self.hold_ms = hold_ms
         self.is_strict = is_strict
         self.endpoint = endpoint
         self.is_ipv4_only = is_ipv4_only
@@ -108,6 +118,7 @@ class Config:
         self.keys = keys
         self.container = container
         self.container_token = container_token
+        self.waits_at_init = waits_at_init
         self.is_managed = is_managed
 
     @classmethod
@@ -132,6 +143,8 @@ class Config:
         keys = None
         if key_id and secret:
             keys = (key_id, secret, read.text("AWS_SESSION_TOKEN") or "")
+        initialization = read.text("AWS_LAMBDA_INITIALIZATION_TYPE")
+        is_strict = _flag(read, "SERVICE_DISCOVERY_STRICT", faults)
         config = cls(
             needs=needs,
             services_file=_path(read, "SERVICES_FILE", _DEFAULT_FILE, faults),
@@ -139,7 +152,8 @@ class Config:
             region=region,
             max_age_s=read.number("SERVICE_DISCOVERY_MAX_AGE", _MAX_AGE_S),
             timeout_ms=read.number("SERVICE_DISCOVERY_TIMEOUT_MS", _TIMEOUT_MS),
-            is_strict=_flag(read, "SERVICE_DISCOVERY_STRICT", faults),
+            hold_ms=read.number("SERVICE_DISCOVERY_HOLD_MS", _HOLD_MS),
+            is_strict=is_strict,
             endpoint=endpoint,
             is_ipv4_only=is_ipv4_only,
             proxy=_proxy(read, endpoint),
@@ -147,7 +161,8 @@ class Config:
             keys=keys,
             container=None if keys else _container(read, faults),
             container_token=read.text("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
-            is_managed=read.text("AWS_LAMBDA_INITIALIZATION_TYPE") == "lambda-managed-instances",
+            waits_at_init=is_strict or initialization in _WAITING_INITIALIZATIONS,
+            is_managed=initialization == "lambda-managed-instances",
         )
         own_level = read.text("SERVICE_DISCOVERY_LOG_LEVEL")
         if own_level and own_level.upper() not in log.LEVELS:

@@ -1,10 +1,12 @@
 """Lambda's Extensions API, 2020-01-01.
 
 Portable: runs under MicroPython and CPython. Source: AWS Lambda Developer Guide, "Using the Lambda
-Extensions API". What to do about its events is `lifecycle.py`'s business.
+Extensions API". `lifecycle.py` decides what to do about its events.
 """
 
+from extension import system
 from extension.http_client import BrokenError, HttpClient
+from extension.waiting import DeadlineError
 from registry_model import strict_json
 
 TYPE_CHECKING = False
@@ -15,6 +17,8 @@ NAME = "service-discovery"
 INVOKE = "INVOKE"
 SHUTDOWN = "SHUTDOWN"
 _BASE = "/2020-01-01/extension"
+# The platform is on this machine: what has begun to come is there soon.
+_RESPONSE_WITHIN_S = 0.05
 
 
 class PlatformError(Exception):
@@ -26,7 +30,7 @@ class EventsRefusedError(PlatformError):
 
 
 class Event:
-    """What the platform tells.
+    """An event of the platform.
 
     Attributes:
         kind: `INVOKE` or `SHUTDOWN`.
@@ -36,16 +40,16 @@ class Event:
     __slots__ = ("deadline_ms", "kind")
 
     def __init__(self, kind: str, deadline_ms: int) -> None:
-        """Take the parts as they are."""
+        """Set the parts."""
         self.kind = kind
         self.deadline_ms = deadline_ms
 
 
 class ExtensionsApi:
-    """This extension's dealings with the platform."""
+    """A client of the Extensions API for this extension."""
 
     def __init__(self, client: HttpClient) -> None:
-        """Take a client of the address in AWS_LAMBDA_RUNTIME_API."""
+        """Set the HTTP client, whose endpoint is the address in AWS_LAMBDA_RUNTIME_API."""
         self._client = client
         self._identifier = ""
         self._is_asking = False
@@ -56,57 +60,75 @@ class ExtensionsApi:
         return bool(self._identifier)
 
     def register(self, events: "list[str]") -> None:
-        """Make this extension known and say which events it wants.
+        """Register this extension for *events*.
 
         Raises:
             EventsRefusedError: The platform does not send these events.
             PlatformError: The platform refuses, or is gone.
         """
         body = '{"events": [' + ", ".join([f'"{event}"' for event in events]) + "]}"
-        answer = self._call(
+        response = self._call(
             "POST", "/register", [("lambda-extension-name", NAME)], body.encode("utf-8")
         )
-        if answer.status == 403 and INVOKE in events:
-            raise EventsRefusedError(_told(answer))
-        if answer.status != 200:
-            raise PlatformError(f"register: {_told(answer)}")
-        self._identifier = answer.headers.get("lambda-extension-identifier", "")
+        if response.status == 403 and INVOKE in events:
+            raise EventsRefusedError(_describe(response))
+        if response.status != 200:
+            raise PlatformError(f"register: {_describe(response)}")
+        self._identifier = response.headers.get("lambda-extension-identifier", "")
         if not self._identifier:
-            raise PlatformError("register: the answer has no identifier")
+            raise PlatformError("register: the response has no identifier")
 
-    def next(self, deadline: "float | None" = None) -> Event:
-        """Wait for the next event, frozen or not.
-
-        Args:
-            deadline: When to stop waiting, on the monotonic clock; None for never. The question
-                stays open, and the next call goes on waiting for its answer.
+    def ask(self) -> None:
+        """Ask for the next event, without waiting for it.
 
         Raises:
-            waiting.DeadlineError: Nothing has come by then.
-            PlatformError: The platform refuses, or is gone.
+            PlatformError: The platform is gone.
         """
         try:
-            if not self._is_asking:
-                self._client.start("GET", _BASE + "/event/next", self._headers(), b"", None)
-                self._is_asking = True
-            answer = self._client.finish(deadline)
+            self._client.start("GET", _BASE + "/event/next", self._headers(), b"", None)
+        except BrokenError as error:
+            raise PlatformError(f"next: {error}")
+        self._is_asking = True
+
+    def descriptor(self) -> "int | None":
+        """Return what is readable once an event has come; None if none was asked for."""
+        return self._client.fileno() if self._is_asking else None
+
+    def receive(self) -> "Event | None":
+        """Return the event that was asked for; None if it has not come, or not all of it.
+
+        Raises:
+            PlatformError: The platform refuses, or is gone.
+        """
+        return self._receive(system.monotonic() + _RESPONSE_WITHIN_S)
+
+    def next(self) -> Event:
+        """Ask for the next event, and wait for it, frozen or not.
+
+        Raises:
+            PlatformError: The platform refuses, or is gone.
+        """
+        if not self._is_asking:
+            self.ask()
+        event = None
+        while event is None:
+            event = self._receive(None)
+        return event
+
+    def _receive(self, deadline: "float | None") -> "Event | None":
+        try:
+            response = self._client.finish(deadline)
+        except DeadlineError:
+            return None
         except BrokenError as error:
             raise PlatformError(f"next: {error}")
         self._is_asking = False
-        if answer.status != 200:
-            raise PlatformError(f"next: {_told(answer)}")
-        return _event(answer)
-
-    def let_events_interrupt(self) -> None:
-        """Let the answer to an open `next` interrupt whatever else is waited for."""
-        self._client.waiter.interrupted_by = self._client.fileno() if self._is_asking else None
-
-    def let_nothing_interrupt(self) -> None:
-        """Wait undisturbed again."""
-        self._client.waiter.interrupted_by = None
+        if response.status != 200:
+            raise PlatformError(f"next: {_describe(response)}")
+        return _event(response)
 
     def report_init_error(self, error_type: str, message: str) -> None:
-        """Say that this extension can't start; the process should end then.
+        """Report that this extension can't start; the process should end then.
 
         Raises:
             PlatformError: The platform refuses, or is gone.
@@ -119,9 +141,9 @@ class ExtensionsApi:
             + ', "stackTrace": []}'
         )
         headers = [("lambda-extension-function-error-type", error_type)]
-        answer = self._call("POST", "/init/error", headers, body.encode("utf-8"))
-        if answer.status != 202:
-            raise PlatformError(f"init/error: {_told(answer)}")
+        response = self._call("POST", "/init/error", headers, body.encode("utf-8"))
+        if response.status != 202:
+            raise PlatformError(f"init/error: {_describe(response)}")
 
     def _headers(self) -> "list[tuple[str, str]]":
         headers = [("host", self._client.host)]
@@ -139,15 +161,15 @@ class ExtensionsApi:
             raise PlatformError(f"{path[1:]}: {error}")
 
 
-def _told(answer: "ResponseParser") -> str:
-    text = "".join([chr(byte) if 32 <= byte < 127 else " " for byte in answer.body[:300]])
-    return f"status {answer.status}: {text}"
+def _describe(response: "ResponseParser") -> str:
+    text = "".join([chr(byte) if 32 <= byte < 127 else " " for byte in response.body[:300]])
+    return f"status {response.status}: {text}"
 
 
-def _event(answer: "ResponseParser") -> Event:
-    """Read an event, whatever Content-Type it came as."""
+def _event(response: "ResponseParser") -> Event:
+    """Parse an event, whatever its Content-Type."""
     try:
-        document = strict_json.loads(answer.body)
+        document = strict_json.loads(response.body)
     except ValueError as error:
         raise PlatformError(f"next: the event is malformed: {error}")
     if not isinstance(document, dict):

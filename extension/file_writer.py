@@ -1,14 +1,17 @@
-"""The services file on disk: replaced in one step, and held back while the first resolve goes on.
+"""The services file on disk: replaced in one step, and leased so that its readers can be held.
 
-Portable: runs under MicroPython and CPython. The hold is a write lease (fcntl(2), F_SETLEASE): the
-kernel keeps whoever opens the file waiting until the lease ends, in any language, and ends it
-by itself should this process die.
+Portable: runs under MicroPython and CPython. A write lease (fcntl(2), F_SETLEASE) makes the kernel
+hold whoever opens the file, in any language, until the lease ends. It ends with this process, too.
+When a reader may be held, and for how long, is decided in `held_readers.py`.
 """
+
+import os
 
 from extension import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NamedTuple
 
     class Leftover(NamedTuple):
@@ -24,170 +27,259 @@ else:
 
 _MODE = 0o644
 _ENOENT = 2
+_EAGAIN = 11
 _EEXIST = 17
 _FILE_TYPE = 0o170000
 _REGULAR = 0o100000
 _LARGEST_LEFTOVER = 268_435_456
+_STAGING = ".new"
+# A staged file exists for milliseconds: one that is older was left by a run that was killed.
+_ABANDONED_AFTER_S = 60
 
 
 class ServicesFile:
-    """The services file at one path; this process is its only writer."""
+    """The services file at one path.
 
-    def __init__(self, path: str) -> None:
-        """Take an absolute path; nothing is touched yet."""
-        self._path = path
-        self._staging = path + ".new"
-        self._leased: "int | None" = None
+    Attributes:
+        path: The file's absolute path.
+        is_leased: Whether this process holds a lease on the file that it has put in place last.
+        is_awaited: Whether a reader waits for that lease's end, as far as is known.
+        can_lease: False once the kernel or the file system has refused a lease for good.
+    """
+
+    def __init__(
+        self, path: str, *, wall: "Callable[[], float]", random: "Callable[[], float]"
+    ) -> None:
+        """Set the path and the sources of time and chance; nothing is touched yet."""
+        self.path = path
+        self.is_leased = False
+        self.is_awaited = False
+        self.can_lease = True
+        self._wall = wall
+        self._random = random
+        # The file in place, open for as long as it may be leased, and its size.
+        self._fd: "int | None" = None
+        self._size = 0
+        # What `stat` returned when this process last wrote or touched the file.
         self._left: "tuple[int, int, int, int, int] | None" = None
 
     @property
-    def path(self) -> str:
-        """The file's absolute path."""
-        return self._path
+    def is_open(self) -> bool:
+        """Whether the file in place is open here, so that it can be leased."""
+        return self._fd is not None
 
     def leftover(self) -> "Leftover | None":
-        """Read what an earlier run left, if anything can be read."""
+        """Return what an earlier run left; None if nothing can be read."""
         try:
-            info = system.stat(self._path)
+            info = system.stat(self.path)
             # To open a pipe would be to wait for its writer.
             if info[0] & _FILE_TYPE != _REGULAR or info[1] > _LARGEST_LEFTOVER:
                 return None
-            return Leftover(system.read_file(self._path), info[2])
+            return Leftover(system.read_file(self.path), info[2])
         except (OSError, MemoryError):
             return None
 
     def hold(self, document: bytes, mtime_ns: int) -> bool:
-        """Put *document* in place such that nobody can open it until `release`.
+        """Put *document* in place under a lease, so that nobody can open it yet.
 
         Returns:
-            Whether the kernel holds readers back; False leaves the path as it was.
+            Whether a lease was granted; without one the path is left as it was.
 
         Raises:
             OSError: The file can't be written.
         """
-        fd = self._stage(document, mtime_ns)
-        try:
-            system.lease(fd)
-        except OSError:
-            # This kernel or file system grants no lease.
+        staging, fd = self._stage(document, mtime_ns)
+        if not self._lease(fd):
             system.close(fd)
-            system.remove(self._staging)
+            system.remove(staging)
             return False
-        try:
-            system.rename(self._staging, self._path)
-        except OSError:
-            system.close(fd)
-            self._discard()
-            raise
-        self._leased = fd
+        self._put_in_place(staging, fd)
+        self._keep(fd, len(document), is_leased=True)
         return True
 
-    def replace(self, document: bytes, mtime_ns: int) -> None:
-        """Put *document* in place in one step, and let readers that were held back read it.
+    def replace(self, document: bytes, mtime_ns: int, *, is_leased: bool) -> None:
+        """Put *document* in place in one step, and let held readers read it.
+
+        Args:
+            is_leased: Whether the new file should be leased, if possible.
 
         Raises:
             OSError: The file can't be written; the one before stays.
         """
-        # Until this document is in place, whatever is there is not as it should be.
+        # Until this succeeds the file is not as it should be, whatever `stat` returns.
         self._left = None
-        fd = self._stage(document, mtime_ns)
-        system.close(fd)
-        try:
-            system.rename(self._staging, self._path)
-        except OSError:
-            self._discard()
-            raise
-        self._remember()
-        if self._leased is not None:
-            self._fill(self._leased, document, mtime_ns)
-            self.release()
-
-    def release(self) -> None:
-        """Let readers that were held back go on."""
-        if self._leased is not None:
-            fd, self._leased = self._leased, None
+        staging, fd = self._stage(document, mtime_ns)
+        # Leased before it can be opened: there is no moment at which a reader is not held.
+        has_lease = is_leased and self._lease(fd)
+        self._put_in_place(staging, fd)
+        # Watchers of the folder see this as the last event, after the old file's removal.
+        system.set_mtime(fd, mtime_ns)
+        self._left = system.stat(self.path)
+        if self._fd is not None and self.is_leased:
+            # Readers that opened the path before now wait for the old file.
+            self._fill(self._fd, document, mtime_ns)
+        self._keep(fd if has_lease else None, len(document), is_leased=has_lease)
+        if not has_lease:
             system.close(fd)
 
+    def arm(self) -> bool:
+        """Lease the file again; return whether it is leased now.
+
+        It can't be while a reader has it open.
+        """
+        if self._fd is not None and not self.is_leased:
+            self.is_leased = self._lease(self._fd)
+        return self.is_leased
+
+    def let_go(self) -> None:
+        """End the lease: readers go on. `arm` can lease the same file again."""
+        if self._fd is not None and self.is_leased:
+            self.is_leased = self.is_awaited = False
+            try:
+                system.end_lease(self._fd)
+            except OSError:
+                # The kernel has ended it: nobody is held for more than 45 seconds.
+                pass
+
+    def release(self) -> None:
+        """End the lease for good."""
+        self._keep(None, 0, is_leased=False)
+
     def is_as_left(self) -> bool:
-        """Tell whether the file is in place, and nobody else has touched it."""
+        """Return whether the file is in place, and nobody else has changed it."""
         try:
-            return self._left is not None and system.stat(self._path) == self._left
+            return self._left is not None and system.stat(self.path) == self._left
         except OSError:
             return False
 
     def touch(self, mtime_ns: int) -> None:
-        """Move the modification time alone.
+        """Set the modification time alone.
 
         Raises:
-            OSError: It can't be moved.
+            OSError: It can't be set.
         """
-        system.set_mtime(self._path, mtime_ns)
-        self._remember()
+        system.set_mtime(self.path, mtime_ns)
+        self._left = system.stat(self.path)
 
-    def _remember(self) -> None:
-        self._left = system.stat(self._path)
+    def remove_abandoned(self) -> None:
+        """Remove staged files that killed runs have left beside the file."""
+        folder, _, name = self.path.rpartition("/")
+        try:
+            names = os.listdir(folder or "/")
+        except OSError:
+            return
+        for each in names:
+            if each.startswith(name + ".") and each.endswith(_STAGING) and self._is_old(each):
+                _remove(folder + "/" + each)
 
-    def _stage(self, document: bytes, mtime_ns: int) -> int:
-        """Write *document* beside the path; tell the open file."""
-        fd = self._create()
+    def _is_old(self, staging_name: str) -> bool:
+        """Return whether a staging name is not of the last minute."""
+        parts = staging_name.split(".")
+        try:
+            staged_at = int(parts[-3], 16) if len(parts) > 3 else 0
+        except ValueError:
+            staged_at = 0
+        return not -_ABANDONED_AFTER_S < self._wall() - staged_at < _ABANDONED_AFTER_S
+
+    def _keep(self, fd: "int | None", size: int, *, is_leased: bool) -> None:
+        """Close the file before, which ends its lease, and keep another one."""
+        before, self._fd = self._fd, fd
+        self._size = size
+        self.is_leased = is_leased
+        self.is_awaited = False
+        if before is not None:
+            system.close(before)
+
+    def _lease(self, fd: int) -> bool:
+        try:
+            system.lease(fd)
+        except OSError as error:
+            if error.errno != _EAGAIN:
+                self.can_lease = False
+            return False
+        return True
+
+    def _stage(self, document: bytes, mtime_ns: int) -> "tuple[str, int]":
+        """Write *document* beside the path; return its path and the open file.
+
+        The name has the time and a random number in it: two environments may share a file (EFS).
+        """
+        number = int(self._random() * 0x1_0000_0000)
+        staging = f"{self.path}.{int(self._wall()):x}.{number:08x}{_STAGING}"
+        fd = self._create(staging)
         try:
             system.write_at(fd, document, 0)
             system.chmod(fd, _MODE)
             system.set_mtime(fd, mtime_ns)
         except OSError:
             system.close(fd)
-            self._discard()
+            _remove(staging)
             raise
+        return staging, fd
+
+    def _create(self, staging: str) -> int:
+        """Create a file; its folders only if they are missing."""
+        try:
+            fd: int = system.create(staging)
+        except OSError as error:
+            if error.errno != _ENOENT:
+                raise
+            self._make_folders()
+            fd = system.create(staging)
         return fd
 
-    def _create(self) -> int:
-        """Make the file beside the path; the folders only where they are missing."""
+    def _put_in_place(self, staging: str, fd: int) -> None:
         try:
-            fd: int = system.create(self._staging)
-        except OSError as error:
-            if error.errno == _EEXIST:
-                # A run that was ended in between has left it.
-                system.remove(self._staging)
-            elif error.errno == _ENOENT:
-                self._make_folders()
-            else:
-                raise
-            fd = system.create(self._staging)
-        return fd
+            system.rename(staging, self.path)
+        except OSError:
+            system.close(fd)
+            _remove(staging)
+            raise
 
     def _fill(self, fd: int, document: bytes, mtime_ns: int) -> None:
-        """Write *document* into the leased file, which early readers have been waiting for.
+        """Write *document* into the leased file, which held readers are about to read.
 
-        Where there is no room for it they read the placeholder: what a failed resolve leaves.
+        If there is no room for it they read what is in the file.
         """
-        try:
-            system.allocate(fd, len(document))
-        except OSError:
-            return
-        system.write_at(fd, document, 0)
-        system.truncate(fd, len(document))
+        size = self._size
+        view = memoryview(document)
+        if len(document) > size:
+            # What needs room is written first, so that a full disk leaves a whole document.
+            try:
+                system.write_at(fd, view[size:], size)
+            except OSError:
+                system.truncate(fd, size)
+                return
+        if len(document) < size:
+            # Blanks in place of what is cut off: should this process die in between, readers still
+            # find one JSON document.
+            system.write_at(fd, document + b" " * (size - len(document)), 0)
+            system.truncate(fd, len(document))
+        else:
+            system.write_at(fd, view[:size], 0)
         system.set_mtime(fd, mtime_ns)
 
     def _make_folders(self) -> None:
-        at = self._path.find("/", 1)
+        at = self.path.find("/", 1)
         while at > 0:
             try:
-                system.mkdir(self._path[:at])
+                system.mkdir(self.path[:at])
             except OSError as error:
-                if error.errno != _EEXIST and not _is_there(self._path[:at]):
+                if error.errno != _EEXIST and not _exists(self.path[:at]):
                     raise
-            at = self._path.find("/", at + 1)
-
-    def _discard(self) -> None:
-        try:
-            system.remove(self._staging)
-        except OSError:
-            pass
+            at = self.path.find("/", at + 1)
 
 
-def _is_there(path: str) -> bool:
+def _exists(path: str) -> bool:
     try:
         system.stat(path)
     except OSError:
         return False
     return True
+
+
+def _remove(path: str) -> None:
+    try:
+        system.remove(path)
+    except OSError:
+        pass

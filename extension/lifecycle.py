@@ -1,15 +1,17 @@
-"""What the extension does when: init, each invocation, the end.
+"""What the extension does when: init, each invocation, each read of the file, the end.
 
-Portable: runs under MicroPython and CPython. The rules of time: age and pauses are wall-clock time,
-since the monotonic clock may stand still while the environment is frozen; a deadline inside one
-resolve or check is monotonic, since the wall clock may be set meanwhile.
+Portable: runs under MicroPython and CPython. A deadline inside of one resolve or check is
+monotonic, since the wall clock may be set meanwhile. All other times are wall-clock times
+(`schedule.py`).
 """
 
 import gc
 
 from extension import extensions_api, system
-from extension.extensions_api import EventsRefusedError
-from extension.waiting import DeadlineError, Interrupted
+from extension.extensions_api import EventsRefusedError, PlatformError
+from extension.held_readers import HeldReaders
+from extension.schedule import Schedule
+from extension.waiting import Interrupted
 from registry_model import services_file
 
 TYPE_CHECKING = False
@@ -19,57 +21,44 @@ if TYPE_CHECKING:
     from extension.config import Config
     from extension.extensions_api import Event, ExtensionsApi
     from extension.file_writer import ServicesFile
+    from extension.init_mark import InitMark
     from extension.log import Log
-    from extension.resolver import Outcome, Resolver
+    from extension.resolver import CheckResult, Resolver
+    from extension.waiting import Waiter
 
 # What the platform needs after our check to end an invocation in time.
 _MARGIN_S = 0.2
-_FIRST_PAUSE_S = 1
-_LONGEST_PAUSE_S = 30
+# An on-demand init must end within 10 seconds, whatever the timeout.
+_LONGEST_FIRST_RESOLVE_S = 5
+# How much less time a first resolve has where an earlier one did not come to its end.
+_REPEATED_SHARE = 4
+# With a MAX_AGE of 0, how long a reader waits for the event that makes a check due: the platform
+# sends it to the function and to the extension at the same time, in no order.
+_EVENT_WITHIN_S = 0.01
+# A timer checks at least a second apart.
+_SHORTEST_TIMER_S = 1
+# During a check the process looks at the clocks this often. If a look comes so much too late, the
+# environment was frozen in between.
+_BEAT_S = 0.1
+_FROZEN_S = 0.5
 _NS = 1_000_000_000
 
 
 class InitFailedError(Exception):
-    """The init has to fail; the platform is told the type and the message."""
+    """The init has to fail; the platform is given the type and the message."""
 
     def __init__(self, error_type: str, message: str) -> None:
-        """Take what the platform is told."""
+        """Set what the platform is given."""
         super().__init__(message)
         self.error_type = error_type
 
 
-class Schedule:
-    """When the next check is due."""
-
-    def __init__(self, max_age_s: int) -> None:
-        """Take the age from which a check is due."""
-        self._max_age_s = max_age_s
-        self._longest_pause_s = max(_FIRST_PAUSE_S, min(_LONGEST_PAUSE_S, max_age_s))
-        self._pause_s = 0
-        self._ended_at = 0.0
-
-    def succeeded(self, now: float) -> None:
-        """Note that a check was successful."""
-        self._ended_at = now
-        self._pause_s = 0
-
-    def failed(self, now: float) -> None:
-        """Note that a check failed: the next one waits, longer each time."""
-        self._ended_at = now
-        self._pause_s = min(self._longest_pause_s, self._pause_s * 2 or _FIRST_PAUSE_S)
-
-    def is_due(self, now: float) -> bool:
-        """Tell whether a check is due; a last one that lies in the future counts as long ago."""
-        wait_s = self._pause_s or self._max_age_s
-        return not 0 <= now - self._ended_at < wait_s
-
-    def wait_s(self) -> float:
-        """Tell how long a timer should wait from the last check's end."""
-        return max(1, self._pause_s or self._max_age_s)
-
-
 class Lifecycle:
-    """One extension process, from its start to its end."""
+    """One extension process, from its start to its end.
+
+    It is also the `Background` of its waiter: while a check goes on, readers are held and let go,
+    and the platform's next event is read.
+    """
 
     def __init__(
         self,
@@ -77,73 +66,156 @@ class Lifecycle:
         api: "ExtensionsApi",
         resolver: "Resolver",
         file: "ServicesFile",
+        mark: "InitMark",
+        waiter: "Waiter",
         log: "Log",
         wall: "Callable[[], float]",
+        *,
+        lease_signals: int,
     ) -> None:
-        """Take everything that it works with; nothing is asked or touched yet."""
+        """Set what it works with; nothing is asked or touched yet.
+
+        Args:
+            lease_signals: The descriptor that `system.watch_leases` returned.
+        """
         self._config = config
         self._api = api
         self._resolver = resolver
         self._file = file
+        self._mark = mark
+        self._waiter = waiter
         self._log = log
         self._wall = wall
         self._schedule = Schedule(config.max_age_s)
         self._on_timer = config.is_managed
+        self._readers = HeldReaders(
+            file,
+            lease_signals,
+            hold_s=0 if config.is_managed or not config.needs else config.hold_ms / 1000,
+            renew=self._renew,
+        )
+        self.limit: "float | None" = None
+        self._is_checking = False
+        self._is_frozen = False
+        self._beat_at = 0.0
+        self._beat_wall = 0.0
+        # The event that has come and is not handled yet, and whether a check that it found going on
+        # is its own.
+        self._event: "Event | None" = None
+        self._is_checked = False
+        self._failure: "PlatformError | None" = None
+        # When the last INVOKE's time is over, on the wall clock.
+        self._invocation_ends_at = 0.0
         # The file's modification time: the last successful check's, in nanoseconds since 1970.
         self._mtime_ns = 0
         self._trouble = ""
         self._file_trouble = ""
 
     def run(self) -> None:
-        """Work until the platform says SHUTDOWN.
+        """Work until the platform sends SHUTDOWN.
 
         Raises:
             InitFailedError: Strict mode, and not every need was resolved.
             extensions_api.PlatformError: The Extensions API is gone or refuses.
             waiting.Ended: A signal asks the process to end.
         """
+        self._waiter.background = self
         if self._config.needs:
-            self._first_resolve()
+            self._init()
         else:
             # Nothing will be asked: the file's time is the init's, for good.
             self._mtime_ns = int(self._wall() * _NS)
-            self._check(0)
+            self._check(0, None)
             self._register()
-        if self._on_timer:
-            self._serve_on_timer()
-        else:
-            self._serve()
+        if self._api.descriptor() is None:
+            self._api.ask()
+        self._serve()
 
-    def _first_resolve(self) -> None:
-        self._adopt_leftover()
+    def descriptors(self) -> "list[int]":
+        """Return what is readable once the platform sends an event, or a reader waits."""
+        event = self._api.descriptor()
+        if event is None:
+            return [self._readers.signals]
+        return [self._readers.signals, event]
+
+    def wakes_at(self) -> "float | None":
+        """Return when a held reader's time is over, or something else is to be looked at."""
+        at = self._readers.wakes_at()
+        if not self._is_checking:
+            return at
+        return self._beat_at if at is None else min(at, self._beat_at)
+
+    def wake(self, readable: "list[int]") -> None:
+        """Look after held readers and the platform's event, in the middle of any wait.
+
+        Raises:
+            Interrupted: The check is to be given up: the platform ends the process, or it was
+                frozen meanwhile.
+        """
+        if self._readers.signals in readable:
+            self._readers.notice()
+        now = system.monotonic()
+        self._readers.run_timers(now)
+        for descriptor in readable:
+            if descriptor != self._readers.signals:
+                self._receive(now)
+        if self._is_checking:
+            self._beat(now)
+
+    def _init(self) -> None:
+        is_known = self._adopt_leftover()
         is_held = not self._on_timer and self._hold()
         if is_held:
-            # The runtime boots while the needs are resolved; the kernel holds early readers back.
+            # The runtime boots while the needs are resolved; early readers are held.
             self._register()
-        outcome = self._check(self._config.timeout_ms / 1000)
-        self._file.release()
+        waits = not is_held or self._on_timer or self._config.waits_at_init
+        if not waits:
+            self._api.ask()
+        result = self._first_resolve(
+            self._readers.hold_s if is_known and not self._config.waits_at_init else None
+        )
         if not is_held:
             self._register()
-        if self._config.is_strict:
-            unresolved = self._resolver.unresolved(outcome)
+        if self._config.is_strict and result is not None:
+            unresolved = self._resolver.unresolved(result)
             if unresolved:
                 raise InitFailedError(
                     "Extension.ResolveError",
                     "not every need was resolved: " + "; ".join(unresolved),
                 )
 
-    def _adopt_leftover(self) -> None:
-        """Take what an earlier run left, and its time if it answers every need."""
+    def _first_resolve(self, hold_s: "float | None") -> "CheckResult | None":
+        """Resolve every need for the first time.
+
+        Returns:
+            None if the platform has ended the process meanwhile.
+        """
+        time_s = min(self._config.timeout_ms / 1000, _LONGEST_FIRST_RESOLVE_S)
+        unfinished = self._mark.begin()
+        if unfinished:
+            time_s = min(time_s, self._config.timeout_ms / 1000 / _REPEATED_SHARE)
+            if unfinished > 1 and not self._config.is_strict:
+                time_s = 0
+        self._file.remove_abandoned()
+        result = self._check(time_s, hold_s)
+        if result is not None:
+            self._mark.end()
+        return result
+
+    def _adopt_leftover(self) -> bool:
+        """Take over an earlier run's answers; return whether they answer every need."""
         leftover = self._file.leftover()
         if leftover is None:
-            return
+            return False
         try:
             members = services_file.parse(leftover.document)
         except ValueError as error:
             self._log.warn("earlier file ignored", path=self._file.path, reason=str(error))
-            return
-        if self._resolver.adopt(members):
+            return False
+        is_complete = self._resolver.adopt(members)
+        if is_complete:
             self._mtime_ns = leftover.mtime_ns
+        return is_complete
 
     def _hold(self) -> bool:
         try:
@@ -159,73 +231,166 @@ class Lifecycle:
                 return
             except EventsRefusedError:
                 self._on_timer = True
+                self._readers.hold_s = 0
         self._api.register([extensions_api.SHUTDOWN])
 
     def _serve(self) -> None:
+        timer_at = system.monotonic() + self._timer_s()
         while True:
-            event = self._api.next()
-            if event.kind == extensions_api.SHUTDOWN:
-                return
-            if self._schedule.is_due(self._wall()):
-                self._check_within(event)
+            event = self._event
+            if event is not None:
+                if event.kind == extensions_api.SHUTDOWN:
+                    return
+                self._event = None
+                self._handle_invoke(event)
+                self._api.ask()
+            elif self._file.is_awaited and not self._expects_event():
+                self._handle_reader()
+            elif self._on_timer and system.monotonic() >= timer_at:
+                self._check(self._config.timeout_ms / 1000, None)
+                timer_at = system.monotonic() + self._timer_s()
+            elif self._file.is_awaited:
+                self._waiter.watch(self._readers.held_at + _EVENT_WITHIN_S)
+            else:
+                self._waiter.watch(timer_at if self._on_timer else None)
 
-    def _serve_on_timer(self) -> None:
-        while True:
-            try:
-                event = self._api.next(system.monotonic() + self._schedule.wait_s())
-            except DeadlineError:
-                self._check_until_an_event()
-                continue
-            if event.kind == extensions_api.SHUTDOWN:
-                return
+    def _timer_s(self) -> int:
+        return max(_SHORTEST_TIMER_S, self._schedule.wait_s())
 
-    def _check_until_an_event(self) -> None:
-        """Check, and drop the check where the platform has something to say meanwhile."""
-        self._api.let_events_interrupt()
-        try:
-            self._check(self._config.timeout_ms / 1000)
-        except Interrupted:
-            pass
-        finally:
-            self._api.let_nothing_interrupt()
+    def _handle_invoke(self, event: "Event") -> None:
+        """Check if a check is due, and no other one has served this event."""
+        is_checked, self._is_checked = self._is_checked, False
+        self._invocation_ends_at = event.deadline_ms / 1000
+        if is_checked or not self._schedule.is_due(self._wall()):
+            return
+        self._check_in_time(self._invocation_ends_at)
 
-    def _check_within(self, event: "Event") -> None:
-        """Check, unless the invocation has too little time left for it."""
-        time_s = self._config.timeout_ms / 1000
-        if event.deadline_ms:
-            time_s = min(time_s, event.deadline_ms / 1000 - _MARGIN_S - self._wall())
-        if time_s > 0:
-            self._check(time_s)
+    def _expects_event(self) -> bool:
+        """Return whether a reader should wait a moment for the event that makes a check due."""
+        return (
+            self._config.max_age_s == 0
+            and system.monotonic() < self._readers.held_at + _EVENT_WITHIN_S
+            and not self._schedule.is_due_for_reader(self._wall())
+            and self._schedule.is_due(self._wall())
+        )
 
-    def _check(self, time_s: float) -> "Outcome":
-        """Ask about every need and put the file right."""
-        started = system.monotonic()
-        try:
-            outcome = self._resolver.resolve(started + time_s)
-        except Exception as error:  # noqa: BLE001  # a bug of ours is a failed check, never a failed invocation
-            self._log.error("check failed", traceback=system.format_traceback(error))
-            outcome = self._resolver.nothing_answered(system.describe_error(error))
+    def _handle_reader(self) -> None:
+        """Let the reader go that waits, after a check if one is due."""
         now = self._wall()
-        is_in_place = self._put_right(outcome, now)
-        if is_in_place and not outcome.faults:
+        # An invocation whose time is over has ended; that of the next one is not known yet.
+        ends_at = self._invocation_ends_at if self._invocation_ends_at > now else 0
+        if not self._schedule.is_due_for_reader(now) or not self._check_in_time(ends_at):
+            self._readers.let_go()
+
+    def _check_in_time(self, ends_at: float) -> bool:
+        """Check, unless the invocation has too little time left; return whether it was done.
+
+        Args:
+            ends_at: When the invocation's time is over, on the wall clock; 0 if that is not known.
+        """
+        time_s = self._config.timeout_ms / 1000
+        if ends_at:
+            time_s = min(time_s, ends_at - _MARGIN_S - self._wall())
+        if time_s <= 0:
+            return False
+        self._check(time_s, self._readers.hold_s)
+        return True
+
+    def _receive(self, now: float) -> None:
+        """Read the platform's event, whatever goes on meanwhile."""
+        try:
+            event = self._api.receive()
+        except PlatformError as error:
+            if not self._is_checking:
+                raise
+            self._failure = error
+            raise Interrupted
+        if event is None:
+            return
+        self._event = event
+        if not self._is_checking:
+            return
+        if event.kind == extensions_api.SHUTDOWN:
+            raise Interrupted
+        # The check that goes on is this event's, and ends in time for it.
+        self._is_checked = True
+        self._invocation_ends_at = event.deadline_ms / 1000
+        if event.deadline_ms:
+            self.limit = now + self._invocation_ends_at - _MARGIN_S - self._wall()
+
+    def _beat(self, now: float) -> None:
+        """Give the check up if the environment was frozen: its connection is dead by now."""
+        wall = self._wall()
+        late_s = max(now - self._beat_at, wall - self._beat_wall - _BEAT_S)
+        if now >= self._beat_at or late_s > _FROZEN_S:
+            self._beat_at = now + _BEAT_S
+            self._beat_wall = wall
+        if late_s > _FROZEN_S:
+            self._is_frozen = True
+            raise Interrupted
+
+    def _check(self, time_s: float, hold_s: "float | None") -> "CheckResult | None":
+        """Ask about every need, and put the file right.
+
+        Args:
+            time_s: How long it may take.
+            hold_s: How long readers may be held; None for as long as it takes.
+
+        Returns:
+            None if the platform has ended the process meanwhile.
+        """
+        started = system.monotonic()
+        result = None
+        while result is None:
+            self._readers.begin_check(hold_s)
+            result = self._resolve(time_s)
+            if self._failure is not None:
+                raise self._failure
+            if result is None and not self._is_frozen:
+                self._readers.end_check()
+                return None
+            if result is None and self._event is not None:
+                time_s = min(time_s, self._invocation_ends_at - _MARGIN_S - self._wall())
+        now = self._wall()
+        is_in_place = self._put_right(result, now)
+        if is_in_place and not result.faults:
             self._schedule.succeeded(now)
         else:
             self._schedule.failed(now)
-        self._tell(outcome, system.monotonic() - started)
+        self._log_result(result, system.monotonic() - started)
+        self._readers.end_check()
         gc.collect()
-        return outcome
+        return result
 
-    def _put_right(self, outcome: "Outcome", now: float) -> bool:
-        """Write the file where an answer or the file itself has changed; tell whether it is right.
+    def _resolve(self, time_s: float) -> "CheckResult | None":
+        """Ask about every need; return None if that was interrupted."""
+        started = system.monotonic()
+        self.limit = None
+        self._is_frozen = False
+        self._beat_at, self._beat_wall = started + _BEAT_S, self._wall()
+        self._is_checking = True
+        try:
+            return self._resolver.resolve(started + time_s)
+        except Interrupted:
+            return None
+        except Exception as error:  # noqa: BLE001  # a bug of ours is a failed check, never a failed invocation
+            self._log.error("check failed", traceback=system.format_traceback(error))
+            return self._resolver.nothing_answered(system.describe_error(error))
+        finally:
+            self._is_checking = False
+            self.limit = None
+
+    def _put_right(self, result: "CheckResult", now: float) -> bool:
+        """Write the file if an answer or the file itself has changed; return whether it is right.
 
         Its modification time is the last successful check's: this one's, if it is one.
         """
         mtime_ns = self._mtime_ns
-        if self._config.needs and not outcome.faults:
+        if self._config.needs and not result.faults:
             mtime_ns = int(now * _NS)
         try:
-            if outcome.has_changed or not self._file.is_as_left():
-                self._file.replace(self._resolver.document(), mtime_ns)
+            if result.has_changed or not self._file.is_as_left():
+                self._replace(mtime_ns)
             elif mtime_ns != self._mtime_ns:
                 self._file.touch(mtime_ns)
         except OSError as error:
@@ -237,18 +402,30 @@ class Lifecycle:
             self._log.warn("services file written again", path=self._file.path)
         return True
 
+    def _replace(self, mtime_ns: int) -> None:
+        self._file.replace(self._resolver.document(), mtime_ns, is_leased=self._readers.is_at_rest)
+
+    def _renew(self) -> None:
+        """Put a new file in the place of one that a reader keeps open, if a check is due."""
+        if not self._schedule.is_due(self._wall()) or not self._file.is_as_left():
+            return
+        try:
+            self._replace(self._mtime_ns)
+        except OSError as error:
+            self._cannot_write(error)
+
     def _cannot_write(self, error: OSError) -> None:
         reason = system.describe_error(error)
         if reason != self._file_trouble:
             self._file_trouble = reason
             self._log.error("services file not written", path=self._file.path, reason=reason)
 
-    def _tell(self, outcome: "Outcome", took_s: float) -> None:
+    def _log_result(self, result: "CheckResult", took_s: float) -> None:
         """Log a trouble when it begins and when it ends."""
         took_ms = int(took_s * 1000)
-        if outcome.faults:
-            keys = sorted(outcome.faults)
-            reason = outcome.faults[keys[0]]
+        if result.faults:
+            keys = sorted(result.faults)
+            reason = result.faults[keys[0]]
             if not self._trouble:
                 self._log.warn(
                     "needs not resolved", needs=",".join(keys), reason=reason, took_ms=took_ms
@@ -260,4 +437,4 @@ class Lifecycle:
             self._trouble = ""
             self._log.warn("needs resolved again", took_ms=took_ms)
         else:
-            self._log.debug("needs checked", changed=outcome.has_changed, took_ms=took_ms)
+            self._log.debug("needs checked", changed=result.has_changed, took_ms=took_ms)

@@ -1,4 +1,4 @@
-"""Where the extension is put together, and the one place that catches everything.
+"""Composes the extension, and catches every exception.
 
 Portable: runs under MicroPython and CPython.
 """
@@ -8,6 +8,7 @@ from extension.config import Config, ConfigError, log_level, logs_json
 from extension.extensions_api import ExtensionsApi, PlatformError
 from extension.file_writer import ServicesFile
 from extension.http_client import HttpClient
+from extension.init_mark import InitMark
 from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
 from extension.product_version import VERSION
@@ -59,9 +60,9 @@ def _index_reader(config: Config, waiter: Waiter) -> "IndexReader":
 
 
 class _IndexOnDemand:
-    """The index table's reader, put together at the first question.
+    """The index table's reader, composed at the first read.
 
-    By then the extension has registered, and the function's boot waits for it no longer.
+    By then the extension has registered, so that the function's boot does not wait for it.
     """
 
     def __init__(self, config: Config, waiter: Waiter) -> None:
@@ -79,7 +80,7 @@ class _IndexOnDemand:
 
 
 def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:
-    """Tell the platform why this init fails."""
+    """Report to the platform why this init fails; return the process's status."""
     log.error("init failed", type=error_type, reason=message)
     if not api.is_registered:
         api.register([extensions_api.SHUTDOWN])
@@ -88,16 +89,27 @@ def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> i
 
 
 def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
-    """Work until the end; tell the process's status."""
+    """Serve until SHUTDOWN; return the process's status."""
     try:
         config = Config.from_env(system.getenv)
     except ConfigError as error:
         return _fail_init(api, log, _CONFIGURATION_ERROR, str(error))
-    file = ServicesFile(config.services_file)
+    file = ServicesFile(config.services_file, wall=system.wall, random=system.random)
+    mark = InitMark(config.services_file)
     index = _IndexOnDemand(config, waiter)
     resolver = Resolver(config.needs, index, log, wall=system.wall, random=system.random)
     try:
-        Lifecycle(config, api, resolver, file, log, system.wall).run()
+        Lifecycle(
+            config,
+            api,
+            resolver,
+            file,
+            mark,
+            waiter,
+            log,
+            system.wall,
+            lease_signals=system.watch_leases(),
+        ).run()
     except InitFailedError as error:
         return _fail_init(api, log, error.error_type, str(error))
     finally:
@@ -106,7 +118,7 @@ def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
 
 
 def _only_wait_for_the_end(api: ExtensionsApi) -> int:
-    """Stay out of the function's way after a bug of ours: answer events, and do no more."""
+    """After a bug of ours, only ask for events: the function keeps running."""
     if not api.is_registered:
         api.register([extensions_api.SHUTDOWN])
     while api.next().kind != extensions_api.SHUTDOWN:
@@ -115,9 +127,9 @@ def _only_wait_for_the_end(api: ExtensionsApi) -> int:
 
 
 def run() -> int:
-    """Be the extension; tell the process's status."""
-    waiter = Waiter(system.watch_signals())
-    # Folders that we make are as the function's own.
+    """Run the extension; return the process's status."""
+    signals = system.watch_signals()
+    # Folders that we make have the mode that the function's own would have.
     system.umask(0o022)
     log = Log(
         system.write_stderr,
@@ -131,9 +143,9 @@ def run() -> int:
         if not address:
             log.error("this is no Lambda environment: AWS_LAMBDA_RUNTIME_API is not set")
             return 1
-        api = ExtensionsApi(HttpClient(endpoints.parse("http://" + address), waiter))
+        api = ExtensionsApi(HttpClient(endpoints.parse("http://" + address), Waiter(signals)))
         try:
-            return _serve(api, waiter, log)
+            return _serve(api, Waiter(signals), log)
         except PlatformError:
             raise
         except Exception as error:  # noqa: BLE001  # the one place for bugs of ours: never the function's fault
@@ -147,5 +159,5 @@ def run() -> int:
 
 
 def main() -> None:
-    """Be the extension, to the end of the process."""
+    """Run the extension and end the process."""
     system.exit_now(run())

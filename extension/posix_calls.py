@@ -5,6 +5,7 @@ function raises OSError with the kernel's number.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import signal
@@ -12,8 +13,11 @@ import socket
 import threading
 import time
 
+_F_SETSIG = 10
 _F_SETLEASE = 1024
-_wakeup: "list[socket.socket]" = []
+# Which signal reports a reader that waits for a leased file: see `lease`.
+_LEASE_SIGNAL = signal.SIGRTMIN
+_SIGSET_BYTES = 128
 
 
 def create(path: str) -> int:
@@ -66,25 +70,43 @@ def stat(path: str) -> "tuple[int, int, int, int, int]":
 
 
 def lease(fd: int) -> int:
-    """Take a write lease: the kernel holds back whoever opens the file until it ends."""
+    """Place a write lease on an open file: the kernel holds whoever opens it until the lease ends.
+
+    Raises OSError with EAGAIN while somebody else has the file open.
+    """
+    # F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
+    fcntl.fcntl(fd, _F_SETSIG, _LEASE_SIGNAL)
     return fcntl.fcntl(fd, _F_SETLEASE, fcntl.F_WRLCK)
 
 
+def end_lease(fd: int) -> int:
+    """End a lease; whoever waits for the file goes on."""
+    return fcntl.fcntl(fd, _F_SETLEASE, fcntl.F_UNLCK)
+
+
 def umask(mode: int) -> int:
-    """Set the process's umask and tell the one before."""
+    """Set the process's umask; return the one before."""
     return os.umask(mode)
 
 
 def watch_signals() -> int:
-    """Catch SIGTERM and SIGINT; tell a descriptor that is readable once one has come."""
+    """Block SIGTERM and SIGINT; return a descriptor that is readable once one has come."""
+    # The kernel sends SIGIO, whose default action ends the process, where its queue of real-time
+    # signals is full.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    _wakeup[:] = [reader, writer]
-    signal.set_wakeup_fd(writer.fileno())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    return reader.fileno()
+    return _signal_descriptor(signal.SIGTERM, signal.SIGINT)
+
+
+def watch_leases() -> int:
+    """Return a descriptor that is readable once somebody waits for a leased file."""
+    return _signal_descriptor(_LEASE_SIGNAL)
+
+
+def _signal_descriptor(*signals: int) -> int:
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    mask = sum(1 << (number - 1) for number in signals).to_bytes(_SIGSET_BYTES, "little")
+    fd: int = ctypes.CDLL(None).signalfd(-1, mask, os.O_NONBLOCK | os.O_CLOEXEC)
+    return fd
 
 
 def monotonic() -> float:

@@ -1,4 +1,4 @@
-"""What the needs resolve to, as far as is known: merges what the index says into the members.
+"""The last good answer to each need: merges the index's answers into the file's members.
 
 Portable: runs under MicroPython and CPython.
 """
@@ -33,41 +33,41 @@ if TYPE_CHECKING:
         def read(
             self, keys: "list[Key]", deadline: float, choose_others: "ChooseOthers | None" = None
         ) -> Reading:
-            """Ask for distinct keys; never raises for what the network or the table does."""
+            """Ask for distinct keys; a fault of the network or the table is in the result."""
 
 
-# A storm is over this many partitions then; guesses beyond would mostly fail.
+# The load is spread over this many partitions then; a higher guess would mostly find no copy.
 _MOST_GUESSED_COPIES = 32
 NOT_ASKED = "the registry has not answered yet"
 
 
-def choose_copy(copies: "int | None", refusals: int, dice: float) -> int:
-    """Choose which of an item's copies to ask for; 0 is the original.
+def choose_copy(copies: "int | None", refusals: int, random_number: float) -> int:
+    """Return which of an item's copies to ask for; 0 is the original.
 
     Args:
-        copies: How many there are, or None where no item has told yet.
+        copies: How many there are; None if no item has been read yet.
         refusals: How many times in a row the table has refused.
-        dice: A number from 0 up to 1.
+        random_number: A number from 0 up to 1.
     """
     if copies is None:
-        # In a storm of cold starts all ask for the original, and no partition can give it to all of
-        # them: guess that there are copies, more each time. A guess that fails costs one read.
+        # Many cold starts at once all ask for the original, and throttle its partition: guess that
+        # there are copies, more each time. A wrong guess costs one read.
         copies = min(2**refusals, _MOST_GUESSED_COPIES)
-    return int(dice * copies)
+    return int(random_number * copies)
 
 
-class Outcome:
-    """What came of one resolve or check.
+class CheckResult:
+    """The result of one resolve or check.
 
     Attributes:
-        has_changed: Whether some answer is another one.
-        faults: Why needs were not answered, by key; empty when all were.
+        has_changed: Whether at least one answer has changed.
+        faults: Why needs were not answered, by key; empty if all were.
     """
 
     __slots__ = ("faults", "has_changed")
 
     def __init__(self, *, has_changed: bool, faults: "dict[str, str]") -> None:
-        """Take the parts as they are."""
+        """Set the parts."""
         self.has_changed = has_changed
         self.faults = faults
 
@@ -84,19 +84,19 @@ class Resolver:
         wall: "Callable[[], float]",
         random: "Callable[[], float]",
     ) -> None:
-        """Take the needs, the index, the wall clock and the dice; nothing is known yet."""
+        """Set the needs, the index, the clock and the random source; nothing is known yet."""
         self._needs = needs
         self._index = index
         self._log = log
         self._wall = wall
         self._random = random
         self._members = {need.key: unavailable_member(need, NOT_ASKED) for need in needs}
-        self._held: "dict[Key, Answer]" = {}
+        self._accepted: "dict[Key, Answer]" = {}
         self._doubted: "dict[Key, int]" = {}
-        self._told: "dict[str, str]" = {}
+        self._logged: "dict[str, str]" = {}
 
     def adopt(self, leftover: "dict[str, Member]") -> bool:
-        """Take an earlier run's members as last good answers; tell whether they answer it all."""
+        """Adopt an earlier run's members; return whether they answer every need."""
         for need in self._needs:
             member = leftover.get(need.key)
             if member is not None and answers_need(need.key, member, need):
@@ -107,21 +107,21 @@ class Resolver:
         return True
 
     def document(self) -> bytes:
-        """Spell the services file as it should be now."""
+        """Return the services file as it should be now."""
         return render([(need.key, self._members[need.key]) for need in self._needs])
 
-    def unresolved(self, outcome: Outcome) -> "list[str]":
-        """Name the needs that *outcome* left without an `active` or `yanked` answer, and why."""
+    def unresolved(self, result: CheckResult) -> "list[str]":
+        """Return the needs that *result* left without an `active` or `yanked` answer, and why."""
         found = []
         for need in self._needs:
             member = self._members[need.key]
-            if need.key in outcome.faults:
-                found.append(f"{need.key}: {outcome.faults[need.key]}")
+            if need.key in result.faults:
+                found.append(f"{need.key}: {result.faults[need.key]}")
             elif not member.is_resolved:
                 found.append(f"{need.key}: {member.error}")
         return found
 
-    def resolve(self, deadline: float) -> Outcome:
+    def resolve(self, deadline: float) -> CheckResult:
         """Ask the index about every need, each distinct key once.
 
         Args:
@@ -131,7 +131,7 @@ class Resolver:
         for need in self._needs:
             key = (need.service, need.selector.index_selector)
             if key not in wanted:
-                wanted[key] = self._place(key, 0)
+                wanted[key] = self._key_to_ask(key, 0)
         answers, faults = self._read(wanted, deadline)
         has_changed = False
         missed: "dict[str, str]" = {}
@@ -142,55 +142,55 @@ class Resolver:
                 self._keep(need, faults[key])
                 continue
             try:
-                has_changed = self._settle(need, answers[key]) or has_changed
+                has_changed = self._update(need, answers[key]) or has_changed
             except VersionError as error:
                 missed[need.key] = f"the index item is malformed: {error}"
                 self._keep(need, missed[need.key])
-        return Outcome(has_changed=has_changed, faults=missed)
+        return CheckResult(has_changed=has_changed, faults=missed)
 
-    def nothing_answered(self, fault: str) -> Outcome:
-        """Say that no need was answered, and why."""
+    def nothing_answered(self, fault: str) -> CheckResult:
+        """Return the result of a check in which no need was answered, because of *fault*."""
         for need in self._needs:
             self._keep(need, fault)
-        return Outcome(has_changed=False, faults={need.key: fault for need in self._needs})
+        return CheckResult(has_changed=False, faults={need.key: fault for need in self._needs})
 
-    def _place(self, key: "Key", refusals: int) -> "Key":
-        """Tell under which key to ask for an item: its own, or a copy's."""
-        held = self._held.get(key)
+    def _key_to_ask(self, key: "Key", refusals: int) -> "Key":
+        """Return under which key to ask for an item: its own, or a copy's."""
+        held = self._accepted.get(key)
         copy = choose_copy(None if held is None else held.copies, refusals, self._random())
         return partition_key(key[0], copy), key[1]
 
     def _read(
         self, wanted: "dict[Key, Key]", deadline: float
     ) -> "tuple[dict[Key, Answer | None], dict[Key, str]]":
-        """Read the wanted keys, from copies where there are some; then originals of lost copies."""
+        """Read the wanted keys from copies, if any; then the originals of missing copies."""
 
-        def elsewhere(refused: "list[Key]", refusals: int) -> "list[Key]":
-            moved = [key for key, asked in wanted.items() if asked in refused]
-            for key in moved:
-                wanted[key] = self._place(key, refusals)
-            return [wanted[key] for key in moved]
+        def choose_keys(refused: "list[Key]", refusals: int) -> "list[Key]":
+            refused_keys = [key for key, asked in wanted.items() if asked in refused]
+            for key in refused_keys:
+                wanted[key] = self._key_to_ask(key, refusals)
+            return [wanted[key] for key in refused_keys]
 
-        reading = self._index.read(list(wanted.values()), deadline, elsewhere)
-        lost = [
+        reading = self._index.read(list(wanted.values()), deadline, choose_keys)
+        missing = [
             key
             for key, asked in wanted.items()
             if asked[0] != key[0] and asked in reading.answers and reading.answers[asked] is None
         ]
-        again = self._index.read(lost, deadline) if lost else None
+        again = self._index.read(missing, deadline) if missing else None
         answers: "dict[Key, Answer | None]" = {}
         faults: "dict[Key, str]" = {}
         for key, asked in wanted.items():
-            source, at = (again, key) if again is not None and key in lost else (reading, asked)
+            source, at = (again, key) if again is not None and key in missing else (reading, asked)
             if at in source.answers:
-                answers[key] = self._believe(key, source.answers[at])
+                answers[key] = self._accept(key, source.answers[at])
             else:
                 faults[key] = source.faults[at]
         return answers, faults
 
-    def _believe(self, key: "Key", answer: "Answer | None") -> "Answer | None":
-        """Ignore a stale read: an answer older than the one held, until a check repeats it."""
-        held = self._held.get(key)
+    def _accept(self, key: "Key", answer: "Answer | None") -> "Answer | None":
+        """Return the answer to use: a stale read is ignored until a second check repeats it."""
+        held = self._accepted.get(key)
         if answer is not None and held is not None and answer.revision < held.revision:
             doubted = self._doubted.get(key)
             if doubted is None or answer.revision < doubted:
@@ -198,33 +198,33 @@ class Resolver:
                 return held
         self._doubted.pop(key, None)
         if answer is None:
-            self._held.pop(key, None)
+            self._accepted.pop(key, None)
         else:
-            self._held[key] = answer
+            self._accepted[key] = answer
         return answer
 
     def _keep(self, need: "Need", fault: str) -> None:
-        """Keep what is known of a need that was not answered; of one never resolved, say why."""
+        """Keep the last good answer of a need; if it has none, record *fault*."""
         if not self._members[need.key].is_answered:
             self._members[need.key] = unavailable_member(need, fault)
 
-    def _settle(self, need: "Need", answer: "Answer | None") -> bool:
-        """Take the answer to a need; tell whether it is another one."""
+    def _update(self, need: "Need", answer: "Answer | None") -> bool:
+        """Set the answer to a need; return whether it has changed."""
         before = self._members[need.key]
         after = member_for(need, answer, timestamp(self._wall()))
-        self._tell(need, before, after)
+        self._log_change(need, before, after)
         if after.says_the_same(before):
             return False
         self._members[need.key] = after
         return True
 
-    def _tell(self, need: "Need", before: "Member", after: "Member") -> None:
-        """Log what an operator wants to know of a member."""
-        told = self._told.get(need.key, "")
+    def _log_change(self, need: "Need", before: "Member", after: "Member") -> None:
+        """Log a changed answer, and when `missing` or `yanked` begins and ends."""
+        logged = self._logged.get(need.key, "")
         state = after.status if after.status in (MISSING, YANKED) else ""
         facts = {"key": need.key, "service": need.service, "requested": need.selector.requested}
-        if state != told:
-            self._told[need.key] = state
+        if state != logged:
+            self._logged[need.key] = state
             if state == MISSING:
                 self._log.warn("service missing", error=after.error, **facts)
             elif state == YANKED:

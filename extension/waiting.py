@@ -1,4 +1,4 @@
-"""Waiting for sockets and files, with a deadline, while signals are watched.
+"""Waiting for sockets and files, with a deadline, while signals and background work are watched.
 
 Portable: runs under MicroPython and CPython. All sockets are non-blocking: use `Waiter` to wait.
 """
@@ -6,6 +6,34 @@ Portable: runs under MicroPython and CPython. All sockets are non-blocking: use 
 import select
 
 from extension.system import monotonic
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    class Background(Protocol):
+        """What goes on during every wait: events of the platform, held readers, timers.
+
+        Attributes:
+            limit: When every wait ends at the latest, on the monotonic clock; None for no limit.
+        """
+
+        limit: "float | None"
+
+        def descriptors(self) -> "list[int]":
+            """Return the descriptors to watch for something to read."""
+
+        def wakes_at(self) -> "float | None":
+            """Return when to be woken at the latest, on the monotonic clock; None for never."""
+
+        def wake(self, readable: "list[int]") -> None:
+            """Do what is to be done now; called after every wait.
+
+            Raises:
+                Interrupted: The work that waits is to be given up.
+            """
+
 
 # Mbed TLS may need more than the raw socket's readiness shows: look again after this long.
 _TLS_POLL_MS = 20
@@ -16,7 +44,7 @@ class Ended(BaseException):
 
 
 class Interrupted(BaseException):
-    """The descriptor of `Waiter.interrupted_by` has become readable during a wait."""
+    """The work that waits is to be given up: see `Background.wake`."""
 
 
 class DeadlineError(Exception):
@@ -27,12 +55,25 @@ class DeadlineError(Exception):
         super().__init__("no answer in time")
 
 
+def _earliest(first: "float | None", second: "float | None") -> "float | None":
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
+
+
+def _timeout_ms(deadline: "float | None") -> int:
+    """Return the time until *deadline* for `poll`; -1 for ever."""
+    if deadline is None:
+        return -1
+    # Rounded up: a millisecond too early would be a busy loop.
+    return max(0, int((deadline - monotonic()) * 1000 + 0.999))
+
+
 class Waiter:
     """Waits for descriptors, until a deadline, and watches for signals meanwhile.
 
     Attributes:
-        interrupted_by: The descriptor that ends every wait with `Interrupted` once it is readable;
-            None if there is none.
+        background: What goes on during every wait; None if nothing does.
     """
 
     def __init__(self, signals: int) -> None:
@@ -42,7 +83,7 @@ class Waiter:
             signals: The descriptor that `system.watch_signals` returned.
         """
         self._signals = signals
-        self.interrupted_by: "int | None" = None
+        self.background: "Background | None" = None
 
     def wait(self, descriptor: object, *, to_write: bool, deadline: "float | None") -> bool:
         """Wait until *descriptor* is readable or writable, or has failed.
@@ -59,10 +100,10 @@ class Waiter:
             DeadlineError: The deadline has passed.
             Ended: A signal asks the process to end.
         """
-        events = self._poll(descriptor, to_write, deadline, None)
+        events = self._poll([descriptor], to_write, deadline)
         if not events:
             raise DeadlineError
-        return not events & (select.POLLERR | select.POLLHUP)
+        return not events[0][1] & (select.POLLERR | select.POLLHUP)
 
     def wait_for_any(
         self, descriptors: "list[int]", *, to_write: bool, deadline: "float | None"
@@ -75,10 +116,7 @@ class Waiter:
         Raises:
             Ended: A signal asks the process to end.
         """
-        poller = self._poller()
-        for descriptor in descriptors:
-            poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)
-        events = self._events(poller, _timeout_ms(deadline))
+        events = self._poll(descriptors, to_write, deadline)
         failed = select.POLLERR | (select.POLLHUP if to_write else 0)
         return [(descriptor, not each & failed) for descriptor, each in events]
 
@@ -91,50 +129,21 @@ class Waiter:
             DeadlineError: The deadline has passed.
             Ended: A signal asks the process to end.
         """
-        events = self._poll(descriptor, False, deadline, _TLS_POLL_MS)
-        if not events and deadline is not None and monotonic() >= deadline:
-            raise DeadlineError
+        brief = _earliest(deadline, monotonic() + _TLS_POLL_MS / 1000)
+        if not self._poll([descriptor], False, brief):
+            self._check_time(deadline)
 
     def is_readable(self, descriptor: object) -> bool:
         """Return whether something can be read right now, the end of the stream included."""
-        return self._poll(descriptor, False, None, 0) != 0
+        return bool(self._poll([descriptor], False, monotonic()))
 
-    def _poll(
-        self,
-        descriptor: object,
-        to_write: bool,  # noqa: FBT001  # private
-        deadline: "float | None",
-        at_most_ms: "int | None",
-    ) -> int:
-        """Return the events of *descriptor*; 0 if none came in time."""
-        poller = self._poller()
-        poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
-        timeout = _timeout_ms(deadline)
-        if at_most_ms is not None:
-            timeout = at_most_ms if timeout < 0 else min(timeout, at_most_ms)
-        return self._wait(poller, timeout)
+    def watch(self, deadline: "float | None") -> None:
+        """Wait until the background has been woken, at the latest at *deadline*.
 
-    def _poller(self) -> "select.poll":
-        poller = select.poll()
-        poller.register(self._signals, select.POLLIN)
-        if self.interrupted_by is not None:
-            poller.register(self.interrupted_by, select.POLLIN)
-        return poller
-
-    def _wait(self, poller: "select.poll", timeout_ms: int) -> int:
-        events = 0
-        for event in self._events(poller, timeout_ms):
-            events |= event[1]
-        return events
-
-    def _events(self, poller: "select.poll", timeout_ms: int) -> "list[tuple[int, int]]":
-        events = poller.poll(timeout_ms)
-        for event in events:
-            if event[0] == self._signals:
-                raise Ended
-            if event[0] == self.interrupted_by:
-                raise Interrupted
-        return events
+        Raises:
+            Ended: A signal asks the process to end.
+        """
+        self._wait(self._poller(), deadline)
 
     def pause(self, seconds: float) -> None:
         """Wait for *seconds*.
@@ -142,18 +151,63 @@ class Waiter:
         Raises:
             Ended: A signal asks the process to end.
         """
-        self._wait(self._poller(), int(seconds * 1000))
+        self._poll([], False, monotonic() + seconds)
 
     def check(self, deadline: "float | None") -> None:
         """Raise what `wait` would raise now, without waiting."""
-        self._wait(self._poller(), 0)
-        if deadline is not None and monotonic() >= deadline:
+        self._wait(self._poller(), monotonic())
+        self._check_time(deadline)
+
+    def _limited(self, deadline: "float | None") -> "float | None":
+        return deadline if self.background is None else _earliest(deadline, self.background.limit)
+
+    def _check_time(self, deadline: "float | None") -> None:
+        limited = self._limited(deadline)
+        if limited is not None and monotonic() >= limited:
             raise DeadlineError
 
+    def _poll(
+        self,
+        descriptors: "Sequence[object]",
+        to_write: bool,  # noqa: FBT001  # private
+        deadline: "float | None",
+    ) -> "list[tuple[int, int]]":
+        """Return the events of *descriptors*; none if none came in time."""
+        while True:
+            poller = self._poller()
+            for descriptor in descriptors:
+                poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
+            events = self._wait(poller, self._limited(deadline))
+            # The background may have shortened the time meanwhile.
+            limited = self._limited(deadline)
+            if events or (limited is not None and monotonic() >= limited):
+                return events
 
-def _timeout_ms(deadline: "float | None") -> int:
-    """Return the time until *deadline* for `poll`; -1 for ever."""
-    if deadline is None:
-        return -1
-    # Rounded up: a millisecond too early would be a busy loop.
-    return max(0, int((deadline - monotonic()) * 1000 + 0.999))
+    def _poller(self) -> "select.poll":
+        poller = select.poll()
+        poller.register(self._signals, select.POLLIN)
+        if self.background is not None:
+            for descriptor in self.background.descriptors():
+                poller.register(descriptor, select.POLLIN)
+        return poller
+
+    def _wait(self, poller: "select.poll", deadline: "float | None") -> "list[tuple[int, int]]":
+        """Poll once, and wake the background; return the events of what is not the background's."""
+        background = self.background
+        watched: "list[int]" = []
+        if background is not None:
+            watched = background.descriptors()
+            deadline = _earliest(deadline, background.wakes_at())
+        events = []
+        readable = []
+        for event in poller.poll(_timeout_ms(deadline)):
+            if event[0] == self._signals:
+                raise Ended
+            if event[0] in watched:
+                readable.append(event[0])
+            else:
+                # MicroPython may reuse the tuple.
+                events.append((event[0], event[1]))
+        if background is not None:
+            background.wake(readable)
+        return events

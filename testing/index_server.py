@@ -142,10 +142,12 @@ class IndexServer:
         time.sleep(self.delay_s)
         left = keys[len(keys) - self.unprocessed :] if self.unprocessed else []
         left += [key for key in keys if self._refuses(key)]
+        # One dictionary for the whole response: a test may replace it at any time.
+        items = self.items
         found = [
-            {"service": {"S": key[0]}, "selector": {"S": key[1]}, **self.items[key]}
+            {"service": {"S": key[0]}, "selector": {"S": key[1]}, **items[key]}
             for key in keys
-            if key in self.items and key not in left
+            if key in items and key not in left
         ]
         unprocessed = [{"service": {"S": key[0]}, "selector": {"S": key[1]}} for key in left]
         answer = {

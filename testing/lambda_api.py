@@ -6,6 +6,7 @@ import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,13 +16,23 @@ from testing.waiting import wait_for
 
 @dataclass
 class LambdaApi:
-    """The Extensions API: records the calls and sends the events that a test puts."""
+    """The Extensions API: records the calls and sends the events that a test puts.
+
+    Attributes:
+        refused_events: Events that registering is refused for, with status 403.
+        next_status: The status of `event/next`.
+        calls: Path, headers and document of each POST.
+        asks: How many calls of `event/next` have come.
+        sent: How many events have been sent.
+        when_ready: Called once the first `event/next` has come: waits for the first resolve.
+    """
 
     refused_events: tuple[str, ...] = ()
     next_status: int = 200
     calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     asks: int = 0
     sent: int = 0
+    when_ready: list[Callable[[], object]] = field(default_factory=list)
     events: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
     address: str = ""
 
@@ -83,8 +94,10 @@ class LambdaApi:
         return server
 
     def wait_until_ready(self, times: int = 1) -> None:
-        """Wait until the extension has called `event/next` *times* times."""
+        """Wait until `event/next` was called *times* times, and the first resolve has ended."""
         wait_for(lambda: self.asks >= times, f"{times} calls of event/next")
+        while self.when_ready:
+            self.when_ready.pop()()
 
     def invoke(self, **members: object) -> None:
         """Send an INVOKE event and wait until the extension asks for the next one."""

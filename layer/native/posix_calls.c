@@ -21,6 +21,9 @@
 #define RENAME_EXCHANGE (1 << 1)
 #endif
 
+// Which signal reports a reader that waits for a leased file: see call_lease.
+#define LEASE_SIGNAL SIGRTMIN
+
 static mp_obj_t checked(long result) {
     if (result < 0) {
         mp_raise_OSError(errno);
@@ -80,12 +83,13 @@ static MP_DEFINE_CONST_FUN_OBJ_1(call_close_obj, call_close);
 
 static mp_obj_t call_rename(mp_obj_t source_in, mp_obj_t target_in) {
     const char *source = mp_obj_str_get_str(source_in), *target = mp_obj_str_get_str(target_in);
-    // A rename over a file makes ext4 write the new one to the disk first, which takes four times as
-    // long, at times forty. Nobody needs that of a file that is made anew at each start: the two
-    // change places, and the old one goes. Where that can't be had a rename does.
+    // ext4 writes a file to the disk before it is renamed over another one (auto_da_alloc), which
+    // takes milliseconds. The services file need not survive a crash of the machine: exchange the
+    // two and remove the old one. The target goes first, so that a directory watcher's last event
+    // of that name is MOVED_TO. Where the kernel or the file system can't exchange, rename.
     struct stat info;
     if (!lstat(target, &info) && S_ISREG(info.st_mode)
-        && !syscall(SYS_renameat2, AT_FDCWD, source, AT_FDCWD, target, RENAME_EXCHANGE)) {
+        && !syscall(SYS_renameat2, AT_FDCWD, target, AT_FDCWD, source, RENAME_EXCHANGE)) {
         return checked(unlink(source));
     }
     return checked(rename(source, target));
@@ -117,27 +121,47 @@ static mp_obj_t call_stat(mp_obj_t path) {
 static MP_DEFINE_CONST_FUN_OBJ_1(call_stat_obj, call_stat);
 
 static mp_obj_t call_lease(mp_obj_t fd) {
+    // F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
+    checked(fcntl(mp_obj_get_int(fd), F_SETSIG, LEASE_SIGNAL));
     return checked(fcntl(mp_obj_get_int(fd), F_SETLEASE, F_WRLCK));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_lease_obj, call_lease);
+
+static mp_obj_t call_end_lease(mp_obj_t fd) {
+    return checked(fcntl(mp_obj_get_int(fd), F_SETLEASE, F_UNLCK));
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_end_lease_obj, call_end_lease);
 
 static mp_obj_t call_umask(mp_obj_t mode) {
     return checked(umask(mp_obj_get_int(mode)));
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_umask_obj, call_umask);
 
+static mp_obj_t signal_descriptor(const sigset_t *signals) {
+    sigprocmask(SIG_BLOCK, signals, NULL);
+    return checked(signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC));
+}
+
 static mp_obj_t call_watch_signals(void) {
-    // A lease that breaks is told by SIGIO, whose default action would end the process.
+    // The kernel sends SIGIO, whose default action ends the process, where its queue of real-time
+    // signals is full.
     signal(SIGIO, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     sigset_t ending;
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGINT);
-    sigprocmask(SIG_BLOCK, &ending, NULL);
-    return checked(signalfd(-1, &ending, SFD_NONBLOCK | SFD_CLOEXEC));
+    return signal_descriptor(&ending);
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(call_watch_signals_obj, call_watch_signals);
+
+static mp_obj_t call_watch_leases(void) {
+    sigset_t breaking;
+    sigemptyset(&breaking);
+    sigaddset(&breaking, LEASE_SIGNAL);
+    return signal_descriptor(&breaking);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(call_watch_leases_obj, call_watch_leases);
 
 static mp_obj_t seconds(clockid_t clock) {
     struct timespec now;
@@ -285,8 +309,10 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR_set_mtime), MP_ROM_PTR(&call_set_mtime_obj)},
     {MP_ROM_QSTR(MP_QSTR_stat), MP_ROM_PTR(&call_stat_obj)},
     {MP_ROM_QSTR(MP_QSTR_lease), MP_ROM_PTR(&call_lease_obj)},
+    {MP_ROM_QSTR(MP_QSTR_end_lease), MP_ROM_PTR(&call_end_lease_obj)},
     {MP_ROM_QSTR(MP_QSTR_umask), MP_ROM_PTR(&call_umask_obj)},
     {MP_ROM_QSTR(MP_QSTR_watch_signals), MP_ROM_PTR(&call_watch_signals_obj)},
+    {MP_ROM_QSTR(MP_QSTR_watch_leases), MP_ROM_PTR(&call_watch_leases_obj)},
     {MP_ROM_QSTR(MP_QSTR_monotonic), MP_ROM_PTR(&call_monotonic_obj)},
     {MP_ROM_QSTR(MP_QSTR_wall), MP_ROM_PTR(&call_wall_obj)},
     {MP_ROM_QSTR(MP_QSTR_environment), MP_ROM_PTR(&call_environment_obj)},

@@ -1,5 +1,6 @@
 """The extension as a child process, on either interpreter, among real sockets."""
 
+import contextlib
 import json
 import os
 import signal
@@ -33,6 +34,11 @@ class Extension:
         """Read the services file, as a function would."""
         document: dict[str, Any] = json.loads(self.services_file.read_text(encoding="utf-8"))
         return document
+
+    def wait_until_resolved(self) -> None:
+        """Wait for the first resolve: readers are held until it has ended."""
+        with contextlib.suppress(OSError):
+            self.services_file.read_bytes()
 
     def log(self) -> str:
         """Read what it has logged."""
@@ -137,6 +143,7 @@ def start(
             log_path=log_path,
         )
         started.append(extension)
+        lambda_api.when_ready.append(extension.wait_until_resolved)
         return extension
 
     yield _start

@@ -32,7 +32,14 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
     """A function that fills its disk loses freshness for a while, and never an answer for good."""
     disk = PrivateDisk(tmp_path / "disk")
     index.put("users", "latest", item("1.0.0", ARN))
-    extension = start("users", *disk.enter(), SERVICES_FILE=disk.services_file)
+    # A leased file is open for writing, and the kernel remounts no disk that has one.
+    hold_ms = {"full": "250", "read-only": "0"}[trouble]
+    extension = start(
+        "users",
+        *disk.enter(),
+        SERVICES_FILE=disk.services_file,
+        SERVICE_DISCOVERY_HOLD_MS=hold_ms,
+    )
     lambda_api.wait_until_ready()
     before = extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
     disk.fill(extension) if trouble == "full" else disk.remount(extension, "ro")

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +17,17 @@ from extension.config import Config
 from extension.extensions_api import Event, EventsRefusedError
 from extension.file_writer import ServicesFile
 from extension.index_reader import Reading
-from extension.lifecycle import InitFailedError, Lifecycle, Schedule
+from extension.init_mark import InitMark
+from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
 from extension.resolver import Resolver
+from extension.schedule import Schedule
 from registry_model.index_layout import Answer
 
 _YEAR_S = 365 * 86_400
 _START = 1_800_000_000.0
 _FAR = 1e15
+_EVENT_DESCRIPTOR = -9
 
 
 def _answer(version: str, revision: int = 1, **members: Any) -> Answer:
@@ -53,6 +57,9 @@ class World:
     registered: list[list[str]] = field(default_factory=list)
     refused: tuple[str, ...] = ()
     log: list[str] = field(default_factory=list)
+    background: Any = None
+    is_asked: bool = False
+    arrived: Event | None = None
 
     # The index.
     def read(
@@ -77,15 +84,25 @@ class World:
         if set(events) & set(self.refused):
             raise EventsRefusedError
 
-    def next(self, _deadline: float | None = None) -> Event:
-        """Let the next thing happen, and tell of it."""
-        return self.events.pop(0)() if self.events else Event("SHUTDOWN", 0)
+    def ask(self) -> None:
+        """Note that the next event is asked for."""
+        self.is_asked = True
 
-    def let_events_interrupt(self) -> None:
-        """Do nothing: no check takes any time here."""
+    def descriptor(self) -> int | None:
+        """Return a number that no file has."""
+        return _EVENT_DESCRIPTOR if self.is_asked else None
 
-    def let_nothing_interrupt(self) -> None:
-        """Do nothing."""
+    def receive(self) -> Event | None:
+        """Return the event that has arrived."""
+        self.is_asked = False
+        event, self.arrived = self.arrived, None
+        return event
+
+    # The waiter.
+    def watch(self, _deadline: float | None) -> None:
+        """Let the next thing happen, and send its event."""
+        self.arrived = self.events.pop(0)() if self.events else Event("SHUTDOWN", 0)
+        self.background.wake([_EVENT_DESCRIPTOR])
 
     # What a test says.
     def after(self, seconds: float, *, left_s: float = 60, **changes: Any) -> None:
@@ -104,7 +121,7 @@ class World:
 
         def happen() -> Event:
             act()
-            return self.next()
+            return self.events.pop(0)() if self.events else Event("SHUTDOWN", 0)
 
         self.events.append(happen)
 
@@ -114,13 +131,32 @@ class World:
             "NEEDED_SERVICES": needs,
             "AWS_REGION": "eu-west-1",
             "SERVICES_FILE": str(self.path),
+            # This process reads the file itself: nobody could let it go.
+            "SERVICE_DISCOVERY_HOLD_MS": "0",
             **variables,
         }
         config = Config.from_env(environment.get)
         log = Log(lambda line: self.log.append(line.decode()), lambda: self.now, level=20)
         resolver = Resolver(config.needs, self, log, wall=lambda: self.now, random=lambda: 0.5)
-        api: Any = self
-        Lifecycle(config, api, resolver, ServicesFile(str(self.path)), log, lambda: self.now).run()
+        world: Any = self
+        file = ServicesFile(str(self.path), wall=lambda: self.now, random=lambda: 0.5)
+        mark = InitMark(str(self.path))
+        reader, writer = os.pipe()
+        try:
+            Lifecycle(
+                config,
+                world,
+                resolver,
+                file,
+                mark,
+                world,
+                log,
+                lambda: self.now,
+                lease_signals=reader,
+            ).run()
+        finally:
+            os.close(reader)
+            os.close(writer)
 
     @property
     def checks(self) -> int:
@@ -470,4 +506,4 @@ def test_schedule_never_stops_for_longer_than_it_may(
         assert schedule.is_due(now + max(max_age_s, 1))
         assert schedule.is_due(now + _FAR)
         assert schedule.is_due(now - _FAR)
-        assert 1 <= schedule.wait_s() <= max(max_age_s, 1)
+        assert 0 <= schedule.wait_s() <= max(max_age_s, 1)

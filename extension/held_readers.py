@@ -1,0 +1,147 @@
+"""Which readers of the services file are held, and for how long.
+
+Portable: runs under MicroPython and CPython. A lease on the file at rest makes the kernel hold each
+reader that opens it, and send a signal. A reader that comes while no check is due is let go at
+once. Otherwise it is held until the check has ended, or until the time for holding is over.
+"""
+
+from extension import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from extension.file_writer import ServicesFile
+
+# Reports of one signal, of which a read returns whole ones.
+_REPORTS_BYTES = 128 * 16
+_FIRST_PAUSE_S = 0.001
+# A lease can't be placed while a reader has the file open: how often that is tried again.
+_LONGEST_RETRY_S = 0.05
+# Many readers a second: each lease costs some 0.1 ms of processor time.
+_LONGEST_PAUSE_S = 0.02
+_BURST_S = 0.05
+
+
+class HeldReaders:
+    """Places the lease at rest, and ends it in time."""
+
+    def __init__(
+        self,
+        file: "ServicesFile",
+        signals: int,
+        *,
+        hold_s: float,
+        renew: "Callable[[], None]",
+    ) -> None:
+        """Make an object that does nothing until `begin_check`.
+
+        Args:
+            file: The services file.
+            signals: The descriptor that `system.watch_leases` returned.
+            hold_s: How long a check may hold readers; 0 for no lease at rest.
+            renew: Called where a reader keeps the file open; replaces the file if a check is due.
+        """
+        self._file = file
+        self._signals = signals
+        self._renew = renew
+        self.hold_s = hold_s
+        # How long the current check may hold readers; None for as long as it takes.
+        self._limit_s: "float | None" = None
+        self._is_checking = False
+        self._is_spent = False
+        self._held_at = 0.0
+        self._let_go_at = 0.0
+        self._pause_s = _FIRST_PAUSE_S
+        self._retry_at: "float | None" = None
+
+    @property
+    def signals(self) -> int:
+        """The descriptor to watch: readable once a reader waits."""
+        return self._signals
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the file is to be leased whenever no reader has it open."""
+        return self.hold_s > 0 and self._file.can_lease
+
+    @property
+    def held_at(self) -> float:
+        """When the first of the readers that wait now has come, on the monotonic clock."""
+        return self._held_at
+
+    def notice(self) -> None:
+        """Record that a reader waits, as the signal reports."""
+        try:
+            system.read(self._signals, _REPORTS_BYTES)
+        except OSError:
+            return
+        if not self._file.is_leased:
+            return
+        if not self._file.is_awaited:
+            self._file.is_awaited = True
+            self._held_at = system.monotonic()
+
+    def begin_check(self, limit_s: "float | None") -> None:
+        """Hold readers from now on.
+
+        Args:
+            limit_s: For how long at most, from the first one on; None for as long as it takes.
+        """
+        self._limit_s = limit_s
+        self._is_checking = True
+        self._is_spent = False
+        if self.is_at_rest and not self._file.is_leased and not self._file.arm():
+            self._renew()
+        self.run_timers(system.monotonic())
+
+    def end_check(self) -> None:
+        """Let go the readers that were held, and lease the file for the next check."""
+        self._is_checking = self._is_spent = False
+        if not self.is_at_rest:
+            self._file.release()
+            self._retry_at = None
+        elif self._file.is_awaited:
+            self.let_go()
+        elif not self._file.is_leased:
+            self._try_again(system.monotonic())
+
+    def let_go(self) -> None:
+        """Let all readers go that wait, and lease the file again soon."""
+        now = system.monotonic()
+        self._file.let_go()
+        if now - self._let_go_at < _BURST_S:
+            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
+        else:
+            self._pause_s = _FIRST_PAUSE_S
+        self._let_go_at = now
+        self._retry_at = now + self._pause_s if self.is_at_rest else None
+
+    def wakes_at(self) -> "float | None":
+        """Return when `run_timers` has something to do; None for never."""
+        if self._file.is_awaited and self._is_checking and self._limit_s is not None:
+            return self._held_at + self._limit_s
+        return None if self._is_spent else self._retry_at
+
+    def run_timers(self, now: float) -> None:
+        """Let readers go whose time is over, and lease the file again where it is time to."""
+        at = self.wakes_at()
+        if at is None or now < at:
+            return
+        if self._file.is_awaited:
+            # Once for each check: whoever comes later in this check does not wait.
+            self._is_spent = True
+            self.let_go()
+        else:
+            self._try_again(now)
+
+    def _try_again(self, now: float) -> None:
+        if self._file.arm():
+            self._retry_at = None
+            return
+        self._renew()
+        if self._file.is_leased or not self._file.is_open or not self.is_at_rest:
+            self._retry_at = None
+            return
+        self._pause_s = min(self._pause_s * 2, _LONGEST_RETRY_S)
+        self._retry_at = now + self._pause_s

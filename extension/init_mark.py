@@ -1,0 +1,49 @@
+"""A mark in /tmp for as long as the first resolve goes on.
+
+Portable: runs under MicroPython and CPython. Lambda repeats an init that failed inside of the next
+invocation, under the function's own timeout, which no variable holds (Developer Guide, "Lambda
+execution environment"). /tmp survives that: a start that finds the mark has less time.
+"""
+
+import binascii
+
+from extension import system
+
+_FOLDER = "/tmp/"  # noqa: S108  # the one writable folder of a Lambda environment
+_MOST_MARKS = 2
+
+
+class InitMark:
+    """The mark of one environment, by the path of its services file."""
+
+    def __init__(self, services_file: str) -> None:
+        """Set the path; nothing is touched yet."""
+        number = binascii.crc32(services_file.encode("utf-8"))
+        self._path = f"{_FOLDER}.service-discovery-init-{number:08x}"
+
+    def begin(self) -> int:
+        """Leave the mark; return how many first resolves before did not come to their end."""
+        unfinished = 0
+        try:
+            # Its size is the number of starts that have left it.
+            unfinished = min(system.stat(self._path)[1], _MOST_MARKS)
+            system.remove(self._path)
+        except OSError:
+            pass
+        try:
+            fd = system.create(self._path)
+        except OSError:
+            return unfinished
+        try:
+            system.write_at(fd, b"." * (unfinished + 1), 0)
+        except OSError:
+            pass
+        system.close(fd)
+        return unfinished
+
+    def end(self) -> None:
+        """Remove the mark: the first resolve has ended, well or badly."""
+        try:
+            system.remove(self._path)
+        except OSError:
+            pass

@@ -1,0 +1,45 @@
+"""When the next check is due.
+
+Portable: runs under MicroPython and CPython. Age and pauses are wall-clock times: the monotonic
+clock may stand still while the environment is frozen.
+"""
+
+_FIRST_PAUSE_S = 1
+_LONGEST_PAUSE_S = 30
+# With a MAX_AGE of 0 each event has its check. A reader that comes this long after the last check
+# can't be of that check's invocation, as far as this process can know.
+_OTHER_INVOCATION_S = 1
+
+
+class Schedule:
+    """When the next check is due, by the wall clock."""
+
+    def __init__(self, max_age_s: int) -> None:
+        """Set the age from which a check is due; no check has been made."""
+        self._max_age_s = max_age_s
+        self._longest_pause_s = max(_FIRST_PAUSE_S, min(_LONGEST_PAUSE_S, max_age_s))
+        self._pause_s = 0
+        self._ended_at = 0.0
+
+    def succeeded(self, now: float) -> None:
+        """Record that a check was successful."""
+        self._ended_at = now
+        self._pause_s = 0
+
+    def failed(self, now: float) -> None:
+        """Record that a check failed: each further one waits longer."""
+        self._ended_at = now
+        self._pause_s = min(self._longest_pause_s, self._pause_s * 2 or _FIRST_PAUSE_S)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether a check is due; a last one that lies in the future counts as long ago."""
+        return not 0 <= now - self._ended_at < self.wait_s()
+
+    def is_due_for_reader(self, now: float) -> bool:
+        """Return whether a check is due for a reader, before the platform has sent an event."""
+        wait_s = self.wait_s() or _OTHER_INVOCATION_S
+        return not 0 <= now - self._ended_at < wait_s
+
+    def wait_s(self) -> int:
+        """Return how many seconds after the last check's end the next one is due."""
+        return self._pause_s or self._max_age_s

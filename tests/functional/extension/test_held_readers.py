@@ -1,0 +1,389 @@
+"""Fresh reads: a reader that opens the file while a check is due waits for that check."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from testing import index_server
+from testing.held_readers import is_held
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
+from tests.functional.extension.conftest import Extension, Start
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_OTHER_READERS = {
+    "shell": ["sh", "-c", 'cat "$0"'],
+    "perl": ["perl", "-e", "open(F, '<', $ARGV[0]) or die; print <F>", "--"],
+    "python": [sys.executable, "-c", "import sys; print(open(sys.argv[1]).read())"],
+    "node": ["node", "-e", "console.log(require('fs').readFileSync(process.argv[1], 'utf8'))"],
+}
+
+
+def _publish(index: IndexServer, minor: int) -> None:
+    index.put("users", "latest", item(f"1.{minor}.0", ARN, revision=minor + 1))
+
+
+def _version(extension: Extension) -> str:
+    version: str = extension.document()["users"]["version"]
+    return version
+
+
+def _age_s(extension: Extension) -> float:
+    return time.time() - extension.services_file.stat().st_mtime
+
+
+@contextmanager
+def _frozen(extension: Extension) -> Iterator[None]:
+    os.kill(extension.process.pid, signal.SIGSTOP)
+    wait_for(lambda: extension.state() == "T", "the frozen process")
+    yield
+    os.kill(extension.process.pid, signal.SIGCONT)
+
+
+def _ready(start: Start, lambda_api: LambdaApi, index: IndexServer, **variables: str) -> Extension:
+    """Start an extension with a MAX_AGE of one second, and let it resolve `users` to 1.0.0."""
+    _publish(index, 0)
+    extension = start("users", **{"SERVICE_DISCOVERY_MAX_AGE": "1"} | variables)
+    lambda_api.wait_until_ready()
+    return extension
+
+
+def _wait_until_due(extension: Extension) -> None:
+    wait_for(lambda: _age_s(extension) > 1.05, "more than MAX_AGE")
+
+
+def _read_elsewhere(extension: Extension) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        ["cat", str(extension.services_file)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_reader_after_a_freeze_gets_the_new_answer(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Without an event: the platform may send it to the function first."""
+    extension = _ready(start, lambda_api, index)
+    with _frozen(extension):
+        _publish(index, 1)
+        _wait_until_due(extension)
+
+    assert _version(extension) == "1.1.0"
+
+    assert _age_s(extension) < 1
+    lambda_api.invoke()
+    assert len(index.requests) == 2, "the reader's check is the event's, too"
+
+
+def test_reader_and_event_at_once_make_one_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The event that comes in the middle of a reader's check takes it for its own."""
+    extension = _ready(start, lambda_api, index)
+    index.delay_s = 0.1
+    _wait_until_due(extension)
+    _publish(index, 1)
+    reader = _read_elsewhere(extension)
+    wait_for(lambda: len(index.requests) == 2, "the reader's check")
+
+    lambda_api.invoke()
+
+    assert json.loads(reader.communicate()[0])["users"]["version"] == "1.1.0"
+    assert len(index.requests) == 2
+
+
+@pytest.mark.parametrize("max_age_s", ["0", "1"])
+def test_many_readers_with_an_event_get_the_new_answer(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, max_age_s: str
+) -> None:
+    """However the event and the readers meet."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_MAX_AGE=max_age_s)
+
+    for minor in range(1, 4):
+        _wait_until_due(extension)
+        _publish(index, minor)
+        lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
+        readers = [_read_elsewhere(extension) for _ in range(4)]
+        for reader in readers:
+            version = json.loads(reader.communicate()[0])["users"]["version"]
+            assert version == f"1.{minor}.0"
+        lambda_api.wait_until_ready(minor + 1)
+
+    assert len(index.requests) == 4
+
+
+@pytest.mark.parametrize("language", _OTHER_READERS)
+def test_reader_in_any_language_is_held(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, language: str
+) -> None:
+    """It is the kernel that holds it."""
+    extension = _ready(start, lambda_api, index)
+    with _frozen(extension):
+        _publish(index, 1)
+        _wait_until_due(extension)
+
+    command = [*_OTHER_READERS[language], str(extension.services_file)]
+    text = subprocess.run(command, capture_output=True, check=True).stdout
+
+    assert json.loads(text)["users"]["version"] == "1.1.0"
+
+
+def test_reader_waits_for_hold_ms_at_most(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """And then reads the last good document; a second reader of that check does not wait."""
+    extension = _ready(
+        start,
+        lambda_api,
+        index,
+        SERVICE_DISCOVERY_HOLD_MS="300",
+        SERVICE_DISCOVERY_TIMEOUT_MS="5000",
+    )
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+
+    began = time.monotonic()
+    first = _version(extension)
+    middle = time.monotonic()
+    second = _version(extension)
+    end = time.monotonic()
+
+    assert (first, second) == ("1.0.0", "1.0.0")
+    assert 0.25 < middle - began < 2
+    assert end - middle < 0.2
+    assert len(index.requests) == 2
+
+
+def test_no_reader_waits_in_a_pause_after_a_failure(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A registry that is away costs one hold for each attempt, and not one for each read."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="5000")
+    index.fault = index_server.refuses("AccessDeniedException")
+    _wait_until_due(extension)
+    assert _version(extension) == "1.0.0"
+    asked = len(index.requests)
+    index.fault = index_server.silence
+
+    began = time.monotonic()
+    for _ in range(20):
+        _version(extension)
+
+    assert time.monotonic() - began < 0.7, "the pause lasts a second"
+    assert len(index.requests) == asked
+
+
+def test_hold_ms_of_zero_holds_nobody_and_keeps_no_file_open(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Events alone begin checks then."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="0")
+    _publish(index, 1)
+    _wait_until_due(extension)
+
+    assert _version(extension) == "1.0.0"
+
+    assert len(index.requests) == 1
+    for descriptor in Path(f"/proc/{extension.process.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            assert descriptor.readlink() != extension.services_file
+    lambda_api.invoke()
+    assert _version(extension) == "1.1.0"
+
+
+def test_fresh_file_is_read_without_a_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Nothing is asked, and nobody waits to speak of."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_MAX_AGE="600")
+    waits_s = []
+
+    for _ in range(50):
+        time.sleep(0.005)
+        began = time.perf_counter()
+        _version(extension)
+        waits_s.append(time.perf_counter() - began)
+
+    assert sorted(waits_s)[25] < 0.05
+    assert len(index.requests) == 1
+
+
+def test_reads_after_an_events_check_make_no_other_one(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """With a MAX_AGE of 0 there is one check for each event."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_MAX_AGE="0")
+
+    for minor in range(1, 6):
+        _publish(index, minor)
+        lambda_api.invoke()
+        assert _version(extension) == f"1.{minor}.0"
+        assert _version(extension) == f"1.{minor}.0"
+
+    assert len(index.requests) == 6
+
+
+def test_reader_in_a_long_invocation_begins_a_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The age counts, not the events."""
+    extension = _ready(start, lambda_api, index)
+    lambda_api.invoke()
+
+    for minor in (1, 2):
+        _publish(index, minor)
+        _wait_until_due(extension)
+        assert _version(extension) == f"1.{minor}.0"
+
+
+def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """200 ms before the invocation's deadline, whatever the timeout."""
+    extension = _ready(
+        start,
+        lambda_api,
+        index,
+        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
+        SERVICE_DISCOVERY_HOLD_MS="5000",
+    )
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+    reader = _read_elsewhere(extension)
+    wait_for(lambda: len(index.requests) == 2, "the reader's check")
+
+    began = time.monotonic()
+    lambda_api.invoke(deadlineMs=int(time.time() * 1000) + 700)
+
+    assert 0.2 < time.monotonic() - began < 3
+    assert json.loads(reader.communicate()[0])["users"]["version"] == "1.0.0"
+
+
+def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Others are held again; its own file does not change under it."""
+    extension = _ready(start, lambda_api, index)
+    with extension.services_file.open(encoding="utf-8") as kept:
+        inode = extension.services_file.stat().st_ino
+        time.sleep(0.2)
+        assert extension.services_file.stat().st_ino == inode
+        _publish(index, 1)
+        wait_for(lambda: extension.services_file.stat().st_ino != inode, "another file")
+        assert len(index.requests) == 1, "that alone is no check"
+
+        assert _version(extension) == "1.1.0"
+        assert json.load(kept)["users"]["version"] == "1.0.0"
+
+
+def test_reader_that_is_killed_while_it_waits_harms_nobody(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The others get their answer."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="5000")
+    index.delay_s = 0.5
+    _publish(index, 1)
+    _wait_until_due(extension)
+    readers = [_read_elsewhere(extension) for _ in range(3)]
+    wait_for(lambda: all(is_held(reader.pid) for reader in readers), "the readers held")
+
+    readers[0].kill()
+
+    for reader in readers[1:]:
+        assert json.loads(reader.communicate()[0])["users"]["version"] == "1.1.0"
+    readers[0].communicate()
+    assert _version(extension) == "1.1.0"
+
+
+def test_extension_that_dies_lets_its_readers_go_on(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """With the last good document."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="5000")
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+    reader = _read_elsewhere(extension)
+    wait_for(lambda: is_held(reader.pid), "the reader held")
+
+    extension.process.kill()
+
+    assert json.loads(reader.communicate(timeout=20)[0])["users"]["version"] == "1.0.0"
+
+
+def test_end_does_not_wait_for_a_readers_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The event SHUTDOWN ends it, and lets the reader go."""
+    extension = _ready(
+        start,
+        lambda_api,
+        index,
+        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
+        SERVICE_DISCOVERY_HOLD_MS="5000",
+    )
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+    reader = _read_elsewhere(extension)
+    wait_for(lambda: is_held(reader.pid), "the reader held")
+
+    began = time.monotonic()
+    lambda_api.shut_down()
+
+    assert extension.ends_with() == 0
+    assert time.monotonic() - began < 3
+    assert json.loads(reader.communicate(timeout=20)[0])["users"]["version"] == "1.0.0"
+
+
+def test_freeze_in_the_middle_of_a_readers_check_begins_it_anew(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The connection is dead by then, and the time for the check is over."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="5000")
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+    reader = _read_elsewhere(extension)
+    wait_for(lambda: len(index.requests) == 2, "the reader's check")
+    with _frozen(extension):
+        index.fault = None
+        _publish(index, 1)
+        time.sleep(2)
+
+    text, _ = reader.communicate(timeout=20)
+
+    assert json.loads(text)["users"]["version"] == "1.1.0"
+    assert "WARN" not in extension.log()
+
+
+def test_modification_time_and_mode_are_the_same_for_a_held_reader(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """It reads another file than the one in place, with the same document and time."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="5000")
+    index.delay_s = 0.3
+    _publish(index, 1)
+    _wait_until_due(extension)
+    found: list[os.stat_result] = []
+
+    def read() -> None:
+        with extension.services_file.open() as file:
+            found.append(os.fstat(file.fileno()))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join()
+
+    now = extension.services_file.stat()
+    assert found[0].st_mtime_ns == now.st_mtime_ns
+    assert found[0].st_mode == now.st_mode
+    assert found[0].st_size == now.st_size
+    assert found[0].st_ino != now.st_ino
