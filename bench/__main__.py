@@ -15,6 +15,7 @@ _BENCHMARKS = (
     "freshness",
     "scale",
     "extension",
+    "fresh_reads",
     "helpers",
 )
 

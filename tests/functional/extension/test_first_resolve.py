@@ -1,0 +1,219 @@
+"""The first resolve: who waits for it, for how long, and what Lambda's repeated inits get of it."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from testing import index_server
+from testing.held_readers import is_held
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
+from tests.functional.extension.conftest import Extension, Start
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_LEFT = {
+    "users": {
+        "requested": "latest",
+        "version": "0.9.0",
+        "arn": ARN,
+        "status": "active",
+        "resolved_at": "2026-01-01T00:00:00Z",
+    }
+}
+
+
+def _leave(tmp_path: Path) -> None:
+    path = tmp_path / "run/services.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(_LEFT))
+
+
+def _asks(lambda_api: LambdaApi) -> None:
+    wait_for(lambda: lambda_api.asks == 1, "the call of event/next")
+
+
+def _took_ms(extension: Extension) -> int:
+    """Return how long the failed resolve took, as the log says."""
+    extension.wait_for_log("needs not resolved")
+    return int(extension.log().split("took_ms=")[1].split()[0])
+
+
+def _start_and_kill(start: Start, index: IndexServer, **variables: str) -> None:
+    """Start a process, and end it as Lambda does after a time-out: in its first resolve."""
+    asked = len(index.requests)
+    extension = start("users", **variables)
+    wait_for(lambda: len(index.requests) > asked, "the first resolve")
+    os.kill(extension.process.pid, signal.SIGKILL)
+    extension.process.wait()
+
+
+def test_event_is_asked_for_before_the_first_answer(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A slow or silent registry costs a cold start nothing."""
+    index.fault = index_server.silence
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="3000")
+
+    _asks(lambda_api)
+
+    reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
+    wait_for(lambda: is_held(reader.pid), "the reader held")
+    text, _ = reader.communicate(timeout=20)
+    assert json.loads(text)["users"]["status"] == "unavailable"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"SERVICE_DISCOVERY_STRICT": "true"},
+        {"AWS_LAMBDA_INITIALIZATION_TYPE": "provisioned-concurrency"},
+        {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"},
+    ],
+    ids=lambda variables: next(iter(variables.values())),
+)
+def test_init_waits_where_waiting_is_wanted(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
+) -> None:
+    """Nobody waits for such an init, and its first invocation should find an answer."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.delay_s = 0.5
+    extension = start("users", **variables)
+    wait_for(lambda: bool(index.requests), "the first resolve")
+    assert lambda_api.asks == 0
+
+    _asks(lambda_api)
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The invocation ends when the resolve has ended, and nothing is asked twice."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.delay_s = 0.7
+    extension = start("users")
+    wait_for(lambda: bool(index.requests), "the first resolve")
+
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert len(index.requests) == 1
+
+
+def test_first_resolve_ends_in_time_for_the_event(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """200 ms before the invocation's deadline."""
+    index.fault = index_server.silence
+    start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000")
+    wait_for(lambda: bool(index.requests), "the first resolve")
+
+    began = time.monotonic()
+    lambda_api.invoke(deadlineMs=int(time.time() * 1000) + 900)
+
+    assert time.monotonic() - began < 3
+
+
+def test_leftover_that_answers_everything_is_read_after_hold_ms(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """A good answer of an earlier run is worth more than a wait."""
+    _leave(tmp_path)
+    index.fault = index_server.silence
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000", SERVICE_DISCOVERY_HOLD_MS="300")
+    _asks(lambda_api)
+
+    assert extension.document() == _LEFT
+
+    assert "needs not resolved" not in extension.log(), "the first resolve still goes on"
+
+
+def test_leftover_is_not_read_early_where_the_init_waits(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """There HOLD_MS shortens nothing."""
+    _leave(tmp_path)
+    index.put("users", "latest", item("1.0.0", ARN))
+    index.delay_s = 1
+    extension = start(
+        "users", SERVICE_DISCOVERY_HOLD_MS="0", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start"
+    )
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
+    start: Start, index: IndexServer
+) -> None:
+    """Lambda repeats a failed init under the function's own timeout; the next one asks nothing."""
+    index.fault = index_server.silence
+    timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "4000"}
+    _start_and_kill(start, index, **timeout)
+
+    second = start("users", **timeout)
+
+    assert _took_ms(second) < 2_000
+    second.process.kill()
+    second.process.wait()
+    third = start("users", **timeout)
+    assert _took_ms(third) > 3_000, "the second one came to its end"
+
+
+def test_third_start_in_a_row_asks_nothing(start: Start, index: IndexServer) -> None:
+    """Whatever the function's timeout is, its third try runs."""
+    index.fault = index_server.silence
+    timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "20000"}
+    for _ in range(2):
+        _start_and_kill(start, index, **timeout)
+
+    third = start("users", **timeout)
+
+    assert _took_ms(third) < 1_000
+    assert third.document()["users"]["status"] == "unavailable"
+
+
+def test_first_resolve_takes_five_seconds_at_most(start: Start, index: IndexServer) -> None:
+    """An on-demand init must end within ten."""
+    index.fault = index_server.silence
+
+    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
+
+    assert 4_500 < _took_ms(extension) < 8_000
+
+
+def test_freeze_in_the_middle_leaves_it_the_first(start: Start, index: IndexServer) -> None:
+    """Readers are held until a resolve ends, however long the freeze was."""
+    index.fault = index_server.silence
+    extension = start("users")
+    wait_for(lambda: bool(index.requests), "the first resolve")
+    os.kill(extension.process.pid, signal.SIGSTOP)
+    wait_for(lambda: extension.state() == "T", "the frozen process")
+    reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
+    index.fault = None
+    index.put("users", "latest", item("1.0.0", ARN))
+    time.sleep(2)
+
+    os.kill(extension.process.pid, signal.SIGCONT)
+
+    text, _ = reader.communicate(timeout=20)
+    assert json.loads(text)["users"]["version"] == "1.0.0"
+
+
+def test_no_mark_stays_behind(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+    """A resolve that ends removes it, well or badly."""
+    before = set(Path("/tmp").glob(".service-discovery-init-*"))
+    index.close()
+    start("users", SERVICE_DISCOVERY_TIMEOUT_MS="200")
+    lambda_api.wait_until_ready()
+
+    lambda_api.invoke()
+
+    assert set(Path("/tmp").glob(".service-discovery-init-*")) <= before
