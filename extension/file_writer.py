@@ -112,8 +112,6 @@ class ServicesFile:
         # Leased before it can be opened: there is no moment at which a reader is not held.
         has_lease = is_leased and self._lease(fd)
         self._put_in_place(staging, fd)
-        # Watchers of the folder see this as the last event, after the old file's removal.
-        system.set_mtime(fd, mtime_ns)
         self._left = system.stat(self.path)
         if self._fd is not None and self.is_leased:
             # Readers that opened the path before now wait for the old file.
@@ -121,6 +119,8 @@ class ServicesFile:
         self._keep(fd if has_lease else None, len(document), is_leased=has_lease)
         if not has_lease:
             system.close(fd)
+        # A watcher of the folder sees this as the last event: the file is there, and not deleted.
+        system.set_mtime(self.path, mtime_ns)
 
     def arm(self) -> bool:
         """Lease the file again; return whether it is leased now.

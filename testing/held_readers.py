@@ -1,4 +1,4 @@
-"""Finds out whether a process is held by a lease on the file that it opens."""
+"""Finds out whether a file is leased, and whether a process is held by its lease."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,3 +14,10 @@ def is_held(pid: int) -> bool:
                 if "break_lease" in wait_channel.read_text(encoding="ascii"):
                     return True
     return False
+
+
+def is_leased(path: Path) -> bool:
+    """Return whether the kernel lists a lease on the file (proc(5), /proc/locks)."""
+    inode = f":{path.stat().st_ino} "
+    locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()
+    return any("LEASE" in line and inode in line for line in locks)

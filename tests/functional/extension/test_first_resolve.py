@@ -151,7 +151,7 @@ def test_leftover_is_not_read_early_where_the_init_waits(
 
 
 def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
-    start: Start, index: IndexServer
+    start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Lambda repeats a failed init under the function's own timeout; the next one asks nothing."""
     index.fault = index_server.silence
@@ -161,6 +161,7 @@ def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
     second = start("users", **timeout)
 
     assert _took_ms(second) < 2_000
+    lambda_api.invoke()
     second.process.kill()
     second.process.wait()
     third = start("users", **timeout)

@@ -1,0 +1,129 @@
+"""A services file that several environments share (EFS), and what a watcher of its folder sees."""
+
+import ctypes
+import json
+import os
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from testing.index_server import IndexServer, item
+from testing.lambda_api import LambdaApi
+from testing.waiting import wait_for
+from tests.functional.extension.conftest import Start
+
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+_WRITERS = 4
+_READS = 3_000
+_CHANGES = 60
+_READER = """
+import json, sys
+for _ in range(int(sys.argv[2])):
+    with open(sys.argv[1], encoding="utf-8") as file:
+        members = json.load(file)
+    assert members["users"]["version"].startswith("1."), members
+"""
+# Source: inotify(7).
+_ALL_EVENTS = 0xFFF
+_MOVED_FROM, _DELETE = 0x40, 0x200
+_HEAD = struct.Struct("iIII")
+
+
+class _Watcher:
+    """Reads what inotify reports of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        libc = ctypes.CDLL(None)
+        self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        assert libc.inotify_add_watch(self._fd, str(folder).encode(), _ALL_EVENTS) >= 0
+
+    def events(self) -> list[tuple[int, str]]:
+        """Return the masks and names since the last call."""
+        found = []
+        data = os.read(self._fd, 1 << 20)
+        while data:
+            _, mask, _, length = _HEAD.unpack_from(data)
+            end = _HEAD.size + length
+            found.append((mask, data[_HEAD.size : end].rstrip(b"\0").decode()))
+            data = data[end:]
+        return found
+
+    def close(self) -> None:
+        """Stop watching."""
+        os.close(self._fd)
+
+
+def test_environments_that_share_a_file_write_whole_documents(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """No reader finds it empty or torn, and nothing is an error."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    writers = [start("users") for _ in range(_WRITERS)]
+    lambda_api.wait_until_ready(_WRITERS)
+    path = writers[0].services_file
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _READER, str(path), str(_READS)], stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+
+    for minor in range(1, _CHANGES):
+        index.put("users", "latest", item(f"1.{minor}.0", ARN, revision=minor + 1))
+        lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
+        time.sleep(0.01)
+
+    for reader in readers:
+        _, errors = reader.communicate()
+        assert (reader.returncode, errors) == (0, b"")
+    wait_for(lambda_api.events.empty, "all events")
+    for writer in writers:
+        assert writer.is_running()
+        assert "ERROR" not in writer.log()
+    lambda_api.wait_until_ready(_WRITERS + _CHANGES - 1)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_watcher_of_the_folder_hears_of_the_new_file_last(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A watcher that takes the last event for the state must not take the file for deleted."""
+    index.put("users", "latest", item("1.0.0", ARN))
+    extension = start("users")
+    lambda_api.wait_until_ready()
+    watcher = _Watcher(extension.services_file.parent)
+
+    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    lambda_api.invoke()
+
+    events = watcher.events()
+    watcher.close()
+    assert events, "the change was seen"
+    mask, name = events[-1]
+    assert name == extension.services_file.name
+    assert not mask & (_MOVED_FROM | _DELETE)
+    assert json.loads(extension.services_file.read_bytes())["users"]["version"] == "1.1.0"
+
+
+def test_abandoned_files_go_and_those_of_others_stay(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """What a killed run left goes; what another environment stages right now does not."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    now = int(time.time())
+    old = folder / f"services.json.{now - 3_600:x}.0badcafe.new"
+    others = folder / f"services.json.{now:x}.0badcafe.new"
+    foreign = folder / "services.json.bak"
+    for path in (old, others, foreign):
+        path.touch()
+    index.put("users", "latest", item("1.0.0", ARN))
+
+    start("users")
+    lambda_api.wait_until_ready()
+
+    assert not old.exists()
+    assert others.exists()
+    assert foreign.exists()
