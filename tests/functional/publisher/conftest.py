@@ -1,0 +1,126 @@
+"""The publisher's function between a registry, a ledger and CloudFormation, all on real sockets."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.credentials import Credentials
+
+from registry_client.client import RegistryClient
+from registry_client.signed_http import SignedHttp
+from testing.aws import aws
+from testing.cloudformation import CloudFormationEndpoint, cloudformation_endpoint
+from testing.stack import SimulatedStack
+from testing.tables import table_properties
+from tests.functional.http_gateway import (
+    KEY_ID,
+    REGION,
+    SECRET_KEY,
+    TOKEN,
+    HttpGateway,
+    http_gateway,
+)
+
+LEDGER = "Ledger"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployedPublisher:
+    """The function, and everything around it.
+
+    Attributes:
+        module: Its handler's module.
+        gateway: The registry's gateway.
+        cloudformation: The stacks, and where responses arrive.
+        registry: The registry as a person sees it.
+    """
+
+    module: ModuleType
+    gateway: HttpGateway
+    cloudformation: CloudFormationEndpoint
+    registry: RegistryClient
+
+    def invoke(self, event: dict[str, Any], remaining_s: float = 100) -> Any:
+        """Invoke the function with some time."""
+        ends = time.monotonic() + remaining_s
+        context = SimpleNamespace(
+            function_name="publisher",
+            memory_limit_in_mb=512,
+            invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:publisher",
+            aws_request_id="invocation-1",
+            get_remaining_time_in_millis=lambda: int((ends - time.monotonic()) * 1000),
+        )
+        return self.module.handler(event, context)
+
+    def send(self, request: dict[str, Any], **how: Any) -> dict[str, Any]:
+        """Send a request of CloudFormation's; return the one response."""
+        url = self.cloudformation.response_url(request["RequestId"])
+        self.invoke(request | {"ResponseURL": url}, **how)
+        (response,) = self.cloudformation.received[request["RequestId"]]
+        return response
+
+    def stack(self, send: Callable[..., dict[str, Any]] | None = None) -> SimulatedStack:
+        """Return a stack that is not created yet."""
+        stack = SimulatedStack(send or self.send)
+        self.cloudformation.stacks.append(stack)
+        return stack
+
+    def latest(self) -> str:
+        """Return the latest version of `users`."""
+        latest = self.registry.service("users")["latest"]
+        assert latest is not None
+        return latest["version"]
+
+
+@pytest.fixture(scope="module")
+def one_publisher() -> Iterator[DeployedPublisher]:
+    """Serve everything once for a module's tests."""
+    with aws(), cloudformation_endpoint() as cloudformation, pytest.MonkeyPatch.context() as patch:
+        registry_handler = importlib.reload(importlib.import_module("registry_api.handler"))
+        with http_gateway(registry_handler.handler) as gateway:
+            for name, text in {
+                "AWS_ACCESS_KEY_ID": KEY_ID,
+                "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+                "AWS_SESSION_TOKEN": TOKEN,
+                "AWS_ENDPOINT_URL_CLOUDFORMATION": cloudformation.url,
+                "NO_PROXY": "127.0.0.1",
+                "REGISTRY_URL": gateway.url,
+                "LEDGER_TABLE": LEDGER,
+                "ALLOWED_SERVICES": "users*",
+            }.items():
+                patch.setenv(name, text)
+            http = SignedHttp(
+                gateway.url,
+                credentials=Credentials(KEY_ID, SECRET_KEY, TOKEN),
+                region=REGION,
+                proxies={},
+            )
+            yield DeployedPublisher(
+                module=importlib.reload(importlib.import_module("publisher.handler")),
+                gateway=gateway,
+                cloudformation=cloudformation,
+                registry=RegistryClient(http),
+            )
+
+
+@pytest.fixture
+def publisher(one_publisher: DeployedPublisher) -> DeployedPublisher:
+    """Have nothing published, and an empty ledger."""
+    tables = importlib.import_module("testing.tables")
+    client = tables.make_tables()
+    assert client is not None
+    boto3.client("dynamodb", region_name=REGION).create_table(
+        TableName=LEDGER, **table_properties("PublisherLedger")
+    )
+    one_publisher.gateway.requests.clear()
+    one_publisher.gateway.script.clear()
+    one_publisher.cloudformation.stacks.clear()
+    one_publisher.cloudformation.statuses.clear()
+    one_publisher.cloudformation.received.clear()
+    one_publisher.cloudformation.is_denied = False
+    return one_publisher
