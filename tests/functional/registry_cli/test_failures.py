@@ -291,6 +291,24 @@ def test_registry_is_found_by_its_stack(
     assert "/restapis/abc1234567/v1/_user_request_/services" in gateway.calls()[-1][1]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--stack", "sd", "policy", "publisher", "users"),
+        ("policy", "--stack", "sd", "publisher", "users"),
+        ("policy", "publisher", "users", "--stack", "sd"),
+        ("--stack", "other", "policy", "publisher", "users", "--stack", "sd"),
+    ],
+)
+def test_option_may_stand_at_each_part_of_a_command(
+    run: Run, aws_server: AwsServer, arguments: tuple[str, ...]
+) -> None:
+    """The last one counts."""
+    aws_server.stacks = {"sd": aws_server.stacks["service-discovery"]}
+
+    assert run(*arguments).status == 0
+
+
 @pytest.mark.parametrize("way", ["--url", "SERVICE_REGISTRY_URL"])
 def test_address_comes_before_the_stack(
     run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch, way: str
