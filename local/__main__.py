@@ -1,6 +1,7 @@
 """`python -m local demo` and `python -m local run`."""
 
 import argparse
+import shlex
 import shutil
 import signal
 import sys
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from local import processes, story
+from local.emulator import REGION
 from local.processes import LocalStackError
 from local.story import Stage
 from registry_client.errors import RegistryClientError
@@ -89,27 +91,36 @@ def run() -> None:
 def _how_to_call(stage: Stage, folder: Path) -> str:
     """Return commands that can be pasted as they are."""
     python = stage.functions["python"].invoke_url()
+    command = f"PYTHONPATH={shlex.quote(str(processes.ROOT))} {shlex.quote(sys.executable)}"
     return f"""
-The registry is running; call it from another terminal. (The emulator accepts unsigned requests. AWS
-does not: there, add  --aws-sigv4 aws:amz:REGION:execute-api --user KEY_ID:SECRET_KEY)
+The registry is running; call it from another terminal, in bash or zsh:
 
-  export REGISTRY={stage.deployment.registry_url}
+  unset AWS_PROFILE AWS_SESSION_TOKEN SERVICE_REGISTRY_URL SERVICE_REGISTRY_STACK
+  export AWS_ENDPOINT_URL={stage.emulator.url} AWS_REGION={REGION} NO_PROXY=127.0.0.1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  service-registry() {{ {command} -m registry_cli "$@"; }}
 
-  # show a service and its versions
-  curl -s $REGISTRY/services/users; echo
-  curl -s $REGISTRY/services/users/versions; echo
+  # list the services, and the versions of one
+  service-registry list
+  service-registry versions users
 
-  # publish a newer version
-  curl -si $REGISTRY/services -d '{{"name": "users", "version": "1.6.0",
-    "arn": "arn:aws:lambda:us-east-1:123456789012:function:users:44"}}'; echo
+  # publish a newer version, and show what a function would get
+  service-registry publish users 1.6.0 \\
+    --arn arn:aws:lambda:us-east-1:123456789012:function:users:44
+  service-registry resolve users
 
   # invoke the sample function a second later, and once more: it returns its services file
   curl -s {python} -d '{{}}'; echo
 
+  # roll back (without --yes it shows what will change, and asks)
+  service-registry pin users 1.5.0 --yes
+
+  # the same API for any HTTP client (the emulator accepts unsigned requests, AWS does not)
+  export REGISTRY={stage.deployment.registry_url}
+  curl -s $REGISTRY/services/users; echo
+
   # resolve a service by one key, from any language
-  env -u AWS_PROFILE AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local \\
-    aws --endpoint-url {stage.emulator.url} --region us-east-1 \\
-    dynamodb get-item --table-name {stage.deployment.outputs["IndexTableName"]} \\
+  aws dynamodb get-item --table-name {stage.deployment.outputs["IndexTableName"]} \\
     --key '{{"service": {{"S": "users"}}, "selector": {{"S": "1.x"}}}}'
 
 Logs are below {folder}. Ctrl-C stops everything."""

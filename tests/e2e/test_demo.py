@@ -88,10 +88,11 @@ def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
 
     assert latest["version"] == "1.5.0"
     if pasted:
-        assert '"version": "1.5.0"' in pasted
-        assert "201" in pasted
-        assert "/services/users/versions/1.6.0" in pasted
+        assert re.search(r"billing +1\.0\.0", pasted)
+        assert "published users 1.6.0 = arn:aws:lambda:us-east-1" in pasted
         assert '"at_start"' in pasted
+        assert "users latest is pinned to 1.5.0" in pasted
+        assert '"channels": {"latest": "1.5.0"}' in pasted
     assert run.returncode == 0, rest
     assert "no process and no file of this run is left" in rest
     assert _left_behind(temporary) == []
@@ -121,12 +122,12 @@ def _read_until(process: "subprocess.Popen[str]", text: str) -> str:
 
 
 def _paste(told: str) -> str:
-    """Run the commands that were printed for curl, as they are."""
-    lines = told[told.index("  export REGISTRY=") :].splitlines()
+    """Run the commands that were printed, as they are, but the one for the AWS CLI."""
+    lines = told[told.index("  unset AWS_PROFILE") :].splitlines()
     until = next(number for number, line in enumerate(lines) if "from any language" in line)
     script = "\n".join(lines[:until])
     done = subprocess.run(
-        ["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=60
+        ["bash", "-euc", script], capture_output=True, text=True, check=True, timeout=120
     )
     return done.stdout
 
