@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import wraps
+from functools import cache, wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 from registry_api.impact import Impact, affected_needs, consumer_changes, selector_changes
@@ -579,10 +579,14 @@ class Registry:
         """
         name = change.service.name
 
-        def highest(series: Series, below: Version | None) -> Version | None:
+        @cache
+        def check_once() -> None:
             # A plain read may not yet see all of the service's last change.
             if change.expected is not None:
                 self._store.check_last_change(change.expected)
+
+        def highest(series: Series, below: Version | None) -> Version | None:
+            check_once()
             return self._store.highest_stable(name, series, below=below)
 
         selectors = selector_changes(change, highest)

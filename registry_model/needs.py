@@ -246,8 +246,10 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
             key = alias
     fault = name_fault(service)
     if fault and not service and tail:
+        # Usually the rest of `users>=1.2,<2`: what is wrong with its operator does not matter.
         reasons.append("no service is named before the operator; a need has one selector")
-    elif fault:
+        return key, None
+    if fault:
         reasons.append(f"{quote(service)} can't name a service: {fault}")
     elif not colon:
         key = service

@@ -204,7 +204,10 @@ def _roll_back(app: App) -> None:
     assert _latest(app) == "1.4.2"
     _wait_until_resolved(app, "", "1.4.2")
 
-    yanked = app.registry.send("PATCH", BAD, {"status": "yanked", "reason": "loses orders"})
+    yank = {"status": "yanked", "reason": "loses orders"}
+    guarded = app.registry.send("PATCH", BAD, yank)
+    assert (guarded.status, guarded.document["selectors"]) == (409, ["2.x"])
+    yanked = app.registry.send("PATCH", f"{BAD}?force=true", yank)
     assert (yanked.status, yanked.document["reason"]) == (200, "loses orders")
     _wait_until_resolved(app, "==2.x", None)
     pin = _resolve(app, "==2.0.0").document
