@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -27,7 +27,7 @@ def test_function_has_the_pinned_packages_and_nothing_of_this_machine(tmp_path: 
         order = [entry.filename for entry in entries]
         names = set(order)
         metadata = [archive.read(name) for name in names if ".dist-info/" in name]
-    assert order == sorted(order)
+    assert order == sorted(order, key=PurePosixPath)
     packages = {package.name.lower().replace("_", "-") for package in written.packages}
     assert packages == {name.lower().replace("_", "-") for name in pinned}
     assert {"stream_sync/handler.py", "registry_model/version.py", "boto3/__init__.py"} <= names
