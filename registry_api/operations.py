@@ -195,8 +195,14 @@ class Registry:
         if current is not None:
             return PublishOutcome.REPEATED, self._repeat(wanted, service, current, by)
         event = self._event(
-            wanted.name, service, Action.PUBLISH, by, version=wanted.version, channel=wanted.channel
+            wanted.name,
+            service,
+            Action.PUBLISH,
+            by,
+            version=wanted.version,
+            channel=wanted.channel,
         )
+        event = replace(event, arn=wanted.arn)
         record = VersionRecord(
             name=wanted.name,
             version=wanted.version,
@@ -544,6 +550,7 @@ class Registry:
             version=version,
             channel=channel,
             reason=reason,
+            arn=at.arn if at else None,
         )
 
     def _highest_without(self, service: ServiceRecord, version: Version) -> Version | None:

@@ -90,6 +90,8 @@ class HistoryEvent:
         at: ISO 8601, UTC.
         by: The caller's IAM identity, `unknown` where the gateway gives none.
         version: The version concerned, or None. Of a channel: the one that it was set to.
+        arn: That version's ARN; None where there is no version, and of changes made before the
+            history kept ARNs.
     """
 
     name: str
@@ -100,6 +102,7 @@ class HistoryEvent:
     version: Version | None = None
     channel: str | None = None
     reason: str | None = None
+    arn: Arn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -162,12 +162,14 @@ def event_to_item(event: HistoryEvent) -> dict[str, Any]:
         item[CHANNEL] = {"S": event.channel}
     if event.reason is not None:
         item[REASON] = {"S": event.reason}
+    if event.arn is not None:
+        item[ARN] = {"S": str(event.arn)}
     return item
 
 
 def event_from_item(item: Item) -> HistoryEvent:
     """Parse a history event's item."""
-    version = _optional(item, VERSION)
+    version, arn = _optional(item, VERSION), _optional(item, ARN)
     return HistoryEvent(
         name=item[SERVICE]["S"],
         revision=int(item[REVISION]["N"]),
@@ -177,6 +179,7 @@ def event_from_item(item: Item) -> HistoryEvent:
         version=None if version is None else Version.parse(version),
         channel=_optional(item, CHANNEL),
         reason=_optional(item, REASON),
+        arn=None if arn is None else Arn.parse(arn),
     )
 
 

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import boto3
 from aws_lambda_powertools.metrics import Metrics
+from botocore.config import Config
 
+from registry_tables.calls import CLIENT_CONFIG
 from registry_tables.index_table import IndexWriter
 from registry_tables.versions_table import VersionsTable
+from stream_sync.event_bus import EventBus
 from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute
-from stream_sync.settings import Settings
+from stream_sync.settings import EventSettings, Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,6 +56,22 @@ def recompute_on(client: "DynamoDBClient", settings: Settings) -> Recompute:
             client, settings.index_table, versions=versions, copies=settings.index_copies
         ),
         now=_now,
+        sleep=time.sleep,
+        random=random.random,
+    )
+
+
+def event_bus(settings: EventSettings) -> EventBus | None:
+    """Return the bus that changes are announced on; None if there is none."""
+    if not settings.bus:
+        return None
+    # EventBus repeats itself; a bus that does not respond must not hold up the index for long.
+    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+    return EventBus(
+        boto3.client("events", config=config),
+        boto3.client("sqs", config=CLIENT_CONFIG),
+        name=settings.bus,
+        queue_url=settings.queue_url,
         sleep=time.sleep,
         random=random.random,
     )

@@ -13,10 +13,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from registry_tables.calls import CLIENT_CONFIG
 from stream_sync import composition, stream_records
+from stream_sync.change_events import ChangeEvent
+from stream_sync.event_bus import EventBus
 from stream_sync.projection import AffectedAnswers, affected_by
 from stream_sync.rebuild import Rebuild
-from stream_sync.recompute import Recompute
-from stream_sync.settings import Settings
+from stream_sync.recompute import Recompute, RecomputeResult
+from stream_sync.settings import EventSettings, Settings
 from stream_sync.stream_records import ChangeRecord, RecordError
 
 logger = Logger()
@@ -29,11 +31,22 @@ _RESERVE_S = 15.0
 class StreamHandler:
     """Processes batches of stream records."""
 
-    def __init__(self, recompute: Recompute, rebuild: Rebuild, clock: Callable[[], float]) -> None:
-        """Use the recompute, the rebuild and the wall clock, in seconds since 1970."""
+    def __init__(
+        self,
+        recompute: Recompute,
+        rebuild: Rebuild,
+        clock: Callable[[], float],
+        bus: EventBus | None = None,
+    ) -> None:
+        """Use the recompute, the rebuild and the wall clock, in seconds since 1970.
+
+        Args:
+            bus: Where changes are announced once the index answers with them; None for nowhere.
+        """
         self._recompute = recompute
         self._rebuild = rebuild
         self._clock = clock
+        self._bus = bus
 
     def process(self, records: list[Any], remaining_s: Callable[[], float]) -> list[str]:
         """Process a batch; return the sequence numbers of the records that failed.
@@ -44,6 +57,7 @@ class StreamHandler:
         """
         failed: list[str] = []
         changes: dict[str, list[ChangeRecord]] = defaultdict(list)
+        announced: list[tuple[ChangeEvent, str | None]] = []
         for record in records:
             try:
                 change = stream_records.parse(record)
@@ -60,30 +74,59 @@ class StreamHandler:
             else:
                 changes[change.service].append(change)
         for service, its_changes in changes.items():
-            if not self._process_service(service, its_changes, remaining_s):
+            result = self._process_service(service, its_changes, remaining_s)
+            if result is None:
                 failed += [change.sequence_number for change in its_changes]
+            elif result.service is not None:
+                latest = result.service.latest
+                shown = None if latest is None else str(latest)
+                announced += [(each.event, shown) for each in its_changes if each.event is not None]
+        if self._bus is not None and announced:
+            failed += self._announce(self._bus, announced)
         return failed
+
+    def _announce(self, bus: EventBus, events: list[tuple[ChangeEvent, str | None]]) -> list[str]:
+        """Send the events of changes that the index answers with.
+
+        Returns:
+            The sequence numbers of the records whose events neither the bus nor its queue took.
+        """
+        entries = [event.to_entry(bus.name, latest) for event, latest in events]
+        faults, queued = bus.send(entries)
+        if queued:
+            metrics.add_metric(name="QueuedEvents", unit=MetricUnit.Count, value=queued)
+            logger.warning("events queued, since the bus did not take them", events=queued)
+        lost = [(event, fault) for (event, _), fault in zip(events, faults, strict=True) if fault]
+        for event, fault in lost:
+            logger.error(
+                "event not sent",
+                service=event.change.name,
+                revision=event.change.revision,
+                reason=fault,
+            )
+        return [event.sequence_number for event, _ in lost]
 
     def _process_service(
         self, service: str, changes: list[ChangeRecord], remaining_s: Callable[[], float]
-    ) -> bool:
+    ) -> RecomputeResult | None:
+        """Bring the index up to date with a service's changes; None if that failed."""
         started = self._clock()
         if remaining_s() <= 0:
             logger.error("no time left for the service", service=service)
-            return False
+            return None
         affected = affected_by(
             {change.version for change in changes if change.version is not None},
             {change.channel for change in changes if change.channel is not None},
             revision=max(change.revision for change in changes),
         )
         try:
-            changed_items = self._recompute_service(service, affected, changes, remaining_s)
+            result, changed_items = self._recompute_service(service, affected, changes, remaining_s)
         except Exception:  # one service must not hold up the others
             logger.exception("service not recomputed", service=service, records=len(changes))
             metrics.add_metric(name="FailedServices", unit=MetricUnit.Count, value=1)
-            return False
+            return None
         self._report(service, changes, changed_items, started)
-        return True
+        return result
 
     def _recompute_service(
         self,
@@ -91,8 +134,8 @@ class StreamHandler:
         affected: AffectedAnswers,
         changes: list[ChangeRecord],
         remaining_s: Callable[[], float],
-    ) -> int:
-        """Recompute the affected answers; return how many items were changed.
+    ) -> tuple[RecomputeResult, int]:
+        """Recompute the affected answers; return the result, and how many items were changed.
 
         A service that was removed or restored has items that no record names: it is rebuilt.
         """
@@ -108,7 +151,7 @@ class StreamHandler:
         was_removed = result.service is None or any(each.is_removal for each in changes)
         if was_removed or result.is_restored:
             changed_items += self._rebuild.finish(service, remaining_s)
-        return changed_items
+        return result, changed_items
 
     def _report(
         self, service: str, changes: list[ChangeRecord], changed_items: int, started: float
@@ -133,7 +176,12 @@ def _compose() -> StreamHandler:
     settings = Settings.from_env(os.environ.get)
     client = boto3.client("dynamodb", config=CLIENT_CONFIG)
     recompute = composition.recompute_on(client, settings)
-    return StreamHandler(recompute, composition.rebuild_with(recompute), time.time)
+    return StreamHandler(
+        recompute,
+        composition.rebuild_with(recompute),
+        time.time,
+        composition.event_bus(EventSettings.from_env(os.environ.get)),
+    )
 
 
 _stream_handler = _compose()

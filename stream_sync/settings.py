@@ -33,6 +33,29 @@ class Settings:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventSettings:
+    """Where changes are announced.
+
+    Attributes:
+        bus: The EventBridge bus, as a name or an ARN; empty for none.
+        queue_url: The queue for events that the bus does not take.
+    """
+
+    bus: str
+    queue_url: str
+
+    @classmethod
+    def from_env(cls, getenv: Callable[[str], str | None]) -> "EventSettings":
+        """Read the environment; without EVENT_BUS nothing is announced.
+
+        Raises:
+            LookupError: There is a bus and no queue.
+        """
+        bus = getenv("EVENT_BUS") or ""
+        return cls(bus=bus, queue_url=_required(getenv, "FAILED_EVENTS_QUEUE") if bus else "")
+
+
 def versions_table(getenv: Callable[[str], str | None]) -> str:
     """Return the versions table's name.
 

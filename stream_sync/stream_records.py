@@ -12,6 +12,7 @@ from registry_model.needs import name_fault
 from registry_model.version import Version, VersionError
 from registry_tables import versions_layout as layout
 from registry_tables.records import Action
+from stream_sync.change_events import ChangeEvent, event_in
 
 
 class RecordError(ValueError):
@@ -30,6 +31,7 @@ class ChangeRecord:
         channel: The channel that was changed, or None.
         revision: The service's revision that the change made; 0 where it does not say.
         is_removal: Whether the service's own item was removed.
+        event: The change to announce; None for what is not a new change.
     """
 
     service: str
@@ -39,6 +41,7 @@ class ChangeRecord:
     channel: str | None = None
     revision: int = 0
     is_removal: bool = False
+    event: ChangeEvent | None = None
 
 
 def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # any JSON
@@ -110,6 +113,7 @@ def _parse(record: Mapping[str, Any]) -> ChangeRecord:
         version=None if version is None else Version.parse(version),
         channel=channel,
         revision=_revision(image),
+        event=event_in(record),
     )
 
 

@@ -234,7 +234,7 @@ def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
         assert statement["Effect"] == "Allow"
         for action in _as_list(statement["Action"]):
             assert "*" not in action
-            assert action.startswith(("dynamodb:", "sqs:SendMessage", "kms:"))
+            assert action.startswith(("dynamodb:", "sqs:SendMessage", "events:PutEvents", "kms:"))
         for resource in _as_list(statement["Resource"]):
             if resource == _ANY_TABLE:
                 assert set(statement["Action"]) == _READS
@@ -510,7 +510,10 @@ def test_lost_changes_and_a_late_index_raise_alarms() -> None:
     """Changes that were given up are otherwise noticed only by those who miss them."""
     alarms = {each["MetricName"]: json.dumps(each["Dimensions"]) for each in _alarms().values()}
 
-    assert "FailedChangesQueue" in alarms["ApproximateNumberOfMessagesVisible"]
+    for name in ("FailedChanges", "FailedEvents"):
+        alarm = _alarms()[f"{name}Alarm"]
+        assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert f"{name}Queue" in json.dumps(alarm["Dimensions"])
     assert "StreamSyncFunction" in alarms["IteratorAge"]
     assert "stream-sync" in alarms["RestoredServices"]
     assert "AWS::StackName" in alarms["5XXError"]
@@ -537,7 +540,8 @@ def test_alarms_on_our_own_metrics_are_about_this_stack_alone() -> None:
 
 def test_alarm_on_lost_changes_stays_until_the_queue_is_purged() -> None:
     """SQS sends no metrics of a queue that nobody has used for six hours."""
-    assert _alarms()["FailedChangesAlarm"]["TreatMissingData"] == "ignore"
+    for name in ("FailedChangesAlarm", "FailedEventsAlarm"):
+        assert _alarms()[name]["TreatMissingData"] == "ignore"
 
 
 def test_dashboard_shows_every_alarm() -> None:

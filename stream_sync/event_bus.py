@@ -1,0 +1,105 @@
+"""Sends change events to an EventBridge bus, and to a queue where the bus fails.
+
+Source: EventBridge API Reference, "PutEvents": up to ten entries in a call, each of which can fail
+although the call succeeds.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+    class EventBridgeClient(Protocol):
+        """What is used of boto3's client of EventBridge."""
+
+        def put_events(self, *, Entries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  # boto3's
+            """Send up to ten events."""
+
+
+_AT_ONCE = 10
+_ATTEMPTS = 3
+_FIRST_PAUSE_S = 0.1
+
+
+class EventBus:
+    """An EventBridge bus with a queue for what it does not take."""
+
+    def __init__(
+        self,
+        events: "EventBridgeClient",
+        queues: "SQSClient",
+        *,
+        name: str,
+        queue_url: str,
+        sleep: Callable[[float], None],
+        random: Callable[[], float],
+    ) -> None:
+        """Join a bus and a queue to their clients.
+
+        Args:
+            name: The event bus's name or ARN.
+            sleep: Waits for a number of seconds.
+            random: Returns numbers from 0 up to 1.
+        """
+        self._events = events
+        self._queues = queues
+        self._name = name
+        self._queue_url = queue_url
+        self._sleep = sleep
+        self._random = random
+
+    @property
+    def name(self) -> str:
+        """The event bus's name or ARN."""
+        return self._name
+
+    def send(self, entries: Sequence[dict[str, Any]]) -> tuple[list[str | None], int]:
+        """Send entries of `PutEvents`; queue those that the bus does not take.
+
+        Returns:
+            For each entry None, or why neither the bus nor the queue took it; and how many were
+            queued.
+        """
+        faults: list[str | None] = [None] * len(entries)
+        queued = 0
+        for start in range(0, len(entries), _AT_ONCE):
+            chunk = list(range(start, min(start + _AT_ONCE, len(entries))))
+            for position, reason in self._put(entries, chunk).items():
+                faults[position] = self._queue(entries[position], reason)
+                queued += faults[position] is None
+        return faults, queued
+
+    def _put(self, entries: Sequence[dict[str, Any]], wanted: list[int]) -> dict[int, str]:
+        """Put entries, again those that fail; return why the others were not taken."""
+        failed: dict[int, str] = {}
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self._sleep(_FIRST_PAUSE_S * 2**attempt * self._random())
+            try:
+                response = self._events.put_events(Entries=[entries[each] for each in wanted])
+            except (BotoCoreError, ClientError) as error:
+                failed = dict.fromkeys(wanted, str(error))
+                continue
+            failed = {
+                position: f"{result['ErrorCode']}: {result.get('ErrorMessage', '')}"
+                for position, result in zip(wanted, response["Entries"], strict=True)
+                if "ErrorCode" in result
+            }
+            if not failed:
+                break
+            wanted = sorted(failed)
+        return failed
+
+    def _queue(self, entry: dict[str, Any], reason: str) -> str | None:
+        """Put an entry into the queue, whole; return why that failed, or None."""
+        try:
+            self._queues.send_message(
+                QueueUrl=self._queue_url, MessageBody=json.dumps({"entry": entry, "error": reason})
+            )
+        except (BotoCoreError, ClientError) as error:
+            return f"{reason}; and the queue refused it: {error}"
+        return None
