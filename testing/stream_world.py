@@ -130,13 +130,18 @@ def items_of(client: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
 
 def index_of(client: "DynamoDBClient") -> Index:
     """Read the whole index, without what may differ though it says the same."""
+    return index_by(items_of(client, tables.INDEX))
+
+
+def index_by(items: list[dict[str, Any]]) -> Index:
+    """Return the items of the index, without what may differ though it says the same."""
     return {
         (item["service"]["S"], item["selector"]["S"]): {
             name: value
             for name, value in item.items()
             if name not in {"service", "selector", "revision", "updated_at"}
         }
-        for item in items_of(client, tables.INDEX)
+        for item in items
     }
 
 
@@ -147,7 +152,11 @@ def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
 
 def implied(client: "DynamoDBClient", *, copies: int = 1) -> Index:
     """Return what the index should have, computed in the simplest way from all versions."""
-    items = items_of(client, tables.VERSIONS)
+    return implied_by(items_of(client, tables.VERSIONS), copies=copies)
+
+
+def implied_by(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
+    """Return what the index should hold, by the items of the versions table."""
     services = [item for item in items if item["entry"]["S"] == layout.SERVICE_ENTRY]
     found: Index = {}
     for service in services:
