@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from extension.config import Config
 from extension.index_reader import pause_before
-from extension.lifecycle import Schedule
 from extension.resolver import choose_copy
+from extension.schedule import Schedule
 from registry_model.index_layout import partition_key
 
 # Amazon DynamoDB Developer Guide, "Read/write capacity modes" and "Burst and adaptive capacity".
