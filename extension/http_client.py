@@ -272,7 +272,7 @@ class HttpClient:
                     self.close()
                     self._is_reused = False
             self._connect_and_write(deadline)
-        except sockets.TlsError as error:
+        except (sockets.TlsError, sockets.NoSuchNameError) as error:
             self.close()
             raise BrokenError(str(error), can_pass=False)
         except (OSError, HttpError) as error:
@@ -354,7 +354,7 @@ class HttpClient:
             until = now + (deadline - now) / 2
         try:
             return name_lookup.look_up(host, self.waiter, ipv4_only=self._ipv4_only, deadline=until)
-        except (OSError, DeadlineError):
+        except (OSError, DeadlineError, sockets.NoSuchNameError):
             if not self._good_address:
                 raise
             return [self._good_address]

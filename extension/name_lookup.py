@@ -11,6 +11,7 @@ import errno
 import socket
 
 from extension import system
+from extension.sockets import NoSuchNameError
 from extension.waiting import DeadlineError
 
 TYPE_CHECKING = False
@@ -28,7 +29,8 @@ def look_up(
     """Return the numeric addresses of *host*, those of IPv4 first.
 
     Raises:
-        OSError: It has none.
+        NoSuchNameError: There is no such name.
+        OSError: It has no address, or the name server fails.
         DeadlineError: The name server did not answer in time.
         Ended: A signal asks the process to end.
     """
@@ -52,6 +54,8 @@ class _NameLookup:
         self._deadline = deadline
         self._found: "dict[int, list[str]]" = {}
         self._reason = ""
+        # How many of the second queries said that there is no such name.
+        self._unknown = 0
         # By descriptor: the family, and what has been read so far.
         self._queries: "dict[int, tuple[int, bytes]]" = {}
         self._second_name = host
@@ -82,7 +86,10 @@ class _NameLookup:
             if self._is_second:
                 if self._queries:
                     raise DeadlineError
-                raise OSError(errno.EHOSTUNREACH, f"{self._host} has no address: {self._reason}")
+                reason = f"{self._host} has no address: {self._reason}"
+                if self._unknown == len(self._families):
+                    raise NoSuchNameError(reason)
+                raise OSError(errno.EHOSTUNREACH, reason)
             self._is_second = True
             self._start(self._second_name)
 
@@ -104,8 +111,10 @@ class _NameLookup:
             return
         del self._queries[descriptor]
         system.close(descriptor)
-        if text[:1] == b"!":
+        if text[:1] in (b"!", b"?"):
             self._reason = str(text[1:], "utf-8")
+            if self._is_second and text[:1] == b"?":
+                self._unknown += 1
             return
         addresses: "list[str]" = []
         for address in str(text, "utf-8").split("\n"):

@@ -139,7 +139,8 @@ def exit(status: int) -> None:  # noqa: A001  # the C module's name for it
 def look_up(host: str, family: int) -> int:
     """Start to look *host* up beside the caller; return a descriptor to read the result from.
 
-    The result, up to the end of the stream, is one numeric address a line, or `!` and a reason.
+    The result, up to the end of the stream, is one numeric address a line, or a reason: after `?`
+    if there is no such name, else after `!`.
     """
     reader, writer = os.pipe()
 
@@ -148,7 +149,8 @@ def look_up(host: str, family: int) -> int:
             found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
             text = "".join(f"{each[4][0]}\n" for each in found)
         except OSError as error:
-            text = f"!{error.strerror or error}"
+            mark = "?" if error.errno == socket.EAI_NONAME else "!"
+            text = f"{mark}{error.strerror or error}"
         with contextlib.suppress(OSError):
             os.write(writer, text.encode())
         os.close(writer)

@@ -23,6 +23,10 @@ _NEXT_ATTEMPT_S = 0.25
 _MOST_ADDRESSES = 6
 
 
+class NoSuchNameError(Exception):
+    """Name servers say that a host does not exist: asking again would end the same."""
+
+
 class TlsError(Exception):
     """TLS can't be agreed on with the peer, and another attempt would end the same.
 

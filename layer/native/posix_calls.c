@@ -225,7 +225,8 @@ static void *look_up(void *argument) {
     size_t length = 0;
     int error = getaddrinfo(wanted->host, NULL, &hints, &found);
     if (error) {
-        length = snprintf(text, sizeof(text), "!%s", gai_strerror(error));
+        length = snprintf(text, sizeof(text), "%c%s", error == EAI_NONAME ? '?' : '!',
+            gai_strerror(error));
     }
     for (struct addrinfo *each = found; each && length < sizeof(text) - NI_MAXHOST;
         each = each->ai_next) {

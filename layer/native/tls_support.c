@@ -30,9 +30,9 @@ int __real_mbedtls_x509_crt_parse_der(void *chain, const uint8_t *der, size_t le
 
 int __wrap_mbedtls_x509_crt_parse_der(void *chain, const uint8_t *der, size_t length) {
     int result = __real_mbedtls_x509_crt_parse_der(chain, der, length);
-    if (result && length <= sizeof(refused)) {
-        memcpy(refused, der, length);
-        refused_length = length;
+    if (result) {
+        refused_length = length <= sizeof(refused) ? length : 0;
+        memcpy(refused, der, refused_length);
     }
     return result;
 }

@@ -203,6 +203,19 @@ def test_failed_look_up_is_named(
         assert part in line, line
 
 
+def test_unknown_name_is_looked_up_twice_and_no_more(
+    start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
+) -> None:
+    """A misspelt endpoint must not flood the name server in every cold start."""
+    extension = start("users", *entered_by)
+    lambda_api.wait_until_ready()
+    extension.wait_for_log("needs not resolved")
+
+    asked = [name for name, kind in names.questions if name == HOST and kind == name_server.A]
+    assert len(asked) == 2
+    assert f"name look-up of {HOST}: {HOST} has no address" in extension.log()
+
+
 def test_lost_first_packet_of_a_connection_costs_no_resolve(
     start: Start, lambda_api: LambdaApi
 ) -> None:
