@@ -101,7 +101,11 @@ class StackResources:
             stack_name=request.resource.stack_name,
         )
         record = self.publications.publish(publication, wanted)
-        return _done(wanted.physical_id, data=attributes(record))
+        notes = []
+        if record["status"] == "yanked":
+            reason = record.get("reason") or "no reason is given"
+            notes.append(f"the version stays yanked ({reason}): unyank it, or publish another one")
+        return _done(wanted.physical_id, data=attributes(record), notes=notes)
 
     def _roll_back(self, request: StackRequest) -> RequestResult:
         """Undo a failed update; what was there before it needs no publish."""

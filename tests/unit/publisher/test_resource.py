@@ -244,6 +244,7 @@ def test_yank_of_another_person_is_not_replaced(publisher: PublisherInMemory) ->
     response = stack.update(of("2.0.0"))
 
     assert response["Status"] == "SUCCESS"
+    assert "stays yanked (loses orders)" in response["Reason"]
     assert publisher.status("2.0.0") == "yanked loses orders"
 
 
