@@ -18,6 +18,10 @@ from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from aws_lambda_powertools.tracing import Tracer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from registry_api import build_check
+
+build_check.require_matching_python()
+
 from registry_api.operations import Registry
 from registry_api.problems import ProblemError
 from registry_api.resolution import NeedsResolver
@@ -29,6 +33,8 @@ from registry_tables.versions_table import VersionsTable
 
 logger = Logger()
 metrics = Metrics()
+# Without it, two stacks in one account and Region would share their metrics.
+metrics.set_default_dimensions(stack=os.environ.get("STACK_NAME") or "none")
 tracer = Tracer(auto_patch=True, patch_modules=["botocore"])
 
 
@@ -66,6 +72,10 @@ gc.enable()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the response to one request of API Gateway."""
     started = time.perf_counter()
+    # Metrics are lines of the log. Lambda counts a JSON line without level and time as INFO, and
+    # drops it where ApplicationLogLevel is higher (Developer Guide, "Log-level filtering").
+    metrics.add_metadata(key="level", value="FATAL")
+    metrics.add_metadata(key="timestamp", value=_now())
     try:
         result = _routes.respond(event, context)
     except Exception:

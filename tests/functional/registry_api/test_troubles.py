@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -357,6 +358,8 @@ def test_publishes_conflicts_and_refusals_are_counted(
     call("GET", "/services", query={"limit": "0"})
 
     documents = [line for line in lines(capsys.readouterr().out) if "_aws" in line]
+    assert {(each["stack"], each["level"]) for each in documents} == {("staging", "FATAL")}
+    assert all(datetime.fromisoformat(each["timestamp"]) for each in documents)
     counted = [
         (metric["Name"], document[metric["Name"]])
         for document in documents
