@@ -1,4 +1,4 @@
-"""What the API's description can't say to whoever generates requests from it."""
+"""What the API's description can't express to generators of requests."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import schemathesis
 from hypothesis import strategies as st
 
 _MAX_VERSION = 64
+_MAX_METADATA_BYTES = 2_048
 
 _arns = st.builds(
     "arn:{}:lambda:{}:123456789012:function:{}".format,
@@ -14,26 +15,29 @@ _arns = st.builds(
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True),
 )
 schemathesis.openapi.format("arn", _arns)
-# A cursor is opaque: there is none but what a page gave.
+# A cursor is opaque: only a page returns valid ones.
 schemathesis.openapi.format("cursor", st.nothing())
 
 
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Leave authorization out: the emulator asks for none. The template's tests see to it."""
+    """Leave authorization out: the emulator requires none. The template's tests check it."""
     del raw_schema["security"]
 
 
 @schemathesis.hook
 def filter_query(_context: schemathesis.HookContext, query: Any) -> bool:
-    """Leave out selectors whose version is longer than a pattern can say."""
+    """Leave out selectors whose version is longer than a pattern can express."""
     return not _has_long_version(query, "selector")
 
 
 @schemathesis.hook
 def filter_body(_context: schemathesis.HookContext, body: Any) -> bool:
-    """Leave out needs that a pattern can't tell from good ones: two with one key, long versions."""
-    if _has_long_version(body, "needed"):
+    """Leave out bodies whose faults no schema can express.
+
+    Needs with one key, versions that are too long, and metadata of more bytes than are allowed.
+    """
+    if _has_long_version(body, "needed") or _has_large_metadata(body):
         return False
     if not isinstance(body, dict) or not isinstance(body.get("needed"), str):
         return True
@@ -47,6 +51,14 @@ def _has_long_version(document: Any, member: str) -> bool:
     return isinstance(text, str) and any(
         len(entry.partition("==")[2].strip()) > _MAX_VERSION for entry in text.split(",")
     )
+
+
+def _has_large_metadata(document: Any) -> bool:
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    if not isinstance(metadata, dict):
+        return False
+    texts = [text for entry in metadata.items() for text in entry if isinstance(text, str)]
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) > _MAX_METADATA_BYTES
 
 
 def _key(entry: str) -> str:
