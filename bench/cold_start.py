@@ -56,6 +56,7 @@ def tables() -> Iterable[Table]:
             **aws.environment(),
             "VERSIONS_TABLE": dynamodb.VERSIONS,
             "INDEX_TABLE": dynamodb.INDEX,
+            "CONSUMERS_TABLE": dynamodb.CONSUMERS,
             "POWERTOOLS_METRICS_NAMESPACE": "ServiceDiscovery",
             "POWERTOOLS_SERVICE_NAME": "registry-api",
             # As in Lambda, where tracing is on.

@@ -22,12 +22,14 @@ from registry_api import build_check
 
 build_check.require_matching_python()
 
+from registry_api.consumers import Consumers
 from registry_api.operations import Registry
 from registry_api.problems import ProblemError
 from registry_api.resolution import NeedsResolver
 from registry_api.routes import Routes
 from registry_api.settings import ApiSettings
 from registry_tables.calls import CLIENT_CONFIG
+from registry_tables.consumers_table import ConsumersTable
 from registry_tables.index_table import IndexTable
 from registry_tables.versions_table import VersionsTable
 
@@ -49,14 +51,23 @@ def _count(name: str) -> None:
 def _compose() -> Routes:
     settings = ApiSettings.from_env(os.environ.get)
     client = boto3.client("dynamodb", config=CLIENT_CONFIG)
+    consumers = ConsumersTable(
+        client,
+        settings.consumers_table,
+        now_s=time.time,
+        timestamp=_now,
+        sleep=time.sleep,
+        random=random.random,
+    )
     registry = Registry(
         VersionsTable(client, settings.versions_table),
         now=_now,
         sleep=time.sleep,
         random=random.random,
+        consumers=consumers,
     )
     resolver = NeedsResolver(IndexTable(client, settings.index_table))
-    return Routes(registry, resolver, _count)
+    return Routes(registry, Consumers(consumers, resolver), resolver, _count)
 
 
 _routes = _compose()

@@ -116,7 +116,14 @@ _PATH_PARAMETERS = {
         "1.4.2",
     ),
     "channel": _at("channel", "The channel; `latest` is one.", _NAME, "latest"),
+    "consumer": _at(
+        "consumer",
+        "The consumer: a name of the pipeline's, or `<account>:<region>:<function>`.",
+        {"type": "string", "pattern": schemas.CONSUMER_PATTERN},
+        "orders",
+    ),
 }
+_PREFIX = _query("prefix", "What the names begin with.", {"type": "string"}, "us")
 _PAGING = (
     _query(
         "limit",
@@ -144,6 +151,26 @@ _IF_MATCH = _Parameter(
     "else the service's.",
     schema={"type": "string"},
 )
+_CONSUMER = {
+    "consumer": "orders",
+    "needed": "users==1.x,billing",
+    "arn": "arn:aws:lambda:eu-west-1:123456789012:function:orders",
+    "owner": "team-orders",
+    "source": "declared",
+    "seen_at": "2026-11-23T08:00:00Z",
+}
+_RESOLUTION = {
+    "services": {
+        "users": _MEMBER,
+        "billing": {
+            "requested": "latest",
+            "status": "missing",
+            "error": "no version of 'billing' matches '==latest'",
+        },
+    },
+    "resolved": False,
+}
+_NO_CONSUMER = "There is no such consumer."
 _FLAG = {"type": "string", "enum": ["true", "false"], "default": "false"}
 _WRITE_PARAMETERS = (
     _query(DRY_RUN, "`true`: return what would change, and change nothing.", _FLAG),
@@ -216,10 +243,7 @@ DESCRIPTIONS: Mapping[str, _Description] = {
     "listServices": _Description(
         text="List the services, by name",
         detail="A service that is new may be missing for a moment.",
-        parameters=(
-            _query("prefix", "What the names begin with.", {"type": "string"}, "us"),
-            *_PAGING,
-        ),
+        parameters=(_PREFIX, *_PAGING),
         successes={
             HTTPStatus.OK: _Success(
                 text="A page of services.",
@@ -382,19 +406,76 @@ DESCRIPTIONS: Mapping[str, _Description] = {
             HTTPStatus.OK: _Success(
                 text="The need's member of the services file.",
                 document=schemas.ResolutionDocument,
+                example=_RESOLUTION,
+            )
+        },
+    ),
+    "declareConsumer": _Description(
+        text="Declare what a consumer needs, and check that it resolves",
+        detail="Replaces the needs that the consumer had, whole or not at all. The guard and the "
+        "dry run of a change name the consumers that it concerns.",
+        body=schemas.ConsumerRequest,
+        sends={"needed": "users==1.x,billing", "owner": "team-orders"},
+        successes={
+            HTTPStatus.OK: _Success(
+                text="What the needs resolve to; they are recorded, resolved or not.",
+                document=schemas.ResolutionDocument,
+                example=_RESOLUTION,
+            )
+        },
+        refusals={HTTPStatus.NOT_FOUND: "The consumer's name is malformed."},
+    ),
+    "getConsumer": _Description(
+        text="Read a consumer",
+        successes={
+            HTTPStatus.OK: _Success(
+                text="The consumer.", document=schemas.ConsumerDocument, example=_CONSUMER
+            )
+        },
+        refusals={HTTPStatus.NOT_FOUND: _NO_CONSUMER},
+    ),
+    "deleteConsumer": _Description(
+        text="Remove a consumer and its needs",
+        successes={HTTPStatus.NO_CONTENT: _Success(text="It is gone.")},
+        refusals={HTTPStatus.NOT_FOUND: _NO_CONSUMER},
+    ),
+    "listConsumers": _Description(
+        text="List the consumers, by name",
+        detail="A consumer that is new may be missing for a moment.",
+        parameters=(_PREFIX, *_PAGING),
+        successes={
+            HTTPStatus.OK: _Success(
+                text="A page of consumers.",
+                document=schemas.ConsumersPage,
+                example={"consumers": [_CONSUMER], "cursor": None},
+            )
+        },
+    ),
+    "listServiceConsumers": _Description(
+        text="List who needs a service, by consumer",
+        detail="`version` is what the need resolves to now. A need that is new may be missing for "
+        "a moment.",
+        parameters=_PAGING,
+        successes={
+            HTTPStatus.OK: _Success(
+                text="A page of needs of the service.",
+                document=schemas.ServiceConsumersPage,
                 example={
-                    "services": {
-                        "users": _MEMBER,
-                        "billing": {
-                            "requested": "latest",
-                            "status": "missing",
-                            "error": "no version of 'billing' matches '==latest'",
-                        },
-                    },
-                    "resolved": False,
+                    "consumers": [
+                        {
+                            "consumer": "orders",
+                            "key": "users",
+                            "requested": "1.x",
+                            "version": "1.4.2",
+                            "source": "declared",
+                            "seen_at": "2026-11-23T08:00:00Z",
+                        }
+                    ],
+                    "cursor": None,
                 },
             )
         },
+        refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),
     "describe": _Description(
         text="Read this description",

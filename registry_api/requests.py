@@ -7,14 +7,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from registry_api import cursors
+from pydantic import BaseModel, ValidationError
+
+from registry_api import cursors, schemas
 from registry_api.problems import ProblemError, invalid, pointer
 from registry_api.refusals import UnknownError
 from registry_model.needs import name_fault
 from registry_model.text import quote
 from registry_model.version import Version, VersionError
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 MAX_BODY = 65_536
 DEFAULT_LIMIT = 50
@@ -109,11 +113,7 @@ class GatewayRequest:
         Raises:
             ProblemError: What is wrong with each.
         """
-        single: Mapping[str, str] = self._event.get("queryStringParameters") or {}
-        repeated: Mapping[str, list[str]] = self._event.get("multiValueQueryStringParameters") or {}
-        values = {name: [text] for name, text in single.items()} | {
-            name: texts for name, texts in repeated.items() if texts
-        }
+        values = self._query_values()
         errors = []
         for name, texts in sorted(values.items()):
             if name not in (DRY_RUN, FORCE):
@@ -127,6 +127,27 @@ class GatewayRequest:
         return WriteFlags(
             dry_run=values.get(DRY_RUN) == ["true"], force=values.get(FORCE) == ["true"]
         )
+
+    def refuse_query(self) -> None:
+        """Refuse every query parameter, on a route that writes and has none.
+
+        Raises:
+            ProblemError: There is one.
+        """
+        errors = [
+            {"pointer": pointer(name), "detail": "this route has no query parameters"}
+            for name in sorted(self._query_values())
+        ]
+        if errors:
+            raise invalid(errors)
+
+    def _query_values(self) -> dict[str, list[str]]:
+        """Return all values of each query parameter."""
+        single: Mapping[str, str] = self._event.get("queryStringParameters") or {}
+        repeated: Mapping[str, list[str]] = self._event.get("multiValueQueryStringParameters") or {}
+        return {name: [text] for name, text in single.items()} | {
+            name: texts for name, texts in repeated.items() if texts
+        }
 
     def paging(self, scope: str) -> Paging:
         """Return `limit` and `cursor` of the list that *scope* identifies.
@@ -152,6 +173,17 @@ class GatewayRequest:
         if errors:
             raise invalid(errors)
         return Paging(limit=limit, after=after)
+
+    def parsed(self, model: type[_Model]) -> _Model:
+        """Parse the request's body.
+
+        Raises:
+            ProblemError: What is wrong with it.
+        """
+        try:
+            return model.model_validate(self.body())
+        except ValidationError as error:
+            raise invalid(schemas.faults_of(error)) from error
 
     def body(self) -> object:
         """Parse the request's JSON, whatever its Content-Type.
@@ -185,6 +217,23 @@ class GatewayRequest:
         except ValueError as error:
             raise _not_json(f"the body is not JSON: {error}") from error
         return document
+
+
+def consumer_in(text: str) -> str:
+    """Return a consumer's name from a path.
+
+    Raises:
+        UnknownError: It is malformed.
+    """
+    # Some clients encode a colon in a path, which need not be (RFC 3986, section 3.3).
+    name = text.replace("%3A", ":").replace("%3a", ":")
+    if not re.fullmatch(schemas.CONSUMER_NAME, name):
+        message = (
+            f"there is no consumer {name!r}: a name has 1 to 256 letters, digits, '.', '_', ':' "
+            "and '-', and starts with a letter or a digit"
+        )
+        raise UnknownError(message)
+    return name
 
 
 def service_in(name: str) -> str:

@@ -28,6 +28,7 @@ class RouteEntry:
 
 _VERSION = "/services/{name}/versions/{version}"
 _CHANNEL = "/services/{name}/channels/{channel}"
+_CONSUMER = "/consumers/{consumer}"
 
 ROUTES = (
     RouteEntry(name="publish", method="POST", path="/services", is_write=True),
@@ -42,6 +43,11 @@ ROUTES = (
     RouteEntry(name="deleteChannel", method="DELETE", path=_CHANNEL, is_write=True),
     RouteEntry(name="resolve", method="GET", path="/services/{name}/resolve"),
     RouteEntry(name="listHistory", method="GET", path="/services/{name}/history"),
+    RouteEntry(name="listServiceConsumers", method="GET", path="/services/{name}/consumers"),
+    RouteEntry(name="listConsumers", method="GET", path="/consumers"),
+    RouteEntry(name="getConsumer", method="GET", path=_CONSUMER),
+    RouteEntry(name="declareConsumer", method="PUT", path=_CONSUMER),
+    RouteEntry(name="deleteConsumer", method="DELETE", path=_CONSUMER),
     RouteEntry(name="resolveNeeds", method="POST", path="/resolve"),
     RouteEntry(name="describe", method="GET", path="/openapi.json"),
 )

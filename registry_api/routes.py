@@ -1,15 +1,15 @@
 """HTTP in, HTTP out: each route parses a request, calls an operation and returns its document."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from pydantic import BaseModel, ValidationError
 
-from registry_api import cursors, entity_tags, schemas
+from registry_api import entity_tags, schemas
+from registry_api.consumer_routes import ConsumerRoutes
+from registry_api.consumers import Consumers
 from registry_api.operations import Publication, PublishOutcome, Registry, WriteTerms
 from registry_api.problems import ProblemError, invalid, try_again
 from registry_api.refusals import (
@@ -22,28 +22,34 @@ from registry_api.refusals import (
 )
 from registry_api.requests import GatewayRequest, channel_in, service_in, version_in
 from registry_api.resolution import NeedsResolver
+from registry_api.responses import (
+    empty_response,
+    json_response,
+    page_response,
+    position_in,
+    resolution_response,
+)
 from registry_api.route_table import ROUTES
 from registry_model import needs
 from registry_model.version import Version
 from registry_tables.errors import (
     DamagedItemError,
     FullError,
+    RaceLostError,
     ThrottledError,
     UnreachableError,
 )
 from registry_tables.records import Status, VersionRecord
 
-# Lambda's responses have at most 6 MB, API Gateway's envelope and its escapes included.
-MAX_RESPONSE = 2_500_000
-
 Count = Callable[[str], None]
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Routes:
     """The API's routes over one registry."""
 
-    def __init__(self, registry: Registry, resolver: NeedsResolver, count: Count) -> None:
+    def __init__(
+        self, registry: Registry, consumers: Consumers, resolver: NeedsResolver, count: Count
+    ) -> None:
         """Use the operations, the resolver of needs, and a function that counts a metric."""
         self._registry = registry
         self._resolver = resolver
@@ -64,6 +70,7 @@ class Routes:
             "listHistory": self._history,
             "resolveNeeds": self._resolve_needs,
             "describe": self._describe,
+            **ConsumerRoutes(registry, consumers, lambda: self._request).handlers(),
         }
         for entry in ROUTES:
             path = entry.path.replace("{", "<").replace("}", ">")
@@ -77,6 +84,7 @@ class Routes:
         self._app.exception_handler(ConflictError)(self._conflict)
         self._app.exception_handler(FullError)(self._full)
         self._app.exception_handler(BusyError)(_busy)
+        self._app.exception_handler(RaceLostError)(_race_lost)
         self._app.exception_handler(ThrottledError)(_throttled)
         self._app.exception_handler(UnreachableError)(_unreachable)
         self._app.exception_handler(DamagedItemError)(_damaged)
@@ -93,7 +101,7 @@ class Routes:
 
     def _publish(self) -> Response[str]:
         flags = self._request.write_flags()
-        wanted = self._parsed(schemas.PublishRequest).to_publication()
+        wanted = self._request.parsed(schemas.PublishRequest).to_publication()
         # Relative to the request's own URL, whatever stage or base path that has.
         location = f"services/{wanted.name}/versions/{wanted.version}"
         return self._published(wanted, location, is_dry_run=flags.dry_run)
@@ -101,7 +109,7 @@ class Routes:
     def _publish_version(self, name: str, version: str) -> Response[str]:
         at = service_in(name), version_in(name, version)
         flags = self._request.write_flags()
-        wanted = self._parsed(schemas.PublishVersionRequest).to_publication(*at)
+        wanted = self._request.parsed(schemas.PublishVersionRequest).to_publication(*at)
         return self._published(wanted, str(wanted.version), is_dry_run=flags.dry_run)
 
     def _published(self, wanted: Publication, location: str, *, is_dry_run: bool) -> Response[str]:
@@ -126,10 +134,10 @@ class Routes:
         paging = self._request.paging(scope)
         after = None
         if paging.after is not None:
-            after = _position(lambda text: _service_name(text, prefix), paging.after)
+            after = position_in(lambda text: _service_name(text, prefix), paging.after)
         page = self._registry.services(prefix, limit=paging.limit, after=after)
         entries = ((view.service.name, schemas.summary_document(view)) for view in page.items)
-        return _page("services", scope, entries, page.last)
+        return page_response("services", scope, entries, page.last)
 
     def _service(self, name: str) -> Response[str]:
         view = self._registry.service(service_in(name))
@@ -139,10 +147,10 @@ class Routes:
     def _versions(self, name: str) -> Response[str]:
         scope = f"versions/{service_in(name)}"
         paging = self._request.paging(scope)
-        after = None if paging.after is None else _position(Version.parse, paging.after)
+        after = None if paging.after is None else position_in(Version.parse, paging.after)
         page = self._registry.versions(name, limit=paging.limit, after=after)
         entries = ((str(each.version), schemas.version_document(each)) for each in page.items)
-        return _page("versions", scope, entries, page.last)
+        return page_response("versions", scope, entries, page.last)
 
     def _version(self, name: str, version: str) -> Response[str]:
         record = self._registry.version(service_in(name), version_in(name, version))
@@ -152,7 +160,7 @@ class Routes:
     def _set_status(self, name: str, version: str) -> Response[str]:
         at = service_in(name), version_in(name, version)
         flags = self._request.write_flags()
-        wanted = self._parsed(schemas.StatusRequest)
+        wanted = self._request.parsed(schemas.StatusRequest)
         caller = self._request.caller()
         terms = self._terms(entity_tags.version_tag, passes_guard=flags.force)
 
@@ -177,12 +185,12 @@ class Routes:
         if flags.dry_run:
             return self._rehearsed(delete)
         delete(self._registry)
-        return _empty(HTTPStatus.NO_CONTENT)
+        return empty_response(HTTPStatus.NO_CONTENT)
 
     def _set_channel(self, name: str, channel: str) -> Response[str]:
         at = service_in(name), channel_in(name, channel)
         flags = self._request.write_flags()
-        version = Version.parse(self._parsed(schemas.ChannelRequest).version)
+        version = Version.parse(self._request.parsed(schemas.ChannelRequest).version)
         caller, terms = self._request.caller(), self._terms(entity_tags.service_tag)
 
         def set_channel(registry: Registry) -> None:
@@ -191,7 +199,7 @@ class Routes:
         if flags.dry_run:
             return self._rehearsed(set_channel)
         set_channel(self._registry)
-        return _json(HTTPStatus.OK, schemas.channel_document(channel, version))
+        return json_response(HTTPStatus.OK, schemas.channel_document(channel, version))
 
     def _delete_channel(self, name: str, channel: str) -> Response[str]:
         at = service_in(name), channel_in(name, channel)
@@ -204,7 +212,7 @@ class Routes:
         if flags.dry_run:
             return self._rehearsed(delete_channel)
         delete_channel(self._registry)
-        return _empty(HTTPStatus.NO_CONTENT)
+        return empty_response(HTTPStatus.NO_CONTENT)
 
     def _resolve(self, name: str) -> Response[str]:
         service_in(name)
@@ -213,43 +221,25 @@ class Routes:
         except needs.SelectorError as error:
             raise invalid([{"pointer": "/selector", "detail": str(error)}]) from error
         member = self._resolver.resolve_one(name, selector)
-        return _json(HTTPStatus.OK, schemas.member_document(member))
+        return json_response(HTTPStatus.OK, schemas.member_document(member))
 
     def _resolve_needs(self) -> Response[str]:
-        wanted = needs.parse_needs(self._parsed(schemas.ResolveRequest).needed)
-        texts: list[str] = []
-        left = MAX_RESPONSE
-        resolved = True
-        for key, member in self._resolver.resolve(wanted):
-            resolved = resolved and member.is_resolved
-            text = f"{json.dumps(key)}: {json.dumps(schemas.member_document(member))}"
-            left -= len(text)
-            if left < 0:
-                detail = f"the result has over {MAX_RESPONSE:,} bytes; ask for fewer at once"
-                raise invalid([{"pointer": "/needed", "detail": detail}])
-            texts.append(text)
-        body = f'{{"services": {{{", ".join(texts)}}}, "resolved": {json.dumps(resolved)}}}'
-        return _text(HTTPStatus.OK, body)
+        wanted = needs.parse_needs(self._request.parsed(schemas.ResolveRequest).needed)
+        return resolution_response(self._resolver.resolve(wanted))
 
     def _history(self, name: str) -> Response[str]:
         scope = f"history/{service_in(name)}"
         paging = self._request.paging(scope)
-        before = None if paging.after is None else _position(_revision, paging.after)
+        before = None if paging.after is None else position_in(_revision, paging.after)
         page = self._registry.history(name, limit=paging.limit, before=before)
         entries = ((str(each.revision), schemas.event_document(each)) for each in page.items)
-        return _page("events", scope, entries, page.last)
+        return page_response("events", scope, entries, page.last)
 
     def _describe(self) -> Response[str]:
         # Imported on first use, to keep the cold starts of publishes short.
         from registry_api import openapi  # noqa: PLC0415
 
-        return _json(HTTPStatus.OK, openapi.document(self._request.base_url()))
-
-    def _parsed(self, model: type[_Model]) -> _Model:
-        try:
-            return model.model_validate(self._request.body())
-        except ValidationError as error:
-            raise invalid(schemas.faults_of(error)) from error
+        return json_response(HTTPStatus.OK, openapi.document(self._request.base_url()))
 
     def _terms(self, tag_of: Callable[[int], str], *, passes_guard: bool = False) -> WriteTerms:
         """Return the terms of a write: the guard, and If-Match where the client sends it."""
@@ -265,14 +255,14 @@ class Routes:
 
     def _rehearsed(self, write: Callable[[Registry], object]) -> Response[str]:
         """Return what a write would change."""
-        return _json(HTTPStatus.OK, schemas.impact_document(self._registry.dry_run(write)))
+        return json_response(HTTPStatus.OK, schemas.impact_document(self._registry.dry_run(write)))
 
     def _unless_known(self, tag: str, document: Callable[[], object]) -> Response[str]:
         """Return a document with its entity tag, unless the client says that it has it."""
         condition = self._request.header("if-none-match")
         if condition is not None and entity_tags.matches_weakly(condition, tag):
-            return _empty(HTTPStatus.NOT_MODIFIED, {"ETag": tag})
-        return _json(HTTPStatus.OK, document(), {"ETag": tag})
+            return empty_response(HTTPStatus.NOT_MODIFIED, {"ETag": tag})
+        return json_response(HTTPStatus.OK, document(), {"ETag": tag})
 
     def _not_found(self, _error: Exception) -> Response[str]:
         request = self._request
@@ -329,6 +319,10 @@ def _busy(error: BusyError) -> Response[str]:
     return try_again(HTTPStatus.SERVICE_UNAVAILABLE, str(error)).to_response()
 
 
+def _race_lost(_error: RaceLostError) -> Response[str]:
+    return _busy(BusyError())
+
+
 def _throttled(_error: ThrottledError) -> Response[str]:
     detail = "the registry is throttled; try again in a moment"
     return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
@@ -349,73 +343,12 @@ def _is_path(template: str, path: str) -> bool:
     return path.isprintable() and re.fullmatch(pattern, path) is not None
 
 
-def _text(status: HTTPStatus, body: str, headers: dict[str, str] | None = None) -> Response[str]:
-    return Response(
-        status_code=int(status),
-        content_type="application/json",
-        body=body,
-        headers=dict(headers or {}),
-    )
-
-
-def _json(
-    status: HTTPStatus, document: object, headers: dict[str, str] | None = None
-) -> Response[str]:
-    return _text(status, json.dumps(document), headers)
-
-
 def _version_response(
     status: HTTPStatus, record: VersionRecord, headers: dict[str, str] | None = None
 ) -> Response[str]:
     """Return a version's record, with the entity tag that the next write can expect."""
     tag = {"ETag": entity_tags.version_tag(record.revision)}
-    return _json(status, schemas.version_document(record), tag | (headers or {}))
-
-
-def _empty(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response[str]:
-    # Some gateways refuse a body of None.
-    return Response(status_code=int(status), body="", headers=dict(headers or {}))
-
-
-def _page(
-    member: str, scope: str, entries: Iterable[tuple[str, Any]], last: object
-) -> Response[str]:
-    """Return as many entries of a page as a response holds, and the cursor of the next page.
-
-    Args:
-        entries: Each with its position in the list.
-        last: The position to continue after; None where the list ends with this page.
-    """
-    texts: list[str] = []
-    position, left = None if last is None else str(last), MAX_RESPONSE
-    before = ""
-    for at, document in entries:
-        text = json.dumps(document)
-        left -= len(text)
-        if texts and left < 0:
-            position = before
-            break
-        texts.append(text)
-        before = at
-    cursor = None if position is None else cursors.to_cursor(scope, position)
-    body = f'{{"{member}": [{", ".join(texts)}], "cursor": {json.dumps(cursor)}}}'
-    return _text(HTTPStatus.OK, body)
-
-
-_Position = TypeVar("_Position")
-
-
-def _position(parse: Callable[[str], _Position], text: str) -> _Position:
-    """Parse the position of a cursor that a client may have made up.
-
-    Raises:
-        ProblemError: The list has no such positions.
-    """
-    try:
-        return parse(text)
-    except ValueError as error:
-        detail = str(cursors.CursorError())
-        raise invalid([{"pointer": "/cursor", "detail": detail}]) from error
+    return json_response(status, schemas.version_document(record), tag | (headers or {}))
 
 
 def _service_name(text: str, prefix: str) -> str:

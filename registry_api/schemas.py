@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic import field_validator as validated
 from typing_extensions import TypedDict
 
+from registry_api.consumers import Declaration, ServiceConsumer
 from registry_api.impact import ConsumerChange, Impact
 from registry_api.operations import MAX_CHANNELS, Publication, ServiceView
 from registry_api.problems import pointer
@@ -16,11 +17,13 @@ from registry_model.services_file import Member
 from registry_model.version import Version
 from registry_tables import arn as arns
 from registry_tables.arn import Arn
+from registry_tables.consumers_layout import MAX_NEEDS, Consumer, Source
 from registry_tables.records import Action, HistoryEvent, Status, VersionRecord
 
 MAX_METADATA = 50
 MAX_METADATA_KEY = 128
 MAX_REASON = 1_024
+MAX_OWNER = 256
 # How many consumers a guard or a dry run lists.
 MAX_CONSUMERS = 100
 
@@ -47,6 +50,14 @@ def _needed(text: str) -> str:
     return text
 
 
+def _needed_by_consumer(text: str) -> str:
+    count = len(parse_needs(text))
+    if count > MAX_NEEDS:
+        message = f"there are {count:,} needs; {MAX_NEEDS:,} are the most of one consumer"
+        raise ValueError(message)
+    return text
+
+
 def _described(**schema: Any) -> Any:  # noqa: ANN401  # what JSON Schema has
     """Describe in the API's description what a validator of ours checks."""
     return Field(json_schema_extra=schema)
@@ -68,7 +79,9 @@ _SELECTOR = (
     rf"|@{_BLANKS}{_NAME})"
 )
 _NEED = f"({_NAME}{_BLANKS}:{_BLANKS})?{_NAME}({_BLANKS}{_SELECTOR})?{_BLANKS}"
+CONSUMER_NAME = "[A-Za-z0-9][A-Za-z0-9._:-]{0,255}"
 NAME_PATTERN = f"^{_NAME}$"
+CONSUMER_PATTERN = f"^{CONSUMER_NAME}$"
 VERSION_PATTERN = f"^{_VERSION}$"
 SELECTOR_PATTERN = f"^{_BLANKS}({_SELECTOR}{_BLANKS})?$"
 NEEDED_PATTERN = f"^{_BLANKS}({_NEED})?(,{_BLANKS}({_NEED})?)*$"
@@ -172,6 +185,26 @@ class ResolveRequest(BaseModel):
     needed: Annotated[str, AfterValidator(_needed), _described(pattern=NEEDED_PATTERN)]
 
 
+class ConsumerRequest(BaseModel):
+    """The body of `PUT /consumers/{consumer}`."""
+
+    model_config = _REQUEST
+
+    needed: Annotated[str, AfterValidator(_needed_by_consumer), _described(pattern=NEEDED_PATTERN)]
+    # Absent; JSON's null is no text, and is refused.
+    arn: ArnText = ""
+    owner: Annotated[str, Field(min_length=1, max_length=MAX_OWNER)] = ""
+
+    def to_declaration(self, consumer: str) -> Declaration:
+        """Return the values that the operation takes."""
+        return Declaration(
+            consumer=consumer,
+            needed=self.needed,
+            arn=self.arn or None,
+            owner=self.owner or None,
+        )
+
+
 class VersionDocument(TypedDict):
     """A version of a service."""
 
@@ -261,6 +294,43 @@ class ResolutionDocument(TypedDict):
 
     services: dict[Name, MemberDocument]
     resolved: bool
+
+
+class ConsumerDocument(TypedDict):
+    """A consumer, and what it needs."""
+
+    consumer: str
+    needed: str
+    arn: NotRequired[ArnText]
+    owner: NotRequired[str]
+    source: Source
+    seen_at: Time
+
+
+class ConsumersPage(TypedDict):
+    """A page of the list of consumers, by name; a cursor of null ends the list."""
+
+    consumers: list[ConsumerDocument]
+    cursor: str | None
+
+
+class ServiceConsumerDocument(TypedDict):
+    """A consumer's need of one service, and the version that it resolves to."""
+
+    consumer: str
+    arn: NotRequired[ArnText]
+    key: Name
+    requested: str
+    version: VersionText | None
+    source: Source
+    seen_at: Time
+
+
+class ServiceConsumersPage(TypedDict):
+    """A page of a service's consumers, by name; a cursor of null ends the list."""
+
+    consumers: list[ServiceConsumerDocument]
+    cursor: str | None
 
 
 # `from` is a keyword of Python, so no class can declare it as a member.
@@ -401,6 +471,36 @@ def event_document(event: HistoryEvent) -> EventDocument:
 def member_document(member: Member) -> MemberDocument:
     """Return a need's member of the services file as a document."""
     return cast("MemberDocument", dict(member.to_json()))
+
+
+def consumer_document(consumer: Consumer) -> ConsumerDocument:
+    """Return a consumer's document."""
+    document: ConsumerDocument = {
+        "consumer": consumer.name,
+        "needed": consumer.needed,
+        "source": consumer.source,
+        "seen_at": consumer.seen_at,
+    }
+    if consumer.arn is not None:
+        document["arn"] = consumer.arn
+    if consumer.owner is not None:
+        document["owner"] = consumer.owner
+    return document
+
+
+def service_consumer_document(found: ServiceConsumer) -> ServiceConsumerDocument:
+    """Return the document of a consumer's need of one service."""
+    document: ServiceConsumerDocument = {
+        "consumer": found.consumer.name,
+        "key": found.need.key,
+        "requested": found.need.selector.requested,
+        "version": found.version,
+        "source": found.consumer.source,
+        "seen_at": found.consumer.seen_at,
+    }
+    if found.consumer.arn is not None:
+        document["arn"] = found.consumer.arn
+    return document
 
 
 def impact_document(impact: Impact) -> ImpactDocument:

@@ -11,10 +11,12 @@ class ApiSettings:
     Attributes:
         versions_table: The source of truth, which this function alone writes.
         index_table: The read model, which is only read here.
+        consumers_table: Who needs what.
     """
 
     versions_table: str
     index_table: str
+    consumers_table: str
 
     @classmethod
     def from_env(cls, getenv: Callable[[str], str | None]) -> "ApiSettings":
@@ -26,6 +28,7 @@ class ApiSettings:
         return cls(
             versions_table=_wanted(getenv, "VERSIONS_TABLE"),
             index_table=_wanted(getenv, "INDEX_TABLE"),
+            consumers_table=_wanted(getenv, "CONSUMERS_TABLE"),
         )
 
 

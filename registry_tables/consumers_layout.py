@@ -38,6 +38,9 @@ HEAD_ENTRY = "#consumer"
 NEED_PREFIX = "n#"
 ALL_CONSUMERS = "consumers"
 
+# The most needs that one consumer may have.
+MAX_NEEDS = 1_000
+
 CONSUMERS_INDEX = "consumers-by-name"
 NEEDS_INDEX = "needs-by-service"
 
@@ -184,21 +187,27 @@ def need_from_item(item: Item) -> ConsumerNeed:
 
 
 def position_key(service: str, position: str) -> dict[str, Any]:
-    """Return the key at which a query of a service's needs goes on after *position*.
-
-    Raises:
-        ValueError: *position* is not the position of a need.
-    """
-    consumer, separator, entry = position.partition("#")
-    if not separator or not entry.startswith(NEED_PREFIX):
-        message = f"{position!r} is not the position of a need"
-        raise ValueError(message)
+    """Return the key at which a query of a service's needs continues after *position*."""
+    consumer, _, entry = position.partition("#")
     return {
         SERVICE: {"S": service},
         POSITION: {"S": position},
         CONSUMER: {"S": consumer},
         ENTRY: {"S": entry},
     }
+
+
+def parse_position(text: str) -> str:
+    """Parse the position of a need among all needs of its service.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    consumer, _, entry = text.partition("#")
+    if not consumer or not entry.startswith(NEED_PREFIX):
+        message = f"{text!r} is not the position of a need"
+        raise ValueError(message)
+    return text
 
 
 def listing_key(consumer: str) -> dict[str, Any]:

@@ -159,9 +159,6 @@ class ConsumersTable:
 
         Args:
             after: The position to continue after, or None.
-
-        Raises:
-            ValueError: *after* is not a position.
         """
         needs, last = self._query_needs(service, limit=limit, after=after)
         consumers = self._consumers({need.consumer for need in needs})

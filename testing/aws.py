@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "AWS_SESSION_TOKEN": "testing",
     "VERSIONS_TABLE": tables.VERSIONS,
     "INDEX_TABLE": tables.INDEX,
+    "CONSUMERS_TABLE": tables.CONSUMERS,
     "INDEX_COPIES": "1",
     "POWERTOOLS_METRICS_NAMESPACE": "ServiceDiscovery",
     "POWERTOOLS_SERVICE_NAME": "tests",

@@ -60,7 +60,11 @@ def test_deployed_layer_has_a_program_that_can_be_run(app: App, output: str) -> 
 
 @pytest.mark.parametrize(
     ("function", "package"),
-    [("RegistryApiFunction", "registry_api"), ("StreamSyncFunction", "stream_sync")],
+    [
+        ("RegistryApiFunction", "registry_api"),
+        ("StreamSyncFunction", "stream_sync"),
+        ("ConsumerScanFunction", "consumer_scan"),
+    ],
 )
 def test_artefact_stands_by_itself(app: App, function: str, package: str) -> None:
     """The emulator's Python has packages that Lambda's has not."""
@@ -78,6 +82,7 @@ def test_artefact_stands_by_itself(app: App, function: str, package: str) -> Non
             "AWS_DEFAULT_REGION": "eu-west-1",
             "VERSIONS_TABLE": "versions",
             "INDEX_TABLE": "index",
+            "CONSUMERS_TABLE": "consumers",
             "INDEX_COPIES": "1",
             "POWERTOOLS_METRICS_NAMESPACE": "ServiceDiscovery",
         },
@@ -92,7 +97,11 @@ def test_artefact_stands_by_itself(app: App, function: str, package: str) -> Non
 
 @pytest.mark.parametrize(
     ("function", "package"),
-    [("RegistryApiFunction", "registry_api"), ("StreamSyncFunction", "stream_sync")],
+    [
+        ("RegistryApiFunction", "registry_api"),
+        ("StreamSyncFunction", "stream_sync"),
+        ("ConsumerScanFunction", "consumer_scan"),
+    ],
 )
 def test_artefact_holds_nothing_that_it_does_not_run(app: App, function: str, package: str) -> None:
     """Tests and tools in production are size, and a surface."""

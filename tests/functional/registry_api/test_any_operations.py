@@ -12,6 +12,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from registry_api.consumers import Consumers
 from registry_api.resolution import NeedsResolver
 from registry_api.routes import Routes
 from registry_api.store import IndexStore, VersionStore
@@ -22,6 +23,7 @@ from testing.aws import aws
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import ARN, OTHER_ARN, Answer, answer_of, event
 from tests.functional.registry_api.naive import NaiveRegistry, NaiveService
+from tests.unit.registry_api.memory_consumers import MemoryConsumerStore
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
 
 if TYPE_CHECKING:
@@ -71,7 +73,9 @@ class AnyOperations(RuleBasedStateMachine):
         super().__init__()
         self.model = NaiveRegistry()
         versions, index = self.make_stores()
-        routes = Routes(registry_on(versions), NeedsResolver(index), lambda _: None)
+        resolver = NeedsResolver(index)
+        consumers = Consumers(MemoryConsumerStore(), resolver)
+        routes = Routes(registry_on(versions), consumers, resolver, lambda _: None)
         self.handler: Callable[..., Any] = routes.respond
 
     def make_stores(self) -> tuple[VersionStore, IndexStore]:

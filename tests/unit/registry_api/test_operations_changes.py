@@ -253,7 +253,12 @@ def test_roll_back_is_one_call_and_lasts(registry: Registry, store: MemoryVersio
         revision=4, by="operator", action=Action.SET_CHANNEL, version=ONE, channel="latest"
     )
     assert store.events[-1] == valid.event(
-        revision=7, by="operator", action=Action.DELETE_CHANNEL, version=None, channel="latest"
+        revision=7,
+        by="operator",
+        action=Action.DELETE_CHANNEL,
+        version=None,
+        arn=None,
+        channel="latest",
     )
 
 

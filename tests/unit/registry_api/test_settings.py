@@ -4,14 +4,20 @@ import pytest
 
 from registry_api.settings import ApiSettings
 
-GOOD = {"VERSIONS_TABLE": "Versions", "INDEX_TABLE": "ServiceIndex"}
+GOOD = {
+    "VERSIONS_TABLE": "Versions",
+    "INDEX_TABLE": "ServiceIndex",
+    "CONSUMERS_TABLE": "Consumers",
+}
 
 
 def test_tables_are_the_ones_that_the_template_names() -> None:
     """Read where the template writes them."""
     settings = ApiSettings.from_env(GOOD.get)
 
-    assert (settings.versions_table, settings.index_table) == ("Versions", "ServiceIndex")
+    assert settings.versions_table == "Versions"
+    assert settings.index_table == "ServiceIndex"
+    assert settings.consumers_table == "Consumers"
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -58,6 +58,7 @@ def event(**members: Any) -> HistoryEvent:
         by="somebody",
         action=Action.PUBLISH,
         version=Version.parse("1.0.0"),
+        arn=ARN,
     )
     return replace(base, **members)
 

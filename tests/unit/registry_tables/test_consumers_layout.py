@@ -63,10 +63,10 @@ def test_query_goes_on_at_the_position_of_a_need() -> None:
     assert key == {name: item[name] for name in ("service", "position", "consumer", "entry")}
 
 
-@pytest.mark.parametrize("position", ["", "orders", "orders#", "orders##consumer"])
+@pytest.mark.parametrize("position", ["", "orders", "#n#", "orders#", "orders##consumer"])
 def test_what_is_not_a_position_is_refused(position: str) -> None:
     with pytest.raises(ValueError, match="is not the position of a need"):
-        layout.position_key("users", position)
+        layout.parse_position(position)
 
 
 @given(
