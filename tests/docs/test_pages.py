@@ -190,3 +190,5 @@ def test_every_variable_is_in_the_table() -> None:
 
     assert read
     assert {name for name in read if f"`{name}`" not in table} == set()
+    documented = set(re.findall(r"^\| `(SERVICE_DISCOVERY_\w+)`", table, re.MULTILINE))
+    assert documented <= read
