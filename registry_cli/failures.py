@@ -126,9 +126,7 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
     if error.status == 403:
         return _forbidden(error, where, connection)
     if error.status == 404:
-        return Failure(
-            what=error.detail or str(error), where=where, way_out=_other_name(error, connection)
-        )
+        return _not_found(error, where, connection)
     if error.is_refused_by_what_stands:
         return Failure(what=_standing(error), where=where, way_out=_way_past(error), status=REFUSED)
     if error.faults:
@@ -173,6 +171,18 @@ def _forbidden(error: "RefusalError", where: str, connection: "Connection") -> F
         where=where,
         way_out="ask for the policy that `service-registry policy publisher` or `policy operator` "
         "prints for this service",
+    )
+
+
+def _not_found(error: "RefusalError", where: str, connection: "Connection") -> Failure:
+    if "no such path" in error.detail:
+        return Failure(
+            what="the registry does not have this route",
+            where=where,
+            way_out="deploy its current version, or check the address",
+        )
+    return Failure(
+        what=error.detail or str(error), where=where, way_out=_other_name(error, connection)
     )
 
 

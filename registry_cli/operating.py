@@ -223,9 +223,9 @@ def _report_restore(tools: Tools, copied: _Copied, findings: _Findings) -> int:
             tools.output.line(f"index: {findings.progress()}{_verdict(findings)}")
     if copied.stopped_by is not None:
         _print_stop(tools, copied.stopped_by)
-        again = f" --cursor {copied.cursor}" if copied.cursor else ""
-        source = shlex.quote(copied.source)
-        tools.output.note(f"Way out: service-registry restore --from {source}{again}")
+        if copied.cursor:
+            again = f"service-registry restore --from {shlex.quote(copied.source)}"
+            tools.output.note(f"Way out: go on with {again} --cursor {copied.cursor}")
     _print_failed(tools, findings, "service-registry rebuild --cursor")
     return 0 if is_complete else FAILED
 

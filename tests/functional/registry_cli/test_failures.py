@@ -176,6 +176,17 @@ def test_typo_in_a_version(run: Run, publish: Publish) -> None:
     assert "did you mean '1.4.2'" in ended.err
 
 
+def test_registry_of_an_older_version_is_named(run: Run, gateway: HttpGateway) -> None:
+    """It has no such route, whatever the consumer's name."""
+    gateway.script.append(_problem(404, "there is no such path"))
+
+    ended = run("consumers", "list")
+
+    assert ended.status == 1
+    assert "the registry does not have this route" in ended.err
+    assert "deploy its current version" in ended.err
+
+
 def test_typo_in_a_command(run: Run) -> None:
     ended = run("pulish")
 

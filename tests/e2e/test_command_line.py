@@ -1,0 +1,98 @@
+"""`service-registry` against the deployed app, as somebody at another terminal calls it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local import processes
+from local.processes import ROOT
+from tests.e2e.conftest import App, arn
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(app: App) -> Run:
+    """Run the command line; the registry is found by its stack, on the emulator."""
+
+    def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "registry_cli", *arguments],
+            cwd=ROOT,
+            env=app.emulator.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return _run
+
+
+def _document(ended: "subprocess.CompletedProcess[str]", status: int = 0) -> Any:
+    assert ended.returncode == status, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_published_version_is_resolved_pinned_and_explained(app: App, run: Run) -> None:
+    """Five minutes with it: publish, look, roll back, see who did what."""
+    for version in ("1.0.0", "1.1.0"):
+        ended = run("publish", "shell", version, "--arn", arn("shell", version), "--json")
+        assert _document(ended)["outcome"] == "published"
+    app.wait_for_index(
+        "shell",
+        {
+            "latest": "1.1.0",
+            "1.x": "1.1.0",
+            "1.0.x": "1.0.0",
+            "1.1.x": "1.1.0",
+            "1.0.0": "1.0.0",
+            "1.1.0": "1.1.0",
+        },
+    )
+    assert _document(run("resolve", "shell==1.x", "--json"))["arn"] == arn("shell", "1.1.0")
+
+    planned = _document(run("pin", "shell", "1.0.0", "--dry-run", "--json"))
+    assert planned["changes"] == [{"selector": "latest", "from": "1.1.0", "to": "1.0.0"}]
+    assert run("pin", "shell", "1.0.0").returncode == 0
+
+    def is_pinned() -> bool:
+        member: dict[str, Any] = _document(run("resolve", "shell", "--json"))
+        return bool(member["version"] == "1.0.0")
+
+    processes.wait_until(is_pinned, within_s=60, what="functions get the pinned version")
+    events = _document(run("history", "shell", "--json"))["events"]
+    assert [each["action"] for each in events] == ["set-channel", "publish", "publish"]
+    assert run("resolve", "shell==9.x").returncode == 3
+    assert run("publish", "shell", "1.0.0", "--arn", arn("shell", "9.9.9")).returncode == 4
+    assert "did you mean 'shell'" in run("show", "shel").stderr
+
+
+def test_index_is_rebuilt_and_verified_by_the_stacks_function(app: App, run: Run) -> None:
+    """The function is found by its name in the template."""
+    app.publish("verified", "1.0.0")
+    assert _document(run("rebuild", "--service", "verified", "--json"))["complete"]
+
+    found = _document(run("verify", "--service", "verified", "--json"))
+
+    assert (found["services"], found["differences"]) == (1, 0)
+
+
+def test_policies_name_the_deployed_api_and_index(app: App, run: Run) -> None:
+    """They are made from the stack."""
+    url = app.deployment.outputs["RegistryUrl"]
+    api = url.removeprefix("https://").partition(".")[0]
+
+    policy = _document(run("policy", "publisher", "shell"))
+
+    (statement,) = policy["Statement"]
+    (resource,) = statement["Resource"]
+    assert resource.endswith(f":{api}/v1/PUT/services/shell/versions/*")
+    assert resource.startswith("arn:aws:execute-api:us-east-1:000000000000:")
