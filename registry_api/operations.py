@@ -19,7 +19,7 @@ from registry_api.store import ConsumerNeeds, NoConsumers, RehearsalStore, Versi
 from registry_model.needs import LATEST
 from registry_model.version import Version
 from registry_tables.arn import Arn
-from registry_tables.errors import RaceLostError, TableError
+from registry_tables.errors import DynamoError, RaceLostError
 from registry_tables.page import Page
 from registry_tables.records import (
     Action,
@@ -455,7 +455,7 @@ class Registry:
         """
         try:
             return self.service(view.service.name)
-        except (UnknownError, BusyError, TableError):
+        except (UnknownError, BusyError, DynamoError):
             return view
 
     def _repeat(
@@ -602,7 +602,7 @@ class Registry:
         try:
             needs = affected_needs(self._consumers.needs_of_service(name), selectors)
             needs = list(self._consumers.valid_needs(needs))
-        except TableError:
+        except DynamoError:
             needs = []
         return Impact(selectors=selectors, consumers=consumer_changes(needs, selectors))
 

@@ -9,9 +9,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_tables.errors import (
+    DynamoError,
     FullError,
     RaceLostError,
-    TableError,
     ThrottledError,
     UnreachableError,
 )
@@ -66,7 +66,7 @@ def mapped_errors() -> Iterator[None]:
         raise UnreachableError(str(error)) from error
 
 
-def _mapped(error: ClientError) -> TableError | ClientError:
+def _mapped(error: ClientError) -> DynamoError | ClientError:
     """Return the error that a code stands for; the error itself where it is a bug of ours."""
     code = error.response["Error"]["Code"]
     codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}

@@ -9,7 +9,7 @@ from registry_model.needs import Need, parse_needs
 from registry_tables import consumers_layout as layout
 from registry_tables.calls import batch_get, mapped_errors
 from registry_tables.consumers_layout import Consumer, ConsumerNeed, Source
-from registry_tables.errors import RaceLostError, TableError, ThrottledError
+from registry_tables.errors import DynamoError, RaceLostError, ThrottledError
 from registry_tables.page import Page
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.05
 
 
-class DeclaredError(TableError):
+class DeclaredError(DynamoError):
     """A pipeline has declared the consumer; a scan does not replace that."""
 
     def __init__(self, name: str) -> None:
-        """Name the consumer."""
+        """Write the message for a consumer of this name."""
         super().__init__(f"consumer {name!r} is declared by a pipeline")
 
 

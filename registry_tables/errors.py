@@ -1,32 +1,32 @@
 """What a call to a table can fail with, named for what the caller should do about it."""
 
 
-class TableError(Exception):
+class DynamoError(Exception):
     """Base of the errors that reading or writing a table raises."""
 
 
-class RaceLostError(TableError):
+class RaceLostError(DynamoError):
     """Another change of the service came first: read again and decide again."""
 
     def __init__(self) -> None:
         super().__init__("the service was changed by another request at the same time")
 
 
-class ThrottledError(TableError):
+class ThrottledError(DynamoError):
     """DynamoDB throttles the table: try again later."""
 
     def __init__(self, reason: str = "no item of a batch was read") -> None:
         super().__init__(f"DynamoDB is throttling requests; try again later: {reason}")
 
 
-class UnreachableError(TableError):
+class UnreachableError(DynamoError):
     """DynamoDB can't be reached, is failing, or has no such table: try again later."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"DynamoDB can't be reached: {reason}")
 
 
-class DamagedItemError(TableError):
+class DamagedItemError(DynamoError):
     """An item does not have the attributes that it should: it was damaged or half restored."""
 
     def __init__(self, service: str, entry: str, reason: Exception) -> None:
@@ -36,7 +36,7 @@ class DamagedItemError(TableError):
         )
 
 
-class FullError(TableError):
+class FullError(DynamoError):
     """The service holds the 10 GB that DynamoDB allows one partition with its local indexes."""
 
     def __init__(self) -> None:

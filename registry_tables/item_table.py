@@ -72,7 +72,7 @@ class ItemTable:
         return {key_of(item): item for item in items}
 
     def write(self, items: Iterable[Item], *, deletions: Iterable[Key] = ()) -> None:
-        """Put and delete items, each by itself and whatever is there."""
+        """Put and delete items one by one, without conditions."""
         requests: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in items]
         requests += [{"DeleteRequest": {"Key": _key_attributes(key)}} for key in deletions]
         for start in range(0, len(requests), _MAX_BATCH_WRITES):
