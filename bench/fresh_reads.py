@@ -19,6 +19,7 @@ from pathlib import Path
 from bench.report import Row, Table
 from local.execution_environment import own_arch
 from local.processes import ROOT
+from testing.arns import ARN as _ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
@@ -32,7 +33,6 @@ _MOST_WAIT_MS = 0.5
 _MOST_OPEN_MS = 0.1
 _MOST_CPU = 0.02
 _NS_PER_MS = 1_000_000
-_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 # Waits for a line, opens the file that it names, and prints the time that took and the document.
 _READER = """
 import os, sys, time

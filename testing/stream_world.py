@@ -17,12 +17,12 @@ from registry_tables.index_table import IndexWriter
 from registry_tables.versions_table import VersionsTable
 from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute
-from testing import tables
+from testing import arns, tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+ARN = arns.ARN
 NOW = "2026-01-01T00:00:00Z"
 # Yanks and deletions that pass the guard.
 FORCED = WriteTerms(passes_guard=True)

@@ -15,10 +15,10 @@ from samcli.yamlhelper import yaml_parse
 
 from publisher.properties import ServiceVersion
 from testing import example_tools
+from testing.arns import ARN as _ARN
 from tests.conftest import ROOT
 
 _EXAMPLES = ROOT / "examples/services"
-_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_parse
 
+from testing.arns import ARN as _ARN
 from tests.conftest import ROOT
 from tests.functional.http_gateway import (
     KEY_ID,
@@ -24,7 +25,6 @@ from tests.functional.http_gateway import (
     http_gateway,
 )
 
-_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _EXPRESSION = re.compile(r"\$\{\{ *(inputs|github)\.([a-z_-]+) *\}\}")
 # What the runner runs for `shell: bash` (GitHub's workflow syntax, "jobs.<job_id>.steps[*].shell").
 _BASH = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from testing import index_server
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
-
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 def test_check_that_changes_nothing_moves_the_modification_time_alone(

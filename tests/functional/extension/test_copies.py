@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testing import tables
+from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.stream_world import lambda_context, publish, records_of
@@ -19,7 +20,6 @@ from tests.functional.extension.conftest import Start
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 MANY = 1_000_000
 # So many checks that one of three copies is left out once in some million runs.
 _CHECKS = 40

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import pytest
 
 from testing import index_server
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import Fault, IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _TIMEOUT_MS = 400
 # Far beyond what a busy machine adds to 400 ms, far below what each of the faults would take.
 _SURELY_OVER_MS = 5_000

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
 from tests.functional.extension.private_disk import PrivateDisk
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 KNOWN = {
     "requested": "latest",
     "version": "1.0.0",

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from testing import index_server
+from testing.arns import ARN
 from testing.held_readers import is_held
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _LEFT = {
     "users": {
         "requested": "latest",

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from testing import index_server
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import Fault, IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _HEAD = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 

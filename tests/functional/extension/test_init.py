@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from testing.arns import ARN
 from testing.held_readers import is_held
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
-
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 def test_init_resolves_every_need_in_one_call(

@@ -7,12 +7,12 @@ import time
 import pytest
 
 from testing import index_server
+from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 MANAGED = {
     "AWS_LAMBDA_INITIALIZATION_TYPE": "lambda-managed-instances",
     "SERVICE_DISCOVERY_MAX_AGE": "1",

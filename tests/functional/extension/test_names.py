@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from testing import name_server
+from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.name_server import NameServer
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 HOST = "dynamodb.registry.test"
 _PORTS = itertools.count(2)
 # A bound resolv.conf hides the machine's own. nsswitch.conf is there for CPython's glibc.

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from local.execution_environment import own_arch
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.conftest import ROOT, BuiltLayer
 from tests.functional.extension.conftest import Start
-
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from testing.arns import ARN
 from testing.certificates import make_certificates, make_chain
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _POLICY = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
 CONSTRAINTS = {
     "nameConstraints": x509.NameConstraints([x509.DNSName("localhost")], None),

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.proxy_server import ProxyServer
 from tests.functional.extension.conftest import Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _NOBODY = "http://127.0.0.1:9"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from testing.arns import ARN
 from testing.held_readers import is_held
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _SERVICES = [f"service-{number}" for number in range(40)]
 _READERS_OF_EACH = 2
 

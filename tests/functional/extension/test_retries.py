@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from testing import index_server
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import IndexServer, item, response_of
 from testing.lambda_api import LambdaApi
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _HOUR = dt.timedelta(hours=1)
 
 

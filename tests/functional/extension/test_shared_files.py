@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _WRITERS = 4
 _READS = 3_000
 _CHANGES = 60

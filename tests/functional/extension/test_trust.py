@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from testing.arns import ARN
 from testing.certificates import Certificates
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
@@ -15,7 +16,6 @@ from testing.waiting import wait_for
 from tests.conftest import BuiltLayer
 from tests.functional.extension.conftest import Extension, Start
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 _ENTER = 'mount --bind "$0" /opt && exec "$@"'
 
 

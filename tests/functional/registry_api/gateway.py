@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
-OTHER_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:43"
+from testing import arns
+
+ARN = arns.ARN
+OTHER_ARN = arns.OTHER_ARN
 CALLER = "arn:aws:sts::123456789012:assumed-role/deploy/pipeline"
 PROBLEM = "application/problem+json"
 

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 
 from registry_cli.main import cli
 from registry_client.signed_http import SignedHttp
-from testing import tables
+from testing import arns, tables
 from testing.aws import aws
 from tests.functional.http_gateway import (
     KEY_ID,
@@ -29,8 +29,8 @@ from tests.functional.registry_cli.aws_server import PREFIX, AwsServer
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
-OTHER_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:43"
+ARN = arns.ARN
+OTHER_ARN = arns.OTHER_ARN
 
 
 @dataclass(frozen=True, kw_only=True)

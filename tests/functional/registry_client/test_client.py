@@ -5,9 +5,8 @@ import pytest
 from registry_client import client as requests
 from registry_client.client import RegistryClient, WriteOptions
 from registry_client.errors import RefusalError, UnexpectedResponseError
+from testing.arns import ARN
 from tests.functional.http_gateway import Canned, HttpGateway
-
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 def _publish(gateway_client: RegistryClient, *versions: str) -> None:

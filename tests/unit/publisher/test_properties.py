@@ -12,8 +12,7 @@ from publisher.properties import (
     parse_on_delete,
     parse_physical_id,
 )
-
-_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
+from testing.arns import ARN as _ARN
 
 
 def _properties(**others: Any) -> dict[str, Any]:

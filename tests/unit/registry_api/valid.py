@@ -15,12 +15,13 @@ from registry_tables.records import (
     Status,
     VersionRecord,
 )
+from testing import arns
 
 # For tests of what else a yank or a deletion does: the guard has tests of its own.
 FORCED = WriteTerms(passes_guard=True)
 NOW = "2026-01-01T00:00:00Z"
-ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:42")
-OTHER_ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users:43")
+ARN = Arn.parse(arns.ARN)
+OTHER_ARN = Arn.parse(arns.OTHER_ARN)
 
 
 def publication(version: str = "1.0.0", **members: Any) -> Publication:

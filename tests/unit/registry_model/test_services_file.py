@@ -18,9 +18,9 @@ from registry_model.services_file import (
     resolved_member,
     unavailable_member,
 )
+from testing.arns import ARN
 
 AT = "2026-11-23T08:00:00Z"
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 def answer(version: str = "1.4.2", **members: Any) -> Answer:

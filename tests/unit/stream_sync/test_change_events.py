@@ -10,8 +10,8 @@ from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn
 from registry_tables.records import Action, HistoryEvent
 from stream_sync.change_events import event_in
+from testing.arns import ARN
 
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 AT = "2026-01-01T00:00:00Z"
 AT_S = 1_767_225_600
 
