@@ -32,7 +32,7 @@ _FRAME = """\
 {chrome}
 <g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
 {backgrounds}
-<g class="{unique_id}-matrix">
+<g class="{unique_id}-matrix" xml:space="preserve">
 {matrix}
 </g>
 </g>
@@ -40,6 +40,7 @@ _FRAME = """\
 """
 _HEADING = re.compile(r"^\d+\. ")
 _FACT = re.compile(r"^   (?:\w+ = |POST |index:)")
+_TIME = re.compile(r"^   done in .*\n|, in [\d.]+ s(?=\.$)", re.MULTILINE)
 _CHANGED = re.compile(r"users:4[23]|\b1\.[45]\.[02]\b")
 
 
@@ -47,8 +48,6 @@ def _styled(line: str) -> Text:
     text = Text(line)
     if _HEADING.match(line):
         text.stylize("bold cyan")
-    elif line.startswith("   done in"):
-        text.stylize("dim")
     elif _FACT.match(line):
         text.stylize("green")
     text.highlight_regex(_CHANGED, "bold yellow")
@@ -58,13 +57,13 @@ def _styled(line: str) -> Text:
 def picture(output: str) -> str:
     """Return the demo's output as an SVG picture.
 
-    What differs in each run and means nothing (ports, paths) stays: the picture is of a real run.
+    Without the times that the steps took: those are of the machine that drew the picture.
     """
     console = Console(
         record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
     )
     console.print(Text("$ make demo", style="bold"))
-    for line in output.rstrip().splitlines():
+    for line in _TIME.sub("", output.rstrip()).splitlines():
         console.print(_styled(line), overflow="ellipsis", no_wrap=True)
     svg = console.export_svg(title="make demo", theme=MONOKAI, code_format=_FRAME, unique_id="demo")
     return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
