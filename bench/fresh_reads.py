@@ -20,6 +20,7 @@ from bench.report import Row, Table
 from local.execution_environment import own_arch
 from local.processes import ROOT
 from testing.arns import ARN as _ARN
+from testing.held_readers import is_leased
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
@@ -62,6 +63,7 @@ class _World:
     """An extension, its neighbours and a reader."""
 
     def __init__(self, program: Path, folder: Path, **variables: str) -> None:
+        self.holds = variables.get("SERVICE_DISCOVERY_HOLD_MS") != "0"
         self.api = LambdaApi()
         self._server = self.api.start()
         self.index = IndexServer()
@@ -123,7 +125,13 @@ class _World:
         return _Read(open_ms=int(taken) / _NS_PER_MS, version=version)
 
     def freeze(self) -> None:
-        """Stop extension and reader, and wait until they stand still."""
+        """Stop extension and reader, and wait until they stand still.
+
+        Lambda freezes no environment within the millisecond after a read in which the file is not
+        leased yet.
+        """
+        if self.holds:
+            wait_for(lambda: is_leased(self.file), "the lease")
         pids = (self.extension.pid, self._reader.pid)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

@@ -82,6 +82,13 @@ class HeldReaders:
             self._file.is_awaited = True
             self._held_at = system.monotonic()
 
+    def begin_invocation(self) -> None:
+        """Lease the file soon after each read again: another invocation's readers are to come."""
+        self._pause_s = _FIRST_PAUSE_S
+        self._let_go_at = 0.0
+        if self._retry_at is not None:
+            self._retry_at = min(self._retry_at, system.monotonic() + _FIRST_PAUSE_S)
+
     def begin_check(self, limit_s: "float | None") -> None:
         """Hold readers from now on.
 

@@ -34,7 +34,7 @@ _LONGEST_FIRST_RESOLVE_S = 5
 _REPEATED_SHARE = 4
 # With a MAX_AGE of 0, how long a reader waits for the event that makes a check due: the platform
 # sends it to the function and to the extension at the same time, in no order.
-_EVENT_WITHIN_S = 0.01
+_EVENT_WITHIN_S = 0.025
 # A timer checks at least a second apart.
 _SHORTEST_TIMER_S = 1
 # During a check the process looks at the clocks this often. If a look comes so much too late, the
@@ -260,6 +260,7 @@ class Lifecycle:
     def _handle_invoke(self, event: "Event") -> None:
         """Check if a check is due, and no other one has served this event."""
         is_checked, self._is_checked = self._is_checked, False
+        self._readers.begin_invocation()
         self._invocation_ends_at = event.deadline_ms / 1000
         if is_checked or not self._schedule.is_due(self._wall()):
             return
