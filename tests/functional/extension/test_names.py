@@ -198,6 +198,7 @@ def test_failed_look_up_is_named(
     extension = start("users", *entered_by, SERVICE_DISCOVERY_TIMEOUT_MS="600")
     lambda_api.wait_until_ready()
 
+    extension.wait_for_log("needs not resolved")
     (line,) = [each for each in extension.log().splitlines() if " WARN " in each]
     for part in (f"name look-up of {HOST}", reason, "table ServiceIndex in eu-west-1", "VPC"):
         assert part in line, line

@@ -73,7 +73,7 @@ def test_critical_constraint_is_honoured_or_named(
 
     if interpreter == "micropython":
         assert extension.document()["users"]["status"] == "unavailable"
-        assert f"'Test CA' has the critical extension {name}" in extension.log()
+        extension.wait_for_log(f"'Test CA' has the critical extension {name}")
     elif name == "nameConstraints":
         assert extension.document()["users"]["status"] == "active", extension.log()
 
@@ -97,7 +97,7 @@ def test_constraint_of_an_intermediate_is_honoured_or_named(
     extension = _run(start, lambda_api, server, bundle)
 
     if interpreter == "micropython":
-        assert f"'Intermediate CA' has the critical extension {name}" in extension.log()
+        extension.wait_for_log(f"'Intermediate CA' has the critical extension {name}")
         assert server.connections == 1
     elif name == "nameConstraints":
         assert extension.document()["users"]["status"] == "active", extension.log()
@@ -113,7 +113,7 @@ def test_name_outside_of_a_constraint_is_refused(
     extension = _run(start, lambda_api, registry(limited.good), limited.bundle)
 
     assert extension.document()["users"]["status"] == "unavailable"
-    assert "TLS with localhost" in extension.log()
+    extension.wait_for_log("TLS with localhost")
 
 
 def test_bundle_with_one_root_that_cannot_be_used_serves_the_others(

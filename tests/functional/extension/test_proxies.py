@@ -114,7 +114,7 @@ def test_refusing_proxy_is_asked_once_and_named(
     lambda_api.wait_until_ready()
 
     assert extension.document()["users"]["status"] == "unavailable"
-    assert "status 407" in extension.log()
+    extension.wait_for_log("status 407")
     assert f"the proxy {proxy.address}" in extension.log()
     assert len(proxy.requested) == 1
     for secret in ("s3cret", "user:"):
@@ -127,7 +127,7 @@ def test_silent_proxy_is_named(start: Start, lambda_api: LambdaApi, index: Index
 
     host = index.url.removeprefix("http://")
     expected = f"connection to {host} through the proxy 127.0.0.1:9: connection refused"
-    assert expected in extension.log()
+    extension.wait_for_log(expected)
 
 
 @pytest.mark.parametrize(
@@ -163,5 +163,5 @@ def test_unusable_proxy_is_trouble_in_the_log_and_no_more(
 
     assert extension.is_running()
     assert extension.document()["users"]["status"] == "unavailable"
-    assert "HTTP_PROXY" in extension.log()
+    extension.wait_for_log("HTTP_PROXY")
     assert "pass" not in extension.log()

@@ -29,6 +29,7 @@ def registry(certificates: Certificates) -> Iterator[IndexServer]:
 
 
 def _reason(extension: Extension) -> str:
+    extension.wait_for_log("needs not resolved")
     (line,) = [each for each in extension.log().splitlines() if " WARN " in each]
     return line
 
@@ -100,8 +101,9 @@ def test_unknown_client_is_asked_twice(
     """New credentials may be unknown for a moment."""
     index.fault = index_server.refuses("UnrecognizedClientException")
 
-    start("users")
+    extension = start("users")
     lambda_api.wait_until_ready()
+    extension.wait_for_log("needs not resolved")
 
     assert len(index.requests) == 2
 
@@ -226,6 +228,7 @@ def test_message_of_the_service_is_shown_on_one_visible_line(
     extension = start("users")
     lambda_api.wait_until_ready()
 
+    extension.wait_for_log("needs not resolved")
     (line,) = extension.log().splitlines()
     assert line.isprintable(), line
     assert "\\u202e" in line

@@ -86,6 +86,7 @@ def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
 
     assert extension.is_running()
     assert extension.document()["users"]["status"] == "unavailable"
+    extension.wait_for_log("needs not resolved")
     assert extension.log().count("needs not resolved") == 1
     assert index.requests == []
 
