@@ -1,16 +1,23 @@
 """Templates that publish, deployed to the local stack by its CloudFormation."""
 
+import itertools
 import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local import processes
-from tests.e2e.conftest import App, arn
+from local import deployment, processes
+from local.processes import LocalStackError
+from tests.conftest import ROOT
+from tests.e2e.conftest import App, Run, arn
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
 _ENDED_WITHIN_S = 180
+_EXAMPLES = ROOT / "examples/services"
 
 
 class TemplateStack:
@@ -206,3 +213,52 @@ def test_terraforms_invocation_publishes(app: App) -> None:
     assert "FunctionError" not in invoked
     result = json.loads(invoked["Payload"].read())
     assert (result["PhysicalResourceId"], result["Revision"]) == ("t-terraform@1.0.0", "1")
+
+
+Example = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def example(app: App, tmp_path: Path) -> Iterator[Example]:
+    """Deploy the SAM example with some code: `example("Ada")`, or with a resource that fails."""
+    folder = shutil.copytree(_EXAMPLES, tmp_path / "services")
+    template, source = folder / "sam/template.yaml", folder / "users/app.py"
+    original, code = template.read_text("utf-8"), source.read_text("utf-8")
+    numbers = itertools.count(1)
+
+    def _deploy(name: str, *, then_fails: bool = False) -> dict[str, str]:
+        # The emulator's `Ref` of a function version is the ARN without the version's number.
+        version = f'!Sub "${{UsersFunction.Arn}}:{next(numbers)}"'
+        failing = "  Failing:\n    Type: AWS::No::Such\n    DependsOn: UsersPublished\n"
+        text = original.replace("\nOutputs:", f"{failing}\nOutputs:") if then_fails else original
+        template.write_text(text.replace("!Ref UsersFunction.Version", version), "utf-8")
+        source.write_text(code.replace("Ada", name), "utf-8")
+        return deployment.deploy_template(app.emulator, tmp_path, template, stack="users-example")
+
+    yield _deploy
+    app.emulator.cloudformation().delete_stack(StackName="users-example")
+
+
+def test_consumer_of_the_sam_example_reads_the_right_arn_throughout(
+    example: Example, run: Run
+) -> None:
+    """Deployed, updated and rolled back; the consumer is never deployed again."""
+    first = example("Ada")
+    consumer = run("shell", "users==1.x")
+
+    def wait_for(expected: dict[str, str]) -> None:
+        def is_read() -> bool:
+            services = consumer.invoke().payload["now"]
+            member = services.get("users", {})
+            return bool(member.get("arn") == expected["PublishedArn"])
+
+        processes.wait_until(is_read, within_s=60, what=f"the consumer reads {expected}")
+
+    wait_for(first)
+    second = example("Grace")
+    assert second["PublishedArn"] != first["PublishedArn"]
+    assert second["PublishedArn"].rpartition(":")[2] == second["PublishedVersion"].split(".")[1]
+    wait_for(second)
+    with pytest.raises(LocalStackError):
+        example("Joan", then_fails=True)
+    wait_for(second)
