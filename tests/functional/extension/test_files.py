@@ -61,6 +61,8 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
         return bool(extension.document()["users"]["version"] == "2.0.0")
 
     wait_for(is_written, "the new answer in the file")
+    # The readers go on before the log has its line.
+    wait_for(lambda: "services file written again" in extension.log(), "the line in the log")
     assert extension.log().count("services file written again") == 1
     assert time.time() - extension.services_file.stat().st_mtime < 30
 
