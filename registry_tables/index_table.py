@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from registry_model import index_layout
 from registry_model.index_layout import Answer
 from registry_tables.calls import Item, batch_get, mapped_errors
-from registry_tables.errors import DamagedItemError
 from registry_tables.index_items import Difference, is_current, number_in
 from registry_tables.page import Page
 from registry_tables.records import ServiceRecord
@@ -39,13 +38,10 @@ class IndexTable:
         """Read the answers to pairs of service and selector: those that exist.
 
         A hundred in a call and eventually consistent, as the extension reads them.
-
-        Raises:
-            DamagedItemError: An item is malformed.
         """
         keys = [index_layout.item_key(*pair) for pair in set(wanted)]
         items = batch_get(self._client, self._table, keys, consistent=False)
-        return dict(map(_key_and_answer, items))
+        return {index_layout.key_of(item): index_layout.answer_from_item(item) for item in items}
 
     def selectors(self, service: str, copy: int, after: str | None) -> Page[str, str]:
         """Read a page of the selectors under which a service has items, or copies of a number."""
@@ -175,14 +171,6 @@ class IndexWriter(IndexTable):
         if difference.wanted is None:
             return {"Delete": {"TableName": self._table, "Key": difference.key}}
         return {"Put": {"TableName": self._table, "Item": difference.wanted}}
-
-
-def _key_and_answer(item: Item) -> tuple[tuple[str, str], Answer]:
-    key = index_layout.key_of(item)
-    try:
-        return key, index_layout.answer_from_item(item)
-    except index_layout.IndexItemError as error:
-        raise DamagedItemError(*key, error) from error
 
 
 def _chunks(differences: Sequence[Difference]) -> list[list[Difference]]:

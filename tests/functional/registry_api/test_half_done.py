@@ -1,11 +1,9 @@
 """Half of a change, after a restore: what is there is shown, and one write makes it whole."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from testing import tables
@@ -175,21 +173,3 @@ def test_page_of_damaged_entries_does_not_end_the_list(
     page = ready("GET", "/services/users/versions", query={"limit": "1"}).document
 
     assert [each["version"] for each in page["versions"]] == ["1.0.0"]
-
-
-def test_damaged_index_item_is_no_bug(
-    ready: Call, dynamodb: "DynamoDBClient", indexed: Callable[[], None]
-) -> None:
-    """A rebuild writes it again; until then the client is told what is damaged."""
-    indexed()
-    key = index_layout.item_key("users", "latest")
-    dynamodb.put_item(TableName=tables.INDEX, Item={**key, "version": {"N": "1"}})
-
-    for request in (
-        ("GET", "/services/users/resolve"),
-        ("POST", "/resolve", {"needed": "users,billing"}),
-    ):
-        response = ready(*request)
-        assert response.status == 503
-        assert "'latest' of service 'users' is damaged" in response.document["detail"]
-    assert ready("GET", "/services/billing/resolve").status == 200
