@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 _E2E = ROOT / "tests/e2e"
 
 
+# First, because pytest-xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run each module's tests in one process of pytest-xdist, and the deployed app's tests in one.
 
