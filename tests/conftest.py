@@ -5,9 +5,11 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from local.execution_environment import own_arch
 
@@ -21,18 +23,25 @@ ROOT = Path(__file__).resolve().parent.parent
 _E2E = ROOT / "tests/e2e"
 
 
-# First, because pytest-xdist reads the groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run each module's tests in one process of pytest-xdist, and the deployed app's tests in one.
+class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types here
+    """Gives each module's tests to one process of pytest-xdist, and the deployed app's to one.
 
-    A module's fixtures are then made once, and the app is built and deployed once. The app's tests
-    come first, because they are the longest group.
+    A module's fixtures are then made once, and the app is built and deployed once.
     """
-    for item in items:
-        is_e2e = _E2E in item.path.parents
-        group = "e2e" if is_e2e else item.path.relative_to(ROOT).as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "e2e" if _E2E in (ROOT / module).parents else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
+    """Distribute the tests in this way, whatever `--dist` is."""
+    return _ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the deployed app's tests first, because they are the longest group."""
     items.sort(key=lambda item: _E2E not in item.path.parents)
 
 
