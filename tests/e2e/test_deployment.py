@@ -15,6 +15,9 @@ from tests.e2e.conftest import App
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
+# What /opt holds: the extension, and the helpers for Python and Node.js.
+_LAYER = {"extensions", "nodejs", "python", "service-discovery"}
+
 
 def test_outputs_say_where_everything_is(app: App) -> None:
     """Pipelines and consumers' stacks need nothing but these."""
@@ -35,10 +38,7 @@ def test_built_layer_is_what_the_layers_own_build_makes(app: App, layer: BuiltLa
     assert [path.name for path in (app.deployment.layer / "extensions").iterdir()] == [
         "service-discovery"
     ]
-    assert {path.name for path in app.deployment.layer.iterdir()} == {
-        "extensions",
-        "service-discovery",
-    }
+    assert {path.name for path in app.deployment.layer.iterdir()} == _LAYER
 
 
 @pytest.mark.parametrize("output", ["ExtensionLayerArn", "ExtensionLayerArm64Arn"])
@@ -52,10 +52,7 @@ def test_deployed_layer_has_a_program_that_can_be_run(app: App, output: str) -> 
 
     program = archive.getinfo("extensions/service-discovery")
     assert program.external_attr >> 16 & 0o111 == 0o111
-    assert {name.split("/")[0] for name in archive.namelist()} == {
-        "extensions",
-        "service-discovery",
-    }
+    assert {name.split("/")[0] for name in archive.namelist()} == _LAYER
 
 
 @pytest.mark.parametrize(
@@ -106,7 +103,10 @@ def test_artefact_stands_by_itself(app: App, function: str, package: str) -> Non
 def test_artefact_holds_nothing_that_it_does_not_run(app: App, function: str, package: str) -> None:
     """Tests and tools in production are size, and a surface."""
     artefact = app.deployment.layer.parent / function
-    ours = {"registry_api", "stream_sync", "extension", "local", "tests", "layer", "infra"}
+    ours = {
+        *("registry_api", "stream_sync", "consumer_scan", "publisher", "registry_cli"),
+        *("extension", "helpers", "local", "tests", "testing", "layer", "infra"),
+    }
 
     present = {path.name for path in artefact.iterdir()}
 

@@ -2,16 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 
 from local import processes
 from local.deployment import STACK
-from registry_model.index_layout import item_key
-from tests.conftest import ROOT
 from tests.e2e.conftest import App, arn
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -114,38 +110,3 @@ def test_each_change_invokes_the_function_with_one_record(app: App) -> None:
 
     assert [line["level"] for line in lines] == ["INFO"] * len(lines)
     assert sum(line["records"] for line in lines) == 2
-
-
-def _command(app: App, action: str, service: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stream_sync", action, "--stack", STACK, "--service", service],
-        env=app.emulator.environment(),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_lost_index_is_found_and_rebuilt_with_one_command_each(app: App) -> None:
-    """What an operator types at three in the morning, against the deployed function."""
-    app.publish("lost", "1.0.0")
-    expected = dict.fromkeys(("latest", "1.x", "1.0.x", "1.0.0"), "1.0.0")
-    before = app.wait_for_index("lost", expected)
-    table = app.deployment.outputs["IndexTableName"]
-    for selector in expected:
-        app.emulator.dynamodb().delete_item(TableName=table, Key=item_key("lost", selector))
-
-    verified = _command(app, "verify", "lost")
-    rebuilt = _command(app, "rebuild", "lost")
-    again = _command(app, "verify", "lost")
-
-    assert (verified.returncode, verified.stderr) == (1, ""), verified
-    assert "lost 1.x: is nothing; should be" in verified.stdout
-    assert (rebuilt.returncode, rebuilt.stderr) == (0, ""), rebuilt
-    assert "4 differences were put right" in rebuilt.stdout
-    assert (again.returncode, again.stderr) == (0, ""), again
-    after = app.wait_for_index("lost", expected)
-    assert {name: item["arn"] for name, item in after.items()} == {
-        name: item["arn"] for name, item in before.items()
-    }
