@@ -1,5 +1,6 @@
 """Packages of npm that tests of Node.js code need: installed once, or the test is skipped."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -26,22 +27,33 @@ def node_modules() -> Path:
     The versions are pinned here. There is no lock file: that would name a registry's address.
     """
     folder = ROOT / "build/node-packages"
+    folder.mkdir(parents=True, exist_ok=True)
+    # Tests run in several processes: one installs, the others wait for it.
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(folder)
+    return folder / "node_modules"
+
+
+def _install(folder: Path) -> None:
+    """Install the packages unless they are there; skip the test where that fails."""
     stamp = folder / "installed"
     wanted = "\n".join(_PACKAGES)
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
-        npm = shutil.which("npm")
-        if npm is None:
-            pytest.skip("npm is not installed here")
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            subprocess.run(
-                [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", *_PACKAGES],
-                cwd=folder,
-                check=True,
-                capture_output=True,
-                timeout=_INSTALLED_WITHIN_S,
-            )
-        except subprocess.SubprocessError as error:
-            pytest.skip(f"npm cannot install {wanted!r} here: {error}")
-        stamp.write_text(wanted, encoding="utf-8")
-    return folder / "node_modules"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed here")
+    # What an interrupted installation has left would be taken for whole.
+    shutil.rmtree(folder / "node_modules", ignore_errors=True)
+    try:
+        subprocess.run(
+            [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", *_PACKAGES],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            timeout=_INSTALLED_WITHIN_S,
+        )
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"npm cannot install {wanted!r} here: {error}")
+    stamp.write_text(wanted, encoding="utf-8")

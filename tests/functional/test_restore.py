@@ -17,6 +17,7 @@ from stream_sync.payloads import RebuildAction, RebuildRequest, RequestError, Re
 from stream_sync.restore import Restore, RestoreReport
 from testing import tables
 from testing.stream_world import (
+    FORCED,
     Watched,
     handler_on,
     implied,
@@ -76,7 +77,7 @@ def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
     put_all(dynamodb, BACKUP, items_of(dynamodb, tables.VERSIONS))
     publish(dynamodb, "3.0.0", channel="latest")
     registry_on(dynamodb).delete("users", _version("1.0.0"), "p")
-    registry_on(dynamodb).yank("users", _version("1.1.0"), "bad", "p")
+    registry_on(dynamodb).yank("users", _version("1.1.0"), "bad", "p", FORCED)
     publish(dynamodb, "1.0.0", name="new")
     for service in ("users", "billing", "new"):
         process(dynamodb, service)
