@@ -223,7 +223,9 @@ def example(app: App, tmp_path: Path) -> Iterator[Example]:
     """Deploy the SAM example with some code: `example("Ada")`, or with a resource that fails."""
     folder = shutil.copytree(_EXAMPLES, tmp_path / "services")
     template, source = folder / "sam/template.yaml", folder / "users/app.py"
-    original, code = template.read_text("utf-8"), source.read_text("utf-8")
+    # A service of its own: other tests publish versions of `users` to the same registry.
+    original = template.read_text("utf-8").replace("Name: users\n", "Name: sam-users\n")
+    code = source.read_text("utf-8")
     numbers = itertools.count(1)
 
     def _deploy(name: str, *, then_fails: bool = False) -> dict[str, str]:
@@ -244,7 +246,7 @@ def test_consumer_of_the_sam_example_reads_the_right_arn_throughout(
 ) -> None:
     """Deployed, updated and rolled back; the consumer is never deployed again."""
     first = example("Ada")
-    consumer = run("shell", "users==1.x")
+    consumer = run("shell", "users:sam-users==1.x")
 
     def wait_for(expected: dict[str, str]) -> None:
         def is_read() -> bool:
