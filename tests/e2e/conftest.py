@@ -14,7 +14,7 @@ from local.emulator import Emulator, credentials, emulator
 from local.execution_environment import ExecutionEnvironment
 from registry_client.signed_http import RegistryResponse, SignedHttp
 
-_SEEN_WITHIN_S = 60
+_SEEN_WITHIN_S = 180
 
 
 def arn(service: str, version: str) -> str:
