@@ -85,7 +85,7 @@ def _publish(index: IndexServer, generation: int, metadata_size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metadata_size", "changes"), [(10, 100), (25_000, 4)], ids=["small", "of megabytes"]
+    ("metadata_size", "changes"), [(10, 100), (60_000, 8)], ids=["small", "of megabytes"]
 )
 def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
     start: Start,
@@ -111,7 +111,7 @@ def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
         for command in _COMMANDS
         for _ in range(_READERS_OF_EACH)
     ]
-    wait_for(lambda: any(is_held(reader.pid) for reader in readers), "a reader held")
+    wait_for(lambda: all(is_held(reader.pid) for reader in readers), "all readers held")
 
     lambda_api.wait_until_ready()
     index.delay_s = 0
