@@ -133,3 +133,27 @@ def test_consumer_is_forgotten(run: Run, gateway: HttpGateway) -> None:
 )
 def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("consumers", *arguments).status == 2
+
+
+def test_declared_consumer_is_listed_protected_and_forgotten(run: Run) -> None:
+    """The whole way through the registry's own handler, without a scripted response."""
+    for version in ("1.4.2", "1.5.0"):
+        assert run("publish", "users", version, "--arn", ARN).status == 0
+    declared = run("consumers", "declare", _ORDERS, "--needed", "users==1.4.x,billing", "--json")
+    listed = run("consumers", "list", "--json").document["consumers"]
+    needing = run("consumers", "users", "--json").document["consumers"]
+
+    refused = run("yank", "users", "1.4.2")
+    dry = run("yank", "users", "1.4.2", "--force", "--dry-run", "--json")
+    forced = run("yank", "users", "1.4.2", "--force")
+    forgotten = run("consumers", "forget", _ORDERS)
+
+    assert "billing" in declared.document["services"]
+    assert [(each["consumer"], each["source"]) for each in listed] == [(_ORDERS, "declared")]
+    assert [(each["key"], each["requested"]) for each in needing] == [("users", "1.4.x")]
+    assert refused.status == 4
+    assert _ORDERS in refused.err
+    assert "--force" in refused.err
+    assert _ORDERS in dry.out
+    assert (forced.status, forgotten.status) == (0, 0)
+    assert run("consumers", "list", "--json").document["consumers"] == []
