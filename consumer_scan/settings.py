@@ -1,4 +1,4 @@
-"""What the scan function's environment asks of it."""
+"""The scan function's settings, from its environment variables."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         Attributes:
             scheme: `http` or `https`.
             host: A name, or an address without brackets.
-            path: What comes before an operation's own path; `/` by itself.
+            path: What comes before an operation's own path; `/` if there is none.
         """
 
         scheme: str

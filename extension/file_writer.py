@@ -1,8 +1,8 @@
 """The services file on disk: replaced in one step, and leased so that its readers can be held.
 
 Portable: runs under MicroPython and CPython. A write lease (fcntl(2), F_SETLEASE) makes the kernel
-hold whoever opens the file, in any language, until the lease ends. It ends with this process, too.
-When a reader may be held, and for how long, is decided in `held_readers.py`.
+hold every process that opens the file, in any language, until the lease ends. It ends with this
+process, too. `held_readers.py` decides when a reader is held, and for how long.
 """
 
 import os
@@ -106,7 +106,7 @@ class ServicesFile:
         Raises:
             OSError: The file can't be written; the one before stays.
         """
-        # Until this succeeds the file is not as it should be, whatever `stat` returns.
+        # The file is stale until this write succeeds, even if `stat` returns what it did before.
         self._left = None
         staging, fd = self._stage(document, mtime_ns)
         # Leased before it can be opened: there is no moment at which a reader is not held.
@@ -146,7 +146,7 @@ class ServicesFile:
         self._keep(None, 0, is_leased=False)
 
     def is_as_left(self) -> bool:
-        """Return whether the file is in place, and nobody else has changed it."""
+        """Return whether the file is in place, and no other process has changed it."""
         try:
             return self._left is not None and system.stat(self.path) == self._left
         except OSError:
@@ -251,8 +251,8 @@ class ServicesFile:
                 system.truncate(fd, size)
                 return
         if len(document) < size:
-            # Blanks in place of what is cut off: should this process die in between, readers still
-            # find one JSON document.
+            # Blanks replace what is cut off: if this process dies in between, readers still find
+            # one JSON document.
             system.write_at(fd, document + b" " * (size - len(document)), 0)
             system.truncate(fd, len(document))
         else:

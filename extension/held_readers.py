@@ -136,7 +136,7 @@ class HeldReaders:
         if at is None or now < at:
             return
         if self._file.is_awaited:
-            # Once for each check: whoever comes later in this check does not wait.
+            # Once for each check: a reader that comes later in this check does not wait.
             self._is_spent = True
             self.let_go()
         else:

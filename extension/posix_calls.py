@@ -70,9 +70,9 @@ def stat(path: str) -> "tuple[int, int, int, int, int]":
 
 
 def lease(fd: int) -> int:
-    """Place a write lease on an open file: the kernel holds whoever opens it until the lease ends.
+    """Place a write lease on an open file: the kernel holds other processes that open it.
 
-    Raises OSError with EAGAIN while somebody else has the file open.
+    Raises OSError with EAGAIN while another process has the file open.
     """
     # F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
     fcntl.fcntl(fd, _F_SETSIG, _LEASE_SIGNAL)
@@ -80,7 +80,7 @@ def lease(fd: int) -> int:
 
 
 def end_lease(fd: int) -> int:
-    """End a lease; whoever waits for the file goes on."""
+    """End a lease; processes that wait for the file continue."""
     return fcntl.fcntl(fd, _F_SETLEASE, fcntl.F_UNLCK)
 
 
@@ -98,7 +98,7 @@ def watch_signals() -> int:
 
 
 def watch_leases() -> int:
-    """Return a descriptor that is readable once somebody waits for a leased file."""
+    """Return a descriptor that is readable once a reader waits for a leased file."""
     return _signal_descriptor(_LEASE_SIGNAL)
 
 

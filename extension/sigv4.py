@@ -48,7 +48,7 @@ def _hmac(key: bytes, message: str) -> bytes:
 
 
 def _encoded(path: str) -> str:
-    """Return a path percent-encoded once more: every service but S3 wants it so."""
+    """Return a path percent-encoded once more, as every service but S3 requires."""
     return "".join([chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in path.encode("utf-8")])
 
 

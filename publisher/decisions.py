@@ -1,7 +1,7 @@
-"""What a request calls for, decided without any I/O.
+"""The action that a request calls for, decided without any I/O.
 
 CloudFormation sends the same requests in an ordinary operation and in a roll-back, and a Delete for
-three reasons. Only the stack's own state can part them.
+three reasons. Only the stack's own state distinguishes them.
 """
 
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ def next_entry(
 ) -> LedgerEntry:
     """Return the ledger's entry for a publish that is about to be made.
 
-    A repeated request finds what it has done itself: what was true before its first attempt counts.
+    A repeated request finds what its first attempt did: the state before that attempt counts.
 
     Args:
         request: The request that publishes.

@@ -85,12 +85,12 @@ class DynamoLedger:
             )
 
     def result(self, request: str) -> RequestResult | None:
-        """Return what a request was told."""
+        """Return a request's recorded result; None where there is none."""
         item = self._get(request, _RESULT)
         return _to_result(item) if item is not None else None
 
     def record_result(self, request: str, result: RequestResult) -> RequestResult:
-        """Write what a request is told, unless it is written already; return what is written."""
+        """Record a request's result, unless one is recorded already; return the recorded one."""
         item = {
             _PARTITION_KEY: request,
             _SORT_KEY: _RESULT,

@@ -1,4 +1,4 @@
-"""One invocation: a request is carried out once, and told one result before the time is up."""
+"""One invocation: a request is carried out once, and gets one result before the time is up."""
 
 import time
 from collections.abc import Callable, Mapping

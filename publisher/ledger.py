@@ -1,4 +1,4 @@
-"""The ledger: what each resource published and set, and what each request was told."""
+"""The ledger: what each resource published and set, and the result of each request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestResult:
-    """What a request is told, once and for all.
+    """The result of a request, recorded once.
 
     Attributes:
         is_success: Whether it went well.
@@ -88,7 +88,7 @@ class Ledger(Protocol):
         """Delete an entry."""
 
     def result(self, request: str) -> RequestResult | None:
-        """Return what a request was told."""
+        """Return a request's recorded result; None where there is none."""
 
     def record_result(self, request: str, result: RequestResult) -> RequestResult:
-        """Write what a request is told, unless it is written already; return what is written."""
+        """Record a request's result, unless one is recorded already; return the recorded one."""

@@ -73,7 +73,7 @@ class Publications:
         self._sleep = sleep
 
     def begin(self, resource: str, request_id: str) -> None:
-        """Note that a new request of a resource begins: the one before it went well."""
+        """Record that a new request of a resource begins, so the one before it has succeeded."""
         for entry in self._ledger.entries(resource):
             if entry.is_undoable and entry.request_id != request_id:
                 self._ledger.write_entry(entry.settled())
@@ -219,7 +219,7 @@ class Publications:
     def _tolerated(self, step: Callable[[], None]) -> list[str]:
         """Run a step of a roll-back; return why the registry refuses it, if it does.
 
-        What other people changed since is theirs, and must not block the roll-back of a stack.
+        What others have changed since stays, and must not block the roll-back of a stack.
         """
         try:
             self._repeat(step)

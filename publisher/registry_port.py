@@ -37,7 +37,7 @@ class SeenVersion:
 class Registry(Protocol):
     """The calls of the registry. Each may raise a `RegistryClientError`.
 
-    What is absent is None and no error; to delete what is absent does nothing.
+    An absent service or version is None, not an error; deleting an absent one does nothing.
     """
 
     def service(self, name: str) -> SeenService:

@@ -158,7 +158,7 @@ def handle_terraform(
 ) -> dict[str, Any]:
     """Carry out an invocation of Terraform's; return its result.
 
-    Terraform has no roll-back, and a destroy is always what it seems.
+    Terraform has no roll-back, and its destroy always removes the resource.
 
     Raises:
         PropertiesError, NameNotAllowedError, RegistryClientError, LedgerError, OutOfTimeError: It

@@ -1,4 +1,4 @@
-"""What the function's environment asks of the publisher."""
+"""The publisher's settings, from its environment variables."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

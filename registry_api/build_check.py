@@ -18,7 +18,7 @@ class OtherPythonError(ImportError):
 def require_matching_python() -> None:
     """Import the one package that is compiled for a version of Python.
 
-    `sam deploy --guided` offers the template's default, whatever `sam build` was given.
+    `sam deploy --guided` offers the template's default, even if `sam build` was given another one.
 
     Raises:
         OtherPythonError: It is not for this one.

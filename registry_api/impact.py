@@ -92,8 +92,8 @@ def _series_moves(
 ) -> Mapping[str, tuple[Version | None, Version | None]]:
     """Return what the version's own series resolve to before and after the change.
 
-    Whatever a wider series resolves to is also the answer of a narrower one that includes it, so
-    most changes need no look-up.
+    A narrower series that includes the answer of a wider one has the same answer, so most changes
+    need no look-up.
     """
     record = change.put or change.found
     was_answer = change.found is not None and change.found.is_answer

@@ -63,7 +63,7 @@ class Publication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteTerms:
-    """On which terms a client writes.
+    """The terms of a write.
 
     Attributes:
         passes_guard: Whether the change may leave selectors without an answer.
@@ -123,7 +123,7 @@ def _decided_again(
 class Registry:
     """The operations on one versions table.
 
-    Half of a change may be there for good, after a restore: a version at a revision above its
+    After a restore, half of a change may be there for good: a version at a revision above its
     service's, or a service that has a version which is gone. Reads return what there is; the same
     write again makes it whole.
     """
@@ -449,9 +449,10 @@ class Registry:
         return service, record
 
     def _view_again(self, view: ServiceView) -> ServiceView:
-        """Read a service again that a list found in the middle of a change, or half of it.
+        """Read a service again that a list found in the middle of a change, or with half of one.
 
-        One service must not make the list of all fail: what was read first is good enough.
+        One such service must not make the whole list fail: if it stays so, return what was read
+        first.
         """
         try:
             return self.service(view.service.name)

@@ -107,7 +107,7 @@ class _Copied:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the versions table is what the other one is."""
+        """Whether the versions table holds what the other table does."""
         return self.stopped_by is None
 
     def progress(self) -> str:

@@ -29,7 +29,7 @@ class PublishedVersion:
 
     Attributes:
         record: The version's record.
-        is_new: False where the same version stood there already.
+        is_new: False if the same version was published already.
     """
 
     record: VersionJson

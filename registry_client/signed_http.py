@@ -65,7 +65,7 @@ class RegistryResponse:
 
 
 class SignedHttp:
-    """Sends signed requests below one address, and repeats what a moment's wait can mend."""
+    """Sends signed requests below one address, and repeats those that may succeed later."""
 
     def __init__(
         self,

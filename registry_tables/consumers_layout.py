@@ -59,7 +59,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
-    """One consumer: whatever has needs, usually a function.
+    """A consumer: anything that has needs, usually a Lambda function.
 
     Attributes:
         name: The consumer's name.

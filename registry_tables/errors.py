@@ -27,7 +27,7 @@ class UnreachableError(DynamoError):
 
 
 class DamagedItemError(DynamoError):
-    """An item does not have the attributes that it should: it was damaged or half restored."""
+    """An item lacks an attribute or has a wrong one: it was damaged or half restored."""
 
     def __init__(self, service: str, entry: str, reason: Exception) -> None:
         super().__init__(

@@ -17,7 +17,7 @@ _WRITE_ATTRIBUTES = frozenset({index_layout.REVISION, index_layout.UPDATED_AT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One item of the index that is not as it should be.
+    """A wrong item of the index.
 
     Attributes:
         key: The item's key.
@@ -65,5 +65,5 @@ def is_current(found: Item, wanted: Item) -> bool:
 
 
 def content_of(item: Item) -> dict[str, Any]:
-    """Return what an index item answers, without when it was written."""
+    """Return the attributes of an index item that hold its answer, without when it was written."""
     return {name: value for name, value in item.items() if name not in _WRITE_ATTRIBUTES}

@@ -1,4 +1,4 @@
-"""A table's items as they are, whatever they hold: what a restore reads and writes."""
+"""A table's items, read and written without being parsed, as a restore needs them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # TransactGetItems reads 100 items and 4 MB. A version's item has at most 75 KB, since a publish's
 # body is limited; 25 in all is what every emulator accepts, too.
 _MAX_TRANSACT_READS = 24
-# What the layout's functions raise on an item that does not have what it should.
+# What the layout's functions raise for a damaged item.
 _MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 _Record = TypeVar("_Record")
 

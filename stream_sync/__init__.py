@@ -1,1 +1,1 @@
-"""The function behind the versions table's stream: keeps the index what the table implies."""
+"""The function behind the versions table's stream: keeps the index as the table implies."""

@@ -1,4 +1,4 @@
-"""The Lambda function behind the stream: composes, and answers for each service apart."""
+"""The Lambda function behind the stream: composes its parts; a service that fails, fails alone."""
 
 import os
 import time

@@ -9,7 +9,7 @@ from stream_sync.checkpoint import Checkpoint
 
 
 class RebuildAction(StrEnum):
-    """What to do about index items that are not as they should be."""
+    """What to do about wrong index items."""
 
     REBUILD = "rebuild"
     VERIFY = "verify"

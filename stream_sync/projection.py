@@ -22,7 +22,7 @@ class AffectedAnswers:
         series: The series, `latest` among them.
         channels: The channels without `latest`, which is a series.
         includes_all_channels: Whether all channels that the service has are meant, too.
-        malformed: Selectors that the index has and that are none.
+        malformed: Sort keys that the index has and that are not selectors.
         revision: The revision of the newest change; 0 where it is not known. If that change wrote
             a version, the version is one of *versions*.
     """

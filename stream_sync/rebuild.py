@@ -48,7 +48,7 @@ class RebuildReport:
     Attributes:
         services: How many services were done.
         selectors: How many selectors were looked at.
-        differences: The index items that were not as they should be; a rebuild has corrected them.
+        differences: The index items that were wrong; a rebuild has corrected them.
         failed: The services that could not be done, and why.
         damaged: The services whose items in the versions table contradict each other, and how.
         checkpoint: Where to go on; None: all is done.

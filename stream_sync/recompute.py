@@ -35,7 +35,7 @@ class RecomputeResult:
 
     Attributes:
         service: The service as it was read; None where it does not exist.
-        differences: The index items that were not as they should be.
+        differences: The index items that were wrong.
         damage: What of the service in the versions table contradicts itself; None: nothing that
             was read.
     """
@@ -75,7 +75,7 @@ class Recompute:
     def run(
         self, service: str, affected: AffectedAnswers, remaining_s: Callable[[], float]
     ) -> RecomputeResult:
-        """Correct the affected answers in the index; return what was not as it should be.
+        """Correct the affected answers in the index; return the items that were wrong.
 
         A service that does not exist has no differences: a rebuild removes its items.
         """
