@@ -1,1 +1,1 @@
-"""The benchmarks: counts where the cost can be counted, ratios within one run where it can't."""
+"""The benchmarks: counts where a cost can be counted, ratios within one run elsewhere."""

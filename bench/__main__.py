@@ -6,7 +6,7 @@ import sys
 
 from bench import report
 
-# In the order of the data's way; each module has `tables() -> Iterable[Table]`.
+# In the order of the data flow; each module has `tables() -> Iterable[Table]`.
 _BENCHMARKS = (
     "command_line",
     "registry_api",
@@ -19,7 +19,7 @@ _BENCHMARKS = (
     "helpers",
 )
 
-# They need more than the tools in .venv, or take long: run where they are named.
+# These need more than the tools in .venv, or take long: they run only if named.
 _ON_REQUEST = ("engine",)
 
 

@@ -44,7 +44,7 @@ _PROGRAMS = {
     "import the handler": "import registry_api.handler",
     "import the handler, publish a version": _PUBLISH,
 }
-# The end of an interpreter is not part of a cold start.
+# The interpreter's shutdown is not part of a cold start.
 _END = "\nimport os; os._exit(0)"
 
 

@@ -1,4 +1,4 @@
-"""How long the command line takes to show its help: it is asked for at every turn."""
+"""How long the command line takes to show its help. Shell completion starts it often."""
 
 import resource
 import subprocess
@@ -23,7 +23,10 @@ _PROMISED = "service-registry --help"
 
 
 def tables() -> Iterable[Table]:
-    """Measure fresh interpreters, in turn: their processor time is what a busy machine keeps."""
+    """Measure fresh interpreters, in turn.
+
+    Their processor time hardly depends on the machine's load.
+    """
     readings: dict[str, list[tuple[float, float]]] = {name: [] for name in _PROGRAMS}
     for _ in range(_ROUNDS):
         for name, arguments in _PROGRAMS.items():

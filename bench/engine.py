@@ -1,4 +1,4 @@
-"""Many writers and bad stream pumps on AWS's own DynamoDB Local: is anything lost or wrong?"""
+"""Many writers and faulty stream pumps on AWS's own DynamoDB Local: is anything lost or wrong?"""
 
 import tempfile
 import time

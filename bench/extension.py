@@ -1,8 +1,8 @@
-"""The extension, side by side with what it is held against.
+"""The extension, compared with other extensions.
 
-Each round measures every program once, in another order each time, so that whatever else the
-machine does meets all of them alike. What disturbs only ever adds: the figures are first deciles,
-what a machine does that is left alone. `docs/performance.md` tells what was found, and why.
+Each round measures every program once, in a random order, so that other load on the machine affects
+all of them equally. Interference only adds time, so the figures are first deciles.
+`docs/performance.md` explains the results.
 """
 
 import os
@@ -27,7 +27,7 @@ _START_ROUNDS = 100
 _INVOKE_ROUNDS = 10
 _INVOKES = 30
 _EMULATOR_ROUNDS = 80
-# What takes a hundred times as long is measured in every fifth round alone.
+# Programs that take a hundred times as long are measured in every fifth round only.
 _SLOW_EVERY = 5
 _MANY = 10_000
 _SETTLED_AFTER = 500
@@ -47,7 +47,7 @@ Samples = dict[str, list[float]]
 
 
 def tables() -> Iterable[Table]:
-    """Measure it all."""
+    """Measure everything; return the tables."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         programs = extension_programs.build(folder / "programs")
@@ -66,7 +66,7 @@ def tables() -> Iterable[Table]:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let whatever else the machine does wait, ourselves and all that we start, where root may."""
+    """Run this process and its children at the highest priority, if root may."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
@@ -77,12 +77,12 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _typical(values: Sequence[float]) -> float:
-    """Tell what it takes undisturbed: the first decile."""
+    """Return the time without interference: the first decile."""
     return statistics.quantiles(values, n=10, method="inclusive")[0]
 
 
 class _Bench:
-    """Everything that is measured has the same neighbours and the same needs."""
+    """Everything that is measured, with the same index, platform and needs."""
 
     def __init__(self, programs: Programs, index: Index, platform: Platform, folder: Path) -> None:
         self._programs = programs
@@ -93,7 +93,7 @@ class _Bench:
         self._columns = [program.name for program in programs.all()]
 
     def cold_starts(self) -> Table:
-        """Measure Lambda's own figure: how long the init takes, a function's boot and all."""
+        """Measure Lambda's own figure: how long the init takes, the function's boot included."""
         programs = self._programs
         nothing = Program(name="no extension", layer=self._folder / "nothing", resolves=False)
         nothing.layer.mkdir()
@@ -141,7 +141,7 @@ class _Bench:
         )
 
     def starts(self) -> Table:
-        """Measure the way from the process's start to the file."""
+        """Measure the time from the process's start to the file."""
         programs = self._programs
         registered: Samples = defaultdict(list)
         file: Samples = defaultdict(list)
@@ -190,7 +190,7 @@ class _Bench:
         )
 
     def invocations(self) -> Table:
-        """Measure what an invocation waits for."""
+        """Measure how long an invocation waits for the extension."""
         programs = self._programs
         plain: Samples = defaultdict(list)
         checked: Samples = defaultdict(list)
@@ -232,7 +232,7 @@ class _Bench:
         )
 
     def many_invocations(self) -> Table:
-        """Count what is asked, and see whether memory grows, over invocations that all check."""
+        """Count the requests, and measure the memory, over many invocations with a check each."""
         connections, requests = self._index.counts()
         with self._running(self._programs.own, 0) as run:
             run.start(self._file)
@@ -276,14 +276,14 @@ class _Bench:
         return Row(what=what, values=[value(name) for name in self._columns])
 
     def _promise(self, what: str, value: str, limit: str, *, holds: bool) -> Row:
-        """Spell a promise: it is about the first column's program, ours."""
+        """Return a limit on the first column, which is our program's."""
         values = [value] + [""] * (len(self._columns) - 1)
         return Row(what=f"… {what}", values=values, limit=limit, holds=holds)
 
     def _rounds(self, rounds: int, *besides: Program) -> Iterator[Program]:
-        """Name the programs again and again, in another order each time.
+        """Yield the programs for each round, in a random order.
 
-        Whoever comes behind a large one finds the processor's caches full of it.
+        A large program fills the processor's caches, which slows the next one down.
         """
         slow = (self._programs.boto3, self._programs.cpython)
         order = random.Random(rounds)  # noqa: S311  # only to mix
@@ -319,10 +319,10 @@ class _Bench:
             return _typical([run.invoke_ms() for _ in range(_INVOKES)])
 
     def _init_ms(self, program: Program) -> float:
-        """Start an environment, invoke its function, and read what the emulator took for it."""
+        """Start an environment, invoke its function; return the init time that the emulator logs."""
         self._file.unlink(missing_ok=True)
         if not program.resolves:
-            # The function reads the file as it begins.
+            # The function reads the file when it starts.
             self._file.write_text("{}", encoding="utf-8")
         function = python_function("consumer", "app.handler", self._environment(_YEAR_S))
         work = self._folder / "environment"

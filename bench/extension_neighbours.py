@@ -1,8 +1,8 @@
-"""What the measured extensions talk to: DynamoDB over TLS, and Lambda's Extensions API.
+"""The servers that the measured extensions call: DynamoDB over TLS, and Lambda's Extensions API.
 
-The index is in a process of its own, the same for every extension, with certificates as AWS's own
-are: a chain of RSA keys of 2,048 bits. The platform is this very thread, so that nothing lies
-between the arrival of a call and the clock.
+The index runs in a process of its own, the same for every extension, with certificates like AWS's:
+a chain of RSA keys of 2,048 bits. The platform runs in this thread, so that nothing delays the
+clock after a call arrives.
 """
 
 import contextlib
@@ -45,8 +45,8 @@ def make_chain(folder: Path, roots: Path) -> tuple[Path, Path]:
     """Make a root, an authority below it and a server's certificate.
 
     Returns:
-        The file for the server, with its key; a bundle of as many roots as AWS's has, this one
-        among them, which every program is given.
+        The file for the server, with its key; and a bundle, given to every program, with as many
+        roots as AWS's, this one included.
     """
     keys = [rsa.generate_private_key(public_exponent=65_537, key_size=2_048) for _ in range(3)]
     names = ["Bench Root CA", "Bench RSA 2048 M01", "localhost"]
@@ -89,7 +89,7 @@ def make_chain(folder: Path, roots: Path) -> tuple[Path, Path]:
 
 
 def _in_pem(roots: Path) -> str:
-    """Spell the roots that the layer ships as a bundle."""
+    """Return the roots that the layer ships as a PEM bundle."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=roots.read_bytes())
     return "".join(
@@ -98,10 +98,10 @@ def _in_pem(roots: Path) -> str:
 
 
 class _Index(IndexServer):
-    """The tests' index, quick: it need not prove every signature."""
+    """The tests' index server without its check of signatures, to respond quickly."""
 
     def _check_signature(self, path: str, headers: dict[str, str], body: bytes) -> None:
-        """Take it as it is."""
+        """Do nothing."""
 
 
 def _serve_index(chain: Path, ours: Connection) -> None:
@@ -120,16 +120,16 @@ def _serve_index(chain: Path, ours: Connection) -> None:
 
 
 class Index:
-    """The index in its own process."""
+    """The index in a process of its own."""
 
     def __init__(self, url: str, theirs: Connection, bundle: Path) -> None:
-        """Take its address, the pipe to it, and a bundle with the root that it chains to."""
+        """Set its address, the pipe to it, and a bundle with its root."""
         self.url = url
         self.bundle = bundle
         self._theirs = theirs
 
     def counts(self) -> tuple[int, int]:
-        """Tell how many connections and how many requests there have been."""
+        """Return how many connections and how many requests there have been."""
         self._theirs.send("?")
         counts: tuple[int, int] = self._theirs.recv()
         return counts
@@ -154,7 +154,7 @@ def index(folder: Path, roots: Path) -> Iterator[Index]:
 
 
 class RoundTrip:
-    """The bare exchange: the same request on an open connection, with nothing to do for it."""
+    """The bare exchange: the same request on an open connection, without any work."""
 
     def __init__(self, index: Index) -> None:
         """Connect."""
@@ -169,7 +169,7 @@ class RoundTrip:
         self._request = head.encode() + body
 
     def take_ms(self) -> float:
-        """Ask once and tell how long the answer took."""
+        """Send the request; return how long the response took."""
         started = time.perf_counter_ns()
         self._stream.sendall(self._request)
         answer = b""
@@ -182,20 +182,20 @@ class RoundTrip:
         return (time.perf_counter_ns() - started) / _NS_PER_MS
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._stream.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """When what was seen of a start, in milliseconds; `file_ms` where a file was waited for."""
+    """When each step of a start happened, in milliseconds; `file_ms` if the file was waited for."""
 
     registered_ms: float
     file_ms: float
 
 
 class Platform:
-    """Lambda's Extensions API, for one extension at a time, in the thread that has the clock."""
+    """Lambda's Extensions API, for one extension at a time, in the thread that measures."""
 
     def __init__(self) -> None:
         """Listen on loopback."""
@@ -211,14 +211,14 @@ class Platform:
         self._listener.close()
 
     def hang_up(self) -> None:
-        """Be ready for another extension."""
+        """Close the connections, to be ready for another extension."""
         if self._peer is not None:
             self._peer.close()
         self._peer = None
         self.connections = self.calls = 0
 
     def receive(self) -> tuple[str, int]:
-        """Wait for a call; tell what is called, and when that was there."""
+        """Wait for a call; return its path, and when it arrived."""
         while True:
             if self._peer is None:
                 self._peer, _ = self._listener.accept()
@@ -239,7 +239,7 @@ class Platform:
         return head.split(b" ", 2)[1].decode().rpartition("/")[2], at
 
     def answer(self, document: object) -> None:
-        """Answer the call that was received."""
+        """Respond to the call that was received."""
         if self._peer is None:
             message = "nobody waits for an answer"
             raise LocalStackError(message)
@@ -250,10 +250,10 @@ class Platform:
 
 
 class Run:
-    """One run of an extension beside the platform."""
+    """One run of an extension with the platform."""
 
     def __init__(self, platform: Platform, program: Path, environment: dict[str, str]) -> None:
-        """Start it."""
+        """Start the extension."""
         self._platform = platform
         self._started = time.perf_counter_ns()
         self.pid = os.posix_spawn(
@@ -263,7 +263,7 @@ class Run:
         )
 
     def start(self, services_file: Path | None) -> Start:
-        """See it through its init; read the file like a function that begins with that."""
+        """Serve its init; read the file as a function does that begins with that."""
         registered = self._received("register")
         self._platform.answer({"functionName": "consumer"})
         file_ms = 0.0
@@ -277,7 +277,7 @@ class Run:
         return Start(registered_ms=self._since_start_ms(registered), file_ms=file_ms)
 
     def invoke_ms(self) -> float:
-        """Send an INVOKE and tell how long the extension took to be done with it."""
+        """Send an INVOKE; return how long the extension took to ask for the next event."""
         event = {
             "eventType": "INVOKE",
             "deadlineMs": int(time.time() * 1000) + 30_000,
@@ -289,12 +289,12 @@ class Run:
         return (self._received("next") - sent) / _NS_PER_MS
 
     def resident_kib(self) -> int:
-        """Tell how much memory it has."""
+        """Return the process's resident memory."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return int(status.split("VmRSS:")[1].split()[0])
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """End the extension."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._platform.hang_up()
@@ -322,7 +322,7 @@ def running(platform: Platform, program: Path, environment: dict[str, str]) -> I
 
 @contextmanager
 def platform() -> Iterator[Platform]:
-    """Be the platform."""
+    """Serve the platform."""
     served = Platform()
     try:
         yield served

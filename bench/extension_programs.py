@@ -1,4 +1,4 @@
-"""The extensions that are compared: ours, and the ones that it is held against, each as a layer."""
+"""The extensions that are compared, ours among them, each as a layer."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ class Program:
     """An extension to measure.
 
     Attributes:
-        name: How the tables call it.
+        name: Its name in the tables.
         layer: A folder as /opt.
         resolves: Whether it resolves needs; an idle one does not.
     """
@@ -38,7 +38,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """All of them; `idle_go` is None where no Go compiler can be had."""
+    """All programs; `idle_go` is None if there is no Go compiler."""
 
     own: Program
     idle_c: Program
@@ -47,7 +47,7 @@ class Programs:
     cpython: Program
 
     def all(self) -> list[Program]:
-        """List those that there are, in the order in which the tables show them."""
+        """Return those that there are, in the order of the tables."""
         every = (self.own, self.idle_c, self.idle_go, self.boto3, self.cpython)
         return [each for each in every if each is not None]
 
@@ -61,7 +61,7 @@ def build(folder: Path) -> Programs:
         idle_c=_idle_c(folder / "idle_c"),
         idle_go=_idle_go(folder / "idle_go"),
         boto3=_script(folder / "boto3", "boto3", "-I", "with_boto3"),
-        # It needs no site packages, and does not pay for looking for them.
+        # It needs no site packages: do not search for them.
         cpython=_script(folder / "cpython", "ours on CPython", "-IS", "extension.main"),
     )
 
@@ -73,7 +73,7 @@ def _program_file(layer: Path) -> Path:
 
 
 def _idle_c(layer: Path) -> Program:
-    """Compile the idle extension as the layer's own binary is compiled."""
+    """Compile the idle extension as the layer's binary is compiled."""
     sys.path.insert(0, str(ROOT / "layer"))
     try:
         import interpreter_build  # noqa: PLC0415  # the build's scripts are no package
@@ -94,7 +94,7 @@ def _idle_c(layer: Path) -> Program:
 
 
 def _idle_go(layer: Path) -> Program | None:
-    """Compile the idle extension with the Go compiler that PyPI has, kept beside the layer's."""
+    """Compile the idle extension with the Go compiler from PyPI, kept in the layer's cache."""
     go = _go_compiler()
     if go is None:
         return None
@@ -135,7 +135,7 @@ def _go_compiler() -> Path | None:
 
 
 def _script(layer: Path, name: str, options: str, module: str) -> Program:
-    """Lay a Python program out, on this very Python, with its bytecode compiled beforehand."""
+    """Write a Python program as a layer for this Python, with its bytecode compiled beforehand."""
     folder = layer / "python"
     shutil.copytree(_SOURCES, folder, ignore=shutil.ignore_patterns("idle*"))
     for package in ("extension", "registry_model"):

@@ -1,6 +1,6 @@
 """What a read of the services file costs, and how old its answer is.
 
-Freezes are SIGSTOP and SIGCONT: both processes stand still, the extension and the reader.
+SIGSTOP and SIGCONT freeze and thaw both processes, the extension and the reader.
 """
 
 import json
@@ -34,7 +34,7 @@ _MOST_WAIT_MS = 0.5
 _MOST_OPEN_MS = 0.1
 _MOST_CPU = 0.02
 _NS_PER_MS = 1_000_000
-# Waits for a line, opens the file that it names, and prints the time that took and the document.
+# Waits for a line, opens the file at that path, and prints how long that took and the document.
 _READER = """
 import os, sys, time
 for line in sys.stdin:

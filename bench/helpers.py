@@ -1,4 +1,4 @@
-"""What one call of the helpers costs where nothing has changed, beside the ways they replace."""
+"""The cost of one helper call where nothing has changed, compared with what it replaces."""
 
 import json
 import shutil

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 _MANY = 1_000
 _BATCH = 100
 _SIZES = (10, 100_000)
-# What moved and the service; the highest version of all; what the index has; the write.
+# The event's version and the service; the highest version of all; the index's items; the write.
 _CALLS = 4
-# Where the version is not the highest: two more series to look up, and the records that they name.
+# Where the version is not the highest: look up two more series, and the records that they name.
 _MOST_CALLS, _MOST_UNITS = 7, 20
 _Records = list[dict[str, Any]]
 
@@ -109,7 +109,7 @@ def _batches() -> Table:
 
 
 def _published(client: "DynamoDBClient", name: str, versions: list[Version]) -> _Records:
-    """Leave a service as publishing these versions does; give the records in the stream."""
+    """Write a service as publishing these versions does; return the records in the stream."""
     service = ServiceRecord(
         name=name,
         revision=len(versions),

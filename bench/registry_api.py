@@ -22,7 +22,7 @@ def _publication(version: Version) -> Publication:
 
 
 def _operations(size: int) -> dict[str, _Operation]:
-    """Return operations by name, in order: each one starts from the result of the one before."""
+    """Yield operations by name, in order: each one starts from the result of the one before."""
     new = Version(size, 0, 0)
     return {
         "publish": lambda to: to.publish(_publication(new), services.BY),

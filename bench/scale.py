@@ -1,4 +1,4 @@
-"""How large a fleet one hot item bears, on paper and simulated: `docs/scale.md` explains."""
+"""How large a fleet one hot item serves, calculated and simulated: see `docs/scale.md`."""
 
 from collections import Counter
 from collections.abc import Iterable

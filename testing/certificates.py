@@ -97,7 +97,8 @@ class _Authority:
             builder = builder.add_extension(self._extension, critical=True)
         der = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
         if self._is_old:
-            # Nobody verifies a root's signature by itself, and no library makes this one any more.
+            # Root certificates are not verified themselves, and current libraries can't sign with
+            # SHA-1.
             der = der.replace(_RSA_WITH_SHA256, _RSA_WITH_SHA1)
         path = self._folder / "ca.pem"
         path.write_text(ssl.DER_cert_to_PEM_cert(der), encoding="ascii")
@@ -117,7 +118,7 @@ class _Authority:
         return below
 
     def server(self, name: str, address: str, days: int) -> ssl.SSLContext:
-        """Make a server's context for *name* and *address*, good for so many days from now."""
+        """Make a server's context for *name* and *address*, valid for this many days."""
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [
             x509.DNSName(name),

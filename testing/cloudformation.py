@@ -104,7 +104,7 @@ def cloudformation_endpoint() -> Iterator[CloudFormationEndpoint]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Keep the tests' output quiet."""
+            """Do not write to the tests' output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Connection)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""Many writers and bad pumps on DynamoDB Local, and what has become of the registry after it."""
+"""Many writers and faulty pumps on DynamoDB Local, and the state of the registry afterwards."""
 
 import contextlib
 import importlib
@@ -89,7 +89,7 @@ def run(database: Database, *, operations: int, writers: int, seed: int) -> Engi
 
 
 def _pump(url: str, access_key: str, number: int, seed: int, may_end: Any, pumped: Any) -> None:
-    """Pump in a process of its own: the function's metrics are a process's own, too."""
+    """Pump in a process of its own, since the function's metrics are global to a process."""
     _enter(url, access_key)
     pump = StreamPump(Database(url, access_key), number=number, pumps=_PUMPS, seed=seed)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -145,7 +145,7 @@ def _lost(items: list[dict[str, Any]], made: Counter[tuple[str, str]]) -> int:
     return missing + extra
 
 
-# Actions whose response says for certain that a change was made.
+# Actions whose response says that a change was made.
 _CERTAIN = frozenset({"publish", "delete", "delete-channel"})
 
 
@@ -170,7 +170,7 @@ def _write(
 
 
 def _operation(random: Random) -> tuple[str, str, str, dict[str, str] | None]:
-    """Choose an operation that may well be refused, and that meets other writers'."""
+    """Choose an operation that may be refused, and that competes with other writers'."""
     service = f"/services/{random.choice(_SERVICES)}"
     version = f"{random.randint(1, 3)}.{random.randint(0, 3)}.{random.randint(0, 4)}"
     version += random.choice(("", "", "", "-rc.1"))

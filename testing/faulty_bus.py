@@ -8,7 +8,7 @@ Step = str | set[int]
 
 
 class FaultyBus:
-    """A client of EventBridge that follows a script, one step a call, and then takes everything.
+    """A client of EventBridge that follows a script, one step a call, and then accepts everything.
 
     A step is an error code for the whole call, or the positions of the entries that fail.
     """

@@ -72,7 +72,7 @@ class IndexServer:
         self._serve_beside(self._listener)
 
     def vanish(self) -> None:
-        """Drop every connection attempt: the listen queue is full, so a client waits for ever."""
+        """Drop every connection attempt: the listen queue is full, so clients wait without end."""
         self.close()
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=0)
         for _ in range(4):
@@ -82,7 +82,7 @@ class IndexServer:
             self._fillers.append(filler)
 
     def appear(self) -> None:
-        """Accept connections after `vanish`; what was dropped meanwhile stays lost."""
+        """Accept connections after `vanish`; attempts that were dropped stay lost."""
         for each in self._fillers:
             each.close()
         self._fillers = []

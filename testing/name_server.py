@@ -15,8 +15,8 @@ NO_SUCH_NAME = 3
 NOT_IMPLEMENTED = 4
 REFUSED = 5
 
-# What to answer to a question, which is a name in lower case and a type: a response code, an
-# address, or None for silence.
+# The answer to a question, which is a name in lower case and a type: a response code, an address,
+# or None for silence.
 Answer = int | str | None
 
 

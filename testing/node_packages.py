@@ -1,4 +1,4 @@
-"""Packages of npm that tests of Node.js code need: installed once, or the test is skipped."""
+"""npm packages that tests of Node.js code need: installed once, or the test is skipped."""
 
 import fcntl
 import shutil
@@ -44,7 +44,7 @@ def _install(folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed here")
-    # What an interrupted installation has left would be taken for whole.
+    # An interrupted installation must not be taken for a complete one.
     shutil.rmtree(folder / "node_modules", ignore_errors=True)
     try:
         subprocess.run(

@@ -1,7 +1,7 @@
-"""Pumps: they carry a table's real stream records to the stream's function, badly on purpose.
+"""Faulty pumps: they carry a table's real stream records to the stream's function.
 
-Lambda promises at least once, in order for each item. These repeat records, shuffle them, and kill
-the function between any two of its calls; then its whole batch is delivered again.
+Lambda promises at-least-once delivery, in order for each item. The pumps repeat records, shuffle
+them, and kill the function between any two of its calls; then its whole batch is delivered again.
 """
 
 import time
@@ -28,11 +28,11 @@ _MOST_CALLS = 12
 
 
 class _KilledError(BaseException):
-    """The end of a worker in the middle of its work, which no code of ours catches."""
+    """Kills a worker in the middle of its work; no code of ours catches it."""
 
 
 class _Mortal:
-    """A client that ends its worker after some calls."""
+    """A DynamoDB client that kills its worker after some calls."""
 
     def __init__(self, client: Any, calls: int) -> None:
         self._client = client
@@ -106,7 +106,7 @@ class PumpResult:
 
 
 class StreamPump:
-    """One of some pumps on a stream: each record is given to one of them, old ones to all again."""
+    """One of several pumps on a stream: each record is given to one of them; old ones go to all."""
 
     def __init__(self, database: "Database", *, number: int, pumps: int, seed: int) -> None:
         """Read the stream from its start."""
@@ -138,7 +138,7 @@ class StreamPump:
         return PumpResult(records=self._given, deaths=self._deaths, repeats=self._repeats)
 
     def _deliver(self) -> None:
-        """Deliver a batch of what is pending, in any order, with some old records."""
+        """Deliver a batch of pending records, in any order, with some old records."""
         self._random.shuffle(self._pending)
         batch = self._pending[:_MAX_BATCH]
         count = min(len(self._seen), self._random.randint(0, _MAX_REPEATS))
@@ -150,7 +150,7 @@ class StreamPump:
         ]
 
     def _process(self, batch: list[dict[str, Any]]) -> set[str]:
-        """Process a batch; return the sequence numbers that have to come again."""
+        """Process a batch; return the sequence numbers that have to be delivered again."""
         worker: Any = self._client
         if self._random.random() < _DEATHS:
             worker = _Mortal(worker, self._random.randint(0, _MOST_CALLS))

@@ -1,4 +1,4 @@
-"""The registry and its stream on moto: real operations, the records that they leave, the index."""
+"""The registry and its stream on moto: real operations, their stream records, and the index."""
 
 import importlib
 import itertools
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 ARN = arns.ARN
 NOW = "2026-01-01T00:00:00Z"
-# Yanks and deletions that pass the guard.
+# Yanks and deletions with `force`.
 FORCED = WriteTerms(passes_guard=True)
 Index = dict[tuple[str, str], dict[str, Any]]
 _numbers = itertools.count(1)
 
 
 def lambda_context(remaining_s: int) -> Any:
-    """Give what Lambda tells a function of its invocation."""
+    """Return the context that Lambda passes to a function."""
     return SimpleNamespace(
         function_name="f",
         memory_limit_in_mb=128,
@@ -46,12 +46,12 @@ def no_sleep(_seconds: float) -> None:
 
 
 def plenty() -> float:
-    """Give all the time in the world."""
+    """Return a remaining time that is long enough for anything."""
     return 1_000.0
 
 
 def registry_on(client: Any) -> Registry:
-    """Give the real operations on the versions table."""
+    """Return the real operations on the versions table."""
     store = VersionsTable(client, tables.VERSIONS)
     return Registry(store, now=lambda: NOW, sleep=no_sleep, random=lambda: 0.0)
 
@@ -64,7 +64,7 @@ def publish(client: Any, version: str, **members: Any) -> None:
 
 
 def recompute_on(client: Any, *, copies: int = 1) -> Recompute:
-    """Join the recompute to both tables."""
+    """Return a recompute on both tables."""
     versions = VersionsTable(client, tables.VERSIONS)
     return Recompute(
         versions=versions,
@@ -93,14 +93,14 @@ def rebuild_with(
 
 def handler_on(client: Any, *, copies: int = 1) -> Any:
     """Return the stream's function on both tables."""
-    # Its module reads the environment, which a test sets first.
+    # The module reads the environment when imported, and a test sets it first.
     handler = importlib.import_module("stream_sync.handler").StreamHandler
     recompute = recompute_on(client, copies=copies)
     return handler(recompute, rebuild_with(recompute), lambda: 0.0)
 
 
 def record_of(item: dict[str, Any]) -> dict[str, Any]:
-    """Give the stream record of an item that was inserted, as DynamoDB would."""
+    """Return the stream record of an inserted item, as DynamoDB writes it."""
     return {
         "eventName": "INSERT",
         "dynamodb": {
@@ -113,7 +113,7 @@ def record_of(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def records_of(client: "DynamoDBClient", service: str = "users") -> list[dict[str, Any]]:
-    """Give a stream record for each history entry of a service."""
+    """Return a stream record for each history entry of a service."""
     items = client.query(
         TableName=tables.VERSIONS,
         KeyConditionExpression="service = :s AND begins_with(entry, :e)",
@@ -123,18 +123,18 @@ def records_of(client: "DynamoDBClient", service: str = "users") -> list[dict[st
 
 
 def items_of(client: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
-    """Read a whole table, straight from where moto keeps it: tests look at it all the time."""
+    """Read a whole table directly from moto's memory, since tests read it all the time."""
     found = dynamodb_backends[DEFAULT_ACCOUNT_ID][client.meta.region_name].get_table(table)
     return [item.to_json()["Attributes"] for item in found.all_items()]
 
 
 def index_of(client: "DynamoDBClient") -> Index:
-    """Read the whole index, without what may differ though it says the same."""
+    """Return the whole index, without the attributes that say when an item was written."""
     return index_by(items_of(client, tables.INDEX))
 
 
 def index_by(items: list[dict[str, Any]]) -> Index:
-    """Return the items of the index, without what may differ though it says the same."""
+    """Return the index's items, without the attributes that say when an item was written."""
     return {
         (item["service"]["S"], item["selector"]["S"]): {
             name: value
@@ -146,7 +146,7 @@ def index_by(items: list[dict[str, Any]]) -> Index:
 
 
 def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
-    """Give the version that each selector of the index answers with."""
+    """Return the version that each selector of the index resolves to."""
     return {selector: item["version"]["S"] for (_, selector), item in index_of(client).items()}
 
 
@@ -156,7 +156,7 @@ def implied(client: "DynamoDBClient", *, copies: int = 1) -> Index:
 
 
 def implied_by(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
-    """Return what the index should hold, by the items of the versions table."""
+    """Return what the index should have, by the items of the versions table."""
     services = [item for item in items if item["entry"]["S"] == layout.SERVICE_ENTRY]
     found: Index = {}
     for service in services:
@@ -196,10 +196,10 @@ def _chosen(versions: dict[str, dict[str, Any]]) -> dict[str, str]:
 
 
 class Watched:
-    """DynamoDB, with something done before each call."""
+    """A DynamoDB client that calls a function before each call."""
 
     def __init__(self, client: Any, before: Callable[[str, dict[str, Any]], object]) -> None:
-        """Take the client, and what to do with each call's name and arguments."""
+        """Set the client, and the function, which gets each call's name and arguments."""
         self._client = client
         self._before = before
 

@@ -30,7 +30,7 @@ _KEPT = (
 
 @cache
 def _resources() -> dict[str, Any]:
-    # Once for all tests: reading the template takes longer than most of them.
+    # Once for all tests: parsing the template takes longer than most of them.
     document: dict[str, Any] = yaml_parse((ROOT / "infra/template.yaml").read_text("utf-8"))
     resources: dict[str, Any] = document["Resources"]
     return resources
@@ -44,7 +44,7 @@ def make_tables() -> "DynamoDBClient":
 
 
 def renew_tables(client: "DynamoDBClient") -> None:
-    """Delete all tables and create ours anew, empty."""
+    """Delete all tables and create ours again, empty."""
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
     for name, resource in _TABLES:
@@ -57,6 +57,6 @@ def make_versions_table(client: "DynamoDBClient", name: str) -> None:
 
 
 def table_properties(resource: str) -> dict[str, Any]:
-    """Return what `create_table` needs for a table of the template, but its name."""
+    """Return the parameters of `create_table` for a table of the template, but its name."""
     properties = _resources()[resource]["Properties"]
     return {key: properties[key] for key in _KEPT if key in properties}

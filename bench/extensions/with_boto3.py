@@ -1,7 +1,7 @@
-"""The same work the straightforward way: boto3 for the table, the standard library for the rest.
+"""The same work done conventionally: boto3 for the table, the standard library for the rest.
 
 Reads needs such as `users==1.x`, asks for all of them in one call, replaces the file, registers,
-and checks again on an INVOKE when the file is old enough.
+and checks again on an INVOKE if the file is old enough.
 """
 
 import http.client
@@ -38,7 +38,7 @@ def _resolve(dynamodb: object, needs: list[tuple[str, str]]) -> None:
 
 
 def main() -> None:
-    """Be an extension."""
+    """Run the extension."""
     pairs = [need.partition("==") for need in os.environ["NEEDED_SERVICES"].split(",")]
     needs = [(name, selector or "latest") for name, _, selector in pairs]
     dynamodb = boto3.client("dynamodb")
