@@ -319,7 +319,7 @@ class _Bench:
             return _typical([run.invoke_ms() for _ in range(_INVOKES)])
 
     def _init_ms(self, program: Program) -> float:
-        """Start an environment, invoke its function; return the init time that the emulator logs."""
+        """Start an environment, invoke its function; return the init time by its log."""
         self._file.unlink(missing_ok=True)
         if not program.resolves:
             # The function reads the file when it starts.
