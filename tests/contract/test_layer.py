@@ -1,4 +1,4 @@
-"""The layer: exactly what /opt shall hold, for both architectures, the same bytes each time."""
+"""The layer: exactly what /opt holds, for both architectures, with the same bytes each time."""
 
 import hashlib
 import json
@@ -94,13 +94,13 @@ def test_layer_of_an_architecture_that_is_not_wanted_is_left_out(
 
 
 def test_layer_has_exactly_its_files(built: Path) -> None:
-    """Lambda starts every file in extensions/; one more would break every function."""
+    """Lambda starts every file in extensions/; an unexpected one would break every function."""
     assert set(_files(built / "opt")) == _FILES
     assert (built / "opt/extensions/service-discovery").stat().st_mode & 0o777 == 0o755
 
 
 def test_helpers_have_the_version_of_the_layer(built: Path) -> None:
-    """Three files name the version; a release changes all of them."""
+    """Three files have the version; a release changes all of them."""
     version = (built / "opt/service-discovery/VERSION").read_text(encoding="utf-8").strip()
     package = built / "opt/nodejs/node_modules/service-discovery/package.json"
     project = tomllib.loads((ROOT / "helpers/python/pyproject.toml").read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ def test_helpers_have_the_version_of_the_layer(built: Path) -> None:
 
 
 def test_program_needs_nothing_of_the_functions_runtime(built: Path) -> None:
-    """No loader and no library: nothing in LD_LIBRARY_PATH can reach it."""
+    """It has no loader and no shared library, so LD_LIBRARY_PATH does not affect it."""
     program = (built / "opt/extensions/service-discovery").read_bytes()
     headers_at = int.from_bytes(program[32:40], "little")
     size = int.from_bytes(program[54:56], "little")
@@ -125,7 +125,7 @@ def test_program_needs_nothing_of_the_functions_runtime(built: Path) -> None:
 
 
 def test_archive_is_the_folder(built: Path) -> None:
-    """`aws lambda publish-layer-version` takes it as it is, the program's mode included."""
+    """`aws lambda publish-layer-version` accepts it, and the program's mode is in it."""
     with zipfile.ZipFile(built / "layer.zip") as archive:
         held = {entry.filename: archive.read(entry) for entry in archive.infolist()}
         program = archive.getinfo("extensions/service-discovery")
@@ -135,14 +135,15 @@ def test_archive_is_the_folder(built: Path) -> None:
 
 
 def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    """Another clone in another folder freezes and links anew, and gets the same layer."""
+    """A clone in another folder freezes and links anew, and gets the same layer."""
     shutil.copytree(ROOT / "layer", tmp_path / "a blank", ignore=shutil.ignore_patterns("*.pyc"))
     marker = tmp_path / "a blank/extension/main.py"
     original = marker.read_text(encoding="utf-8")
     marker.write_text(original + "\nCHANGED = True\n", encoding="utf-8")
     other = _build(tmp_path / "a blank/build.py", _arch(built), tmp_path / "other")
     assert _files(other / "opt") != _files(built / "opt")
-    # Bytecode has no comments. The cache's key is of the source, and others use the cache, too.
+    # Bytecode has no comments, so this change adds a cache key and leaves the layer's bytes the
+    # same.
     marker.write_text(f"{original}\n# {uuid.uuid4()}\n", encoding="utf-8")
     before = _cached_binaries(built)
 
@@ -196,7 +197,7 @@ def test_bill_of_materials_is_as_its_schema_says(built: Path) -> None:
 
 
 def test_every_part_brings_its_licence_text(built: Path) -> None:
-    """The licences require their texts to travel with the layer."""
+    """The licences require that their texts are distributed with the layer."""
     beside = built / "opt/service-discovery"
     document = json.loads((beside / "sbom.cdx.json").read_text(encoding="utf-8"))
 
@@ -207,7 +208,7 @@ def test_every_part_brings_its_licence_text(built: Path) -> None:
 
 
 def test_roots_are_the_pinned_ones(built: Path) -> None:
-    """The layer trusts Amazon's roots alone."""
+    """The layer trusts Amazon's roots only."""
     pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))["roots"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=(built / "opt/service-discovery/roots.der").read_bytes())
@@ -262,7 +263,7 @@ def test_other_architecture_agrees_with_the_vectors(tmp_path: Path) -> None:
 
 
 def test_checkout_without_symbolic_links_is_refused(tmp_path: Path) -> None:
-    """Git writes a link's target into a file where it can't make links; the error says so."""
+    """Git without symbolic links writes the link's target into a file; the error says so."""
     copy = tmp_path / "layer"
     shutil.copytree(ROOT / "layer", copy, ignore=shutil.ignore_patterns("*.pyc"))
     shutil.rmtree(copy / "extension")
@@ -281,7 +282,7 @@ def test_checkout_without_symbolic_links_is_refused(tmp_path: Path) -> None:
 
 
 def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
-    """The error has the file, its origin, its hash, and how to pin another."""
+    """The error has the file's name, its origin, its hash, and how to pin another version."""
     copy = tmp_path / "layer"
     shutil.copytree(ROOT / "layer", copy, ignore=shutil.ignore_patterns("*.pyc"))
     pins = (copy / "sources.toml").read_text(encoding="utf-8")
@@ -309,7 +310,7 @@ def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
 
 
 def test_extension_finds_its_own_modules_whatever_the_function_has(layer: BuiltLayer) -> None:
-    """A function's working directory may hold a package of the same name."""
+    """A function's working directory may contain a package of the same name."""
     trap = layer.folder.parent / "trap/extension"
     trap.mkdir(parents=True)
     (trap / "main.py").write_text("print('trapped')\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The functions ship other people's packages: each has a licence that lets us."""
+"""The functions ship packages of third parties; each licence must allow that."""
 
 import re
 from importlib import metadata
@@ -7,9 +7,9 @@ import pytest
 
 from tests.conftest import ROOT
 
-# What may be shipped with the notice that the package itself carries, and nothing else.
+# Licences that require only the notice that is in the package itself.
 _ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "PSF-2.0"}
-# How older packages write the same.
+# The spellings of older packages for the same licences.
 _SYNONYMS = {
     "Apache License 2.0": "Apache-2.0",
     "Dual License": "Apache-2.0",  # python-dateutil: BSD-3-Clause or, from 2.8 on, Apache-2.0
@@ -24,7 +24,7 @@ def _packages() -> set[str]:
 
 @pytest.mark.parametrize("package", sorted(_packages()))
 def test_licence_of_a_shipped_package_is_allowed(package: str) -> None:
-    """A copyleft licence would be everybody's who deploys the stack."""
+    """A copyleft licence would apply to everybody who deploys the stack."""
     described = metadata.metadata(package)
 
     licence = described["License-Expression"] or described["License"]
@@ -32,6 +32,6 @@ def test_licence_of_a_shipped_package_is_allowed(package: str) -> None:
 
 
 def test_every_function_has_a_list() -> None:
-    """A test over no packages passes."""
+    """Without packages the test above would pass."""
     assert {"registry_api", "stream_sync"} <= {each.parent.name for each in _LISTS}
     assert "boto3" in _packages()

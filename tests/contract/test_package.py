@@ -1,4 +1,4 @@
-"""The package of the command line, as `pip install .` makes it."""
+"""The command line's package, as `pip install .` installs it."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.conftest import ROOT, product_version
 
 pytestmark = pytest.mark.slow
 
-# Imports every module of the wheel that is the only argument.
+# Imports every module of the wheel that is its only argument.
 _IMPORT_ALL = """
 import importlib, sys, zipfile
 sys.path.insert(0, sys.argv[1])
@@ -40,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_package_has_the_version_and_the_command(wheel: Path) -> None:
-    """`service-registry` is what a pipeline installs."""
+    """`service-registry` is the command that a pipeline installs."""
     with zipfile.ZipFile(wheel) as archive:
         (folder,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
         metadata = HeaderParser().parsestr(archive.read(f"{folder}/METADATA").decode())
@@ -56,7 +56,7 @@ def test_package_has_the_version_and_the_command(wheel: Path) -> None:
 
 
 def test_installed_command_has_the_packages_version(wheel: Path, tmp_path: Path) -> None:
-    """The command that pip makes, without the checkout."""
+    """The installed command runs without the checkout."""
     installed = tmp_path / "installed"
     subprocess.run(
         [
@@ -93,13 +93,13 @@ def test_package_has_every_module_that_it_imports(wheel: Path, tmp_path: Path) -
 
 
 def test_package_has_the_command_line_and_nothing_else(wheel: Path) -> None:
-    """What runs in Lambda, and what tests, would only be in a user's way."""
+    """The functions' code and the tests are not part of it."""
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if ".dist-info/" not in name]
 
     folders = {name.split("/")[0] for name in names}
     assert folders == {"consumer_scan", "registry_cli", "registry_client", "registry_model"}
-    # `service-registry consumers scan` lists functions as the registry's own function does.
+    # `service-registry consumers scan` uses the same listing as the registry's own function.
     assert sorted(name for name in names if name.startswith("consumer_scan/")) == [
         "consumer_scan/__init__.py",
         "consumer_scan/listing.py",

@@ -18,15 +18,15 @@ def _portable_modules() -> list[Path]:
 
 
 def test_every_built_in_name_exists_in_micropython(layer: BuiltLayer) -> None:
-    """A missing name is an error only when its line runs."""
+    """On MicroPython a missing name is an error only when its line runs."""
     used = {
         node.id
         for path in _portable_modules()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Name) and hasattr(builtins, node.id)
     }
-    used.discard("BlockingIOError")  # in sockets.py, where CPython alone comes
-    # Annotations are never evaluated there.
+    used.discard("BlockingIOError")  # Used in sockets.py, in a branch for CPython only.
+    # MicroPython does not evaluate annotations.
     script = "\n".join(f"try: {name}\nexcept NameError: print('{name}')" for name in sorted(used))
 
     missing = subprocess.run(

@@ -1,4 +1,4 @@
-"""One version of the product, in pyproject.toml; everything else reads it."""
+"""The product's version is in pyproject.toml only; everything else reads it."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from tests.conftest import ROOT, BuiltLayer, product_version
 
 
 def test_layer_has_the_version(layer: BuiltLayer) -> None:
-    """In its VERSION file, in its bill of materials and in the program itself."""
+    """Its VERSION file, its bill of materials and the program have the version."""
     beside = layer.folder / "service-discovery"
     document = json.loads((beside / "sbom.cdx.json").read_text(encoding="utf-8"))
     printed = subprocess.run(
@@ -33,12 +33,12 @@ def test_layer_has_the_version(layer: BuiltLayer) -> None:
 
 
 def test_description_of_the_api_has_the_version() -> None:
-    """A client sees which registry it calls."""
+    """A client sees the version of the registry that it calls."""
     assert openapi.document("https://registry.example/v1")["info"]["version"] == product_version()
 
 
 def test_helpers_packages_have_the_version() -> None:
-    """Package managers need it in files of their own."""
+    """Package managers need the version in files of their own."""
     python = tomllib.loads((ROOT / "helpers/python/pyproject.toml").read_text(encoding="utf-8"))
     node = json.loads((ROOT / "helpers/node/package.json").read_text(encoding="utf-8"))
 
@@ -47,7 +47,7 @@ def test_helpers_packages_have_the_version() -> None:
 
 
 def test_command_line_has_the_version() -> None:
-    """From a checkout; installed, it reads the package's."""
+    """In a checkout; an installed command reads its package's version."""
     printed = subprocess.run(
         [sys.executable, "-m", "registry_cli", "--version"],
         cwd=ROOT,
@@ -60,7 +60,7 @@ def test_command_line_has_the_version() -> None:
 
 
 def test_function_of_the_api_has_the_file_that_the_version_is_in(tmp_path: Path) -> None:
-    """SAM copies the function's folder; the version is read from what it copied."""
+    """The function reads its version from a file in its folder, which SAM copies."""
     shutil.copytree(
         ROOT / "infra/registry_api", tmp_path / "function", ignore=shutil.ignore_patterns("*.pyc")
     )

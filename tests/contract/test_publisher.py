@@ -1,4 +1,4 @@
-"""What the template gives the publisher, and what it gives consumers' templates to refer to."""
+"""The template and the publisher: rights, variables, and the parameters for other templates."""
 
 import re
 import subprocess
@@ -27,7 +27,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
 
 
 def test_parameters_hold_what_consumers_templates_refer_to() -> None:
-    """`{{resolve:ssm:/service-discovery/layer/x86_64}}` names no ARN."""
+    """`{{resolve:ssm:/service-discovery/layer/x86_64}}` needs no ARN."""
     found = _parameters()
     url = _template()["Outputs"]["RegistryUrl"]["Value"]
 
@@ -40,7 +40,7 @@ def test_parameters_hold_what_consumers_templates_refer_to() -> None:
 
 
 def test_publisher_may_call_what_it_calls_for_the_allowed_services_alone() -> None:
-    """A template of one team can't publish another team's service, whatever the code does."""
+    """IAM keeps a team's template from publishing another team's service."""
     calls, ledger, stacks = _statements("PublisherFunction")[:3]
 
     paths = [re.sub(r"^.*/v1/", "", each["Fn::Sub"]) for each in _as_list(calls["Resource"])]
@@ -73,7 +73,7 @@ def test_publisher_knows_the_registry_the_ledger_and_the_names() -> None:
 
 
 def test_results_of_requests_expire_in_the_ledger() -> None:
-    """The attribute that the code writes is the one that DynamoDB looks at."""
+    """The attribute that the code writes is the one that the table's time to live uses."""
     ledger = _resource("PublisherLedger")
 
     assert ledger["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
@@ -81,7 +81,7 @@ def test_results_of_requests_expire_in_the_ledger() -> None:
 
 
 def test_publisher_starts_with_the_variables_that_the_template_sets() -> None:
-    """A wrong name ends every cold start."""
+    """With a wrong name every cold start fails."""
     variables = dict.fromkeys(_resource("PublisherFunction")["Environment"]["Variables"], "1")
 
     started = subprocess.run(
@@ -98,7 +98,7 @@ def test_publisher_starts_with_the_variables_that_the_template_sets() -> None:
 
 
 def test_source_folder_holds_what_the_publisher_imports_alone() -> None:
-    """SAM's builder copies the folder whole."""
+    """SAM's builder copies the whole folder."""
     folder = ROOT / "infra/publisher"
 
     assert {path.name for path in folder.iterdir()} == {
@@ -111,5 +111,5 @@ def test_source_folder_holds_what_the_publisher_imports_alone() -> None:
 
 
 def test_most_of_the_time_is_for_the_registry_and_the_rest_for_the_response() -> None:
-    """The watchdog's margin is a part of the function's time."""
+    """The watchdog's margin is a part of the function's timeout."""
     assert _resource("PublisherFunction")["Timeout"] > 4 * WORK_MARGIN_S

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_function_has_the_pinned_packages_and_nothing_of_this_machine(tmp_path: Path) -> None:
-    """The same bytes wherever it is made: no bytecode, no scripts, no dates, no paths."""
+    """Without bytecode, scripts, dates and paths the bytes do not depend on the machine."""
     pins = (ROOT / "infra/stream_sync/requirements.txt").read_text(encoding="utf-8")
     pinned = {line.split("==")[0] for line in pins.splitlines() if "==" in line}
 

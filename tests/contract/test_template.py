@@ -1,4 +1,4 @@
-"""The template joins the rooms: what it promises outside, and what the rooms rely on in it."""
+"""The template: what it promises to users, and what the rooms rely on."""
 
 import json
 import re
@@ -52,7 +52,7 @@ _FUNCTIONS = (
     "RestoreFunction",
 )
 _WRITES = {f"dynamodb:{each}Item" for each in ("Put", "Update", "Delete", "BatchWrite")}
-# Which table a restore will be from is not known at deployment: reads, and of tables alone.
+# The source of a restore is not known at deployment: reads only, and of tables only.
 _ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:*:*:table/*"}
 _READS = {"dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:Scan"}
 
@@ -64,7 +64,7 @@ def _template() -> dict[str, Any]:
 
 @cache
 def _cloudformation(**parameters: str) -> dict[str, Any]:
-    """Return the template as CloudFormation gets it from SAM's transform."""
+    """Return the template as SAM's transform passes it to CloudFormation."""
 
     class NoManagedPolicies:
         @staticmethod
@@ -74,7 +74,7 @@ def _cloudformation(**parameters: str) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
         source = _template()
-        # As after `sam build` and `sam package`: SAM takes no local folders.
+        # As after `sam build` and `sam package`, since SAM's transform accepts no local folders.
         for resource in source["Resources"].values():
             for name in ("CodeUri", "ContentUri"):
                 if name in resource.get("Properties", {}):
@@ -89,13 +89,13 @@ def _resource(name: str) -> dict[str, Any]:
 
 
 def _statements(function: str) -> list[dict[str, Any]]:
-    """Return a function's rights, those that depend on a parameter included."""
+    """Return a function's rights, including those that depend on a parameter."""
     policies = [_if_given(policy) for policy in _resource(f"{function}Role")["Policies"]]
     return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
 
 
 def _if_given(value: Any) -> Any:
-    """Return what stands where a parameter is given, of what depends on one."""
+    """Return the value of an `Fn::If` in the case that its parameter is given."""
     return value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value
 
 
@@ -104,7 +104,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def test_parameters_are_the_documented_ones_each_with_a_default() -> None:
-    """A plain deployment asks nothing; a pipeline's overrides keep working."""
+    """A deployment without parameters works; a pipeline's overrides keep working."""
     parameters = _template()["Parameters"]
 
     assert set(parameters) == set(_PARAMETERS)
@@ -115,7 +115,7 @@ def test_parameters_are_the_documented_ones_each_with_a_default() -> None:
 
 
 def test_outputs_are_the_documented_ones() -> None:
-    """Consumers' stacks import them by these names."""
+    """Consumers' stacks import the outputs by name."""
     outputs = _template()["Outputs"]
 
     assert set(outputs) == _OUTPUTS
@@ -123,7 +123,7 @@ def test_outputs_are_the_documented_ones() -> None:
 
 
 def test_every_route_needs_iam_authorization() -> None:
-    """One route without it would let anybody publish."""
+    """A route without it would let anybody publish."""
     paths = _resource("RegistryApi")["Body"]["paths"]
 
     assert {path: set(methods) for path, methods in paths.items()} == {
@@ -135,8 +135,8 @@ def test_every_route_needs_iam_authorization() -> None:
             assert operation["security"] == [{"AWS_IAM": []}]
 
 
-# Every kind that API Gateway has, and its own status (Developer Guide, "Gateway response types").
-# A function that fails, times out or can't be imported is of no kind but DEFAULT_5XX.
+# Every kind of gateway response, with its own status (Developer Guide, "Gateway response types"). A
+# function that fails, times out or can't be imported has no kind but DEFAULT_5XX.
 _GATEWAY_STATUS = {
     "ACCESS_DENIED": 403,
     "API_CONFIGURATION_ERROR": 500,
@@ -163,7 +163,7 @@ _GATEWAY_STATUS = {
 
 
 def test_every_refusal_of_the_gateway_is_a_problem_document() -> None:
-    """A client reads one kind of refusal, whether the gateway or the function refuses."""
+    """The gateway's refusals have the same form as the function's."""
     responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
 
     assert {kind: int(each["statusCode"]) for kind, each in responses.items()} == _GATEWAY_STATUS
@@ -180,7 +180,7 @@ def test_every_refusal_of_the_gateway_is_a_problem_document() -> None:
 
 
 def test_refusals_that_pass_say_when_to_try_again() -> None:
-    """Clients and the AWS SDKs wait for as long as Retry-After says."""
+    """Clients and the AWS SDKs wait as long as Retry-After says."""
     responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
 
     for kind, status in _GATEWAY_STATUS.items():
@@ -189,7 +189,7 @@ def test_refusals_that_pass_say_when_to_try_again() -> None:
 
 
 def test_v1_is_the_only_stage() -> None:
-    """SAM's second stage would be public, and past every limit and policy on v1."""
+    """SAM's second stage would be public, and without v1's limits and policy."""
     stages = [
         each["Properties"]["StageName"]
         for each in _cloudformation()["Resources"].values()
@@ -206,7 +206,7 @@ def test_v1_is_the_only_stage() -> None:
 
 
 def test_callers_need_no_more_than_the_right_to_call() -> None:
-    """API Gateway invokes the API's function and the schedule the scan's, and nobody else may."""
+    """Only API Gateway invokes the API's function, and only the schedule the scan."""
     sources = {
         "RegistryApiFunction": ("apigateway.amazonaws.com", "RegistryApi"),
         "ConsumerScanFunction": ("events.amazonaws.com", "ConsumerScanRule"),
@@ -226,7 +226,7 @@ def test_callers_need_no_more_than_the_right_to_call() -> None:
 
 
 def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
-    """What a function may not do, a fault in it can't do."""
+    """Each function has only the rights that it uses."""
     documents = [statement for function in _FUNCTIONS for statement in _statements(function)]
     documents += map(_if_given, _resource("IndexReadPolicy")["PolicyDocument"]["Statement"])
 
@@ -243,7 +243,7 @@ def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
 
 
 def test_each_table_is_written_by_its_own_functions_alone() -> None:
-    """The rule that everything else here rests on, enforced by IAM."""
+    """IAM enforces that each table has only one writer."""
     writers: dict[str, set[str]] = {"VersionsTable": set(), "IndexTable": set()}
     for function in _FUNCTIONS:
         for statement in _statements(function):
@@ -259,7 +259,7 @@ def test_each_table_is_written_by_its_own_functions_alone() -> None:
 
 
 def test_stream_sync_may_do_what_it_does_and_no_more() -> None:
-    """Emulators let everything pass: a missing right would show only in an account."""
+    """Emulators check no rights, so a missing one would show only on AWS."""
     asked: dict[str, set[tuple[str, str]]] = {"StreamSyncFunction": set()}
     asked["IndexRebuildFunction"] = set()
     with aws() as client:
@@ -294,7 +294,7 @@ _ACTIONS = {"batch_get_item": "BatchGetItem", "query": "Query", "scan": "Scan"}
 
 
 def _note(asked: set[tuple[str, str]], name: str, arguments: dict[str, Any]) -> None:
-    """Note which rights on which resources a call needs."""
+    """Record which rights on which resources a call needs."""
     resources = {VERSIONS: "VersionsTable", INDEX: "IndexTable"}
     if name in {"query", "scan"}:
         index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
@@ -315,7 +315,7 @@ def _table_of(resource: Any) -> str:
 
 
 def test_the_consumers_policy_is_read_on_the_index_and_no_more() -> None:
-    """It is attached to other teams' roles."""
+    """The policy is attached to other teams' roles."""
     reads, key = _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
 
     assert set(reads["Action"]) == {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
@@ -328,7 +328,7 @@ def test_the_consumers_policy_is_read_on_the_index_and_no_more() -> None:
 
 
 def test_another_index_table_leaves_the_old_one_and_its_policy_in_place() -> None:
-    """Consumers read the old table until they have been given the new one's name."""
+    """Consumers read the old table until they are configured with the new name."""
     resources = _cloudformation()["Resources"]
 
     assert resources["IndexTable"]["UpdateReplacePolicy"] == "Retain"
@@ -337,7 +337,7 @@ def test_another_index_table_leaves_the_old_one_and_its_policy_in_place() -> Non
 
 
 def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes() -> None:
-    """A second stack in the account and Region would fail on the first fixed name."""
+    """A second stack in the account and Region would fail at the first fixed name."""
     own = re.compile(r"AWS::StackName|IndexTableName|ParameterPrefix")
     names = {
         f"{logical_id}.{name}": value
@@ -351,12 +351,12 @@ def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes(
         assert own.search(json.dumps(value)), where
 
 
-# They name something else, or a part of something that has a name of its own.
+# Names of other things, or parts of something that has a name of its own.
 _NO_NAMES_OF_THEIR_OWN = {"FunctionName", "MetricName", "StageName"}
 
 
 def test_the_organization_gets_the_reads_and_no_more() -> None:
-    """Publishing stays with the account."""
+    """Publishing stays within the account."""
     policy = _resource("RegistryApi")["Body"]["x-amazon-apigateway-policy"]
     refused, reads = policy["Statement"]
     table = _resource("IndexTable")["ResourcePolicy"]["Fn::If"]
@@ -369,7 +369,7 @@ def test_the_organization_gets_the_reads_and_no_more() -> None:
         "execute-api:/v1/GET/*",
         "execute-api:/v1/POST/resolve",
     ]
-    # SAM puts the parameter's value into the API's description.
+    # SAM copies the parameter's value into the API's description.
     assert reads["Fn::If"][1]["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": ""}}
     (statement,) = table[1]["PolicyDocument"]["Statement"]
     assert set(statement["Action"]) == {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
@@ -377,7 +377,7 @@ def test_the_organization_gets_the_reads_and_no_more() -> None:
 
 
 def test_the_organization_may_use_both_layers() -> None:
-    """A layer version of another account needs a permission of its own."""
+    """Another account needs a permission for each layer version."""
     permissions = [
         each
         for each in _cloudformation()["Resources"].values()
@@ -397,7 +397,7 @@ def test_the_organization_may_use_both_layers() -> None:
 
 
 def test_a_change_of_the_organization_is_deployed() -> None:
-    """A stage keeps the resource policy of its deployment until there is a new one."""
+    """A stage keeps the resource policy of its deployment until there is a new deployment."""
     before = _cloudformation()["Resources"]
     after = _cloudformation(ConsumerOrgId="o-exampleorg1")["Resources"]
 
@@ -411,7 +411,7 @@ def _deployments(resources: dict[str, Any]) -> list[str]:
 
 
 def test_a_key_of_the_customers_encrypts_all_that_is_stored() -> None:
-    """Tables, logs and queues alike, or none of them."""
+    """Tables, logs and queues are all encrypted with it, or none of them."""
     key = {"Ref": "KmsKeyArn"}
     for each in _cloudformation()["Resources"].values():
         properties = each["Properties"]
@@ -444,13 +444,13 @@ def test_versions_table_has_the_keys_and_indexes_that_the_layout_spells() -> Non
 
 
 def test_index_table_has_the_public_key() -> None:
-    """Anybody may read it with one key, in any language."""
+    """Readers in any language can read an answer by one key."""
     assert _keys(_resource("IndexTable")) == [index_layout.SERVICE, index_layout.SELECTOR]
     assert _resource("IndexTable")["TableName"] == {"Ref": "IndexTableName"}
 
 
 def test_the_source_of_truth_outlives_the_stack_and_can_be_restored() -> None:
-    """Nothing else knows what was published."""
+    """No other table knows what was published."""
     table = _cloudformation()["Resources"]["VersionsTable"]
 
     assert table["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -465,7 +465,7 @@ def _keys(table: dict[str, Any]) -> list[str]:
 
 
 def test_only_history_entries_and_services_ends_invoke_the_streams_function() -> None:
-    """A change writes several items; each would otherwise be computed anew."""
+    """A change writes several items; the function should run once for it."""
     filters = [
         json.loads(each["Pattern"])
         for each in _resource("StreamSyncFunctionChanges")["FilterCriteria"]["Filters"]
@@ -484,7 +484,7 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
 
 
 def test_a_failing_record_holds_up_nobody_for_ever() -> None:
-    """Endless retries of a whole batch would stop every service's index for a day."""
+    """Endless retries of a batch would stop the index of every service for a day."""
     mapping = _resource("StreamSyncFunctionChanges")
     queue = _resource("FailedChangesQueue")
 
@@ -507,7 +507,7 @@ def _alarms() -> dict[str, dict[str, Any]]:
 
 
 def test_lost_changes_and_a_late_index_raise_alarms() -> None:
-    """Changes that were given up are otherwise noticed only by those who miss them."""
+    """Changes that were given up would otherwise go unnoticed."""
     alarms = {each["MetricName"]: json.dumps(each["Dimensions"]) for each in _alarms().values()}
 
     for name in ("FailedChanges", "FailedEvents"):
@@ -520,7 +520,7 @@ def test_lost_changes_and_a_late_index_raise_alarms() -> None:
 
 
 def test_every_alarm_notifies_the_topic_that_was_given() -> None:
-    """An alarm without an action is seen by nobody."""
+    """An alarm without an action is never seen."""
     for alarm in _alarms().values():
         for actions in (alarm["AlarmActions"], alarm["OKActions"]):
             assert actions == {
@@ -529,7 +529,7 @@ def test_every_alarm_notifies_the_topic_that_was_given() -> None:
 
 
 def test_alarms_on_our_own_metrics_are_about_this_stack_alone() -> None:
-    """A staging stack must not ring production's bell."""
+    """A staging stack must not raise production's alarms."""
     for alarm in _alarms().values():
         if alarm["Namespace"] == "ServiceDiscovery":
             assert {"Name": "stack", "Value": {"Ref": "AWS::StackName"}} in alarm["Dimensions"]
@@ -539,13 +539,13 @@ def test_alarms_on_our_own_metrics_are_about_this_stack_alone() -> None:
 
 
 def test_alarm_on_lost_changes_stays_until_the_queue_is_purged() -> None:
-    """SQS sends no metrics of a queue that nobody has used for six hours."""
+    """SQS sends no metrics of a queue that was not used for six hours."""
     for name in ("FailedChangesAlarm", "FailedEventsAlarm"):
         assert _alarms()[name]["TreatMissingData"] == "ignore"
 
 
 def test_dashboard_shows_every_alarm() -> None:
-    """It is where somebody who was woken up looks first."""
+    """The dashboard is where an operator looks first."""
     (body,) = _resource("Dashboard")["DashboardBody"].values()
     document = json.loads(re.sub(r"\$\{([^}]+)\}", r"\1", body))
     shown = [
@@ -556,7 +556,7 @@ def test_dashboard_shows_every_alarm() -> None:
 
 
 def test_each_alarm_leads_to_the_page_that_says_what_to_do() -> None:
-    """Whoever is woken up by one has never seen it before."""
+    """An operator who sees an alarm for the first time finds its description."""
     operations = (ROOT / "docs/operations.md").read_text("utf-8")
 
     for name, alarm in _alarms().items():
@@ -565,23 +565,23 @@ def test_each_alarm_leads_to_the_page_that_says_what_to_do() -> None:
 
 
 def test_one_poisoned_record_holds_up_few_others() -> None:
-    """What shares its lane waits until it is given up."""
+    """Records in the same lane wait until the poisoned one is given up."""
     assert _resource("StreamSyncFunctionChanges")["ParallelizationFactor"] == 10
 
 
 def test_index_has_no_more_copies_than_a_rebuild_looks_for() -> None:
-    """It would leave some behind when they become fewer."""
+    """A rebuild would leave copies behind if their number could be reduced by more."""
     assert _template()["Parameters"]["IndexCopies"]["MaxValue"] == index_layout.MAX_COPIES
 
 
 def test_rebuild_has_the_longest_time_that_there_is() -> None:
-    """It says how far it came, but whoever invokes it by hand wants to do so once."""
+    """It returns a cursor before the end, but fewer invocations are easier for an operator."""
     assert _resource("IndexRebuildFunction")["Timeout"] == 900
 
 
 @pytest.mark.parametrize("name", _FUNCTIONS)
 def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> None:
-    """A wrong name, of either, ends every cold start."""
+    """With a wrong name of the handler or of a variable every cold start fails."""
     module, _, attribute = _template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
     variables = dict.fromkeys(_resource(name)["Environment"]["Variables"], "1")
 
@@ -599,12 +599,12 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
 
 @pytest.mark.parametrize("name", _FUNCTIONS)
 def test_source_folder_holds_only_the_function_and_what_it_imports(name: str) -> None:
-    """SAM's builder copies the folder whole: tests and tools would go to production with it."""
+    """SAM's builder copies the whole folder, so tests and tools would be deployed too."""
     properties = _template()["Resources"][name]["Properties"]
     folder = ROOT / "infra" / properties["CodeUri"]
     package = properties["Handler"].partition(".")[0]
 
-    # The API's description has the product's version, which pyproject.toml holds.
+    # The API's description has the product's version from pyproject.toml.
     version = {"pyproject.toml"} if package == "registry_api" else set()
     expected = {package, "registry_model", "registry_tables", "requirements.txt"} | version
     assert {path.name for path in folder.iterdir()} == expected
@@ -612,7 +612,7 @@ def test_source_folder_holds_only_the_function_and_what_it_imports(name: str) ->
 
 
 def test_functions_are_told_of_the_tables_that_the_template_makes() -> None:
-    """A table's name is CloudFormation's to choose."""
+    """CloudFormation chooses the tables' names."""
     variables = {name: _resource(name)["Environment"]["Variables"] for name in _FUNCTIONS}
 
     for each in variables.values():
@@ -625,7 +625,7 @@ def test_functions_are_told_of_the_tables_that_the_template_makes() -> None:
 
 
 def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
-    """Logs that nobody ends are paid for every month."""
+    """Logs without an end are paid for every month."""
     for name in ("RegistryApi", "StreamSync", "IndexRebuild"):
         logging = _resource(f"{name}Function")["LoggingConfig"]
 
@@ -639,7 +639,7 @@ def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
 
 
 def test_each_architecture_has_its_layer_and_old_versions_stay() -> None:
-    """A function with an older version attached must keep starting."""
+    """A function with an older version of the layer must still start."""
     layers = {
         name: resource
         for name, resource in _template()["Resources"].items()

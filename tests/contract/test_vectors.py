@@ -1,4 +1,4 @@
-"""The same vectors under both interpreters: what ships, and what the rest of the tests run on."""
+"""The vectors, run by both interpreters: the shipped one and that of the other tests."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.conftest import ROOT, BuiltLayer
 
 @pytest.mark.parametrize("interpreter", ["micropython", "cpython"])
 def test_both_interpreters_agree_with_the_vectors(interpreter: str, layer: BuiltLayer) -> None:
-    """The binary's frozen modules and the working tree's give the same results."""
+    """The program's frozen modules and the working tree have the same results."""
     program = str(layer.micropython) if interpreter == "micropython" else sys.executable
     run = subprocess.run(
         [program, str(ROOT / "tests/vectors/run_vectors.py"), str(ROOT / "tests/vectors")],

@@ -11,7 +11,7 @@ _LISTING = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A fenced block: what the fence says its language is, its text, and where it is."""
+    """A fenced block: its language, its text, and its place."""
 
     page: str
     line: int
@@ -23,7 +23,7 @@ class Listing:
 
 
 def pages() -> list[Path]:
-    """Return README and every page below docs/, the decisions aside: those are history."""
+    """Return README and every page below docs/, except the decisions, which are history."""
     found = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     found += sorted((ROOT / "helpers").glob("*/README.md"))
     return found + sorted((ROOT / "examples").rglob("README.md"))

@@ -35,7 +35,7 @@ def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.Comp
 
 @pytest.mark.parametrize("name", _PYTHON)
 def test_unit_tests_in_python_pass(name: str, tmp_path: Path) -> None:
-    """Run as a user runs them: in the example's folder, copied out of the repository."""
+    """As a user runs them: in the example's folder, copied out of the repository."""
     folder = shutil.copytree(EXAMPLES / name, tmp_path / name)
 
     ran = _run(
@@ -49,7 +49,7 @@ def test_unit_tests_in_python_pass(name: str, tmp_path: Path) -> None:
 
 
 def test_unit_tests_in_javascript_pass(tmp_path: Path) -> None:
-    """Run by `npm test`'s own command, with the packages that `npm install` would bring."""
+    """Run with `npm test`'s own command, with the packages that `npm install` would install."""
     folder = shutil.copytree(EXAMPLES / "sam-node", tmp_path / "sam-node")
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
     assert package["scripts"]["test"] == "node --test"
@@ -82,7 +82,7 @@ def test_template_passes_cfn_lint(name: str) -> None:
 
 @pytest.mark.parametrize("path", _SAME_CODE)
 def test_function_is_that_of_the_first_example(path: str) -> None:
-    """Whose unit tests cover it: what differs between these examples is the deploy."""
+    """The first example's unit tests cover it; these examples only deploy it differently."""
     first = (EXAMPLES / "sam-python/src/app.py").read_text(encoding="utf-8")
 
     assert (EXAMPLES / path).read_text(encoding="utf-8") == first
@@ -118,7 +118,7 @@ def test_cdk_app_can_be_synthesized(tmp_path: Path) -> None:
 
 
 def test_dockerfile_copies_the_layer_to_where_lambda_looks() -> None:
-    """Not built here: that takes a container engine."""
+    """It is not built here, since that takes a container engine."""
     text = (EXAMPLES / "container-image/Dockerfile").read_text(encoding="utf-8")
     copies = dict(re.findall(r"^COPY (.*) (\S+)$", text, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""The listings of docs/functions.md, compiled and run where the machine has the compiler."""
+"""The listings of docs/functions.md, compiled and run if the machine has the compiler."""
 
 import json
 import os
@@ -130,7 +130,7 @@ _LANGUAGES = {
 
 
 def test_every_listing_is_run_here() -> None:
-    """A language that is added to the page is added to this test."""
+    """A language that is added to the page must be added to this test."""
     languages = {each.language for each in listings(ROOT / _PAGE)} - {"json"}
 
     assert languages == set(_LANGUAGES)
@@ -142,7 +142,7 @@ def _services_files() -> list[str]:
 
 
 def test_services_files_are_as_the_extension_reads_them() -> None:
-    """An earlier run's file that the page shows would be adopted, each member of it."""
+    """The extension would adopt the page's file as that of an earlier run, with each member."""
     for text in _services_files():
         assert services_file.parse(text.encode()).keys() == json.loads(text).keys()
 

@@ -1,4 +1,4 @@
-"""What README and docs/ say, compared with what is there."""
+"""README and docs/, compared with the code."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ _PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
 _ALL = [each for page in _PAGES.values() for each in listings(page)]
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _COMMAND = re.compile(r"`(service-registry [^`]+)`")
-# What the listings of no language are: commands, or a query of Logs Insights.
+# Languages of listings that are not programs: commands, or a query of Logs Insights.
 _QUERY = re.compile(r"^(fields|filter|stats) ")
 
 
@@ -40,7 +40,7 @@ def _anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("name", _PAGES)
 def test_links_lead_somewhere(name: str) -> None:
-    """Every relative link names a file that is there, and a heading that it has."""
+    """Every relative link leads to an existing file, and to an existing heading in it."""
     page = _PAGES[name]
     broken = []
     for link in _LINK.findall(page.read_text(encoding="utf-8")):
@@ -80,7 +80,7 @@ def test_javascript_listing_is_javascript(listing: Listing, tmp_path: Path) -> N
 
 
 def _template(listing: Listing) -> str:
-    """Return a template around a listing's resources; what it refers to is a parameter."""
+    """Return a template around a listing's resources; references to others become parameters."""
     resources = yaml_parse(listing.text)
     defined = {**resources}
     text = listing.text if listing.text.startswith(" ") else _indented(listing.text)
@@ -105,8 +105,8 @@ def test_yaml_listing_is_yaml(listing: Listing) -> None:
 
 @pytest.mark.parametrize("listing", _RESOURCES, ids=_ids(_RESOURCES))
 def test_resources_in_a_listing_pass_cfn_lint(listing: Listing) -> None:
-    """A property that is misspelt would be copied into many templates."""
-    # E1020: SAM itself defines `!Ref Function.Version`.
+    """Users copy the listings into their templates."""
+    # E1020: SAM defines `!Ref Function.Version`.
     ignored = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
 
     faults = cfnlint.api.lint(_template(listing), config=ignored)
@@ -143,7 +143,7 @@ def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
     if isinstance(found, click.Group):
         assert words in ([], ["--help"], ["--version"]), where
     elif found is not None and words:
-        # A command that is named in a sentence need not have its arguments.
+        # A command in a sentence may have no arguments.
         found.make_context(found.name or "", words)
 
 
@@ -152,7 +152,7 @@ _PLAIN = [each for each in _of("", "sh") if each.page != "docs/architecture.md"]
 
 @pytest.mark.parametrize("listing", _PLAIN, ids=_ids(_PLAIN))
 def test_make_targets_and_paths_in_a_listing_are_there(listing: Listing) -> None:
-    """`make x` names a target; `./x` and `-t x` name a file of the repository."""
+    """`make x` must be a target; `./x` and `-t x` must be files of the repository."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     wanted = set(re.findall(r"(?:^|; |&& )make ([a-z-]+)", listing.text, re.MULTILINE))
@@ -168,7 +168,7 @@ _QUERIES = [each for each in _of("") if _QUERY.match(each.text)]
 
 @pytest.mark.parametrize("listing", _QUERIES, ids=_ids(_QUERIES))
 def test_query_looks_for_lines_that_the_extension_writes(listing: Listing) -> None:
-    """A message that is reworded in the code is reworded in the query."""
+    """A message that changes in the code must change in the query."""
     source = "\n".join(
         path.read_text(encoding="utf-8") for path in sorted((ROOT / "extension").glob("*.py"))
     )
@@ -183,7 +183,7 @@ def test_query_looks_for_lines_that_the_extension_writes(listing: Listing) -> No
 
 
 def test_every_variable_is_in_the_table() -> None:
-    """The extension reads no variable that the page of variables lacks."""
+    """The extension reads no variable that the page does not list."""
     source = (ROOT / "extension/config.py").read_text(encoding="utf-8")
     read = set(re.findall(r'"(SERVICE_DISCOVERY_\w+|NEEDED_SERVICES|SERVICES_FILE)"', source))
     table = (ROOT / "docs/attach.md").read_text(encoding="utf-8").partition("## Variables")[2]

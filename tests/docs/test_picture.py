@@ -1,4 +1,4 @@
-"""The picture of the demo: drawn from its output, and loading nothing."""
+"""The demo's picture: drawn from its output, without external resources."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -33,7 +33,7 @@ def test_picture_has_the_output_without_the_machines_times() -> None:
 
 
 def test_picture_in_the_readme_is_the_scripts_and_loads_nothing() -> None:
-    """A page that shows it asks no other host."""
+    """A page that shows it sends requests to no other host."""
     svg = (ROOT / "docs/images/demo.svg").read_text(encoding="utf-8")
 
     assert "users:43" in _text(svg)

@@ -34,7 +34,7 @@ def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.Comp
 
 
 def _assert_publishes(resources: dict[str, Any]) -> None:
-    """Check the one published version: what the publisher takes, and a version that stays."""
+    """Check that the publisher accepts the one published version, and keeps it on deletion."""
     (published,) = (
         each["Properties"]
         for each in resources.values()
@@ -51,13 +51,13 @@ def _assert_publishes(resources: dict[str, Any]) -> None:
 
 
 def test_function_of_the_serverless_example_is_that_of_the_others() -> None:
-    """The framework packages its own folder alone."""
+    """The framework packages only its own folder."""
     assert (_EXAMPLES / "serverless/app.py").read_text() == (_EXAMPLES / "users/app.py").read_text()
 
 
 def test_sam_template_passes_cfn_lint() -> None:
     template = (_EXAMPLES / "sam/template.yaml").read_text(encoding="utf-8")
-    # E1020: SAM itself defines `!Ref Function.Version`.
+    # E1020: SAM defines `!Ref Function.Version`.
     config = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
 
     assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
@@ -81,7 +81,7 @@ def test_cdk_app_is_synthesized(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_serverless_service_is_packaged(tmp_path: Path) -> None:
-    """The open successor of the framework's third version reads the same files."""
+    """The framework's open-source successor reads the same files."""
     serverless = example_tools.node_program("serverless", "osls@3.51.0")
     folder = shutil.copytree(_EXAMPLES / "serverless", tmp_path / "serverless")
 
@@ -103,7 +103,7 @@ def test_serverless_service_is_packaged(tmp_path: Path) -> None:
 
 
 def test_terraform_input_is_what_the_publisher_takes() -> None:
-    """Terraform itself has no package here: the names are compared with the publisher's own."""
+    """Terraform has no package here, so the names are compared with the publisher's."""
     text = (_EXAMPLES / "terraform/main.tf").read_text(encoding="utf-8")
     (body,) = re.findall(r"input = jsonencode\(\{\n(.*?)\n  \}\)", text, re.DOTALL)
     names = re.findall(r"^    (\w+) +=", body, re.MULTILINE)

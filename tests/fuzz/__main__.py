@@ -201,7 +201,7 @@ def _check_json(data: bytes) -> None:
     try:
         seen: object = strict_json.loads(data)
     except ValueError as error:
-        if "too" in str(error):  # a limit of our own
+        if "too" in str(error):  # Our own limit.
             return
         seen = ValueError
     try:
@@ -212,7 +212,7 @@ def _check_json(data: bytes) -> None:
         text = "" if expected is ValueError else json.dumps(expected, ensure_ascii=False)
         text.encode()
     except UnicodeError:
-        return  # Surrogates without a partner are replaced: UTF-8 has no spelling for them.
+        return  # Surrogates without a partner are replaced: UTF-8 can't encode them.
     assert repr(seen) == repr(expected), f"{seen!r}, CPython has {expected!r}"
 
 
@@ -272,7 +272,7 @@ def _compare(
 
 
 def _may_differ(target: str, data: bytes, verdict: str) -> bool:
-    """Return whether MicroPython is known to differ on such an input.
+    """Return whether MicroPython is known to differ for such an input.
 
     Its JSON accepts documents without some commas, colons and characters, and has no NaN. Its UTF-8
     accepts more bytes for a character than are needed.
@@ -285,7 +285,7 @@ def _may_differ(target: str, data: bytes, verdict: str) -> bool:
 
 
 def build_micropython(folder: Path) -> Path:
-    """Build the layer's interpreter; from the cache where nothing has changed."""
+    """Build the layer's interpreter, or get it from the cache if nothing has changed."""
     program = folder / "micropython"
     subprocess.run(
         [

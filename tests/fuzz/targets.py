@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 KEYS = [("users", "latest"), ("billing", "1.x")]
-# The interpreters write numbers beyond a machine's word, and fractions, in different ways.
+# The interpreters format fractions, and numbers above a machine's word, differently.
 _LARGEST_ALIKE = 1 << 62
 
 
@@ -123,12 +123,12 @@ def needs(data: bytes) -> str:
 
 
 def leftover(data: bytes) -> str:
-    """A services file is the same after it was written again."""
+    """A services file is parsed to the same members after it was written again."""
     try:
         members = services_file.parse(data)
     except ValueError:
         return "ValueError"
-    # No other key is ever written.
+    # The extension writes no other key.
     good = [(key, members[key]) for key in members if key and key.replace("-", "a").isalpha()]
     try:
         again = services_file.parse(services_file.render(good))
@@ -166,7 +166,7 @@ def batch(data: bytes) -> str:
 
 
 def keys(data: bytes) -> str:
-    """The container's answer has keys, or there is a CredentialsError."""
+    """The container's response has keys, or there is a CredentialsError."""
     provider = credentials.ContainerCredentials(
         endpoints.parse("http://127.0.0.1/"),
         None,
@@ -194,7 +194,7 @@ def certificate(data: bytes) -> str:
     """A bundle is split, and a certificate is described; neither ever fails."""
     found = certificates.split(data)
     if data[:2] != certificates.DER_BEGIN:
-        # What is no base64 the interpreters decode in different ways.
+        # The interpreters decode invalid base64 differently.
         return str(len(found))
     return spelled([len(found), certificates.describe_refusal(data)])
 
@@ -214,7 +214,7 @@ def proxy(data: bytes) -> str:
 
 
 def date(data: bytes) -> str:
-    """A date is parsed, or is none."""
+    """A date is parsed, or None is returned."""
     try:
         return str(parse_http_date(str(data, "utf-8")))
     except UnicodeError:

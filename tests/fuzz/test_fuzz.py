@@ -9,5 +9,5 @@ from tests.fuzz.targets import TARGETS
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_changed_input_breaks_a_parser(target: str, layer: BuiltLayer) -> None:
-    """No input ends the extension, which would end the function's invocation."""
+    """An exception in a parser would end the extension, and fail the function's invocation."""
     assert run_block(target, 1, 3_000, layer.micropython) is None

@@ -15,7 +15,7 @@ def observed(**wanted: float) -> Findings:
 
 
 def test_result_depends_on_the_scenario_and_its_seed_alone() -> None:
-    """A limit that is kept once is kept always; another seed gives other random numbers."""
+    """Another seed gives other random numbers."""
     one = observed(running=300_000)
 
     assert observed(running=300_000) == one
@@ -23,7 +23,7 @@ def test_result_depends_on_the_scenario_and_its_seed_alone() -> None:
 
 
 def test_defaults_are_the_extension_s_own() -> None:
-    """docs/scale.md describes what ships."""
+    """docs/scale.md describes the extension that ships."""
     scenario = Scenario(until_s=1)
 
     assert (scenario.max_age_s, scenario.timeout_s) == (30, 1.5)
@@ -78,7 +78,7 @@ def test_larger_item_has_a_lower_limit() -> None:
 
 
 def test_environment_stands_for_many_alike() -> None:
-    """A fleet that is simulated by fewer environments behaves like the whole."""
+    """A fleet simulated by fewer environments has the same results."""
     few, many = (observed(running=300_000, weight=weight) for weight in (400, 100))
 
     assert few.failing() == pytest.approx(many.failing(), abs=0.05)
@@ -100,7 +100,7 @@ def test_zero_max_age_checks_at_every_invocation() -> None:
 
 
 def test_copies_lie_where_their_keys_say_evenly() -> None:
-    """DynamoDB spreads partition keys by their hash."""
+    """DynamoDB distributes partition keys by their hash."""
     places = Counter(
         partition_of(f"service-{name}", copy, 10) for name in range(100) for copy in range(50)
     )
@@ -119,7 +119,7 @@ def test_storm_without_copies_heals_by_itself() -> None:
 
 
 def test_refused_cold_start_guesses_a_copy_once_in_each_check() -> None:
-    """In a registry without copies, a storm must not multiply the reads."""
+    """Without copies, a storm must not multiply the reads."""
     found = simulate(Scenario(starting=50_000, starting_within_s=1, until_s=60, weight=50))
 
     guesses = found.served - (found.checks - found.failed_checks)

@@ -1,4 +1,4 @@
-"""Certificates in bundles: splitting them, and naming what keeps one from being used."""
+"""Certificates in bundles: splitting them, and describing why one is refused."""
 
 import ssl
 from pathlib import Path
@@ -26,7 +26,7 @@ _POLICY = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
 def test_certificate_and_critical_extension_are_named(
     tmp_path: Path, extension: x509.ExtensionType, name: str
 ) -> None:
-    """Whoever reads the log has to find the certificate in the bundle."""
+    """The log's reader has to find the certificate in the bundle."""
     pem = make_certificates(tmp_path / "ca", extension=extension).bundle.read_bytes()
     der = ssl.PEM_cert_to_DER_cert(pem.decode())
 
@@ -43,7 +43,7 @@ def test_certificate_without_such_an_extension_has_no_description(tmp_path: Path
 
 @pytest.mark.parametrize("cut", range(1, 400, 7))
 def test_cut_certificate_has_no_description(tmp_path: Path, cut: int) -> None:
-    """Any text may stand in a bundle."""
+    """Any bytes may be in a bundle."""
     extension = x509.PolicyConstraints(0, None)
     pem = make_certificates(tmp_path / "ca", extension=extension).bundle.read_text(encoding="ascii")
 

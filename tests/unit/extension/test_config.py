@@ -24,7 +24,7 @@ def _faults(**variables: str) -> list[str]:
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    """A function that sets NEEDED_SERVICES alone gets what the README says."""
+    """A function that sets only NEEDED_SERVICES gets what the README says."""
     config = _config()
 
     assert config.services_file == "/tmp/services.json"
@@ -55,7 +55,6 @@ def test_defaults_are_the_documented_ones() -> None:
 def test_numbers_are_whole_and_within_bounds(
     name: str, good: dict[str, int], bad: list[str]
 ) -> None:
-    """Seconds or milliseconds, nothing to be guessed at."""
     attribute = {"SERVICE_DISCOVERY_MAX_AGE": "max_age_s"}.get(name, "timeout_ms")
     for text, value in good.items():
         assert getattr(_config(**{name: text}), attribute) == value
@@ -70,26 +69,25 @@ def test_numbers_are_whole_and_within_bounds(
     [("true", True), ("TRUE", True), ("True ", True), ("false", False), ("FALSE", False)],
 )
 def test_strict_is_true_or_false_in_any_case(text: str, expected: bool) -> None:  # noqa: FBT001
-    """As CloudFormation and people spell it."""
     assert _config(SERVICE_DISCOVERY_STRICT=text).is_strict is expected
 
 
 @pytest.mark.parametrize("text", ["1", "yes", "maybe", "tru", "on"])
 def test_strict_that_might_mean_anything_is_refused(text: str) -> None:
-    """Who wanted it to be strict must not find out in an outage that it was not."""
+    """An unclear value must not silently leave strict mode off."""
     (fault,) = _faults(SERVICE_DISCOVERY_STRICT=text)
     assert "should be true or false" in fault
 
 
 @pytest.mark.parametrize("path", ["services.json", "./x", "~/x", "/tmp/", "/", " /tmp/x"])
 def test_file_that_is_no_absolute_path_is_refused(path: str) -> None:
-    """An extension's working folder is nobody's business."""
+    """A relative path would depend on the extension's working directory."""
     (fault,) = _faults(SERVICES_FILE=path)
     assert "should be the absolute path of a file" in fault
 
 
 def test_table_named_by_its_arn_gives_the_region() -> None:
-    """Another account's registry, or another Region's."""
+    """The registry may be in another account or Region."""
     config = _config(SERVICE_DISCOVERY_TABLE=_TABLE_ARN)
 
     assert config.table == _TABLE_ARN
@@ -98,7 +96,7 @@ def test_table_named_by_its_arn_gives_the_region() -> None:
 
 
 def test_table_named_by_its_arn_needs_no_region_besides() -> None:
-    """The ARN's Region is the one called and signed for."""
+    """The ARN's Region is used for the call and the signature."""
     assert _config(SERVICE_DISCOVERY_TABLE=_TABLE_ARN, AWS_REGION="").region == "cn-north-1"
 
 
@@ -118,13 +116,13 @@ def test_table_named_by_its_arn_needs_no_region_besides() -> None:
     ],
 )
 def test_what_names_no_table_is_refused(table: str) -> None:
-    """Before DynamoDB refuses it at every check."""
+    """The error comes at init, before DynamoDB refuses the name at every check."""
     (fault,) = _faults(SERVICE_DISCOVERY_TABLE=table)
     assert fault.startswith("SERVICE_DISCOVERY_TABLE: ")
 
 
 def test_region_is_needed_where_something_is() -> None:
-    """Lambda always sets it; elsewhere the way out is to set it."""
+    """Lambda always sets it; elsewhere the error says to set it."""
     assert _faults(AWS_REGION="") == ["AWS_REGION is not set"]
     assert _config(AWS_REGION="", AWS_DEFAULT_REGION="eu-west-3").region == "eu-west-3"
     assert _config(AWS_REGION="", NEEDED_SERVICES="").needs == []
@@ -156,12 +154,12 @@ def test_region_is_needed_where_something_is() -> None:
     ],
 )
 def test_endpoint_is_chosen_as_every_sdk_does(variables: dict[str, str], host: str) -> None:
-    """The service's own variable first, then the general one, then the Region's endpoint."""
+    """The service's own variable comes first, then the general one, then the Region's endpoint."""
     assert _config(**variables).endpoint.host == host
 
 
 def test_dual_stack_name_is_looked_up_in_both_families() -> None:
-    """Whoever asks for it may have no IPv4 at all."""
+    """A function with a dual-stack endpoint may have no IPv4 at all."""
     assert not _config(AWS_USE_DUALSTACK_ENDPOINT="true").is_ipv4_only
     assert not _config(AWS_ENDPOINT_URL="http://localhost").is_ipv4_only
 
@@ -174,7 +172,7 @@ def test_password_in_an_endpoint_is_not_repeated() -> None:
 
 
 def test_keys_come_before_the_containers_endpoint() -> None:
-    """As in every AWS SDK; half a pair of keys is none."""
+    """As in every AWS SDK; half a pair of keys counts as none."""
     container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9001/x"}
     keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 
@@ -193,7 +191,7 @@ def test_keys_come_before_the_containers_endpoint() -> None:
     ["http://evil.example/x", "http://10.0.0.1/", "http://127.evil.example/", "x", "http:///"],
 )
 def test_containers_endpoint_elsewhere_is_refused(uri: str) -> None:
-    """A token must not be sent to a host that somebody put into a variable."""
+    """The token must not be sent to a host that anybody can set in a variable."""
     (fault,) = _faults(AWS_CONTAINER_CREDENTIALS_FULL_URI=uri)
     assert fault.startswith("AWS_CONTAINER_CREDENTIALS_FULL_URI: ")
 
@@ -204,12 +202,12 @@ def test_containers_endpoint_elsewhere_is_refused(uri: str) -> None:
      "http://169.254.170.23/v1", "http://[fd00:ec2::23]/v1", "https://keys.example/x"],
 )  # fmt: skip
 def test_containers_endpoint_where_sdks_ask_is_taken(uri: str) -> None:
-    """Loopback, the containers' own addresses, or anything over verified TLS."""
+    """Loopback, the containers' own addresses, or any host over verified TLS."""
     assert _config(AWS_CONTAINER_CREDENTIALS_FULL_URI=uri).container is not None
 
 
 def test_every_fault_is_told_at_once() -> None:
-    """One deployment shows all that is wrong, in a stable order."""
+    """One deployment shows every fault, in a stable order."""
     faults = _faults(
         NEEDED_SERVICES="a,,a, b=1",
         SERVICES_FILE="x",
@@ -228,7 +226,7 @@ def test_every_fault_is_told_at_once() -> None:
 
 
 def test_variable_that_is_no_text_is_a_fault_like_any_other() -> None:
-    """Whatever bytes an environment holds, the init says which variable they are in."""
+    """The init's error names the variable that is not UTF-8."""
 
     def getenv(name: str) -> str | None:
         if name in {"NEEDED_SERVICES", "AWS_SECRET_ACCESS_KEY"}:
@@ -258,13 +256,13 @@ def test_variable_that_is_no_text_is_a_fault_like_any_other() -> None:
     ],
 )
 def test_level_of_the_log(own: str | None, lambdas: str | None, level: int) -> None:
-    """Its own variable, else Lambda's, else WARN; one that is malformed is told at some level."""
+    """Its own variable comes first, then Lambda's, then WARN; a malformed one is still reported."""
     names = {"SERVICE_DISCOVERY_LOG_LEVEL": own, "AWS_LAMBDA_LOG_LEVEL": lambdas}
     assert log_level(names.get) == level
 
 
 def test_form_of_the_log_is_the_functions() -> None:
-    """JSON where it says so, plain text otherwise."""
+    """JSON if Lambda's variable says so, else plain text."""
     for text, expected in (("JSON", True), ("json", True), ("Text", False), (None, False)):
         names = {"AWS_LAMBDA_LOG_FORMAT": text}
         assert logs_json(names.get) is expected
@@ -290,6 +288,6 @@ def test_form_of_the_log_is_the_functions() -> None:
     )
 )
 def test_any_environment_is_taken_or_refused(variables: dict[str, str]) -> None:
-    """Nothing else comes of it: no value makes the extension fall over."""
+    """No value causes another exception than ConfigError."""
     with contextlib.suppress(ConfigError):
         assert _config(**variables).services_file.startswith("/")

@@ -25,7 +25,7 @@ def oracle() -> EndpointProvider:
 def test_regional_endpoint_is_the_one_that_every_sdk_calls(
     region: str, oracle: EndpointProvider
 ) -> None:
-    """FIPS and dual-stack endpoints are botocore's, too."""
+    """This includes FIPS and dual-stack endpoints."""
     for fips in (False, True):
         for dual_stack in (False, True):
             wanted = oracle.resolve_endpoint(

@@ -1,4 +1,4 @@
-"""Responses of the table that are unusual."""
+"""Unusual responses of the table."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.fuzz.targets import KEYS, FakeClient, batch
 
 @pytest.mark.parametrize("items", [b"0 ", b"1.5", b"true", b'"x"', b"[0]", b"[[]]"])
 def test_items_that_are_no_list_of_items_are_a_malformed_response(items: bytes) -> None:
-    """Any other exception would be a bug of ours in the log, instead of another try."""
+    """Another exception would be logged as a bug, and the request would not be tried again."""
     data = b'{"Responses": {"index": ' + items + b"}}"
 
     verdict = batch(data + b" " * (len(data) % 2))
@@ -52,7 +52,7 @@ def _read(reader: IndexReader) -> Reading:
 
 
 def test_response_of_the_same_bytes_is_not_parsed_again() -> None:
-    """A check that finds nothing new costs no parsing: the answers are the very same objects."""
+    """A check that finds nothing new parses nothing: the answers are the very same objects."""
     versions = ["1.0.0", "1.0.0", "1.1.0", "1.1.0"]
     documents = iter([_document(version) for version in versions])
     reader = IndexReader(

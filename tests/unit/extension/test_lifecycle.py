@@ -1,4 +1,4 @@
-"""What is done when, on a clock that the tests move: forwards, far, and back."""
+"""The extension's decisions, with a clock that the tests move forwards, far ahead, and back."""
 
 import gc
 import json
@@ -45,7 +45,7 @@ def _answer(version: str, revision: int = 1, **members: Any) -> Answer:
 
 @dataclass
 class World:
-    """The neighbours of a lifecycle, and the wall clock."""
+    """What a lifecycle works with, all simulated, and the wall clock."""
 
     path: Path
     now: float = _START
@@ -65,7 +65,7 @@ class World:
     def read(
         self, keys: list[tuple[str, str]], deadline: float, _elsewhere: object = None
     ) -> Reading:
-        """Answer what is known of each service, or nothing while there is a fault."""
+        """Return the known answers, or none of them while there is a fault."""
         self.given_s.append(deadline - system.monotonic())
         if self.is_broken:
             raise ZeroDivisionError
@@ -79,13 +79,13 @@ class World:
 
     # The platform.
     def register(self, events: list[str]) -> None:
-        """Note the events that are wanted."""
+        """Record the events that are wanted."""
         self.registered.append(events)
         if set(events) & set(self.refused):
             raise EventsRefusedError
 
     def ask(self) -> None:
-        """Note that the next event is asked for."""
+        """Record that the next event was asked for."""
         self.is_asked = True
 
     def descriptor(self) -> int | None:
@@ -100,13 +100,13 @@ class World:
 
     # The waiter.
     def watch(self, _deadline: float | None) -> None:
-        """Let the next thing happen, and send its event."""
+        """Run the next step of the test, and send its event."""
         self.arrived = self.events.pop(0)() if self.events else Event("SHUTDOWN", 0)
         self.background.wake([_EVENT_DESCRIPTOR])
 
-    # What a test says.
+    # For the tests.
     def after(self, seconds: float, *, left_s: float = 60, **changes: Any) -> None:
-        """Have an INVOKE come when the wall clock has moved by *seconds*."""
+        """Send an INVOKE when the wall clock has moved by *seconds*."""
 
         def invoke() -> Event:
             self.now += seconds
@@ -117,7 +117,7 @@ class World:
         self.events.append(invoke)
 
     def then(self, act: Callable[[], None]) -> None:
-        """Have something happen between two events."""
+        """Run a function between two events."""
 
         def happen() -> Event:
             act()
@@ -126,12 +126,12 @@ class World:
         self.events.append(happen)
 
     def run(self, needs: str = "users", **variables: str) -> None:
-        """Be an extension from start to end."""
+        """Run the extension from start to end."""
         environment = {
             "NEEDED_SERVICES": needs,
             "AWS_REGION": "eu-west-1",
             "SERVICES_FILE": str(self.path),
-            # This process reads the file itself: nobody could let it go.
+            # This process reads the file itself, so nothing could end the lease.
             "SERVICE_DISCOVERY_HOLD_MS": "0",
             **variables,
         }
@@ -160,7 +160,7 @@ class World:
 
     @property
     def checks(self) -> int:
-        """How often the index was asked."""
+        """How many times the index was read."""
         return len(self.given_s)
 
     def member(self, key: str = "users") -> dict[str, Any]:
@@ -169,14 +169,14 @@ class World:
         return member
 
     def logged(self, text: str) -> int:
-        """Count the lines of the log that say *text*."""
+        """Count the lines of the log with *text*."""
         return len([line for line in self.log if text in line])
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    """Give a world in which `users` is at 1.0.0."""
-    # Each check collects garbage; that of all the other tests is none of its business.
+    """Return a world in which `users` is at 1.0.0."""
+    # Each check collects garbage; the other tests' garbage would only take time.
     gc.freeze()
     yield World(tmp_path / "services.json", answers={"users": _answer("1.0.0")})
     gc.unfreeze()
@@ -189,7 +189,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_check_is_due_at_max_age_and_when_the_last_one_lies_in_the_future(
     world: World, moved_s: float, checks: int
 ) -> None:
-    """Freezes, restored snapshots and clocks that were set: all are the wall clock's."""
+    """Freezes, restored snapshots and changed clocks all show on the wall clock."""
     world.after(moved_s)
 
     world.run()
@@ -199,7 +199,7 @@ def test_check_is_due_at_max_age_and_when_the_last_one_lies_in_the_future(
 
 
 def test_clock_that_went_back_is_followed(world: World) -> None:
-    """The file's time is the last check's, also where that seems earlier."""
+    """The file's time is the last check's, even if that seems to be earlier."""
     world.after(-1000)
     world.after(29)
     world.after(1)
@@ -211,7 +211,7 @@ def test_clock_that_went_back_is_followed(world: World) -> None:
 
 
 def test_pauses_double_and_stay_below_max_age(world: World) -> None:
-    """1, 2, 4, 8, 16 and 30 seconds between a failure's end and the next attempt."""
+    """The pauses after failures are 1, 2, 4, 8, 16 and 30 seconds."""
     world.after(600, fault="down")
     expected = 2
     for pause in (1, 2, 4, 8, 16, 30, 30):
@@ -231,7 +231,7 @@ def test_pauses_double_and_stay_below_max_age(world: World) -> None:
 def test_no_pause_is_above_max_age_or_below_a_second(
     world: World, max_age_s: int, pauses: tuple[int, ...]
 ) -> None:
-    """Whoever asks for freshness gets it back as soon as there is any."""
+    """A pause above MAX_AGE would let the file grow older than the operator has asked for."""
     world.fault = "down"
     for pause in pauses:
         world.after(pause - 0.01)
@@ -243,7 +243,7 @@ def test_no_pause_is_above_max_age_or_below_a_second(
 
 
 def test_pause_starts_anew_after_a_success(world: World) -> None:
-    """A second outage is met like the first one."""
+    """The pauses of a second outage start at one second again."""
     world.after(600, fault="down")
     world.after(1)
     world.after(2, fault="")
@@ -285,7 +285,7 @@ def test_clock_that_went_back_ends_a_pause(world: World) -> None:
 def test_check_ends_200_ms_before_the_invocation(
     world: World, left_s: float, given_s: float | None
 ) -> None:
-    """It gets its timeout, or what the invocation leaves, or is not made at all."""
+    """A check takes its timeout, or the time that the invocation leaves, or is not made."""
     world.after(60, left_s=left_s)
 
     world.run()
@@ -296,7 +296,7 @@ def test_check_ends_200_ms_before_the_invocation(
 
 
 def test_event_without_a_deadline_gives_the_check_its_timeout(world: World) -> None:
-    """What an emulator leaves out must not stop freshness."""
+    """Emulators leave the deadline out; checks must go on."""
     world.events = [lambda: Event("INVOKE", 0)]
 
     world.run(SERVICE_DISCOVERY_MAX_AGE="0")
@@ -315,7 +315,7 @@ def test_too_little_time_is_no_failure(world: World) -> None:
 
 
 def test_stale_read_is_believed_once_it_is_repeated(world: World) -> None:
-    """Eventually consistent reads lag; a rebuilt index is right for good."""
+    """Reads may be stale; after a rebuild a lower revision is right for good."""
     world.answers["users"] = _answer("2.0.0", revision=9)
     seen: list[str] = []
     for revision in (4, 9, 4, 4):
@@ -329,7 +329,7 @@ def test_stale_read_is_believed_once_it_is_repeated(world: World) -> None:
 
 
 def test_failed_check_between_does_not_make_a_stale_read_true(world: World) -> None:
-    """Nothing was repeated by a check that had no answer; the next one that has does."""
+    """A check without an answer repeats nothing; the next one with an answer does."""
     world.answers["users"] = _answer("2.0.0", revision=9)
     seen: list[str] = []
     stale = {"users": _answer("1.0.0", revision=4)}
@@ -343,7 +343,7 @@ def test_failed_check_between_does_not_make_a_stale_read_true(world: World) -> N
 
 
 def test_equal_revision_is_no_stale_read(world: World) -> None:
-    """A rebuild may mend an item without raising its revision."""
+    """A rebuild may correct an item without raising its revision."""
     world.after(60, answers={"users": _answer("1.0.1")})
 
     world.run()
@@ -352,7 +352,7 @@ def test_equal_revision_is_no_stale_read(world: World) -> None:
 
 
 def test_resolved_at_is_the_time_of_the_members_own_change(world: World) -> None:
-    """Not of another member's, not of the last check."""
+    """The time of another member's change, or of the last check, does not count."""
     world.answers["billing"] = _answer("3.0.0")
     world.after(60)
     world.after(60, answers={**world.answers, "users": _answer("1.1.0", revision=2)})
@@ -365,7 +365,7 @@ def test_resolved_at_is_the_time_of_the_members_own_change(world: World) -> None
 
 
 def test_another_error_alone_is_no_change(world: World) -> None:
-    """The file is written for answers, not for the weather."""
+    """The file is written only if an answer has changed."""
     world.fault = "refused"
     inodes: list[int] = []
     world.then(lambda: inodes.append(world.path.stat().st_ino))
@@ -380,7 +380,7 @@ def test_another_error_alone_is_no_change(world: World) -> None:
 
 
 def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: World) -> None:
-    """Its age is that of the answers, whoever removed it."""
+    """The file's age is the age of its answers, even after somebody removed the file."""
     world.then(world.path.unlink)
     world.after(60, fault="down")
 
@@ -391,7 +391,7 @@ def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: World)
 
 
 def test_partial_answer_is_written_and_is_no_success(world: World) -> None:
-    """What was answered counts; the age goes on growing until all are."""
+    """The answers that came are written; the age grows until every need is answered."""
     world.answers["billing"] = _answer("3.0.0")
     asked = world.read
 
@@ -417,7 +417,7 @@ def test_partial_answer_is_written_and_is_no_success(world: World) -> None:
 
 
 def test_bug_of_ours_in_a_check_is_a_failed_check(world: World) -> None:
-    """It is logged with its traceback, and the function's invocation goes on."""
+    """The bug is logged with its traceback, and the function's invocation goes on."""
     world.after(60, is_broken=True)
     world.after(1, is_broken=False)
 
@@ -429,7 +429,7 @@ def test_bug_of_ours_in_a_check_is_a_failed_check(world: World) -> None:
 
 
 def test_yanked_and_missing_are_told_when_they_begin_and_end(world: World) -> None:
-    """Once each, at WARN; a change is told at INFO."""
+    """Each is logged once, at WARN; a changed version is logged at INFO."""
     yanked = {"users": _answer("1.0.0", 2, status="yanked", reason="leak")}
     world.after(60, answers=yanked)
     world.after(60)
@@ -456,7 +456,7 @@ def test_yanked_and_missing_are_told_when_they_begin_and_end(world: World) -> No
 def test_strict_init_takes_this_very_resolves_answers_alone(
     world: World, changes: dict[str, Any], names: list[str]
 ) -> None:
-    """An earlier run's file is a comfort to whoever fails open, and none to whoever is strict."""
+    """An earlier run's file serves functions that fail open, but not strict ones."""
     world.answers["billing"] = _answer("1.0.0")
     world.run("users,billing", SERVICE_DISCOVERY_STRICT="true")
     for name, value in changes.items():
@@ -471,7 +471,7 @@ def test_strict_init_takes_this_very_resolves_answers_alone(
 
 
 def test_later_trouble_is_no_matter_of_strict(world: World) -> None:
-    """It is the init that it guards."""
+    """Strict mode applies to the init only."""
     world.after(60, fault="down")
     world.after(60, fault="", answers={})
 
@@ -481,7 +481,7 @@ def test_later_trouble_is_no_matter_of_strict(world: World) -> None:
 
 
 def test_events_that_are_refused_are_asked_for_no_more(world: World) -> None:
-    """Managed Instances refuse INVOKE; SHUTDOWN alone they send."""
+    """Managed Instances refuse INVOKE and accept SHUTDOWN only."""
     world.refused = ("INVOKE",)
 
     world.run()
@@ -496,7 +496,7 @@ def test_events_that_are_refused_are_asked_for_no_more(world: World) -> None:
 def test_schedule_never_stops_for_longer_than_it_may(
     max_age_s: int, steps: list[tuple[float, bool]]
 ) -> None:
-    """Whatever clocks and networks do, a check is due once MAX_AGE, or a second, has passed."""
+    """In any case a check is due after MAX_AGE or one second, whichever is longer."""
     schedule = Schedule(max_age_s)
     now = _START
     for moved_s, succeeds in steps:

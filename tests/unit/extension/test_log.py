@@ -1,4 +1,4 @@
-"""The log's lines: one for each outcome, and nothing that breaks out of it."""
+"""The log's lines: one for each outcome, with nothing that could break a line."""
 
 import json
 import re
@@ -27,7 +27,7 @@ def _lines(facts: dict[str, object], *, as_json: bool, level: int = log.DEBUG) -
 
 @given(_FACTS)
 def test_json_line_has_each_fact_as_a_field(facts: dict[str, object]) -> None:
-    """What Lambda's JSON log and its filters read."""
+    """Lambda's JSON logs and their filters read the fields."""
     line, rest = _lines(facts, as_json=True)
 
     assert rest == ""
@@ -41,7 +41,7 @@ def test_json_line_has_each_fact_as_a_field(facts: dict[str, object]) -> None:
 
 @given(_FACTS)
 def test_plain_line_stays_one_line(facts: dict[str, object]) -> None:
-    """Whatever a server says in its errors, it can't write lines of its own into the log."""
+    """A server's error text can't add lines to the log."""
     line, rest = _lines(facts, as_json=False)
 
     assert rest == ""
@@ -52,5 +52,4 @@ def test_plain_line_stays_one_line(facts: dict[str, object]) -> None:
 
 
 def test_less_than_the_level_is_not_said() -> None:
-    """ERROR is what its word says."""
     assert _lines({}, as_json=False, level=log.ERROR) == [""]

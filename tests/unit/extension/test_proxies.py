@@ -1,4 +1,4 @@
-"""Which proxy is used: botocore decides the same."""
+"""The proxy that is used, compared with botocore."""
 
 import itertools
 
@@ -42,7 +42,7 @@ EXCLUDED = [
 
 @pytest.mark.parametrize(("url", "excluded"), list(itertools.product(URLS, EXCLUDED)))
 def test_same_proxy_as_botocore(url: str, excluded: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A function's SDK and its extension go the same way."""
+    """A function's SDK and its extension use the same proxy."""
     for proxy in PROXIES:
         environment = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "NO_PROXY": excluded}
         for name, value in environment.items():

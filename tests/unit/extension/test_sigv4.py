@@ -22,7 +22,7 @@ _TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 def test_signature_is_botocores(
     key_id: str, secret: str, token: str, path: str, body: bytes, region: str
 ) -> None:
-    """No emulator checks signatures, so botocore's signer does."""
+    """Compared with botocore's signer, since emulators check no signatures."""
     headers = [
         ("content-type", "application/x-amz-json-1.0"),
         ("host", "dynamodb.example:8000"),

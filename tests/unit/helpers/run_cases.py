@@ -23,7 +23,7 @@ _FIELDS = ("arn", "version", "status", "metadata", "resolved_at")
 
 
 def faults_of(case: dict[str, Any], folder: Path) -> list[str]:
-    """Run one case with a services file in *folder*, and return what differs."""
+    """Run one case with a services file in *folder*; return the differences."""
     path = folder / "services.json"
     path.unlink(missing_ok=True)
     text = json.dumps(case["document"]) if "document" in case else case["text"]
@@ -53,7 +53,7 @@ def _faults_of_error(case: dict[str, Any], error: Exception) -> list[str]:
 
 
 def main(folder: Path) -> int:
-    """Run all cases and print the faults; 1 if there are any."""
+    """Run all cases and print the faults; return 1 if there are any."""
     cases = json.loads(CASES.read_text(encoding="utf-8"))
     found = [f"{case['what']}: {fault}" for case in cases for fault in faults_of(case, folder)]
     print("\n".join([*found, f"{len(cases)} cases, {len(found)} faults"]))

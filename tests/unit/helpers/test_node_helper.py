@@ -28,7 +28,7 @@ def test_node_helper() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mts", "cts"])
 def test_types_are_those_of_the_code(suffix: str, tmp_path: Path) -> None:
-    """In TypeScript, for ES modules and for CommonJS; what is wrong is refused."""
+    """In TypeScript, for ES modules and CommonJS; wrong uses are refused."""
     installed = node_packages.node_modules()
     modules = tmp_path / "node_modules"
     modules.mkdir()

@@ -34,7 +34,7 @@ _SCRIPT = Path(run_cases.__file__)
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let the services file be one of this test's own, not there yet."""
+    """Return the path of this test's services file, which does not exist yet."""
     path = tmp_path / "services.json"
     monkeypatch.setenv("SERVICES_FILE", str(path))
     monkeypatch.delenv("NEEDED_SERVICES", raising=False)
@@ -88,7 +88,7 @@ def test_other_versions_of_python_agree(minor: int, tmp_path: Path) -> None:
 
 
 def test_import_loads_nothing_that_the_runtime_has_not_loaded() -> None:
-    """An import is paid for at every cold start; `typing` alone costs 5 ms."""
+    """An import adds to every cold start; `typing` alone takes 5 ms."""
     program = (
         "import sys, awslambdaric.bootstrap; before = set(sys.modules); import service_discovery;"
         "print(sorted(set(sys.modules) - before))"
@@ -112,7 +112,7 @@ def test_replaced_file_is_read_at_the_next_call(path: Path) -> None:
 def test_file_rewritten_in_place_within_a_clock_tick_is_read(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file times of Lambda's kernels (before 6.13) stand still for up to 10 ms."""
+    """On Lambda's kernels (before 6.13) a file's times stand still for up to 10 ms."""
 
     def _coarse_fstat(fd: int) -> SimpleNamespace:
         info = os.stat(fd)
@@ -169,7 +169,7 @@ def test_reader_that_is_held_reads_what_was_filled_in(path: Path) -> None:
 def test_file_is_parsed_only_if_its_content_has_changed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each check moves the modification time, whether or not an answer has changed."""
+    """Each check moves the modification time, even if no answer has changed."""
     parsed: list[bytes] = []
     loads = json.loads
 
@@ -228,7 +228,7 @@ def test_callers_get_metadata_of_their_own(path: Path) -> None:
 
 
 def test_descriptors_are_closed(path: Path) -> None:
-    """An open file keeps the extension from taking its lease again."""
+    """An open file keeps the extension from leasing it again."""
     _replace(path, _document("1.0.0"))
     before = set(Path("/proc/self/fd").iterdir())
     for text in (_document("1.0.1"), "{", _document("1.0.2")):
@@ -242,7 +242,7 @@ def test_descriptors_are_closed(path: Path) -> None:
 
 
 def test_threads_never_see_a_part_of_a_document(path: Path) -> None:
-    """Four readers, and a writer that replaces the file under them."""
+    """Four readers run beside a writer that replaces the file."""
     padding = "x" * 50_000
     _replace(path, _document("0.0.0", padding))
     faults: list[object] = []
@@ -275,7 +275,7 @@ def test_threads_never_see_a_part_of_a_document(path: Path) -> None:
 
 
 def test_async_code_calls_it_in_a_thread(path: Path) -> None:
-    """The event loop goes on while a read is held."""
+    """The event loop continues while a read is held."""
     _replace(path, _document("1.0.0"))
 
     async def _arns() -> list[str]:
@@ -354,7 +354,7 @@ def test_services_can_be_never_checked() -> None:
 def test_services_refuses_a_member_that_no_file_could_have(
     member: dict[str, str], says: str
 ) -> None:
-    """A mistake in a test's answers is seen at once, not as a missing service."""
+    """A mistake in a test's answers shows at once, not as a missing service."""
     with pytest.raises(ValueError, match=says), services({"users": member}):
         pass
 
@@ -370,7 +370,7 @@ def test_errors_survive_a_process_boundary() -> None:
 
 @pytest.mark.slow
 def test_package_installs_with_its_types(tmp_path: Path) -> None:
-    """As for laptops and unit tests: from a checkout, with pip."""
+    """Users install it from a checkout with pip, for laptops and unit tests."""
     source = shutil.copytree(ROOT / "helpers/python", tmp_path / "source")
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     command += ["--no-build-isolation", "--target", str(tmp_path / "installed"), str(source)]

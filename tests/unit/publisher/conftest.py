@@ -1,4 +1,4 @@
-"""A publisher on a registry and a ledger in memory, with stacks that CloudFormation would run."""
+"""A publisher with a registry and a ledger in memory, and stacks as CloudFormation runs them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -88,7 +88,7 @@ class PublisherInMemory:
         return self.registry.services[service].latest()
 
     def status(self, version: str, service: str = "users") -> str:
-        """Return a version's status, with its reason; `absent` where there is none."""
+        """Return a version's status, with its reason; `absent` if there is none."""
         found = self.registry.services.get(service)
         record = found.versions.get(version) if found else None
         if record is None:

@@ -28,7 +28,7 @@ class MemoryService:
     channels: dict[str, str] = field(default_factory=dict)
 
     def latest(self) -> str | None:
-        """Return what functions get that need the latest."""
+        """Return what functions get that need the latest version."""
         if "latest" in self.channels:
             return self.channels["latest"]
         active = [

@@ -8,7 +8,7 @@ from publisher.deadline import Deadline, OutOfTimeError, watchdog
 
 
 def test_work_ends_before_the_invocation_does() -> None:
-    """The response needs the rest."""
+    """The rest of the time is for the response."""
     slept: list[float] = []
     deadline = Deadline(lambda: 12.0, margin_s=10.0, sleep=slept.append)
 

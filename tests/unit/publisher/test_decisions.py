@@ -1,4 +1,4 @@
-"""What each request calls for."""
+"""The action that each request calls for."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_roll_back_undoes_whatever_the_property_is(on_delete: OnDelete) -> None:
 
 @pytest.mark.parametrize("on_delete", OnDelete)
 def test_replaced_version_is_left_alone(on_delete: OnDelete) -> None:
-    """An update to another version ends with a Delete of the one before."""
+    """An update to another version ends with a Delete of the previous one."""
     removal = decide_removal(
         on_delete, "users@1.0.0", is_rolling_back=False, present_id="users@2.0.0"
     )
@@ -71,7 +71,7 @@ def test_resource_that_goes_does_what_its_property_asks(
 
 
 def test_only_our_own_roll_back_may_be_replaced() -> None:
-    """Another person's yank stays, and so does one of another stack."""
+    """Yanks by another person or another stack stay."""
     ours = roll_back_reason("users")
 
     assert ours == "rolled back: users"

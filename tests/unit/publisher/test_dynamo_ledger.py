@@ -1,4 +1,4 @@
-"""The ledger on DynamoDB, as moto has it."""
+"""The ledger on moto's DynamoDB."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -63,7 +63,7 @@ def test_entries_are_those_of_one_resource(ledger: DynamoLedger) -> None:
 
 
 def test_first_result_of_a_request_stands(ledger: DynamoLedger) -> None:
-    """A watchdog and a late success must not say two things."""
+    """A watchdog and a late success must not report different results."""
     other = RequestResult(is_success=False, physical_id="p", reason="time", data={})
 
     assert ledger.record_result("stack#r-1", _RESULT) == _RESULT
@@ -73,7 +73,7 @@ def test_first_result_of_a_request_stands(ledger: DynamoLedger) -> None:
 
 
 def test_results_expire_and_entries_do_not(ledger: DynamoLedger, client: "DynamoDBClient") -> None:
-    """CloudFormation waits for an hour; what was published matters for as long as it stands."""
+    """A result is needed for an hour; an entry as long as its version is published."""
     ledger.write_entry(_ENTRY)
     ledger.record_result("stack#r-1", _RESULT)
 

@@ -35,7 +35,7 @@ def test_least_properties_have_their_defaults() -> None:
 
 
 def test_prefix_takes_the_version_from_the_arn() -> None:
-    """A team without SemVer has the numbers that Lambda gives."""
+    """A team without SemVer uses Lambda's version numbers."""
     parsed = ServiceVersion.parse(_properties(Version="", VersionPrefix="1"))
 
     assert parsed.physical_id == "users@1.42.0"
@@ -49,12 +49,12 @@ def test_texts_of_cloudformation_and_values_of_terraform_are_the_same_metadata()
 
 
 def test_empty_text_counts_as_absent() -> None:
-    """A template's parameter has an empty default."""
+    """A template's parameter may have an empty default."""
     assert ServiceVersion.parse(_properties(Channel="")).channel is None
 
 
 def test_every_fault_is_reported_at_once() -> None:
-    """One deployment is enough to find them all."""
+    """One deployment shows every fault."""
     with pytest.raises(PropertiesError) as caught:
         ServiceVersion.parse(
             {
@@ -110,12 +110,12 @@ def test_fault_names_its_property(properties: dict[str, Any], said: str) -> None
     ],
 )
 def test_physical_id_is_read_back(physical_id: str, parts: tuple[str, str] | None) -> None:
-    """A Delete has the id, and ids of failed creations lead nowhere."""
+    """A Delete has the id, and the id of a failed creation names nothing."""
     assert parse_physical_id(physical_id) == parts
 
 
 def test_malformed_on_delete_keeps_the_version() -> None:
-    """A resource with it was never created, and its Delete must not fail."""
+    """A resource with a malformed one was never created, and its Delete must not fail."""
     assert parse_on_delete({"OnDelete": "Drop"}) is OnDelete.RETAIN
     assert parse_on_delete({"OnDelete": "Yank"}) is OnDelete.YANK
 

@@ -1,4 +1,4 @@
-"""The life of a resource: what a stack does, and what the registry then holds."""
+"""The life of a resource: a stack's operations, and the registry's content afterwards."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_creation_publishes(publisher: PublisherInMemory) -> None:
 def test_update_publishes_the_new_version_and_leaves_the_old_one(
     publisher: PublisherInMemory,
 ) -> None:
-    """Consumers that are pinned to the old one keep it, whatever `OnDelete` is."""
+    """Consumers that are pinned to the old version keep it, whatever `OnDelete` is."""
     stack = publisher.stack()
     stack.create(of("1.0.0", OnDelete="Delete"))
 
@@ -45,7 +45,7 @@ def test_update_publishes_the_new_version_and_leaves_the_old_one(
 def test_same_version_with_another_arn_is_refused_and_nothing_moves(
     publisher: PublisherInMemory,
 ) -> None:
-    """A published version means one thing; the stack goes back, with its channel as it was."""
+    """A published version is never another; the stack rolls back, and its channel stays."""
     stack = publisher.stack()
     stack.create(of("1.0.0", Channel="stable"))
 
@@ -59,7 +59,7 @@ def test_same_version_with_another_arn_is_refused_and_nothing_moves(
 
 
 def test_another_service_name_is_a_replacement(publisher: PublisherInMemory) -> None:
-    """The old service's version stays: its consumers have not moved yet."""
+    """The old service's version stays, since its consumers have not moved yet."""
     stack = publisher.stack()
     stack.create(of("1.0.0", OnDelete="Delete"))
 
@@ -83,7 +83,7 @@ def test_rolled_back_update_makes_latest_what_it_was(publisher: PublisherInMemor
 
 
 def test_rolled_back_pin_is_taken_off(publisher: PublisherInMemory) -> None:
-    """`latest` was not set before, so it is not set afterwards."""
+    """`latest` was not pinned before, so it is not pinned afterwards."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
 
@@ -104,7 +104,7 @@ def test_rolled_back_creation_is_undone(publisher: PublisherInMemory) -> None:
 
 
 def test_roll_back_never_yanks_what_a_repetition_found(publisher: PublisherInMemory) -> None:
-    """Another pipeline published it, and its consumers are using it."""
+    """Another pipeline published it, and its consumers use it."""
     publisher.stack("other").create(of("2.0.0"))
 
     publisher.stack().create(of("2.0.0"), then_fails=True)
@@ -115,7 +115,7 @@ def test_roll_back_never_yanks_what_a_repetition_found(publisher: PublisherInMem
 def test_rolled_back_channel_of_the_same_version_is_set_back(
     publisher: PublisherInMemory,
 ) -> None:
-    """The version was there before this update, and stays."""
+    """The version existed before this update, and stays."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
 
@@ -146,7 +146,7 @@ def test_roll_back_leaves_a_channel_that_others_have_moved_since(
 def test_channel_whose_version_is_gone_is_deleted_by_a_roll_back(
     publisher: PublisherInMemory,
 ) -> None:
-    """No version is right any more; a wrong one would be worse than none."""
+    """There is no right version any more, and a wrong one would be worse than none."""
     stack = publisher.stack()
     stack.create(of("1.0.0", Channel="stable"))
 
@@ -161,7 +161,7 @@ def test_channel_whose_version_is_gone_is_deleted_by_a_roll_back(
 
 
 def test_roll_back_is_not_blocked_by_a_channel_of_others(publisher: PublisherInMemory) -> None:
-    """A stack that can't roll back is a worse night than a version that stays."""
+    """A stack that can't roll back is worse than a version that stays."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
 
@@ -178,7 +178,7 @@ def test_roll_back_is_not_blocked_by_a_channel_of_others(publisher: PublisherInM
 
 
 def test_earlier_update_is_not_undone_by_a_later_roll_back(publisher: PublisherInMemory) -> None:
-    """Only what the failed update did is undone."""
+    """Only the failed update is undone."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
     stack.update(of("2.0.0", Channel="stable"))
@@ -208,7 +208,7 @@ def test_roll_back_of_an_update_that_never_came_undoes_nothing(
 
 
 def test_same_version_is_published_again_after_a_roll_back(publisher: PublisherInMemory) -> None:
-    """The next attempt has another function version behind the same number."""
+    """The next attempt has another function version for the same version number."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
     stack.update(of("2.0.0"), then_fails=True)
@@ -223,7 +223,7 @@ def test_same_version_is_published_again_after_a_roll_back(publisher: PublisherI
 def test_new_stack_of_that_name_replaces_the_yank_of_the_old_one(
     publisher: PublisherInMemory,
 ) -> None:
-    """A stack whose creation failed is deleted and made anew."""
+    """A stack whose creation failed is deleted and created again."""
     first = publisher.stack()
     first.create(of("1.0.0"), then_fails=True)
     assert publisher.status("1.0.0") == ROLLED_BACK
@@ -235,7 +235,7 @@ def test_new_stack_of_that_name_replaces_the_yank_of_the_old_one(
 
 
 def test_yank_of_another_person_is_not_replaced(publisher: PublisherInMemory) -> None:
-    """It was decided for a reason that a deployment does not know."""
+    """The person had a reason that the deployment does not know."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
     stack.update(of("2.0.0"), then_fails=True)
@@ -259,7 +259,7 @@ def test_yank_of_another_person_is_not_replaced(publisher: PublisherInMemory) ->
 def test_deleted_stack_does_what_on_delete_asks(
     publisher: PublisherInMemory, on_delete: str, status: str, channels: dict[str, str]
 ) -> None:
-    """The channels that the resource had set would keep the version."""
+    """The channels that the resource had set would otherwise keep the version."""
     stack = publisher.stack()
     stack.create(of("1.0.0", Channel="beta", OnDelete=on_delete))
     stack.update(of("1.0.0", Channel="stable", OnDelete=on_delete))
@@ -275,7 +275,7 @@ def test_deleted_stack_does_what_on_delete_asks(
 def test_channel_of_others_refuses_the_deletion_with_its_name(
     publisher: PublisherInMemory,
 ) -> None:
-    """A person decides what the channel shall be."""
+    """A person has to decide what the channel should be."""
     stack = publisher.stack()
     stack.create(of("1.0.0", OnDelete="Yank"))
     publisher.registry.services["users"].channels["theirs"] = "1.0.0"
@@ -291,7 +291,7 @@ def test_channel_of_others_refuses_the_deletion_with_its_name(
 def test_unreadable_stack_changes_nothing_and_says_so(
     publisher: PublisherInMemory, on_delete: str
 ) -> None:
-    """A clean-up and a deletion look the same: to guess would take running versions away."""
+    """A clean-up and a deletion look the same; a guess could remove versions that are in use."""
     stack = publisher.stack()
     stack.create(of("1.0.0", OnDelete=on_delete))
     publisher.states.is_readable = False
@@ -304,7 +304,7 @@ def test_unreadable_stack_changes_nothing_and_says_so(
 
 
 def test_unreadable_stack_is_still_rolled_back_by_its_delete(publisher: PublisherInMemory) -> None:
-    """Only the state at the last of the roll-back's requests is needed."""
+    """Only the last request of the roll-back needs the state."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
     send = publisher.send
@@ -323,7 +323,7 @@ def test_unreadable_stack_is_still_rolled_back_by_its_delete(publisher: Publishe
 def test_wrong_properties_fail_with_every_fault_and_can_be_deleted(
     publisher: PublisherInMemory,
 ) -> None:
-    """A resource that was never there must not hold up its stack's roll-back."""
+    """A resource that was never created must not block its stack's roll-back."""
     stack = publisher.stack()
 
     response = stack.create({"Name": "users", "Version": "1", "Chanel": "beta"})
@@ -337,7 +337,7 @@ def test_wrong_properties_fail_with_every_fault_and_can_be_deleted(
 
 
 def test_name_that_is_not_allowed_is_refused(publisher: PublisherInMemory) -> None:
-    """A stolen template publishes no service of another team."""
+    """The pattern limits the services that a template can publish."""
     publisher.publications = publisher.publications_for("billing-*")
 
     response = publisher.stack().create(of("1.0.0"))
@@ -353,7 +353,7 @@ def test_name_that_is_not_allowed_is_refused(publisher: PublisherInMemory) -> No
 def test_creation_that_was_cut_short_is_repeated_and_undone(
     publisher: PublisherInMemory, write: str, moment: str
 ) -> None:
-    """Lambda repeats the request; what it finds of its own is new all the same."""
+    """Lambda repeats the request; a version that its first attempt published counts as new."""
     publisher.stack("other").create(of("1.0.0"))
     publisher.stack().create(of("2.0.0", Channel="beta"), then_fails=True)
     crashes = _crash_once(publisher, write, moment)
@@ -398,7 +398,7 @@ def test_roll_back_that_was_cut_short_is_repeated(
 
 
 class _KilledError(BaseException):
-    """The function's process ends."""
+    """Kills the function's process."""
 
 
 def _crash_once(publisher: PublisherInMemory, write: str, moment: str) -> list[str]:
@@ -422,7 +422,7 @@ def _crash_once(publisher: PublisherInMemory, write: str, moment: str) -> list[s
     ],
 )
 def test_unclear_outcome_is_repeated(publisher: PublisherInMemory, error: Exception) -> None:
-    """Every step looks first, so that it can be repeated."""
+    """Every step reads the state first, so it can be repeated."""
     seen: list[str] = []
 
     def lose(name: str) -> None:
@@ -486,7 +486,7 @@ def _terraform(kind: RequestKind, **properties: Any) -> TerraformRequest:
 
 
 def test_terraform_publishes_updates_and_destroys(publisher: PublisherInMemory) -> None:
-    """The provider's documented actions, by the same properties."""
+    """The provider's documented actions, with the same properties."""
     publications = publisher.publications
     first = of("1.0.0", Channel="beta", OnDelete="Delete")
     second = of("2.0.0", Channel="beta", OnDelete="Delete")
@@ -515,7 +515,7 @@ def test_terraform_publishes_updates_and_destroys(publisher: PublisherInMemory) 
 def test_terraforms_failure_is_an_error(
     publisher: PublisherInMemory, properties: dict[str, Any], error: type[Exception]
 ) -> None:
-    """A function error is what Terraform stops at."""
+    """Terraform stops at a function error."""
     publications = publisher.publications_for("users")
     handle_terraform(_terraform(RequestKind.CREATE, **of("1.0.0")), "r-1", publications)
 

@@ -23,7 +23,7 @@ _PUBLISHED = RequestResult(
 
 @dataclass
 class ResponseSink:
-    """Where responses are put, as S3 behind a presigned address."""
+    """An endpoint for responses, like S3 behind a presigned address."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
@@ -74,7 +74,7 @@ def _request(url: str = "https://example.com") -> StackRequest:
 
 
 def test_response_has_what_cloudformation_needs(sink: ResponseSink) -> None:
-    """The address is signed for an empty content type; another one is refused by S3."""
+    """The address is signed for an empty content type; S3 refuses another one."""
     Responder(_never).send(_request(sink.url), _PUBLISHED)
 
     ((headers, body),) = sink.received
@@ -118,7 +118,7 @@ def _never(_seconds: float) -> None:
 
 @pytest.mark.parametrize("reason", ["x" * 9000, "\u00e4" * 9000, "\U0001f600" * 3000])
 def test_long_reason_is_cut_to_what_cloudformation_takes(reason: str) -> None:
-    """Its limit is 4,096 bytes for the whole response."""
+    """CloudFormation's limit is 4,096 bytes for the whole response."""
     result = RequestResult(is_success=False, physical_id="p", reason=reason, data={})
 
     body = render_response(_request(), result)
