@@ -1,4 +1,6 @@
-"""Walk the vectors; prints each case that fails, and a count. Runs on MicroPython and CPython.
+"""Run the vectors; print each case that fails, and a count.
+
+Runs on MicroPython and CPython.
 
 Usage: run_vectors.py FOLDER, with the packages on the path.
 """
@@ -21,7 +23,7 @@ COUNT = [0]
 
 
 def check(what: str, expected: object, seen: object) -> None:
-    """Compare, and note a difference."""
+    """Compare, and record a difference."""
     COUNT[0] += 1
     if expected != seen:
         FAILURES.append(f"{what}: expected {expected!r}, got {seen!r}")
@@ -34,7 +36,7 @@ def load(folder: str, name: str) -> "Any":
 
 
 def check_refused(text: str, reason: str) -> None:
-    """Parse what is no version, and look for the reason in what is said of it."""
+    """Parse a malformed version, and compare the message's reason."""
     try:
         Version.parse(text)
         check(text, "refused", "taken")
@@ -43,7 +45,7 @@ def check_refused(text: str, reason: str) -> None:
 
 
 def run_versions(vectors: "Any") -> None:
-    """Parse, spell and compare versions."""
+    """Parse, format and compare versions."""
     reference = vectors["reference"]
     for text in vectors["valid"] + reference["valid"]:
         check(text, text, str(Version.parse(text)))
@@ -66,7 +68,7 @@ def run_ascending(ascending: "list[Version]") -> None:
 
 
 def run_needs(vectors: "Any") -> None:
-    """Read needs, and all that is wrong with them."""
+    """Parse needs, and compare their faults."""
     for case in vectors["good"]:
         seen = [
             {
@@ -92,7 +94,7 @@ def run_needs(vectors: "Any") -> None:
 
 
 def run_json(vectors: "Any") -> None:
-    """Read whole documents, and refuse those that are not."""
+    """Parse whole documents, and check that others are refused."""
     for case in vectors["whole"]:
         check(case["text"], case["value"], strict_json.loads(case["text"].encode()))
     for text in vectors["broken"]:
@@ -106,7 +108,7 @@ def run_json(vectors: "Any") -> None:
 
 
 def run_members(vectors: "Any") -> None:
-    """Spell answers as members, and read them back."""
+    """Render members, and parse them back."""
     for case in vectors["members"]:
         answer = answer_from_item(case["item"]) if case["item"] else None
         (need,) = parse_needs(case["need"])
@@ -127,7 +129,7 @@ def _copied() -> Answer:
 
 
 def main(folder: str) -> None:
-    """Walk all vectors."""
+    """Run all vectors."""
     run_versions(load(folder, "versions.json"))
     run_needs(load(folder, "needs.json"))
     run_json(load(folder, "documents.json"))

@@ -1,4 +1,4 @@
-"""Both tables on moto, for the one adapter that has any; the operations on a table in memory."""
+"""Both tables on moto for the DynamoDB adapter; the operations on a table in memory."""
 
 import pytest
 
@@ -11,11 +11,11 @@ __all__ = ["dynamodb"]
 
 @pytest.fixture
 def store() -> MemoryVersionStore:
-    """Give an empty table."""
+    """Return an empty table."""
     return MemoryVersionStore()
 
 
 @pytest.fixture
 def registry(store: MemoryVersionStore) -> Registry:
-    """Give the operations on that table."""
+    """Return the operations on that table."""
     return registry_on(store)

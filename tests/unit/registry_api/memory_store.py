@@ -1,4 +1,4 @@
-"""A versions table in memory: `test_store.py` holds it to the promises of `VersionStore`."""
+"""A versions table in memory: `test_store.py` compares its behaviour with DynamoDB's."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ class MemoryVersionStore:
 
     Attributes:
         events: The history of all services, the oldest first.
-        before_commit: Called before each change is tried: a test puts a rival here.
+        before_commit: Called before each change is tried, so that a test can make another change.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class MemoryVersionStore:
             return self._services.get(name), found
 
     def check_last_change(self, service: ServiceRecord) -> None:
-        """Do nothing: here a change is always whole."""
+        """Do nothing: in memory a change is always whole."""
 
     def highest_stable(
         self, name: str, series: Series, *, below: Version | None = None
@@ -79,14 +79,14 @@ class MemoryVersionStore:
         return answers[-1] if answers else None
 
     def service_names(self, prefix: str, *, limit: int, after: str | None) -> Page[str, str]:
-        """Read up to *limit* names that begin with *prefix*, from the one behind *after* on."""
+        """Read up to *limit* names that begin with *prefix*, from the first one after *after*."""
         with self._guard:
             names = sorted(name for name in self._services if name.startswith(prefix))
         left = [name for name in names if after is None or name > after]
         return _page(left, limit, lambda name: name)
 
     def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
-        """Read the services of these names that are there."""
+        """Read the services of these names that exist."""
         with self._guard:
             return {name: self._services[name] for name in names if name in self._services}
 
@@ -114,7 +114,7 @@ class MemoryVersionStore:
         return _page(left, limit, lambda event: event.revision)
 
     def commit(self, change: Change) -> None:
-        """Make a change, if both records are as they were read."""
+        """Make a change, if both records are still as they were read."""
         self.before_commit()
         name = change.service.name
         with self._guard:
@@ -150,7 +150,7 @@ def registry_on(
     sleep: Callable[[float], None] = lambda _: None,
     dice: Callable[[], float] = lambda: 1.0,
 ) -> Registry:
-    """Give operations that never really wait."""
+    """Return operations that never really wait."""
     return Registry(store, now=lambda: now, sleep=sleep, random=dice)
 
 

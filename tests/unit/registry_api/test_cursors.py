@@ -1,4 +1,4 @@
-"""Cursors: read back where they were made, and refused everywhere else."""
+"""Cursors: read back by the list that made them, and refused by every other one."""
 
 import string
 
@@ -19,19 +19,19 @@ POSITIONS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 @given(SCOPES, POSITIONS)
 def test_cursor_is_read_back_in_its_own_list(scope: str, position: str) -> None:
-    """A list goes on where it stopped."""
+    """A list continues where it stopped."""
     assert from_cursor(scope, to_cursor(scope, position)) == position
 
 
 @given(SCOPES, POSITIONS)
 def test_cursor_needs_no_escaping_in_a_url(scope: str, position: str) -> None:
-    """Whoever forgets to escape it still gets the next page."""
+    """A client that forgets to escape it still gets the next page."""
     assert set(to_cursor(scope, position)) <= set(string.ascii_letters + string.digits + "-_")
 
 
 @given(SCOPES, SCOPES, POSITIONS)
 def test_cursor_of_another_list_is_refused(scope: str, other: str, position: str) -> None:
-    """It would give a wrong page, and nobody would know."""
+    """It would give a wrong page without an error."""
     assume(scope != other)
 
     with pytest.raises(CursorError):
@@ -40,7 +40,7 @@ def test_cursor_of_another_list_is_refused(scope: str, other: str, position: str
 
 @given(POSITIONS, st.data())
 def test_altered_cursor_is_refused(position: str, data: st.DataObject) -> None:
-    """Any character, the last one included, whose low bits no byte of the content has."""
+    """Any character may be altered, also the last one, whose low bits have no meaning."""
     cursor = to_cursor("versions/users", position)
     at = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_="))
@@ -52,7 +52,7 @@ def test_altered_cursor_is_refused(position: str, data: st.DataObject) -> None:
 
 @given(POSITIONS, st.data())
 def test_cut_cursor_is_refused(position: str, data: st.DataObject) -> None:
-    """A terminal's line break makes one."""
+    """A terminal's line break may cut one."""
     cursor = to_cursor("versions/users", position)
     end = data.draw(st.integers(0, len(cursor) - 1))
 
@@ -62,6 +62,6 @@ def test_cut_cursor_is_refused(position: str, data: st.DataObject) -> None:
 
 @given(st.text(max_size=60))
 def test_made_up_cursor_is_refused(text: str) -> None:
-    """Whatever it is, it is a client's fault and no crash."""
+    """Any text is a client's error, never a crash."""
     with pytest.raises(CursorError):
         from_cursor("versions/users", text)

@@ -1,4 +1,4 @@
-"""The API's description: whole, valid, and as strict as what it describes."""
+"""The API's description: complete, valid, and as strict as the API."""
 
 import re
 from typing import Any
@@ -31,7 +31,7 @@ def test_document_is_openapi_3_1() -> None:
 
 
 def test_every_route_is_described_and_nothing_else() -> None:
-    """A route that is not described is one that nobody finds."""
+    """The description has exactly the routes of the route table."""
     assert sorted(openapi.DESCRIPTIONS) == sorted(entry.name for entry in ROUTES)
     assert len(OPERATIONS) == len(ROUTES)
 
@@ -40,7 +40,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
 def test_every_write_has_a_dry_run_and_preconditions(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
-    """And no other route has; consumers are replaced whole, and stand in nobody's way."""
+    """Other routes have neither; consumers are replaced whole, without preconditions."""
     names = {each["name"] for each in operation.get("parameters", [])}
     is_write = method != "get" and path.startswith("/services")
 
@@ -53,7 +53,7 @@ def test_every_write_has_a_dry_run_and_preconditions(
 def test_every_operation_has_examples_and_says_what_it_refuses(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
-    """Whoever reads it at 3 a.m. copies an example, and looks up what came back."""
+    """An operator copies an example, and looks up a refusal."""
     refused = {status for status in operation["responses"] if status >= "400"}
     described = {parameter["name"] for parameter in operation.get("parameters", [])}
 
@@ -73,7 +73,7 @@ def test_every_operation_has_examples_and_says_what_it_refuses(
 def test_examples_are_what_their_schemas_say(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
-    """An example that is refused, or never answered, is worse than none."""
+    """Every example is valid for its schema."""
     contents = [operation.get("requestBody", {"content": {}})["content"]]
     contents += [response.get("content", {}) for response in operation["responses"].values()]
     examples = [(each["schema"], each["example"]) for one in contents for each in one.values()]
@@ -91,7 +91,7 @@ def test_examples_are_what_their_schemas_say(
 
 @given(_TEXTS | st.from_regex(schemas.SELECTOR_PATTERN, fullmatch=True))
 def test_selectors_pattern_is_the_parsers_grammar(text: str) -> None:
-    """Requests made from the pattern are good ones, and others are refused."""
+    """Values made from the pattern are accepted, and others are refused."""
     assume(len(text.partition("==")[2].strip()) <= MAX_LENGTH)
     try:
         needs.parse_selector(text)
@@ -105,7 +105,7 @@ def test_selectors_pattern_is_the_parsers_grammar(text: str) -> None:
 
 @given(_TEXTS | st.from_regex(schemas.NEEDED_PATTERN, fullmatch=True))
 def test_needs_pattern_is_the_parsers_grammar(text: str) -> None:
-    """But for keys that are taken and versions that are too long, which no pattern can tell."""
+    """Except for repeated keys and versions that are too long, which no pattern can express."""
     try:
         needs.parse_needs(text)
     except needs.NeedsError as error:
@@ -120,7 +120,7 @@ def test_needs_pattern_is_the_parsers_grammar(text: str) -> None:
 
 @given(_TEXTS | st.from_regex(schemas.VERSION_PATTERN, fullmatch=True))
 def test_versions_pattern_is_the_parsers_grammar(text: str) -> None:
-    """The same rule, in two languages."""
+    """The pattern and the parser accept the same texts."""
     assume(len(text) <= MAX_LENGTH)
     try:
         Version.parse(text)
@@ -134,5 +134,5 @@ def test_versions_pattern_is_the_parsers_grammar(text: str) -> None:
 
 @given(_TEXTS | st.from_regex(schemas.NAME_PATTERN, fullmatch=True) | st.text(max_size=70))
 def test_names_pattern_is_the_parsers_grammar(text: str) -> None:
-    """The same rule, in two languages."""
+    """The pattern and the parser accept the same texts."""
     assert bool(re.fullmatch(schemas.NAME_PATTERN, text)) == (needs.name_fault(text) is None)

@@ -1,4 +1,4 @@
-"""What clients may do, and when they are refused, on a table in memory."""
+"""What clients may do, and when they are refused, with a table in memory."""
 
 import random
 import threading
@@ -20,7 +20,7 @@ LATER = "2026-02-02T00:00:00Z"
 
 
 def test_first_publish_makes_the_service(registry: Registry, store: MemoryVersionStore) -> None:
-    """Nobody has to announce a service before its first version."""
+    """A service needs no declaration before its first version."""
     outcome, record = registry.publish(valid.publication(metadata={"commit": "abc"}), "somebody")
 
     assert outcome is PublishOutcome.CREATED
@@ -42,7 +42,7 @@ def test_service_keeps_its_first_time_and_shows_its_last(store: MemoryVersionSto
 
 
 def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVersionStore) -> None:
-    """A pipeline may repeat itself; whoever repeats it is not the publisher."""
+    """A pipeline may repeat itself; the first publisher stays the publisher."""
     _, first = registry.publish(valid.publication(), "somebody")
 
     outcome, again = registry.publish(valid.publication(), "somebody else")
@@ -54,7 +54,7 @@ def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVer
 def test_yanked_version_stays_so_when_it_is_published_again(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """A pipeline that is run again must not undo what an operator did."""
+    """A repeated pipeline must not undo what an operator did."""
     registry.publish(valid.publication(), "somebody")
     yanked = registry.yank("users", Version.parse("1.0.0"), "broken", "operator", FORCED)
 
@@ -71,7 +71,7 @@ def test_yanked_version_stays_so_when_it_is_published_again(
 def test_published_version_is_never_another(
     registry: Registry, store: MemoryVersionStore, other: dict[str, Any], named: str
 ) -> None:
-    """Whoever pinned it would get something else."""
+    """Consumers that pinned it would get something else."""
     _, first = registry.publish(valid.publication(), "somebody")
 
     with pytest.raises(ConflictError, match=named) as refused:
@@ -84,7 +84,7 @@ def test_published_version_is_never_another(
 def test_channel_is_set_in_the_publishs_own_change(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """One change: nobody sees the version without its channel."""
+    """No reader sees the version without its channel."""
     registry.publish(valid.publication(channel="beta"), "somebody")
 
     service = store.service("users")
@@ -94,7 +94,7 @@ def test_channel_is_set_in_the_publishs_own_change(
 
 
 def test_repeated_publish_sets_its_channel(registry: Registry, store: MemoryVersionStore) -> None:
-    """A change of its own, as it would be by itself; the version's record is no other."""
+    """It is a change of its own, and the version's record stays the same."""
     _, first = registry.publish(valid.publication(), "somebody")
 
     outcome, record = registry.publish(valid.publication(channel="beta"), "operator")
@@ -113,7 +113,7 @@ def test_repeated_publish_sets_its_channel(registry: Registry, store: MemoryVers
 def test_repeated_publish_leaves_a_channel_that_is_there(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """What changes nothing raises no revision."""
+    """A request that changes nothing raises no revision."""
     registry.publish(valid.publication(channel="beta"), "somebody")
 
     registry.publish(valid.publication(channel="beta"), "somebody")
@@ -137,7 +137,7 @@ def test_no_channel_points_at_a_yanked_version(
 def test_latest_is_never_a_pre_release(
     registry: Registry, store: MemoryVersionStore, *, is_published: bool
 ) -> None:
-    """Refused whole: a publish whose channel is refused publishes nothing."""
+    """A publish whose channel is refused publishes nothing."""
     if is_published:
         registry.publish(valid.publication("1.0.0-rc.1"), "somebody")
     before = len(store.events)
@@ -151,7 +151,7 @@ def test_latest_is_never_a_pre_release(
 def test_service_has_a_bounded_number_of_channels(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """They are in one item; the ones that are there can still be moved."""
+    """They are in one item; those that exist can still be moved."""
     for number in range(MAX_CHANNELS):
         registry.publish(valid.publication(f"1.0.{number}", channel=f"c{number}"), "somebody")
 
@@ -166,7 +166,7 @@ def test_service_has_a_bounded_number_of_channels(
 
 
 def test_latest_is_the_highest_stable_version(registry: Registry) -> None:
-    """Neither the last one published, nor a pre-release."""
+    """Neither the last one published nor a pre-release is."""
     for version in ("1.9.0", "1.10.0", "1.2.3", "2.0.0-rc.1"):
         registry.publish(valid.publication(version), "somebody")
 
@@ -177,7 +177,7 @@ def test_latest_is_the_highest_stable_version(registry: Registry) -> None:
 
 
 def test_pinned_latest_outlives_higher_versions(registry: Registry) -> None:
-    """A roll-back that the next publish undoes would be none."""
+    """Otherwise the next publish would undo a roll-back."""
     registry.publish(valid.publication("1.0.0", channel="latest"), "somebody")
     registry.publish(valid.publication("2.0.0"), "somebody")
 
@@ -199,7 +199,7 @@ def test_pinned_latest_outlives_higher_versions(registry: Registry) -> None:
 def test_what_nobody_published_is_unknown(
     registry: Registry, look: Callable[[Registry], object]
 ) -> None:
-    """An empty list would look like a service whose versions are gone."""
+    """An empty list would look like a service whose versions were deleted."""
     registry.publish(valid.publication(), "somebody")
 
     with pytest.raises(UnknownError):
@@ -207,7 +207,7 @@ def test_what_nobody_published_is_unknown(
 
 
 def test_lost_race_is_decided_anew(registry: Registry, store: MemoryVersionStore) -> None:
-    """The rival's work stands, and so does ours, one revision later."""
+    """The rival's change stays, and ours follows, one revision later."""
     overtake(store, valid.publication("1.0.0"))
 
     _, record = registry.publish(valid.publication("1.1.0"), "somebody")
@@ -217,7 +217,7 @@ def test_lost_race_is_decided_anew(registry: Registry, store: MemoryVersionStore
 
 
 def test_race_for_one_version_has_one_winner(registry: Registry, store: MemoryVersionStore) -> None:
-    """Whoever comes second is told what stands, and overwrites nothing."""
+    """The second one is told what was published, and overwrites nothing."""
     overtake(store, valid.publication(arn=valid.OTHER_ARN))
 
     with pytest.raises(ConflictError) as refused:
@@ -230,7 +230,7 @@ def test_race_for_one_version_has_one_winner(registry: Registry, store: MemoryVe
 def test_race_for_the_same_publish_is_a_repetition(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """A pipeline whose first answer was lost, and that tries again at once."""
+    """A pipeline whose first response was lost tries again at once."""
     overtake(store, valid.publication())
 
     outcome, record = registry.publish(valid.publication(), "somebody")
@@ -240,7 +240,7 @@ def test_race_for_the_same_publish_is_a_repetition(
 
 
 def overtake(store: MemoryVersionStore, wanted: Publication) -> None:
-    """Let a rival come first, once."""
+    """Let another change come first, once."""
 
     def _rival() -> None:
         store.before_commit = lambda: None
@@ -250,7 +250,7 @@ def overtake(store: MemoryVersionStore, wanted: Publication) -> None:
 
 
 def test_whoever_loses_every_race_is_told_to_come_back(store: MemoryVersionStore) -> None:
-    """Bounded, with ever longer pauses; nothing of the change has happened."""
+    """The attempts are limited, with growing pauses; nothing of the change has happened."""
     pauses: list[float] = []
     store.before_commit = _lose
 
@@ -261,7 +261,7 @@ def test_whoever_loses_every_race_is_told_to_come_back(store: MemoryVersionStore
     assert len(pauses) > 5
     assert pauses == sorted(pauses)
     assert pauses[0] <= 0.05
-    # API Gateway waits for 29 s, the reads and writes between the pauses included.
+    # API Gateway waits for 29 s, which include the reads and writes between the pauses.
     assert sum(pauses) < 10
 
 
@@ -287,7 +287,7 @@ def test_pauses_are_jittered(store: MemoryVersionStore) -> None:
 def test_throttled_write_is_not_tried_again_here(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """The client of DynamoDB has tried already; more of it makes a busy table busier."""
+    """The DynamoDB client has retried already; more attempts would make a busy table busier."""
     attempts = []
 
     def _throttle() -> None:
@@ -304,7 +304,7 @@ def test_throttled_write_is_not_tried_again_here(
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_32_writers_at_once_lose_nothing(seed: int) -> None:
-    """Each publish happens once and counts once, or is refused and leaves nothing behind."""
+    """Each publish happens once and counts once, or is refused and leaves nothing."""
     store = MemoryVersionStore()
     chance = random.Random(seed)
     guard = threading.Lock()
@@ -315,7 +315,7 @@ def test_32_writers_at_once_lose_nothing(seed: int) -> None:
         if threading.get_ident() not in seen:
             seen.add(threading.get_ident())
             all_have_read.wait(timeout=60)
-        # DynamoDB's TransactionConflict comes also where the other change then fails.
+        # DynamoDB returns TransactionConflict even if the other change then fails.
         with guard:
             if chance.random() < 0.2:
                 raise RaceLostError

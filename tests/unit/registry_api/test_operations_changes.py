@@ -1,4 +1,4 @@
-"""Yank, activate, delete, channels: what is allowed, what it moves and what it leaves behind."""
+"""Yank, activate, delete, channels: what is allowed, what changes and what stays."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ LATER = "2026-02-02T00:00:00Z"
 
 @pytest.fixture
 def registry(store: MemoryVersionStore) -> Registry:
-    """Give a registry with three versions of a service, the highest one a pre-release."""
+    """Return operations on three versions of a service, the highest one a pre-release."""
     registry = registry_on(store)
     for version in (ONE, TWO, RC):
         registry.publish(valid.publication(str(version)), "pipeline")
@@ -28,13 +28,13 @@ def registry(store: MemoryVersionStore) -> Registry:
 
 
 def latest(registry: Registry) -> str | None:
-    """Name the latest version."""
+    """Return the latest version."""
     record = registry.service("users").latest
     return None if record is None else str(record.version)
 
 
 def channels(registry: Registry) -> dict[str, str]:
-    """Name what each channel is set to."""
+    """Return the version of each channel."""
     service = registry.service("users").service
     return {channel: str(version) for channel, version in service.channels.items()}
 
@@ -42,7 +42,7 @@ def channels(registry: Registry) -> dict[str, str]:
 def test_yanked_version_says_why_and_leaves_latest(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """PyPI's rule: no selector but the exact pin finds it."""
+    """As on PyPI, only the exact selector finds it."""
     record = registry.yank("users", TWO, "loses orders", "operator", FORCED)
 
     assert record == valid.record(
@@ -77,7 +77,7 @@ def test_another_reason_is_a_change_and_none_keeps_the_old(
     *,
     is_change: bool,
 ) -> None:
-    """Whoever repeats a yank without its reason must not wipe it."""
+    """A repeated yank without its reason must not remove the reason."""
     registry.yank("users", TWO, first, "operator", FORCED)
 
     record = registry.yank("users", TWO, second, "another", FORCED)
@@ -89,7 +89,7 @@ def test_another_reason_is_a_change_and_none_keeps_the_old(
 
 
 def test_yank_is_taken_back(registry: Registry, store: MemoryVersionStore) -> None:
-    """The version is what it was, and latest again; its reason is history."""
+    """The version is as before, and latest again; the reason stays in the history."""
     before = registry.version("users", TWO)
     registry.yank("users", TWO, "by mistake", "operator", FORCED)
 
@@ -106,13 +106,13 @@ def test_yank_is_taken_back(registry: Registry, store: MemoryVersionStore) -> No
 def test_activating_an_active_version_changes_nothing(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """What changes nothing raises no revision."""
+    """A request that changes nothing raises no revision."""
     assert registry.activate("users", TWO, "operator") == registry.version("users", TWO)
     assert len(store.events) == 3
 
 
 def test_yank_of_a_lower_version_leaves_latest(registry: Registry) -> None:
-    """A backport that was bad is nobody else's business."""
+    """Yanking a backport does not affect others."""
     registry.yank("users", ONE, None, "operator", FORCED)
     registry.yank("users", RC, None, "operator", FORCED)
 
@@ -120,7 +120,7 @@ def test_yank_of_a_lower_version_leaves_latest(registry: Registry) -> None:
 
 
 def test_latest_is_none_once_every_stable_version_is_yanked(registry: Registry) -> None:
-    """The pre-release that is left is never the answer to `latest`."""
+    """The remaining pre-release never answers `latest`."""
     registry.yank("users", TWO, None, "operator", FORCED)
     registry.yank("users", ONE, None, "operator", FORCED)
     assert latest(registry) is None
@@ -136,7 +136,7 @@ def test_latest_is_none_once_every_stable_version_is_yanked(registry: Registry) 
 def test_version_that_channels_point_at_stays(
     registry: Registry, store: MemoryVersionStore, take: str
 ) -> None:
-    """Whoever follows the channel would have nothing; the refusal names every such channel."""
+    """The channel's consumers would have no answer; the refusal names every such channel."""
     for channel in ("stable", "beta", "latest"):
         registry.set_channel("users", channel, TWO, "operator")
     before = len(store.events)
@@ -164,7 +164,7 @@ def test_version_that_channels_point_at_stays(
 def test_deleted_version_may_be_published_anew(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """How a wrong publish is taken back; the history shows both."""
+    """A wrong publish is corrected this way; the history shows both."""
     registry.delete("users", TWO, "operator", FORCED)
     with pytest.raises(UnknownError):
         registry.version("users", TWO)
@@ -185,7 +185,7 @@ def test_deleted_version_may_be_published_anew(
 
 
 def test_yanked_version_that_is_deleted_leaves_no_yank(registry: Registry) -> None:
-    """Published anew, it is another version, and an active one."""
+    """Published again, it is another version, and an active one."""
     registry.yank("users", TWO, "broken", "operator", FORCED)
     registry.delete("users", TWO, "operator", FORCED)
 
@@ -195,7 +195,7 @@ def test_yanked_version_that_is_deleted_leaves_no_yank(registry: Registry) -> No
 
 
 def test_service_outlives_its_last_version(registry: Registry, store: MemoryVersionStore) -> None:
-    """Its revision and its history go on: an index that was told 6 must not be told 1 again."""
+    """Its revision and history go on: an index at revision 6 must never see revision 1."""
     for version in (ONE, TWO, RC):
         registry.delete("users", version, "operator", FORCED)
 
@@ -230,7 +230,7 @@ def test_service_outlives_its_last_version(registry: Registry, store: MemoryVers
 def test_what_is_not_there_is_unknown_and_leaves_no_trace(
     registry: Registry, store: MemoryVersionStore, change: Callable[[Registry], object]
 ) -> None:
-    """A typing error at 3 a.m. must not look like a success, or make a service."""
+    """A misspelt name must not look like a success, and must not create a service."""
     with pytest.raises(UnknownError):
         change(registry)
 
@@ -263,7 +263,7 @@ def test_roll_back_is_one_call_and_lasts(registry: Registry, store: MemoryVersio
 
 
 def test_pin_moves_with_the_operator_alone(registry: Registry) -> None:
-    """Roll forward is the same call; and a pin to the highest version is a pin as well."""
+    """Rolling forward is the same call; a pin to the highest version is a pin too."""
     registry.set_channel("users", "latest", ONE, "operator")
     registry.set_channel("users", "latest", TWO, "operator")
     registry.publish(valid.publication("4.0.0"), "pipeline")
@@ -272,7 +272,7 @@ def test_pin_moves_with_the_operator_alone(registry: Registry) -> None:
 
 
 def test_highest_version_may_be_yanked_while_latest_is_pinned_below(registry: Registry) -> None:
-    """What a roll-back is for: pin first, then yank, then unpin once it is mended."""
+    """An operator pins first, then yanks, and unpins after the correction."""
     registry.set_channel("users", "latest", ONE, "operator")
     registry.yank("users", TWO, "broken", "operator", FORCED)
     assert latest(registry) == "1.0.0"
@@ -295,7 +295,7 @@ def test_highest_version_may_be_yanked_while_latest_is_pinned_below(registry: Re
 def test_channel_points_at_what_may_be_used(
     registry: Registry, store: MemoryVersionStore, channel: str, version: str, named: str
 ) -> None:
-    """At an active version, and `latest` at a stable one."""
+    """Channels may point at active versions only, `latest` at stable ones only."""
     registry.yank("users", ONE, None, "operator", FORCED)
 
     with pytest.raises(ConflictError, match=named):
@@ -306,7 +306,7 @@ def test_channel_points_at_what_may_be_used(
 
 
 def test_channel_may_point_at_a_pre_release(registry: Registry) -> None:
-    """What `beta` is for."""
+    """A channel such as `beta` is for pre-releases."""
     registry.set_channel("users", "beta", RC, "operator")
 
     assert channels(registry) == {"beta": "3.0.0-rc.1"}
@@ -316,7 +316,7 @@ def test_channel_may_point_at_a_pre_release(registry: Registry) -> None:
 def test_setting_a_channel_again_changes_nothing(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """What changes nothing raises no revision."""
+    """A request that changes nothing raises no revision."""
     registry.set_channel("users", "beta", ONE, "operator")
 
     registry.set_channel("users", "beta", ONE, "another")
@@ -325,7 +325,7 @@ def test_setting_a_channel_again_changes_nothing(
 
 
 def test_service_has_a_hundred_channels_at_most(registry: Registry) -> None:
-    """Each can be moved, and makes room when it is deleted."""
+    """Each can be moved, and a deleted one makes room."""
     for number in range(MAX_CHANNELS):
         registry.set_channel("users", f"c{number}", ONE, "operator")
 
@@ -339,7 +339,7 @@ def test_service_has_a_hundred_channels_at_most(registry: Registry) -> None:
 
 
 def test_change_keeps_the_rest_and_tells_its_time(store: MemoryVersionStore) -> None:
-    """Each operation changes what it is for, and the service's own time."""
+    """Each operation changes only its own part, and the service's time."""
     registry_on(store).publish(valid.publication("1.0.0", channel="beta"), "pipeline")
     later = registry_on(store, now=LATER)
     later.publish(valid.publication("2.0.0"), "pipeline")
@@ -382,7 +382,7 @@ CHANGES: dict[str, Callable[[Registry], object]] = {
 
 @pytest.fixture
 def ready(registry: Registry, store: MemoryVersionStore) -> Registry:
-    """Give a registry on which each of these changes is one."""
+    """Return operations for which each of these changes changes something."""
     registry.yank("users", ONE, "old", "operator", FORCED)
     registry.set_channel("users", "old", TWO, "operator")
     assert len(store.events) == 5
@@ -391,7 +391,7 @@ def ready(registry: Registry, store: MemoryVersionStore) -> Registry:
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_lost_race_is_decided_anew(ready: Registry, store: MemoryVersionStore, change: str) -> None:
-    """The rival's work stands, and so does ours, one revision later."""
+    """The rival's change stays, and ours follows, one revision later."""
 
     def _rival() -> None:
         store.before_commit = lambda: None
@@ -412,7 +412,7 @@ def test_lost_race_is_decided_anew(ready: Registry, store: MemoryVersionStore, c
 def test_whoever_loses_every_race_is_told_to_come_back(
     ready: Registry, store: MemoryVersionStore, change: str
 ) -> None:
-    """Bounded, and nothing of the change has happened."""
+    """The attempts are limited; nothing of the change has happened."""
     store.before_commit = _raising(RaceLostError())
 
     with pytest.raises(BusyError):
@@ -425,7 +425,7 @@ def test_whoever_loses_every_race_is_told_to_come_back(
 def test_throttled_change_is_not_tried_again_here(
     ready: Registry, store: MemoryVersionStore, change: str
 ) -> None:
-    """The client of DynamoDB has tried already; more of it makes a busy table busier."""
+    """The DynamoDB client has retried already; more attempts would make a busy table busier."""
     attempts: list[int] = []
 
     def _throttle() -> None:
@@ -450,7 +450,7 @@ def _raising(error: Exception) -> Callable[[], None]:
 def test_channel_never_points_at_a_version_that_was_yanked_meanwhile(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """Both found all in order; one of them decides anew and is refused."""
+    """Both requests read a valid state; the second one decides again and is refused."""
 
     def _rival() -> None:
         store.before_commit = lambda: None
@@ -467,7 +467,7 @@ def test_channel_never_points_at_a_version_that_was_yanked_meanwhile(
 def test_version_that_got_a_channel_meanwhile_is_not_deleted(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """The other way round."""
+    """The second request decides again and is refused."""
 
     def _rival() -> None:
         store.before_commit = lambda: None
@@ -484,7 +484,7 @@ def test_version_that_got_a_channel_meanwhile_is_not_deleted(
 def test_looking_at_a_service_never_shows_two_moments(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """Latest is read after the service: one that was yanked in between is no latest."""
+    """Latest is read after the service: a version that was yanked in between is not shown."""
     once = iter(["rival"])
     read = store.version
 
@@ -505,7 +505,7 @@ def test_looking_at_a_service_never_shows_two_moments(
 def test_page_of_services_never_shows_two_moments(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """As above, by the page; and one service's trouble is not the page's."""
+    """The same for a page of services; a change of one service does not make the page fail."""
     registry.publish(valid.publication(name="billing"), "pipeline")
     once = iter(["rival"])
     read = store.records
@@ -528,7 +528,7 @@ def test_page_of_services_never_shows_two_moments(
 def test_service_that_the_list_of_names_does_not_have_yet_is_left_out(
     store: MemoryVersionStore,
 ) -> None:
-    """The list trails by a moment, either way: a name without a service is none."""
+    """The list trails by a moment, so a name may have no service."""
     registry = registry_on(store)
     registry.publish(valid.publication(), "pipeline")
     store.services = lambda names: {}  # type: ignore[method-assign]  # noqa: ARG005  # as if gone
@@ -540,7 +540,7 @@ def test_service_that_the_list_of_names_does_not_have_yet_is_left_out(
 def test_highest_version_is_looked_for_when_the_last_change_is_whole(
     registry: Registry, store: MemoryVersionStore, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
-    """What a rival publishes right now may be the highest, and not yet be seen."""
+    """A version that is just being published may be the highest, and not visible yet."""
     asked: list[str] = []
     look = store.highest_stable
 

@@ -1,4 +1,4 @@
-"""Refusals: one shape for all of them."""
+"""Refusals have one form."""
 
 import json
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from registry_api.problems import ProblemError, invalid, try_again
 
 
 def test_refusal_is_a_problem_document() -> None:
-    """RFC 9457: a client reads every refusal by one rule."""
+    """RFC 9457: a client reads every refusal in the same way."""
     problem = ProblemError(
         HTTPStatus.CONFLICT, "it stands", members={"current": {}}, headers={"X-Why": "because"}
     )
@@ -26,7 +26,7 @@ def test_refusal_is_a_problem_document() -> None:
 
 
 def test_invalid_request_is_refused_with_each_fault() -> None:
-    """For people in `detail`, for tools in `errors`."""
+    """`detail` is for people, `errors` is for tools."""
     errors = [
         {"pointer": "/arn", "detail": "it is none"},
         {"pointer": "", "detail": "it is no object"},
@@ -40,7 +40,7 @@ def test_invalid_request_is_refused_with_each_fault() -> None:
 
 
 def test_refusal_for_now_says_when_to_come_back() -> None:
-    """A client that waits helps; one that guesses does not."""
+    """`Retry-After` says when to send the request again."""
     response = try_again(HTTPStatus.SERVICE_UNAVAILABLE, "later").to_response()
 
     assert response.status_code == 503

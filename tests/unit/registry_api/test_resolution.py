@@ -1,4 +1,4 @@
-"""The dry run: what a function would get, need by need, from one read of the index."""
+"""The dry run of needs: what a function would get, from one read of the index."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.unit.registry_api.memory_store import MemoryIndexStore
 
 @pytest.fixture
 def index() -> MemoryIndexStore:
-    """Give an index with two services."""
+    """Return an index with two services."""
     yanked = valid.answer("1.4.0", status="yanked", reason="broken", metadata={"team": "a"})
     return MemoryIndexStore(
         {
@@ -44,7 +44,7 @@ def test_each_need_gets_its_own_answer_under_its_own_key(index: MemoryIndexStore
 def test_all_needs_are_one_read_of_the_keys_that_the_extension_reads(
     index: MemoryIndexStore,
 ) -> None:
-    """The dry run of a pipeline costs what a cold start costs."""
+    """A pipeline's dry run costs the same as a cold start."""
     needs = parse_needs("users~=1.4,a:users==1.x,b:users>=1,c:users")
 
     assert len(list(NeedsResolver(index).resolve(needs))) == 4
@@ -74,7 +74,7 @@ def test_all_needs_are_one_read_of_the_keys_that_the_extension_reads(
 def test_one_need_is_an_answer_or_unknown(
     index: MemoryIndexStore, selector: str, version: str | None
 ) -> None:
-    """An answer that is too low for `~=` and `>=` is none."""
+    """An answer that is too low for `~=` and `>=` does not count."""
     dry_run = NeedsResolver(index)
 
     if version is None:

@@ -20,7 +20,7 @@ GOOD = {"name": "users", "version": "1.4.2", "arn": str(valid.ARN)}
 
 
 def faults(document: object) -> list[dict[str, str]]:
-    """Name what is wrong with a publish request; nothing if it is taken."""
+    """Return the faults of a publish request; none if it is valid."""
     try:
         PublishRequest.model_validate(document)
     except ValidationError as error:
@@ -29,12 +29,12 @@ def faults(document: object) -> list[dict[str, str]]:
 
 
 def pointers(document: object) -> list[str]:
-    """Name where something is wrong with a publish request."""
+    """Return the pointers of a publish request's faults."""
     return [fault["pointer"] for fault in faults(document)]
 
 
 def test_good_request_becomes_values() -> None:
-    """Absent metadata is none, and an absent channel is no channel."""
+    """Absent metadata is empty, and an absent channel is None."""
     plain = PublishRequest.model_validate(GOOD).to_publication()
     whole = PublishRequest.model_validate(
         GOOD | {"metadata": {"commit": "abc"}, "channel": "beta"}
@@ -58,7 +58,7 @@ def test_good_request_becomes_values() -> None:
     ids=lambda member: next(iter(member)),
 )
 def test_largest_request_is_taken(member: dict[str, Any]) -> None:
-    """The limits are what is allowed, not what is refused."""
+    """The limits themselves are allowed."""
     assert faults(GOOD | member) == []
 
 
@@ -103,25 +103,25 @@ def test_largest_request_is_taken(member: dict[str, Any]) -> None:
     ids=str,
 )
 def test_fault_has_its_pointer(member: dict[str, Any], pointer: str) -> None:
-    """RFC 6901: tools show the very place."""
+    """Tools can show the place by its pointer (RFC 6901)."""
     assert pointers(GOOD | member) == [pointer]
 
 
 @pytest.mark.parametrize("document", [None, [], [GOOD], "text", 1, True])
 def test_body_of_another_shape_is_at_fault_as_a_whole(document: object) -> None:
-    """The whole document's pointer is empty."""
+    """The pointer of the whole document is empty."""
     assert pointers(document) == [""]
 
 
 def test_all_faults_are_named_at_once() -> None:
-    """One run of the pipeline shows all that is to be mended."""
+    """One run of the pipeline shows everything that has to be corrected."""
     seen = pointers({"name": "-", "arn": "x", "metadata": {"a": 1, "b": 2}, "more": 1})
 
     assert sorted(seen) == ["/arn", "/metadata/a", "/metadata/b", "/more", "/name", "/version"]
 
 
 def test_faults_say_why_in_the_models_own_words() -> None:
-    """Not in those of a library that the client has never heard of."""
+    """The messages are not those of a library that the client does not know."""
     details = {fault["pointer"]: fault["detail"] for fault in faults(GOOD | {"version": "v1.4.2"})}
 
     assert details == {
@@ -139,12 +139,12 @@ def test_faults_say_why_in_the_models_own_words() -> None:
     ],
 )
 def test_faults_of_shape_speak_of_json(document: object, detail: str) -> None:
-    """Whoever sent JSON knows of no dictionaries, and of no classes of ours."""
+    """A client that sends JSON knows neither dictionaries nor our classes."""
     assert [fault["detail"] for fault in faults(document)] == [detail]
 
 
 def test_record_shows_what_there_is() -> None:
-    """No reason without a yank, no empty metadata."""
+    """A record has no reason without a yank, and no empty metadata."""
     plain = version_document(valid.record("1.4.2"))
     yanked = version_document(
         valid.record("1.4.2", status=Status.YANKED, reason="broken", metadata={"a": "b"})
@@ -160,7 +160,7 @@ def test_record_shows_what_there_is() -> None:
 
 
 def test_service_shows_its_latest_and_its_channels() -> None:
-    """Channels in the order of names: a diff of two answers shows what has changed."""
+    """Channels are in the order of names, so that a diff of two documents shows only changes."""
     channels = {name: Version.parse("1.4.2") for name in ("beta", "alpha")}
     view = ServiceView(service=valid.service(channels=channels), latest=valid.record("1.4.2"))
 

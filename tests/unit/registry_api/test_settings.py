@@ -12,7 +12,7 @@ GOOD = {
 
 
 def test_tables_are_the_ones_that_the_template_names() -> None:
-    """Read where the template writes them."""
+    """The names are those of the template's variables."""
     settings = ApiSettings.from_env(GOOD.get)
 
     assert settings.versions_table == "Versions"
@@ -23,6 +23,6 @@ def test_tables_are_the_ones_that_the_template_names() -> None:
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("value", [None, ""])
 def test_missing_table_fails_the_init(name: str, value: str | None) -> None:
-    """A deployment without it must fail at once, and not at the first request."""
+    """The deployment fails at once, and not at the first request."""
     with pytest.raises(LookupError, match=name):
         ApiSettings.from_env((GOOD | {name: value}).get)

@@ -1,4 +1,4 @@
-"""What `VersionStore` promises, kept by the fake of the tests and by DynamoDB alike."""
+"""The promises of `VersionStore`, kept by the tests' fake and by DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +20,7 @@ from tests.unit.registry_api.memory_store import MemoryVersionStore
 
 @pytest.fixture(params=["memory", "dynamodb"])
 def store(request: pytest.FixtureRequest) -> VersionStore:
-    """Give an empty table."""
+    """Return an empty table."""
     if request.param == "memory":
         return MemoryVersionStore()
     return VersionsTable(request.getfixturevalue("dynamodb"), tables.VERSIONS)
@@ -59,7 +59,7 @@ def test_empty_table_has_nothing(store: VersionStore) -> None:
 
 
 def test_what_was_committed_is_read_at_once(store: VersionStore) -> None:
-    """Reads are strongly consistent: whoever published sees it."""
+    """Reads are strongly consistent, so a publisher sees its version."""
     change = valid.change(
         "1.4.2",
         service=valid.service(channels={"beta": Version.parse("1.4.2")}),
@@ -75,7 +75,7 @@ def test_what_was_committed_is_read_at_once(store: VersionStore) -> None:
 
 
 def test_service_is_read_where_its_version_is_not(store: VersionStore, publish: Publish) -> None:
-    """A publish of a further version needs the one and not the other."""
+    """A publish of a further version reads both, and finds only the service."""
     publish("1.0.0")
 
     service, record = store.read("users", Version.parse("2.0.0"))
@@ -85,7 +85,7 @@ def test_service_is_read_where_its_version_is_not(store: VersionStore, publish: 
 
 
 def test_first_publish_happens_once(store: VersionStore) -> None:
-    """Two pipelines that both found nothing: one of them decides anew."""
+    """Of two pipelines that both found nothing, the second one decides again."""
     store.commit(valid.change("1.0.0"))
 
     with pytest.raises(RaceLostError):
@@ -97,7 +97,7 @@ def test_first_publish_happens_once(store: VersionStore) -> None:
 def test_change_of_an_overtaken_service_does_not_happen(
     store: VersionStore, publish: Publish
 ) -> None:
-    """Neither the version, nor the service, nor the history: it happens whole or not at all."""
+    """A change happens whole or not at all: version, service and history."""
     publish("1.0.0")
     before = store.service("users")
     publish("1.1.0")
@@ -113,7 +113,7 @@ def test_change_of_an_overtaken_service_does_not_happen(
 def test_version_that_was_published_meanwhile_is_not_overwritten(
     store: VersionStore, publish: Publish
 ) -> None:
-    """The service may have been read after the rival's publish, the version before it."""
+    """The service may have been read after another publish, and the version before it."""
     publish("1.0.0", "1.1.0")
     stands = store.version("users", Version.parse("1.1.0"))
 
@@ -132,7 +132,7 @@ def test_version_that_was_published_meanwhile_is_not_overwritten(
 def test_channel_is_not_set_to_a_version_that_has_changed(
     store: VersionStore, publish: Publish
 ) -> None:
-    """A version that was yanked meanwhile would be what a channel points at."""
+    """A channel must not point at a version that was yanked meanwhile."""
     publish("1.0.0")
     service, current = store.read("users", Version.parse("1.0.0"))
     assert service is not None
@@ -149,7 +149,7 @@ def test_channel_is_not_set_to_a_version_that_has_changed(
 
 
 def test_version_is_deleted_as_it_was_read(store: VersionStore, publish: Publish) -> None:
-    """With the service's revision and the history, and never what another has made of it."""
+    """The revision and the history change too; a version that has changed is not deleted."""
     publish("1.0.0")
     service, current = store.read("users", Version.parse("1.0.0"))
     assert service is not None
@@ -173,7 +173,7 @@ def test_version_is_deleted_as_it_was_read(store: VersionStore, publish: Publish
 def test_highest_stable_version_is_active_and_no_pre_release(
     store: VersionStore, publish: Publish
 ) -> None:
-    """By precedence: neither by text, nor by time; and below the version that is about to go."""
+    """By precedence, not by text or time; optionally below a version to be deleted."""
     publish("1.9.0", "1.10.0", "1.2.0", "2.0.0-rc.1")
     publish("3.0.0", "1.9.5", status=Status.YANKED)
 
@@ -208,7 +208,7 @@ def test_highest_stable_version_is_active_and_no_pre_release(
 def test_highest_version_of_a_series(
     store: VersionStore, publish: Publish, series: Series, below: str | None, expected: str | None
 ) -> None:
-    """`1.x` has neither 10.0.0 nor a pre-release; what goes is searched below itself."""
+    """`1.x` includes neither 10.0.0 nor a pre-release; below a version, lower ones are found."""
     publish("1.1.0", "1.9.0", "1.9.7", "1.10.0", "1.11.0-rc.1", "10.0.0", "2.0.0-rc.1")
 
     found = store.highest_stable("users", series, below=Version.parse(below) if below else None)
@@ -217,7 +217,7 @@ def test_highest_version_of_a_series(
 
 
 def test_pages_go_on_below_the_last_version(store: VersionStore, publish: Publish) -> None:
-    """Highest first, each once, of this service alone; no `last` ends the list."""
+    """Highest first, each once, of this service only; a page without `last` ends the list."""
     ascending = ["1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0", "10.0.0"]
     publish(*ascending[::2], *ascending[1::2])
 
@@ -231,7 +231,7 @@ def test_pages_go_on_below_the_last_version(store: VersionStore, publish: Publis
 
 
 def test_page_begins_below_a_version_that_is_gone(store: VersionStore, publish: Publish) -> None:
-    """What a cursor names may have been deleted since."""
+    """The version in a cursor may have been deleted since."""
     publish("1.0.0", "3.0.0")
 
     page = store.versions("users", limit=10, after=Version.parse("2.0.0"))
@@ -240,7 +240,7 @@ def test_page_begins_below_a_version_that_is_gone(store: VersionStore, publish: 
 
 
 def test_events_come_newest_first_by_number(store: VersionStore, publish: Publish) -> None:
-    """Revision 10 is newer than 9, whatever their texts say."""
+    """Revision 10 is newer than 9, although its text is lower."""
     publish(*[f"1.0.{number}" for number in range(12)])
 
     first = store.history("users", limit=4, before=None)
@@ -254,7 +254,7 @@ def test_events_come_newest_first_by_number(store: VersionStore, publish: Publis
 
 
 def test_events_are_read_as_they_were_written(store: VersionStore) -> None:
-    """Who, what and why: it is all that is left of a version that is gone."""
+    """The history has everything that is known of a deleted version."""
     channels = {"beta": Version.parse("1.4.2")}
     written = [
         valid.event(channel="beta", by="pipeline"),
@@ -272,7 +272,7 @@ def test_events_are_read_as_they_were_written(store: VersionStore) -> None:
 
 
 def test_names_come_by_their_bytes_and_by_their_prefix(store: VersionStore) -> None:
-    """Case-sensitive, as names are; a page goes on behind a name, whether it is there or not."""
+    """Case-sensitive, as names are; a page continues after a name, even if no service has it."""
     names = ["Users", "users", "users-2", "users.a", "usersX", "Zebra", "a"]
     for name in reversed(names):
         store.commit(_first_of(name))
@@ -291,7 +291,7 @@ def test_names_come_by_their_bytes_and_by_their_prefix(store: VersionStore) -> N
 
 
 def test_services_and_their_versions_are_read_by_the_page(store: VersionStore) -> None:
-    """A page is a hundred: as many as one batch of DynamoDB's has, and one more for luck."""
+    """A page of more than a hundred takes more than one batch."""
     names = [f"s{number}" for number in range(101)]
     version = Version.parse("1.0.0")
     for name in names:
@@ -306,7 +306,7 @@ def test_services_and_their_versions_are_read_by_the_page(store: VersionStore) -
 
 
 def _first_of(name: str) -> Change:
-    """Give the first publish of a service."""
+    """Return the first publish of a service."""
     return valid.change(
         service=valid.service(name=name), event=valid.event(name=name), put=valid.record(name=name)
     )

@@ -1,4 +1,4 @@
-"""Valid objects: a test spells only what matters to it."""
+"""Valid objects: a test sets only the attributes that matter to it."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from registry_tables.records import (
 )
 from testing import arns
 
-# For tests of what else a yank or a deletion does: the guard has tests of its own.
+# For tests of other effects of yanks and deletions: the guard has its own tests.
 FORCED = WriteTerms(passes_guard=True)
 NOW = "2026-01-01T00:00:00Z"
 ARN = Arn.parse(arns.ARN)
@@ -25,19 +25,19 @@ OTHER_ARN = Arn.parse(arns.OTHER_ARN)
 
 
 def publication(version: str = "1.0.0", **members: Any) -> Publication:
-    """Give what a pipeline publishes."""
+    """Return a publication."""
     base = Publication(name="users", version=Version.parse(version), arn=ARN, metadata={})
     return replace(base, **members)
 
 
 def service(**members: Any) -> ServiceRecord:
-    """Give a service that was published once."""
+    """Return a service that was published once."""
     base = ServiceRecord(name="users", revision=1, created_at=NOW, updated_at=NOW)
     return replace(base, **members)
 
 
 def record(version: str = "1.0.0", **members: Any) -> VersionRecord:
-    """Give a published version."""
+    """Return the record of a published version."""
     base = VersionRecord(
         name="users",
         version=Version.parse(version),
@@ -51,7 +51,7 @@ def record(version: str = "1.0.0", **members: Any) -> VersionRecord:
 
 
 def event(**members: Any) -> HistoryEvent:
-    """Give the publish of a service's first version."""
+    """Return the history event of a service's first publish."""
     base = HistoryEvent(
         name="users",
         revision=1,
@@ -65,7 +65,7 @@ def event(**members: Any) -> HistoryEvent:
 
 
 def answer(version: str = "1.0.0", **members: Any) -> Answer:
-    """Give what the index says of a selector."""
+    """Return an index answer."""
     base: dict[str, Any] = {
         "version": version,
         "arn": str(ARN),
@@ -77,7 +77,7 @@ def answer(version: str = "1.0.0", **members: Any) -> Answer:
 
 
 def change(version: str = "1.0.0", **members: Any) -> Change:
-    """Give the publish of a new version; of the service's first one, if nothing else is said."""
+    """Return the publish of a new version; by default of the service's first one."""
     expected = members.get("expected")
     revision = expected.revision + 1 if expected else 1
     base = Change(

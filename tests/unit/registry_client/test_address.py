@@ -1,4 +1,4 @@
-"""Which API an address leads to."""
+"""The API that an address leads to."""
 
 import pytest
 
@@ -27,7 +27,7 @@ from registry_client.address import DeployedApi
 def test_api_stage_and_region_stand_in_the_address(
     url: str, api: str, stage: str, region: str | None
 ) -> None:
-    """A request that is signed for another Region is a 403; a policy names the API."""
+    """A request signed for another Region gets a 403; a policy names the API."""
     assert DeployedApi.of(url) == DeployedApi(api=api, stage=stage, region=region)
 
 
@@ -35,5 +35,5 @@ def test_api_stage_and_region_stand_in_the_address(
     "url", ["https://registry.example.com", "https://example.com/v1", "nothing"]
 )
 def test_custom_domain_does_not_show_its_api(url: str) -> None:
-    """The caller has to look elsewhere."""
+    """The caller has to find the API another way."""
     assert DeployedApi.of(url) is None

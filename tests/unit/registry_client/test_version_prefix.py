@@ -1,4 +1,4 @@
-"""Versions made of a prefix and the number of a function version."""
+"""Versions made from a prefix and the number of a function version."""
 
 import pytest
 

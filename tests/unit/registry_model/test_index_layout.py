@@ -1,4 +1,4 @@
-"""The index table's items: a public format, read by others too."""
+"""The index table's items: a public format."""
 
 from typing import Any
 
@@ -38,7 +38,6 @@ def _parts(answer: Answer) -> dict[str, object]:
 
 @given(_ANSWERS, st.integers(0, 49))
 def test_answer_is_read_back_from_its_item(answer: Answer, copy: int) -> None:
-    """Nothing is lost on the way from the stream to the function."""
     item = answer_to_item("users", "1.x", answer, copy)
 
     assert _parts(answer_from_item(item)) == _parts(answer)
@@ -47,14 +46,14 @@ def test_answer_is_read_back_from_its_item(answer: Answer, copy: int) -> None:
 
 
 def test_item_is_as_documented() -> None:
-    """Readers in other languages rely on it; what is not there has no attribute."""
+    """Readers in other languages rely on it; absent values have no attribute."""
     answer = answer_from_item(ITEM)
 
     assert answer_to_item("users", "latest", answer) == ITEM
 
 
 def test_item_shows_what_else_there_is() -> None:
-    """Why it was yanked, what was attached, how many copies there are."""
+    """The reason of a yank, the metadata and the number of copies are in the item."""
     more = {
         "status": {"S": "yanked"},
         "reason": {"S": "broken"},
@@ -85,7 +84,7 @@ def test_copies_stand_under_keys_of_their_own() -> None:
 def test_item_that_is_not_as_spelled_is_an_error_that_names_its_attribute(
     name: str, value: object
 ) -> None:
-    """Somebody may write the table by hand; a function must not get half an answer."""
+    """Somebody may edit the table; a function must not get half an answer."""
     item = {key: attribute for key, attribute in ITEM.items() if key != name}
     if value is not None:
         item[name] = value
@@ -107,7 +106,7 @@ def test_item_that_is_not_as_spelled_is_an_error_that_names_its_attribute(
     ],
 )
 def test_malformed_part_is_an_error(name: str, value: object) -> None:
-    """An optional attribute, if it is there, is what it should be."""
+    """An optional attribute, if present, must have its type."""
     with pytest.raises(IndexItemError):
         answer_from_item(ITEM | {name: value})
 
@@ -120,13 +119,13 @@ def test_item_without_a_key_is_an_error(missing: str) -> None:
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True), st.integers(0, 49))
 def test_partition_key_is_read_back_as_what_it_was(service: str, copy: int) -> None:
-    """A rebuild must not take a copy for a service that nobody knows."""
+    """A rebuild must not take a copy for an unknown service."""
     assert layout.service_of(layout.partition_key(service, copy)) == (service, copy)
 
 
 @given(st.text(st.sampled_from("#0123459²x"), min_size=1, max_size=6))
 def test_whatever_partition_key_there_is_belongs_to_a_name_and_comes_back(partition: str) -> None:
-    """A rebuild deletes what nobody writes, under the very key that it has."""
+    """A rebuild deletes items by the key that they have."""
     service, copy = layout.service_of(partition)
 
     assert service

@@ -1,4 +1,7 @@
-"""Needs: that one key of the index answers each as its grammar's table says. Cases: the vectors."""
+"""Needs: one key of the index answers each need as docs/functions.md says.
+
+The vectors have the cases.
+"""
 
 import pytest
 from hypothesis import given
@@ -31,7 +34,7 @@ _SELECTORS = st.sampled_from([*_EXACT, *_SERIES, *_LATEST, "@beta"])
 
 
 def _index(published: dict[Version, str], pin: Version | None) -> dict[str, Version]:
-    """Give what the index has of a service: its selectors and their versions (section 3)."""
+    """Return a service's selectors and versions as the index has them."""
     index = {}
     answers = sorted(v for v, status in published.items() if status == "active" and v.is_stable)
     for version in answers:
@@ -63,7 +66,7 @@ def _highest(published: dict[Version, str], low: Version, below: Version) -> Ver
 def test_compatible_with_a_minor_is_the_highest_of_its_major_at_least_that(
     published: dict[Version, str], major: int, minor: int, patch: int
 ) -> None:
-    """`~=1.4` and `~=1.4.2`: one key of the index, and the same answer as a search of all."""
+    """One key of the index answers `~=1.4` or `~=1.4.2` as a search of all versions does."""
     index = _index(published, None)
     (loose,) = parse_needs(f"users~={major}.{minor}")
     (tight,) = parse_needs(f"users~={major}.{minor}.{patch}")
@@ -80,7 +83,7 @@ def test_compatible_with_a_minor_is_the_highest_of_its_major_at_least_that(
 def test_series_is_its_highest_stable_active_version(
     published: dict[Version, str], major: int, minor: int
 ) -> None:
-    """`==1.x` and `==1.4.x`, with `*` as well."""
+    """`==1.x` and `==1.4.x`, with `*` too."""
     index = _index(published, None)
     of_major = _highest(published, Version(major, 0, 0), Version(major + 1, 0, 0))
     of_minor = _highest(published, Version(major, minor, 0), Version(major, minor + 1, 0))
@@ -96,7 +99,7 @@ def test_series_is_its_highest_stable_active_version(
 def test_at_least_is_the_latest_if_it_is_high_enough(
     published: dict[Version, str], pin: Version | None, least: Version, parts: int
 ) -> None:
-    """`>=1.4`: a latest that was rolled back below it is no answer, and nothing else is."""
+    """`>=1.4` has no answer if latest was rolled back to a lower version."""
     index = _index(published, pin)
     numbers = str(least).split(".")[:parts]
     text = ".".join(numbers)
@@ -112,7 +115,7 @@ def test_at_least_is_the_latest_if_it_is_high_enough(
 def test_exact_version_is_found_whatever_it_is(
     published: dict[Version, str], version: Version
 ) -> None:
-    """Pre-releases and yanked ones too: a pin keeps working."""
+    """Pre-releases and yanked versions are found too, so a pin keeps working."""
     index = _index(published, None)
 
     for wanted in [version, *published]:
@@ -124,7 +127,7 @@ def test_exact_version_is_found_whatever_it_is(
 def test_blanks_and_empty_entries_mean_nothing(
     wanted: list[tuple[str, str, str]], data: st.DataObject
 ) -> None:
-    """People wrap long variables over lines; every need is read all the same, in its order."""
+    """A long variable may be wrapped over lines; every need is read, in order."""
 
     def blank() -> str:
         return data.draw(_BLANKS)
@@ -153,7 +156,7 @@ def _parts(need: Need) -> tuple[str, str, str, str, str]:
 
 @given(_NAMES, _SELECTORS)
 def test_spelled_selector_is_read_back(name: str, text: str) -> None:
-    """Messages show it, and whoever copies it from there asks for the same."""
+    """A selector copied from a message asks for the same version."""
     (need,) = parse_needs(name + text)
     (again,) = parse_needs(f"{need.service}{need.selector}")
 
@@ -166,7 +169,7 @@ def test_spelled_selector_is_read_back(name: str, text: str) -> None:
 
 @given(st.lists(st.sampled_from(["a", "b:a", "c@beta", "d=1", "e==v1", ":f", "g h", " ", "a"])))
 def test_every_fault_is_named_with_its_place(entries: list[str]) -> None:
-    """All of them at once: each deployment of a function costs minutes."""
+    """Each deployment of a function takes minutes, so every fault is reported at once."""
     text = ",".join(entries)
     keys: set[str] = set()
     expected = []
@@ -196,7 +199,7 @@ def test_every_fault_is_named_with_its_place(entries: list[str]) -> None:
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_selector_or_refused(text: str) -> None:
-    """A query parameter is anybody's text."""
+    """A query parameter may be any text."""
     try:
         selector = parse_selector(text)
     except SelectorError as error:
@@ -210,7 +213,7 @@ def test_any_text_is_a_selector_or_refused(text: str) -> None:
 
 @given(st.text(max_size=70))
 def test_names_are_what_the_documentation_allows(text: str) -> None:
-    """ASCII alone, at most 64 characters; said by an expression of our own."""
+    """ASCII only, at most 64 characters, compared with a regular expression."""
     allowed = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
     is_name = 1 <= len(text) <= 64 and set(text) <= allowed and text[0] not in "._-"
 
@@ -219,5 +222,4 @@ def test_names_are_what_the_documentation_allows(text: str) -> None:
 
 @pytest.mark.parametrize("length", [64, 65])
 def test_longest_name_has_64_characters(length: int) -> None:
-    """The boundary itself."""
     assert (name_fault("n" * length) is None) == (length == 64)

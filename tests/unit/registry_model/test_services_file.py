@@ -24,7 +24,7 @@ AT = "2026-11-23T08:00:00Z"
 
 
 def answer(version: str = "1.4.2", **members: Any) -> Answer:
-    """Give what the index says."""
+    """Return an index answer."""
     defaults: dict[str, Any] = {
         "arn": ARN,
         "status": "active",
@@ -35,18 +35,18 @@ def answer(version: str = "1.4.2", **members: Any) -> Answer:
 
 
 def need(text: str) -> Need:
-    """Read one need."""
+    """Parse one need."""
     (one,) = parse_needs(text)
     return one
 
 
 def document(member: Member) -> Any:
-    """Spell a member alone, and read it as a function would."""
+    """Render a single member, and parse it as a function does."""
     return json.loads(services_file.render([("users", member)]))["users"]
 
 
 def test_document_is_as_documented() -> None:
-    """Its own example, to the letter."""
+    """The documentation's own example, character by character."""
     members = [
         ("users", resolved_member(need("users"), answer(), AT)),
         ("billing", missing_member(need("billing==1.*"))),
@@ -73,7 +73,7 @@ def test_nothing_needed_is_an_empty_object() -> None:
 
 
 def test_members_stand_in_the_order_of_the_needs() -> None:
-    """Dictionaries have none on MicroPython; people who compare two files want one."""
+    """Dictionaries are unordered on MicroPython, but two files should be easy to compare."""
     keys = ["z", "a", "m"]
 
     data = services_file.render([(key, missing_member(need(key))) for key in keys])
@@ -82,7 +82,7 @@ def test_members_stand_in_the_order_of_the_needs() -> None:
 
 
 def test_alias_shows_the_service_behind_it() -> None:
-    """Whoever reads the file alone learns what it is."""
+    """The file alone shows which service an alias means."""
     member = document(resolved_member(need("old:users==1.x"), answer(), AT))
 
     assert member["service"] == "users"
@@ -99,7 +99,7 @@ def test_yanked_version_is_shown_with_its_reason_and_metadata() -> None:
 
 
 def test_answer_below_the_minimum_is_missing() -> None:
-    """`>=1.5` is not `1.4.2`, though the index's `latest` is."""
+    """`>=1.5` is not `1.4.2`, even if the index's `latest` is."""
     member = document(member_for(need("users>=1.5"), answer("1.4.2"), AT))
 
     assert member == {
@@ -110,7 +110,7 @@ def test_answer_below_the_minimum_is_missing() -> None:
 
 
 def test_unavailable_member_says_why_and_no_more() -> None:
-    """A version that nobody vouches for would be taken for an answer."""
+    """A function must not take an unconfirmed version for an answer."""
     member = document(unavailable_member(need("users"), "timed out after 1500 ms"))
 
     assert member == {
@@ -159,7 +159,7 @@ def test_rendered_file_is_read_back(members: dict[str, Member]) -> None:
 
 @given(_MEMBERS)
 def test_rendered_file_is_json_for_everybody(members: dict[str, Member]) -> None:
-    """It is joined by hand; CPython's parser is the judge."""
+    """The text is put together without a JSON library; CPython's parser checks it."""
     data = services_file.render(list(members.items()))
 
     seen = json.loads(data.decode("utf-8"))
@@ -178,7 +178,7 @@ def test_file_cut_at_any_byte_is_an_error(members: dict[str, Member]) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b'"users"', b"1", b"\xff", b"{"])
 def test_what_is_no_object_is_an_error(data: bytes) -> None:
-    """Anybody can write to /tmp."""
+    """Any program can write to /tmp."""
     with pytest.raises(ValueError, match=r"\w"):
         services_file.parse(data)
 
@@ -205,7 +205,7 @@ GOOD = {"requested": "latest", "version": "1.4.2", "arn": ARN, "status": "active
     ],
 )
 def test_malformed_member_is_left_out_and_the_others_stay(member: object) -> None:
-    """Each member stands by itself."""
+    """The other members count."""
     good = GOOD | {"resolved_at": AT}
 
     members = services_file.parse(json.dumps({"bad": member, "good": good}).encode())
@@ -230,7 +230,7 @@ def test_malformed_member_is_left_out_and_the_others_stay(member: object) -> Non
     ],
 )
 def test_file_is_written_only_for_another_answer(other: dict[str, Any], *, is_change: bool) -> None:
-    """Readers watch the file's time; another wording of an error is no news."""
+    """Readers watch the file's time; another error text is no change."""
     member = resolved_member(need("users"), answer(), AT)
     changed = Member(**(_parts(member) | other))  # type: ignore[arg-type]  # its own parts
 
@@ -238,7 +238,7 @@ def test_file_is_written_only_for_another_answer(other: dict[str, Any], *, is_ch
 
 
 def test_earlier_answer_counts_for_the_same_need_alone() -> None:
-    """Of the same key, service and selector; what was never resolved is no answer."""
+    """Key, service and selector must be the same, and an unresolved member is no answer."""
     wanted = need("users==1.x")
     kept = resolved_member(wanted, answer(), AT)
     aliased = need("users:customers==1.x")

@@ -1,4 +1,4 @@
-"""JSON that must be whole: CPython's own parser is the oracle. MicroPython's share: the vectors."""
+"""JSON that must be whole, compared with CPython's parser. The vectors test MicroPython."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ _DOCUMENTS = st.dictionaries(_TEXTS, _VALUES, max_size=4)
 
 @given(value=_VALUES, is_ascii=st.booleans())
 def test_whole_document_is_read_as_cpython_reads_it(value: object, *, is_ascii: bool) -> None:
-    """Escaped or not: what other tools write is read as they meant it."""
+    """Escaped or not, documents of other tools are parsed as they were meant."""
     text = json.dumps(value, ensure_ascii=is_ascii)
 
     assert strict_json.loads(text.encode()) == value
@@ -30,7 +30,7 @@ def test_whole_document_is_read_as_cpython_reads_it(value: object, *, is_ascii: 
 
 @given(value=_DOCUMENTS, is_ascii=st.booleans())
 def test_document_cut_at_any_byte_is_an_error(value: object, *, is_ascii: bool) -> None:
-    """A shorter answer would look like services that are gone."""
+    """A shorter document would look like services that are gone."""
     data = json.dumps(value, ensure_ascii=is_ascii).encode()
 
     for end in range(len(data)):
@@ -57,7 +57,7 @@ def test_spelled_text_is_read_back(text: str) -> None:
     ids=["not UTF-8", "cut character", "deep", "two", "text behind", "mark before"],
 )
 def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
-    """One kind of error for whoever reads: hostile data ends no process."""
+    """Hostile data must not raise any other error."""
     with pytest.raises(ValueError, match=r"\w"):
         strict_json.loads(data)
 
@@ -74,5 +74,5 @@ def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
     ],
 )
 def test_escaped_surrogates_become_what_can_be_written(text: str, expected: str) -> None:
-    """A lone one is a character that no UTF-8 file can hold."""
+    """A lone surrogate can't be written to a UTF-8 file."""
     assert strict_json.loads(text.encode()) == expected

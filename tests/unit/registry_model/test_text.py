@@ -8,7 +8,7 @@ from registry_model.text import escape_invisible, first_not_in, printable, quote
 
 
 def test_quoted_text_stays_on_one_line() -> None:
-    """A log line, or an error, that a client's text can forge is none."""
+    """A client's text must not be able to forge a log line."""
     assert quote("a\nb\x7f") == "'a\\x0ab\\x7f'"
     assert quote("x" * 81) == "'" + "x" * 80 + "'..."
 
@@ -25,7 +25,7 @@ def test_quoted_text_stays_on_one_line() -> None:
     ],
 )
 def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
-    """A log line with a hidden character sends its reader the wrong way."""
+    """A hidden character would mislead the log's reader."""
     assert printable(text) == shown
 
 

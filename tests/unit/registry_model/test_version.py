@@ -1,4 +1,4 @@
-"""Versions as values. The vectors have the plain cases, for both interpreters."""
+"""Versions as values. The vectors have the simple cases, for both interpreters."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from registry_model.version import Version, VersionError
 from tests.conftest import ROOT
 from tests.unit.registry_model.versions import NUMBERS, VERSIONS
 
-# Suggested by semver.org, without the part for build metadata.
+# The expression of semver.org, without the part for build metadata.
 _IDENTIFIER = r"(?:0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
 _NUMBER = r"(?:0|[1-9][0-9]*)"
 _SUGGESTED = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.{_IDENTIFIER})*)?")
@@ -20,7 +20,7 @@ _SUGGESTED = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.
 
 @given(VERSIONS)
 def test_spelled_version_is_read_back(version: Version) -> None:
-    """What is stored is what was published."""
+    """The stored text is the published one."""
     again = Version.parse(str(version))
 
     assert again == version
@@ -32,7 +32,7 @@ def test_spelled_version_is_read_back(version: Version) -> None:
 def test_text_is_a_version_where_the_specifications_expression_says_so(
     spelled: str, data: st.DataObject
 ) -> None:
-    """Versions with one character more, less or another: what is close to one is told apart."""
+    """Versions with one character more, less or changed are tested."""
     at = data.draw(st.integers(0, len(spelled)))
     end = data.draw(st.integers(at, min(at + 1, len(spelled))))
     text = spelled[:at] + data.draw(st.sampled_from(["", *"019.-+aZxv \n\u0661"])) + spelled[end:]
@@ -51,14 +51,14 @@ def test_text_is_a_version_where_the_specifications_expression_says_so(
 
 @pytest.mark.parametrize("text", ["1.2.3\n", "1.2.3-a\n", "\n1.2.3", "\u0661.2.3", "1.2.3-\u0661"])
 def test_look_alike_is_no_version(text: str) -> None:
-    """Where `$`, `strip` or `isdigit` would have been too kind."""
+    """`$`, `strip` or `isdigit` would accept these."""
     with pytest.raises(VersionError):
         Version.parse(text)
 
 
 @given(VERSIONS, VERSIONS, VERSIONS)
 def test_versions_have_one_order(one: Version, two: Version, three: Version) -> None:
-    """Total: two versions are one, or one of them is higher; and each comparison agrees."""
+    """The order is total, and all comparisons agree."""
     assert (one < two) + (one == two) + (one > two) == 1
     assert (one <= two) == (not one > two)
     assert (one >= two) == (not one < two)
@@ -81,7 +81,7 @@ def test_release_is_higher_than_its_pre_releases(
 
 
 def test_specifications_own_precedence_chain_holds() -> None:
-    """SemVer, items 11.2 and 11.4.4, to the letter."""
+    """SemVer, items 11.2 and 11.4.4."""
     vectors = json.loads((ROOT / "tests/vectors/versions.json").read_text(encoding="utf-8"))
     chains = vectors["reference"]["precedence"]
 
@@ -93,5 +93,5 @@ def test_specifications_own_precedence_chain_holds() -> None:
 
 @pytest.mark.parametrize("other", ["1.0.0", None, (1, 0, 0, 1, ())])
 def test_version_equals_no_other_kind_of_value(other: object) -> None:
-    """A text that looks like it is not the version."""
+    """A text is not equal to the version that it spells."""
     assert Version.parse("1.0.0") != other

@@ -1,4 +1,4 @@
-"""Any versions that the registry takes, for Hypothesis."""
+"""Any valid versions, for Hypothesis."""
 
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""ARNs of every partition, and texts that are none."""
+"""ARNs of every partition, and malformed ones."""
 
 import pytest
 
@@ -39,12 +39,12 @@ BAD = {
 
 @pytest.mark.parametrize("text", GOOD)
 def test_well_formed_arn_is_read_and_spelled_back(text: str) -> None:
-    """What a pipeline publishes is what functions get, to the letter."""
+    """Functions get exactly the text that a pipeline publishes."""
     assert str(Arn.parse(text)) == text
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_malformed_arn_is_refused_with_the_part_at_fault(text: str) -> None:
-    """The pipeline's log says what to mend."""
+    """The pipeline's log says what to correct."""
     with pytest.raises(ArnError, match=BAD[text]):
         Arn.parse(text)

@@ -77,7 +77,7 @@ def test_what_is_not_a_position_is_refused(position: str) -> None:
 def test_generation_sorts_after_the_one_that_it_replaces(
     now_ms: int, earlier_ms: int, random: float
 ) -> None:
-    """Also where the clock of this process is behind the one that wrote before."""
+    """Even if this process's clock is behind that of the previous writer."""
     earlier = layout.new_generation(earlier_ms, None, random)
 
     later = layout.new_generation(now_ms, earlier, random)

@@ -1,4 +1,4 @@
-"""The consumers table on DynamoDB as moto has it."""
+"""The consumers table on moto's DynamoDB."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ MANY = ",".join(f"service-{number}==1.x" for number in range(250))
 
 
 class Clock:
-    """A clock that only moves when it is told to."""
+    """A clock that moves only when it is told to."""
 
     def __init__(self) -> None:
         self.now_s = 1_700_000_000.0
@@ -58,7 +58,7 @@ def _table(client: Any, clock: Clock) -> ConsumersTable:
 
 
 class KilledError(Exception):
-    """The process is killed here."""
+    """Kills the process at this point."""
 
 
 class Intercepted:
@@ -132,7 +132,7 @@ def test_declaration_that_is_killed_before_its_head_changes_nothing(
 def test_declaration_that_is_killed_after_its_head_is_whole(
     table: ConsumersTable, dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
-    """What is left of the replaced one counts for nothing, and the next declaration removes it."""
+    """Readers ignore what is left of the replaced one, and the next declaration removes it."""
     _declare(table, "users==1.x,billing")
 
     def kill() -> None:
@@ -150,7 +150,7 @@ def test_declaration_that_is_killed_after_its_head_is_whole(
 def test_two_pipelines_at_once_leave_the_needs_of_one(
     table: ConsumersTable, dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
-    """The one that comes second finds the head changed, and replaces the first one's needs."""
+    """The second one finds that the head has changed, and replaces the first one's needs."""
     _declare(table, "users==1.x")
     rivals = iter(["users==2.x,billing"])
 
@@ -266,7 +266,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
     dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
     class Reluctant(Intercepted):
-        """A table that takes one item of each batch."""
+        """A table that writes one item of each batch."""
 
         def __getattr__(self, name: str) -> Any:
             call = getattr(dynamodb, name)
@@ -290,7 +290,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
 
 def test_table_that_takes_no_item_is_throttled(dynamodb: "DynamoDBClient", clock: Clock) -> None:
     class Full(Intercepted):
-        """A table that takes nothing."""
+        """A table that writes nothing."""
 
         def __getattr__(self, name: str) -> Any:
             if name != "batch_write_item":

@@ -1,4 +1,4 @@
-"""Items of the index as they are found: which of them have to be written again."""
+"""Items of the index as they are found: which ones have to be written again."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from registry_tables.index_items import is_current
 
 
 def answer(**members: object) -> Answer:
-    """Return an answer, with *members* in place of its own."""
+    """Return an answer with some members replaced."""
     own: dict[str, object] = {"version": "1.0.0", "arn": "arn:aws:x", "status": "active"}
     own |= {"revision": 7, "updated_at": "now"}
     return Answer(**{**own, **members})  # type: ignore[arg-type]  # the tests' own
@@ -30,14 +30,14 @@ def answer(**members: object) -> Answer:
 def test_item_that_says_anything_else_or_is_ahead_is_written_anew(
     members: dict[str, object],
 ) -> None:
-    """Each attribute counts; a revision counts where the service has not come to it yet."""
+    """Each attribute counts; a revision counts if it is above the service's."""
     wanted = answer_to_item("users", "1.x", answer())
 
     assert not is_current(answer_to_item("users", "1.x", answer(**members)), wanted)
 
 
 def test_item_that_says_the_same_at_an_earlier_revision_is_left_alone() -> None:
-    """A write costs, and `updated_at` tells a real change."""
+    """A write costs, and `updated_at` shows real changes."""
     for revision, updated_at in itertools.product((6, 7), ("now", "then")):
         found = answer_to_item("users", "1.x", answer(revision=revision, updated_at=updated_at))
 

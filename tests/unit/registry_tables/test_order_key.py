@@ -1,4 +1,4 @@
-"""Order keys: DynamoDB sorts them by their bytes, and so sorts versions."""
+"""Order keys: their byte order is the versions' order."""
 
 import json
 
@@ -13,14 +13,14 @@ from tests.unit.registry_model.versions import NUMBERS, VERSIONS
 
 @given(VERSIONS, VERSIONS)
 def test_order_keys_order_as_versions_do(one: Version, other: Version) -> None:
-    """Bytes are what DynamoDB compares."""
+    """DynamoDB compares bytes."""
     assert (order_key(one).encode() < order_key(other).encode()) == (one < other)
     assert (order_key(one) == order_key(other)) == (one == other)
 
 
 @given(VERSIONS, st.data())
 def test_order_keys_order_close_versions(version: Version, data: st.DataObject) -> None:
-    """Two versions drawn apart hardly ever share what makes them hard to tell."""
+    """Versions that Hypothesis draws independently are seldom close."""
     identifiers = [*version.prerelease, "0", "10", "9", "a", "A", "-", "a-", "0a"]
     prerelease = tuple(data.draw(st.lists(st.sampled_from(identifiers), max_size=4)))
     close = Version(version.major, version.minor, version.patch, prerelease)
@@ -47,7 +47,7 @@ def test_number_keys_order_as_numbers_do(one: int, other: int) -> None:
 
 
 def test_published_list_of_versions_is_in_order_by_key() -> None:
-    """An order that others have published, not one that we have computed."""
+    """The expected order is from a published list, not computed by us."""
     vectors = json.loads((ROOT / "tests/vectors/versions.json").read_text(encoding="utf-8"))
 
     for chain in (vectors["ascending"], *vectors["reference"]["precedence"]):
@@ -56,7 +56,7 @@ def test_published_list_of_versions_is_in_order_by_key() -> None:
 
 
 def test_spelling_of_order_keys_stays_what_it_is() -> None:
-    """Tables hold them: another spelling would need a migration."""
+    """Existing tables contain such keys: another encoding would need a migration."""
     spelled = {text: order_key(Version.parse(text)) for text in ("1.4.2", "10.0.0-rc.11")}
 
     assert spelled == {"1.4.2": "a1.a4.a2~", "10.0.0-rc.11": "b10.a0.a0-1rc!0b11"}

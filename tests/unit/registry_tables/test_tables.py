@@ -1,4 +1,4 @@
-"""What DynamoDB alone can do to a store: its error codes, its partial answers, its bill."""
+"""What only DynamoDB can do to a store: error codes, partial responses, costs."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,7 @@ VERSION = Version.parse("1.0.0")
 
 
 class Client:
-    """A DynamoDB client that counts its calls, and may answer some of them by itself.
+    """A DynamoDB client that counts its calls, and may answer some of them from a script.
 
     Attributes:
         calls: How often each operation was called.
@@ -53,12 +53,12 @@ class Client:
 
 
 def store_on(client: Client) -> VersionsTable:
-    """Give a store on a client of the test's own."""
+    """Return a store on a test's client."""
     return VersionsTable(client, tables.VERSIONS)  # type: ignore[arg-type]  # has what it needs
 
 
 def raising(error: Exception) -> Callable[..., Any]:
-    """Give a call that fails."""
+    """Return a call that raises an error."""
 
     def _raise(**_arguments: Any) -> None:
         raise error
@@ -67,7 +67,7 @@ def raising(error: Exception) -> Callable[..., Any]:
 
 
 def client_error(code: str, *reasons: str, status: int = 400) -> ClientError:
-    """Give what botocore raises for an error code."""
+    """Return the exception that botocore raises for an error code."""
     return ClientError(
         {
             "Error": {"Code": code, "Message": "said so"},
@@ -114,7 +114,7 @@ CANCELLED = "TransactionCanceledException"
 def test_error_is_named_for_what_to_do_about_it(
     error: Exception, expected: type[Exception]
 ) -> None:
-    """Decide anew, try again later, or mend a bug: a client is told which."""
+    """The client is told to decide again, to try again later, or that there is a bug."""
     store = store_on(Client(transact_write_items=raising(error)))
 
     with pytest.raises(expected):
@@ -139,7 +139,7 @@ def test_error_is_named_for_what_to_do_about_it(
 def test_every_read_names_its_errors(
     operation: str, read: Callable[[VersionsTable], object]
 ) -> None:
-    """One call that forgets would answer 500 while the table is merely busy."""
+    """A call without the mapping would answer 500 while the table is only busy."""
     store = store_on(Client(**{operation: raising(client_error("ThrottlingException"))}))
 
     with pytest.raises(ThrottledError):
@@ -148,7 +148,7 @@ def test_every_read_names_its_errors(
 
 @pytest.mark.parametrize("half_done", [layout.history_entry(1), layout.version_entry(VERSION)])
 def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done: str) -> None:
-    """The service's new revision may be there, and the version that came with it not yet."""
+    """The service's new revision may be visible before the version that came with it."""
     store = VersionsTable(dynamodb, tables.VERSIONS)
     change = valid.change("1.0.0")
     store.commit(change)
@@ -180,7 +180,7 @@ def test_change_that_is_half_done_is_seen(dynamodb: "DynamoDBClient", half_done:
 def test_every_read_is_strongly_consistent(
     dynamodb: "DynamoDBClient", read: Callable[[VersionsTable], object]
 ) -> None:
-    """A pipeline that published and looks must not be told that nothing is there."""
+    """A pipeline that publishes and then reads must find its version."""
     seen: list[bool] = []
 
     def watched(name: str) -> Callable[..., Any]:
@@ -202,7 +202,7 @@ def test_every_read_is_strongly_consistent(
 
 
 def test_keys_that_a_batch_left_out_are_asked_for_again(dynamodb: "DynamoDBClient") -> None:
-    """DynamoDB answers in part where a part is throttled; a version left out is not absent."""
+    """DynamoDB may answer a part of a batch; a version that was left out is not absent."""
 
     def answer_one(**arguments: Any) -> Any:
         keys = arguments["RequestItems"][tables.VERSIONS]["Keys"]
@@ -220,7 +220,7 @@ def test_keys_that_a_batch_left_out_are_asked_for_again(dynamodb: "DynamoDBClien
 
 
 def test_batch_that_answers_nothing_is_throttled() -> None:
-    """Asking on for ever would outlast the gateway."""
+    """Without a limit the requests would outlast the gateway's timeout."""
     client = Client(
         batch_get_item=lambda **arguments: {
             "Responses": {},
@@ -235,9 +235,10 @@ def test_batch_that_answers_nothing_is_throttled() -> None:
 
 
 def torn(dynamodb: "DynamoDBClient", act: Callable[[Registry], object]) -> Registry:
-    """Give operations whose first read is torn by what a rival does.
+    """Return operations during whose first read another change is made.
 
-    A batch of reads is no moment: this one sees the version before, and the service after it.
+    A batch of reads is not isolated: this one returns the version before the change, and the
+    service after it.
     """
     rivals = iter([_registry(VersionsTable(dynamodb, tables.VERSIONS))])
 
@@ -256,7 +257,7 @@ def torn(dynamodb: "DynamoDBClient", act: Callable[[Registry], object]) -> Regis
 
 
 def test_torn_read_does_not_overwrite_a_published_version(dynamodb: "DynamoDBClient") -> None:
-    """Whoever pinned the version would get another function."""
+    """Consumers that pinned the version would get another function."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("0.9.0"), "first")
     registry = torn(dynamodb, lambda rival: rival.publish(valid.publication("1.0.0"), "rival"))
@@ -279,7 +280,7 @@ def test_torn_read_does_not_overwrite_a_published_version(dynamodb: "DynamoDBCli
 def test_torn_read_points_no_channel_at_a_yanked_version(
     dynamodb: "DynamoDBClient", point: Callable[[Registry], object]
 ) -> None:
-    """It would be what everybody on that channel gets."""
+    """All consumers of the channel would get it."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
     registry = torn(
@@ -293,7 +294,7 @@ def test_torn_read_points_no_channel_at_a_yanked_version(
 
 
 def test_torn_read_does_not_take_a_rivals_yank_back(dynamodb: "DynamoDBClient") -> None:
-    """Each change is one of the version that stands; the rival's reason stands, too."""
+    """A change applies to the current version; the other client's reason stays too."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
     registry = torn(
@@ -306,7 +307,7 @@ def test_torn_read_does_not_take_a_rivals_yank_back(dynamodb: "DynamoDBClient") 
 
 
 def rolls_back_and_forth(registry: Registry) -> None:
-    """Change a service in every way that there is, and leave its versions as they are."""
+    """Make every kind of change of a service, and leave its versions as they are."""
     highest = Version.parse("8.0.0")
     registry.publish(valid.publication("8.0.0"), "somebody")
     registry.yank("users", highest, None, "operator", valid.FORCED)
@@ -317,7 +318,7 @@ def rolls_back_and_forth(registry: Registry) -> None:
 
 
 def looks_around(registry: Registry) -> None:
-    """Read a service in every way that there is."""
+    """Make every kind of read of a service."""
     registry.service("users")
     registry.services("", limit=5, after=None)
     registry.versions("users", limit=5, after=None)
@@ -326,7 +327,7 @@ def looks_around(registry: Registry) -> None:
 
 
 def test_no_operation_costs_more_with_more_versions(dynamodb: "DynamoDBClient") -> None:
-    """A service that is released many times a day, mostly as pre-releases, stays as quick."""
+    """A service with many releases, mostly pre-releases, stays fast."""
     real = VersionsTable(dynamodb, tables.VERSIONS)
     bills = []
 
@@ -343,17 +344,17 @@ def test_no_operation_costs_more_with_more_versions(dynamodb: "DynamoDBClient") 
 
     assert bills[0] == bills[1]
     changes, looks = bills[0]
-    # Each change reads, then writes; one that takes the highest version away sees that the last
-    # change is whole, its event and its version if it has one, and asks for the next.
+    # Each change reads, then writes; one that removes the highest version also checks that the last
+    # change is whole, its event and its version if it has one, and reads the next highest version.
     calls = {"batch_get_item": 5, "get_item": 1, "transact_write_items": 6, "query": 2}
     calls |= {"transact_get_items": 3}
     assert changes == (calls, 2)
-    # One service is on the page of services, and five entries on each of the others.
+    # One service is on the page of services, and five entries are on each of the others.
     assert looks == ({"get_item": 5, "query": 3, "batch_get_item": 2}, 1 + 5 + 5)
 
 
 def test_answers_are_read_as_the_extension_reads_them(dynamodb: "DynamoDBClient") -> None:
-    """A hundred keys a call, each once, and without the price of consistency."""
+    """A hundred keys a call, each once, and eventually consistent."""
     answer = valid.answer()
     dynamodb.put_item(
         TableName=tables.INDEX, Item=index_layout.answer_to_item("users", "1.x", answer)
@@ -381,7 +382,7 @@ def test_no_need_asks_for_nothing() -> None:
 
 
 def test_trouble_of_the_index_is_named() -> None:
-    """A dry run that says 'missing' while the index is out of reach would stop every deploy."""
+    """A dry run that said 'missing' while the index can't be read would stop every deploy."""
     error = client_error("ResourceNotFoundException")
 
     with pytest.raises(UnreachableError):
@@ -389,7 +390,7 @@ def test_trouble_of_the_index_is_named() -> None:
 
 
 def index_on(client: Client) -> IndexTable:
-    """Give an index on a client of the test's own."""
+    """Return an index on a test's client."""
     return IndexTable(client, tables.INDEX)  # type: ignore[arg-type]  # has what it needs
 
 

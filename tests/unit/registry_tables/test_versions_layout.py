@@ -34,7 +34,7 @@ _ARN = Arn.parse("arn:aws:lambda:eu-west-1:123456789012:function:users")
     )
 )
 def test_version_is_read_back_from_its_item(record: VersionRecord) -> None:
-    """Nothing of a version is lost; the sparse index has it only while it can be an answer."""
+    """The sparse index contains a version only while it can be an answer."""
     item = layout.version_to_item(record)
 
     assert layout.version_from_item(item) == record
@@ -52,7 +52,6 @@ def test_version_is_read_back_from_its_item(record: VersionRecord) -> None:
     )
 )
 def test_service_is_read_back_from_its_item(record: ServiceRecord) -> None:
-    """Nothing of a service is lost."""
     assert layout.service_from_item(layout.service_to_item(record)) == record
 
 
@@ -70,7 +69,6 @@ def test_service_is_read_back_from_its_item(record: ServiceRecord) -> None:
     )
 )
 def test_event_is_read_back_from_its_item(event: HistoryEvent) -> None:
-    """Nothing of the history is lost."""
     assert layout.event_from_item(layout.event_to_item(event)) == event
 
 

@@ -1,4 +1,4 @@
-"""The template of a release: it deploys the files beside it, and builds nothing."""
+"""A release's template: it deploys the files beside it, and builds nothing."""
 
 from samcli.yamlhelper import yaml_parse
 

@@ -18,7 +18,7 @@ def service(**channels: Version) -> ServiceRecord:
 
 
 def highest_in(versions: set[Version], query: Series) -> Version | None:
-    """Answer a question straight and slow."""
+    """Return the highest version of a series in the simplest way."""
     return max((each for each in versions if each.is_stable and query.includes(each)), default=None)
 
 
@@ -26,7 +26,7 @@ def highest_in(versions: set[Version], query: Series) -> Version | None:
 def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
     there: frozenset[Version], moved: frozenset[Version]
 ) -> None:
-    """Three questions of the usual change, to publish a new highest version, cost one look-up."""
+    """To publish a new highest version takes one look-up for its three series."""
     asked: list[Series] = []
 
     def look_up(query: Series) -> Version | None:
@@ -47,7 +47,7 @@ def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
 def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
     versions: frozenset[Version],
 ) -> None:
-    """A rebuild that misread one would delete an answer."""
+    """A rebuild that parsed a selector wrongly would delete an answer."""
     what = projection.affected_by(set(versions), {"beta", "x"})
 
     again = projection.answers_to_check((), what.selectors, includes_all_channels=False, revision=0)
@@ -66,7 +66,7 @@ def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
     ],
 )
 def test_what_is_no_selector_is_a_stray(selector: str) -> None:
-    """The index has no item of any other kind."""
+    """The index has no items of other kinds."""
     what = projection.answers_to_check((), [selector], includes_all_channels=False, revision=0)
 
     assert what.malformed == {selector}
@@ -74,7 +74,7 @@ def test_what_is_no_selector_is_a_stray(selector: str) -> None:
 
 
 def test_every_channel_is_one_that_the_service_has_and_latest_is_pinned() -> None:
-    """A lost index has none that could be asked for by name."""
+    """After the loss of the index nothing else names the channels."""
     what = projection.answers_to_check((), ["@old"], includes_all_channels=True, revision=0)
     one, two = Version(1, 0, 0), Version(2, 0, 0)
 

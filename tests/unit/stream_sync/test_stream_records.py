@@ -22,7 +22,7 @@ def record(entry: str = "e#a7", image: dict[str, Any] | None = None) -> dict[str
 
 
 def test_history_event_names_what_moved_and_the_revision() -> None:
-    """The revision tells the worker whether more has changed since."""
+    """The worker learns from the revision whether more has changed since."""
     image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "revision": {"N": "7"}}
 
     assert stream_records.parse(record(image=image)) == ChangeRecord(
@@ -36,14 +36,14 @@ def test_history_event_names_what_moved_and_the_revision() -> None:
 
 
 def test_attributes_and_actions_of_a_newer_writer_are_no_trouble() -> None:
-    """What moved is all that matters; what an action is called is not."""
+    """Only the version and the channel matter, not the action's name."""
     image = {"version": {"S": "1.4.2"}, "action": {"S": "bless"}, "blessed": {"BOOL": True}}
 
     assert stream_records.parse(record(image=image)).version == Version(1, 4, 2)
 
 
 def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
-    """Its own answers and those of its series are not worth a read."""
+    """The version's own answers and those of its series have not changed."""
     image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "action": {"S": "set-channel"}}
 
     found = stream_records.parse(record(image=image))
@@ -52,7 +52,7 @@ def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
 
 
 def test_removed_service_names_nothing_but_itself() -> None:
-    """All of it is gone, or was: what there is now may be another life of it."""
+    """All of it was deleted; it may exist again by now."""
     found = stream_records.parse(record("#service") | {"eventName": "REMOVE"})
 
     assert found.is_removal
@@ -75,13 +75,13 @@ def test_removed_service_names_nothing_but_itself() -> None:
     ],
 )
 def test_poisoned_image_is_refused(image: dict[str, Any]) -> None:
-    """It would otherwise break the batch, or move what nobody asked for."""
+    """It would otherwise fail the batch, or recompute the wrong answers."""
     with pytest.raises(RecordError):
         stream_records.parse(record(image=image))
 
 
 def test_entry_of_an_unknown_kind_is_refused_and_named() -> None:
-    """A newer writer's record may mean anything: whoever reads the log must know."""
+    """A newer writer's record may mean anything, so the log names it."""
     with pytest.raises(RecordError, match="z#new"):
         stream_records.parse(record("z#new"))
 
@@ -101,7 +101,7 @@ _JSON = st.recursive(
 
 @given(_JSON)
 def test_whatever_comes_is_a_movement_or_refused(document: Any) -> None:
-    """One record of any shape must not end the others' invocation."""
+    """A malformed record must not end the invocation."""
     number = stream_records.sequence_number_of(document)
     assert isinstance(number, str)
     assert isinstance(stream_records.service_of(document), str)
@@ -114,7 +114,7 @@ def test_whatever_comes_is_a_movement_or_refused(document: Any) -> None:
 
 @given(st.sampled_from(["service", "entry", "NewImage", "SequenceNumber", "version"]), _JSON)
 def test_record_with_one_part_replaced_is_a_movement_or_refused(part: str, other: Any) -> None:
-    """The same, close to what is right."""
+    """The same for records that are nearly right."""
     whole = record(image={"version": {"S": "1.0.0"}, "revision": {"N": "1"}})
     change = whole["dynamodb"]
     if part in change["Keys"]:
