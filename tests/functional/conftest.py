@@ -1,4 +1,4 @@
-"""Both tables on AWS as moto has it."""
+"""Both tables on moto."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def dynamodb() -> Iterator["DynamoDBClient"]:
-    """Give both tables, empty."""
+    """Return a client of both tables, which are empty."""
     with aws() as client:
         yield client

@@ -1,6 +1,6 @@
-"""The registry's API on a real socket: signatures verified, then the handler, as API Gateway does.
+"""The registry's API on a real socket: verifies signatures, then calls the handler.
 
-API Gateway's own refusals, and what goes wrong on the way, can be scripted.
+Tests can script API Gateway's own refusals, and failures of the network.
 """
 
 import json
@@ -55,7 +55,7 @@ class SeenRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpGateway:
-    """A running gateway: what it has seen, and what it gives instead of the handler's responses."""
+    """A running gateway, its requests, and the responses that it gives instead of the handler's."""
 
     url: str
     requests: list[SeenRequest]
@@ -67,9 +67,9 @@ class HttpGateway:
 
 
 def signature_fault(seen: SeenRequest) -> str | None:
-    """Return why a signature is not valid for this account and Region; None where it is.
+    """Return why a signature is not valid for this account and Region; None if it is.
 
-    The signature is computed by botocore over the request as it came in.
+    botocore computes the signature of the request as it came in.
     """
     authorization = seen.headers.get("authorization", "")
     if not authorization.startswith("AWS4-HMAC-SHA256 "):
@@ -177,7 +177,7 @@ def http_gateway(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
-            """Keep the tests' output quiet."""
+            """Do not write to the tests' output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Connection)
     server.daemon_threads = True

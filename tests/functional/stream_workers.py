@@ -1,4 +1,4 @@
-"""Workers that go on one DynamoDB call at a time, and changes that are only half there."""
+"""Workers that run from one DynamoDB call to the next, and half-applied changes."""
 
 import threading
 from collections.abc import Callable
@@ -13,14 +13,14 @@ Key = tuple[str, str, str]
 
 
 class _KilledError(BaseException):
-    """A worker's end in the middle of its work: nothing of ours may catch it."""
+    """Kills a worker in the middle of its work; no code of ours catches it."""
 
 
 class Worker:
-    """A piece of work that stops before each of its DynamoDB calls, until it is let go on."""
+    """A piece of work that stops before each of its DynamoDB calls, until it is continued."""
 
     def __init__(self, client: Any, work: Callable[[Any], object]) -> None:
-        """Take what the calls go to, and the work, which takes a client."""
+        """Set the client that the calls go to, and the work, which takes a client."""
         self._client = client
         self._work = work
         self._may_go = threading.Semaphore(0)
@@ -34,13 +34,13 @@ class Worker:
         self._has_stopped.acquire()
 
     def step(self) -> None:
-        """Let it make one call, and go on to the next."""
+        """Let it make one call, and run to the next."""
         if not self.is_done:
             self._may_go.release()
             self._has_stopped.acquire()
 
     def finish(self) -> None:
-        """Let it make all the calls that it wants."""
+        """Let it run to its end."""
         while not self.is_done:
             self.step()
         self._thread.join()
@@ -48,7 +48,7 @@ class Worker:
             raise self.error
 
     def kill(self) -> None:
-        """End it before its next call."""
+        """Kill it before its next call."""
         self._is_killed = True
         self.finish()
 
@@ -76,23 +76,23 @@ class Worker:
 class HalfDone:
     """DynamoDB while it applies a transaction: some of its items are new already, some are not.
 
-    Plain reads see each item as it is, new or old; transactions are refused where they touch an
-    item that is not done yet. That is what DynamoDB documents of transactions and other requests.
+    Plain reads see each item as it is, new or old; transactions are refused if they touch an item
+    that is not applied yet. DynamoDB documents this for transactions and other requests.
     """
 
     def __init__(self, client: Any) -> None:
-        """Take the client that has everything at once."""
+        """Set the client, which has the whole change."""
         self._client = client
         self._hidden: dict[Key, dict[str, Any] | None] = {}
 
     def hide(self, before: dict[Key, dict[str, Any] | None]) -> None:
-        """Take back what a transaction did to some items; *before* says how they were."""
+        """Revert what a transaction did to some items; *before* has their former contents."""
         for key, item in before.items():
             self._hidden[key] = self._read(key)
             self._write(key, item)
 
     def land(self) -> None:
-        """Let all of it be done."""
+        """Apply all of it."""
         for key, item in self._hidden.items():
             self._write(key, item)
         self._hidden.clear()
@@ -124,7 +124,7 @@ class HalfDone:
 
 
 def keys_in(actions: list[dict[str, Any]]) -> list[Key]:
-    """Name the items of the versions table that a transaction touches."""
+    """Return the keys in the versions table that a transaction touches."""
     found = []
     for action in actions:
         (details,) = action.values()

@@ -48,7 +48,7 @@ class Runner:
     """A machine of GitHub's with a job's environment."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        """Keep the job's environment."""
+        """Set the job's environment."""
         self._folder = folder
         self._environment = environment
         (folder / "temp").mkdir()
@@ -90,7 +90,7 @@ class Runner:
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    """Run the first step: the command line is installed from the action's own checkout."""
+    """Run the first step: it installs the command line from the action's own checkout."""
     folder = tmp_path_factory.mktemp("runner")
     made = Runner(
         folder,
@@ -102,7 +102,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
             "AWS_SESSION_TOKEN": TOKEN,
             "AWS_REGION": REGION,
             "NO_PROXY": "127.0.0.1",
-            # What the package needs is here already: nothing is downloaded.
+            # The packages that it needs are installed already: nothing is downloaded.
             "PYTHONPATH": sysconfig.get_path("purelib"),
             "PIP_NO_INDEX": "1",
             "PIP_NO_BUILD_ISOLATION": "0",
@@ -166,7 +166,7 @@ def test_channel_and_metadata_are_sent(runner: Runner, gateway: HttpGateway) -> 
 
 
 def test_refused_publish_fails_the_job_and_says_so(runner: Runner, gateway: HttpGateway) -> None:
-    """The job stops, and a step with `if: failure()` can tell this from a network fault."""
+    """The job stops, and a step with `if: failure()` can distinguish it from a network fault."""
     _responds(gateway, 409, title="Conflict", detail="version 1.4.2 is published with another ARN")
 
     ended = runner.run(1, _inputs(gateway))
@@ -218,7 +218,7 @@ def test_input_is_never_read_as_code(
 def test_hostile_text_arrives_as_it_is(
     runner: Runner, gateway: HttpGateway, tmp_path: Path, name: str
 ) -> None:
-    """The registry judges it; the shell does not."""
+    """The registry judges the text, not the shell."""
     marker = tmp_path / "marker"
     hostile = f'x=$(touch {marker}) `touch {marker}` "; touch {marker}'
     _responds(gateway, 201, revision=1)
@@ -239,7 +239,7 @@ def test_no_script_holds_an_expression() -> None:
 
 
 def test_interface_is_the_documented_one() -> None:
-    """docs/pipelines.md shows it."""
+    """docs/pipelines.md describes it."""
     action = _action()
 
     assert list(action["inputs"]) == ["name", "version", "arn", "channel", "metadata", "url"]

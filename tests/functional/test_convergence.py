@@ -1,4 +1,4 @@
-"""However records arrive, and whatever becomes of the workers: in the end the index is right."""
+"""The index is right in the end, however records arrive, and wherever workers are killed."""
 
 import os
 from collections.abc import Callable
@@ -44,16 +44,16 @@ _SERVICE = "users"
 
 versions = st.sampled_from(_VERSIONS)
 channels = st.sampled_from(_CHANNELS)
-# Which items of a change are not there yet when it has been made, by a bit for each of them.
+# Which items of a change are not applied yet when it has been made, by a bit for each.
 halves = st.sampled_from([0, 0, 4, 4, 1, 2, 3, 5, 6])
 numbers = st.integers(0, 11)
 
 
 class World:
-    """Both tables, the stream between them, and all who work at once."""
+    """Both tables, the stream between them, and all workers."""
 
     def __init__(self, client: "DynamoDBClient", *, copies: int = 1) -> None:
-        """Begin with empty tables."""
+        """Create empty tables."""
         self.client = client
         self.copies = copies
         self.dynamodb = HalfDone(client)
@@ -66,7 +66,7 @@ class World:
         self._highest_seen: dict[tuple[str, str], int] = {}
 
     def change(self, half: int, operation: Callable[[Any], object]) -> None:
-        """Make a change, of which some items are not there yet; the one before it is whole."""
+        """Make a change, of which some items are not applied yet; the previous change is whole."""
         self.dynamodb.land()
         self._half = half
         try:
@@ -78,7 +78,7 @@ class World:
             self._see_records()
 
     def land(self) -> None:
-        """Let the last change be there as a whole."""
+        """Apply the rest of the last change."""
         self.dynamodb.land()
         self._see_records()
 
@@ -91,14 +91,14 @@ class World:
         return worker
 
     def start_rebuild(self) -> Worker:
-        """Start a rebuild, beside all others."""
+        """Start a rebuild, beside all workers."""
         worker = Worker(self.dynamodb, self._rebuild)
         self._taken[worker] = []
         self.workers.append(worker)
         return worker
 
     def settle(self, worker: Worker) -> None:
-        """See what became of a worker's records: those that it did not fail are delivered."""
+        """Look at an ended worker's records: those that it did not fail are delivered."""
         if worker.is_done and worker in self._taken:
             taken = self._taken.pop(worker)
             self.workers.remove(worker)
@@ -107,9 +107,9 @@ class World:
             self._delivered |= numbers - set(failed) if isinstance(failed, list) else set()
 
     def drain(self) -> None:
-        """Deliver what is left, as the stream does until all of it is processed.
+        """Deliver the remaining records, until all of them are processed.
 
-        Workers that have stopped somewhere wake up at the very end, and do what they still want.
+        Workers that have stopped in between continue at the very end.
         """
         self.land()
         left = [
@@ -122,7 +122,7 @@ class World:
             worker.finish()
 
     def check(self) -> None:
-        """See that the index is what the versions table implies, at revisions when it was so."""
+        """Check that the index is what the versions table implies, at revisions when it was so."""
         index = index_of(self.client)
         assert index == implied(self.client, copies=self.copies)
         for item in items_of(self.client, tables.INDEX):
@@ -131,7 +131,7 @@ class World:
             assert then.get(key) == index[key], f"{key} never was so"
 
     def check_revisions(self) -> None:
-        """See that no item's revision went down."""
+        """Check that no item's revision went down."""
         for item in items_of(self.client, tables.INDEX):
             key = item["service"]["S"], item["selector"]["S"]
             revision = int(item[index_layout.REVISION]["N"])
@@ -139,7 +139,7 @@ class World:
             self._highest_seen[key] = revision
 
     def transact_write_items(self, **arguments: Any) -> Any:
-        """Write a change's items; take some of them back, as if they were not there yet."""
+        """Write a change's items; revert some of them, as if they were not applied yet."""
         keys = keys_in(arguments["TransactItems"])
         before = self._read(keys)
         answer = self.client.transact_write_items(**arguments)
@@ -153,7 +153,7 @@ class World:
         return answer
 
     def __getattr__(self, name: str) -> Any:
-        # A publisher's reads: it waits for its own change before it makes the next.
+        # A publisher's reads: it waits for its own change before it makes the next one.
         return getattr(self.client, name)
 
     def _read(self, keys: list[Key]) -> dict[Key, dict[str, Any] | None]:
@@ -164,7 +164,7 @@ class World:
         return {key: items.get(key) for key in keys}
 
     def _see_records(self) -> None:
-        """See the records of what is there by now: the stream shows nothing before."""
+        """Add the records of the changes that are whole by now, as the stream does."""
         seen = {record["dynamodb"]["Keys"]["entry"]["S"] for record in self.records}
         for item in items_of(self.client, tables.VERSIONS):
             entry = item["entry"]["S"]
@@ -203,12 +203,12 @@ class Convergence(RuleBasedStateMachine):
 
     @initialize(copies=st.sampled_from([1, 1, 2]))
     def begin(self, copies: int) -> None:
-        """Make the tables; each item has some copies."""
+        """Create the tables; each item has some copies."""
         self.world = World(tables.make_tables(), copies=copies)
 
     @rule(version=versions, arn=st.sampled_from("12"), channel=st.none() | channels, half=halves)
     def publish(self, version: str, arn: str, channel: str | None, half: int) -> None:
-        """Publish, under a version that may have been another one before."""
+        """Publish, perhaps a version that had another ARN before."""
         wanted = _publication(version, arn, channel)
         self.world.change(half, lambda registry: registry.publish(wanted, "p"))
 
@@ -222,7 +222,7 @@ class Convergence(RuleBasedStateMachine):
 
     @rule(version=versions, half=halves)
     def activate(self, version: str, half: int) -> None:
-        """Take a yank back."""
+        """Activate a yanked version."""
         self.world.change(
             half, lambda registry: registry.activate(_SERVICE, Version.parse(version), "p")
         )
@@ -249,18 +249,18 @@ class Convergence(RuleBasedStateMachine):
 
     @rule()
     def land(self) -> None:
-        """Let the last change be there as a whole."""
+        """Apply the rest of the last change."""
         self.world.land()
 
     @rule(places=st.lists(numbers, min_size=1, max_size=3))
     def start_worker(self, places: list[int]) -> None:
-        """Deliver some records, old ones among them, to one more worker."""
+        """Deliver some records, old ones among them, to another worker."""
         if len(self.world.workers) < 4:
             self.world.start(places)
 
     @rule(count=st.integers(1, 2))
     def deliver_the_newest(self, count: int) -> None:
-        """Deliver the newest records as soon as they are there, as the stream mostly does."""
+        """Deliver the newest records at once, as the stream usually does."""
         last = len(self.world.records) - 1
         worker = self.world.start(list(range(last, last - count, -1)))
         worker.finish()
@@ -268,13 +268,13 @@ class Convergence(RuleBasedStateMachine):
 
     @rule()
     def start_rebuild(self) -> None:
-        """Rebuild everything, beside all others."""
+        """Rebuild everything, beside all workers."""
         if len(self.world.workers) < 4:
             self.world.start_rebuild()
 
     @rule(number=numbers, calls=st.integers(1, 5))
     def step(self, number: int, calls: int) -> None:
-        """Let one worker go on for some calls."""
+        """Let one worker make some calls."""
         if self.world.workers:
             worker = self.world.workers[number % len(self.world.workers)]
             for _ in range(calls):
@@ -291,12 +291,12 @@ class Convergence(RuleBasedStateMachine):
 
     @invariant()
     def no_revision_goes_down(self) -> None:
-        """Look at all items after each step."""
+        """Compare all items after each step."""
         if hasattr(self, "world"):
             self.world.check_revisions()
 
     def teardown(self) -> None:
-        """Drain the stream, and see what has become of the index."""
+        """Drain the stream, and check the index."""
         try:
             if hasattr(self, "world"):
                 self.world.drain()
@@ -317,12 +317,12 @@ TestDrainedStreamMeansARightIndex.settings = settings(
 )
 
 
-# What the machine above found wherever the code was broken for it, shortened by hand.
+# Sequences that the machine above found when the code was broken for it, shortened.
 
 
 @pytest.fixture
 def world(dynamodb: "DynamoDBClient") -> World:
-    """Give empty tables, and nobody at work."""
+    """Return empty tables without workers."""
     return World(dynamodb)
 
 
@@ -339,7 +339,7 @@ def _delete(world: World, version: str) -> None:
 def test_version_published_anew_is_not_answered_with_its_former_arn(
     world: World, calls: int
 ) -> None:
-    """A worker stops with the former one in its hands, and goes on when all others are done."""
+    """A worker stops after it has read the former version, and continues after all others."""
     _publish(world, "1.0.0")
     worker = world.start([0])
     for _ in range(calls):
@@ -354,7 +354,7 @@ def test_version_published_anew_is_not_answered_with_its_former_arn(
 
 @pytest.mark.parametrize("calls", range(1, 5))
 def test_deleted_version_does_not_come_back(world: World, calls: int) -> None:
-    """A condition on the item could not tell: a deleted one leaves nothing to compare with."""
+    """A condition on the index item would not help: a deleted item has nothing to compare with."""
     _publish(world, "1.0.0")
     worker = world.start([0])
     for _ in range(calls):
@@ -372,7 +372,7 @@ def test_deleted_version_does_not_come_back(world: World, calls: int) -> None:
 def test_worker_that_comes_in_the_middle_of_a_change_leaves_nothing_old(
     world: World, half: int, calls: int
 ) -> None:
-    """It works at an older record, sees the new revision, and goes on when the new one is done."""
+    """It has an older record, sees the new revision, and continues when the change is whole."""
     _publish(world, "2.0.0")
     _publish(world, "1.0.0")
     _publish(world, "1.1.0", half=half)
@@ -387,7 +387,7 @@ def test_worker_that_comes_in_the_middle_of_a_change_leaves_nothing_old(
 
 @pytest.mark.parametrize("half", range(1, 7))
 def test_record_that_comes_before_its_change_is_whole_is_not_lost(world: World, half: int) -> None:
-    """It may be the last one that there ever is."""
+    """It may be the last record."""
     _publish(world, "1.0.0")
     _publish(world, "1.1.0", half=half)
     worker = world.start([0, 1])

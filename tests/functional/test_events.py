@@ -1,4 +1,4 @@
-"""Changes on the event bus: after the index answers with them, at least once, in nobody's way."""
+"""Changes on the event bus: sent at least once, after the index has changed."""
 
 import importlib
 import json
@@ -31,7 +31,7 @@ Announce = Callable[..., list[int]]
 
 
 class KilledError(Exception):
-    """The worker is killed here."""
+    """Kills the worker at this point."""
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def queue_url(dynamodb: "DynamoDBClient") -> str:
 @pytest.fixture
 def announce(dynamodb: "DynamoDBClient", queue_url: str) -> Announce:
     """Process all records of `users` with a bus; return the positions of those that failed."""
-    # Its module reads the environment, which the fixture of the tables sets.
+    # The module reads the environment, which the tables' fixture sets.
     make_handler = importlib.import_module("stream_sync.handler").StreamHandler
 
     def _announce(client: Any) -> list[int]:
@@ -99,12 +99,12 @@ def test_index_answers_before_the_event_is_sent(
     dynamodb: "DynamoDBClient", announce: Announce
 ) -> None:
     class LookingBus(FaultyBus):
-        """A bus that looks at the index when it gets an event."""
+        """A bus that reads the index when it gets an event."""
 
         seen: dict[str, str] | None = None
 
         def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: N803  # boto3's
-            """Look, then take the events."""
+            """Read the index, then accept the events."""
             self.seen = selectors_of(dynamodb)
             return super().put_events(Entries=Entries)
 
@@ -120,7 +120,7 @@ def test_index_answers_before_the_event_is_sent(
 def test_bus_that_is_gone_holds_up_no_index(
     dynamodb: "DynamoDBClient", announce: Announce, queue_url: str
 ) -> None:
-    """The event is in the queue, whole, and the record is done."""
+    """The queue has the event, whole, and the record is done."""
     publish(dynamodb, "1.4.2")
 
     failed = announce(FaultyBus(["ResourceNotFoundException"] * 3))
@@ -151,10 +151,10 @@ def test_worker_that_dies_before_the_bus_has_it_sends_the_event_when_the_record_
     dynamodb: "DynamoDBClient", announce: Announce
 ) -> None:
     class DyingBus(FaultyBus):
-        """A bus at which the worker dies."""
+        """A bus at which the worker is killed."""
 
         def put_events(self, *, Entries: Any) -> dict[str, Any]:  # noqa: ARG002, N803  # boto3's
-            """Die."""
+            """Kill the worker."""
             raise KilledError
 
     publish(dynamodb, "1.4.2")

@@ -1,4 +1,4 @@
-"""One service that can't be recomputed, in every batch at once: how long do the others wait?
+"""A service that can't be recomputed, in every batch at once: how long do other records wait?
 
 Lambda's event source mapping, by its documentation: up to ten batches of a shard at a time; a
 record goes to a batch by its item's key; after a partial failure the batch is retried from the
@@ -58,7 +58,7 @@ class Lane:
 
 
 class Recompute:
-    """The recompute of services of which one always fails; it notes what was done."""
+    """A recompute of which one service always fails; it records the others."""
 
     def __init__(self) -> None:
         self.done: set[str] = set()
@@ -74,7 +74,7 @@ class Recompute:
 
 @pytest.mark.usefixtures("dynamodb")
 def test_others_wait_no_longer_than_until_the_poisoned_record_is_given_up() -> None:
-    """docs/operations.md says 21 attempts, and none for what is in the same batch."""
+    """docs/operations.md has the limits: 21 attempts, and none for records in the same batch."""
     template = yaml_parse((ROOT / "infra/template.yaml").read_text("utf-8"))
     mapping = template["Resources"]["StreamSyncFunction"]["Properties"]["Events"]["Changes"]
     retries = mapping["Properties"]["MaximumRetryAttempts"]

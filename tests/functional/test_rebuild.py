@@ -1,4 +1,4 @@
-"""The rebuild: whatever became of the index or of the versions table, one command puts it right."""
+"""The rebuild: it corrects the index, whatever has happened to either table."""
 
 import importlib
 import itertools
@@ -47,7 +47,7 @@ VERIFY = RebuildRequest(action=RebuildAction.VERIFY)
 
 
 def run(client: Any, request: RebuildRequest = REBUILD, *, copies: int = 1) -> RebuildReport:
-    """Rebuild or verify, all of it: go on from each cursor."""
+    """Rebuild or verify everything: continue from each cursor."""
     report = rebuild_on(client, copies=copies).run(request, plenty)
     while report.checkpoint is not None:
         more = rebuild_on(client, copies=copies).run(
@@ -65,7 +65,7 @@ def run(client: Any, request: RebuildRequest = REBUILD, *, copies: int = 1) -> R
 def rebuild_on(
     client: Any, *, copies: int = 1, sleep: Callable[[float], None] = no_sleep
 ) -> Rebuild:
-    """Join a rebuild to both tables; its clock goes on by a second each time that it is read."""
+    """Return a rebuild on both tables; its clock moves by a second each time that it is read."""
     seconds = iter(range(1_000_000))
     return rebuild_with(
         recompute_on(client, copies=copies), clock=lambda: float(next(seconds)), sleep=sleep
@@ -79,7 +79,7 @@ def process(client: "DynamoDBClient", service: str = "users", *, copies: int = 1
 
 @pytest.fixture
 def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
-    """Give a registry of two services whose index is right."""
+    """Return a registry of two services with a right index."""
     for version in ("1.4.2", "1.5.0", "2.0.0-rc.1"):
         publish(dynamodb, version)
     publish(dynamodb, "0.9.0", channel="beta", metadata={"k": "v"})
@@ -90,7 +90,7 @@ def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
 
 
 def gone_item(partition: str, selector: str) -> dict[str, Any]:
-    """Give an item of the index that nothing implies."""
+    """Return an item of the index that nothing implies."""
     texts = {"version": "9.9.9", "arn": "arn:aws:x", "status": "active", "updated_at": "then"}
     return {
         "service": {"S": partition},
@@ -115,7 +115,7 @@ def test_lost_index_is_made_anew(registry: "DynamoDBClient") -> None:
 def test_verify_of_a_right_index_finds_nothing_and_writes_nothing(
     registry: "DynamoDBClient",
 ) -> None:
-    """Whoever is in doubt may look at any time."""
+    """An operator may verify at any time."""
     before = items_of(registry, tables.INDEX)
     calls: list[str] = []
 
@@ -128,7 +128,7 @@ def test_verify_of_a_right_index_finds_nothing_and_writes_nothing(
 
 
 def test_rebuild_of_a_right_index_writes_nothing(registry: "DynamoDBClient") -> None:
-    """`updated_at` tells a real change, and a write costs."""
+    """`updated_at` shows real changes, and a write costs."""
     before = items_of(registry, tables.INDEX)
 
     assert run(registry).differences == []
@@ -191,12 +191,12 @@ SPOILED = {
 
 
 def keys_of(report: RebuildReport) -> set[tuple[str, str]]:
-    """Name the items that a report lists."""
+    """Return the keys of the items that a report lists."""
     return {index_layout.key_of(each.key) for each in report.differences}
 
 
 def test_verify_names_each_item_that_is_wrong_and_changes_none(registry: "DynamoDBClient") -> None:
-    """Missing, of another ARN, unreadable, of no answer, no selector at all, of no service."""
+    """Missing, wrong, unreadable, surplus, with a malformed selector, or of no service."""
     spoil(registry)
     before = items_of(registry, tables.INDEX)
 
@@ -208,7 +208,7 @@ def test_verify_names_each_item_that_is_wrong_and_changes_none(registry: "Dynamo
 
 
 def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
-    """What verify names is what it does, and afterwards there is nothing left to name."""
+    """It corrects exactly what verify lists, and verify then lists nothing."""
     spoil(registry)
 
     report = run(registry)
@@ -219,7 +219,7 @@ def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
 
 
 def test_one_service_is_rebuilt_alone(registry: "DynamoDBClient") -> None:
-    """The quick way out, once the log has named the service."""
+    """It is quicker, once the log has named the service."""
     remove_all(registry, tables.INDEX, "service", "selector")
     put_all(registry, tables.INDEX, [gone_item("#7#users", "1.x"), gone_item("gone", "latest")])
 
@@ -236,7 +236,7 @@ def test_one_service_is_rebuilt_alone(registry: "DynamoDBClient") -> None:
 def test_service_that_nobody_knows_loses_what_the_index_has_of_it(
     registry: "DynamoDBClient",
 ) -> None:
-    """Its copies too, though no original tells of them."""
+    """Its copies are removed too, although no original has their number."""
     put_all(registry, tables.INDEX, [gone_item("#49#gone", "latest"), gone_item("gone", "1.x")])
     request = RebuildRequest(action=RebuildAction.VERIFY, service="gone")
     assert keys_of(run(registry, request)) == {("#49#gone", "latest"), ("gone", "1.x")}
@@ -247,13 +247,13 @@ def test_service_that_nobody_knows_loses_what_the_index_has_of_it(
 
 
 def restore(client: "DynamoDBClient", items: list[dict[str, Any]]) -> None:
-    """Bring the versions table back to how it was."""
+    """Set the versions table back to an earlier state."""
     remove_all(client, tables.VERSIONS, "service", "entry")
     put_all(client, tables.VERSIONS, items)
 
 
 def test_restored_table_is_followed_and_revisions_go_down(registry: "DynamoDBClient") -> None:
-    """Readers would otherwise take all that comes next for older than what they have."""
+    """Readers would otherwise take all later changes for older ones."""
     then = items_of(registry, tables.VERSIONS)
     publish(registry, "3.0.0")
     publish(registry, "3.0.1", channel="beta")
@@ -278,7 +278,7 @@ def test_restored_table_is_followed_and_revisions_go_down(registry: "DynamoDBCli
 def test_item_of_a_later_revision_is_written_again_though_it_says_the_same(
     registry: "DynamoDBClient",
 ) -> None:
-    """After a restore it would hold up its readers, who never take what seems to be older."""
+    """After a restore, readers would otherwise refuse the next changes as older."""
     then = items_of(registry, tables.VERSIONS)
     registry_on(registry).delete("users", _version("1.5.0"), "p", FORCED)
     process(registry)
@@ -316,7 +316,7 @@ def test_restore_that_lost_half_of_a_change_is_followed(registry: "DynamoDBClien
 def test_changed_number_of_copies_is_made_so(
     registry: "DynamoDBClient", before: int, after: int
 ) -> None:
-    """The parameter IndexCopies may go up and down; until then readers fall back on originals."""
+    """IndexCopies may be raised and lowered; until the rebuild readers fall back on originals."""
     run(registry, copies=before)
     assert index_of(registry) == implied(registry, copies=before)
 
@@ -328,7 +328,7 @@ def test_changed_number_of_copies_is_made_so(
 
 @pytest.mark.parametrize("calls", [1, 3, 6, 10, 15])
 def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -> None:
-    """At any call: what it did stays right, and the next one does the rest."""
+    """It is killed at any call; its work stays right, and the next rebuild does the rest."""
     run(registry, copies=9)
     spoil(registry)
     worker = Worker(registry, lambda client: run(client, copies=1))
@@ -344,7 +344,7 @@ def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -
 def test_stream_leaves_no_copy_behind_when_it_is_killed_while_there_become_fewer(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """The original alone tells how many copies there are: it has to be the last one written."""
+    """Only the original has the number of copies, so it has to be written last."""
     for patch in range(5):
         publish(dynamodb, f"1.0.{patch}")
     process(dynamodb, copies=15)
@@ -360,7 +360,7 @@ def test_stream_leaves_no_copy_behind_when_it_is_killed_while_there_become_fewer
 
 
 def test_rebuild_goes_on_from_any_cursor(registry: "DynamoDBClient") -> None:
-    """It was stopped, or ran out of time: what was done is not done again."""
+    """It was stopped, or ran out of time; finished work is not repeated."""
     for number in range(110):
         publish(registry, f"4.{number // 40}.{number}")
     spoil(registry)
@@ -401,7 +401,7 @@ def test_no_more_than_a_page_is_read_at_once_and_no_history(registry: "DynamoDBC
 
 
 def test_poisoned_service_fails_by_itself(registry: "DynamoDBClient") -> None:
-    """It is named with the reason; all others are done."""
+    """The report names it with the reason; all other services are done."""
     key = layout.version_key("billing", _version("1.0.0"))
     registry.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
     remove_all(registry, tables.INDEX, "service", "selector")
@@ -415,7 +415,7 @@ def test_poisoned_service_fails_by_itself(registry: "DynamoDBClient") -> None:
 
 
 def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None:
-    """Nothing can be said of the services behind: the cursor stays where it was."""
+    """The services after it were not looked at: the cursor stays before them."""
 
     def refuse(name: str, _arguments: object) -> None:
         if name == "transact_get_items":
@@ -440,7 +440,7 @@ def test_verify_does_not_name_what_the_stream_is_about_to_put_right(
 def test_stream_rebuilds_a_service_whose_table_was_restored(
     registry: "DynamoDBClient", caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At its first change; all others need the rebuild, which an alarm asks for."""
+    """Its first change starts it; other services need the rebuild, which an alarm asks for."""
     then = items_of(registry, tables.VERSIONS)
     for patch in range(3):
         publish(registry, f"3.0.{patch}")
@@ -456,7 +456,7 @@ def test_stream_rebuilds_a_service_whose_table_was_restored(
 
 
 def test_service_in_its_second_life_has_nothing_of_its_first(registry: "DynamoDBClient") -> None:
-    """Its end is told when it lives again already, and no other record names what it had."""
+    """The record of its deletion comes when it exists again; no other names its old items."""
     remove_all(registry, tables.VERSIONS, "service", "entry")
     publish(registry, "7.0.0")
     process(registry)
@@ -505,7 +505,7 @@ def test_malformed_request_is_refused(payload: Any, fault: str) -> None:
 
 
 def test_cursor_of_another_service_is_refused(registry: "DynamoDBClient") -> None:
-    """It would skip what was asked for."""
+    """It would skip a part of what was asked for."""
     checkpoint = Checkpoint(phase=Phase.WITHIN, service="billing")
 
     with pytest.raises(CheckpointError, match="cursor"):
@@ -534,7 +534,7 @@ def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, A
 def test_invocation_says_what_was_and_what_should_be(
     registry: "DynamoDBClient", invoke: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    """Whoever reads it needs neither our code nor DynamoDB's types."""
+    """A reader needs neither our code nor DynamoDB's types."""
     key = {"service": {"S": "billing"}, "selector": {"S": "1.x"}}
     registry.update_item(
         TableName=tables.INDEX,
@@ -564,7 +564,7 @@ def test_invocation_says_what_was_and_what_should_be(
 
 
 def damage(client: "DynamoDBClient", kind: str) -> None:
-    """Leave `users` as a restore does that brought back one half of a transaction."""
+    """Leave `users` as after a restore of one half of a transaction."""
     key = layout.service_key("users")
     newest = layout.version_key("users", _version("1.5.0"))
     if kind == "version above its service":
@@ -595,7 +595,7 @@ def damage(client: "DynamoDBClient", kind: str) -> None:
 def test_service_with_half_of_a_transaction_is_reported(
     registry: "DynamoDBClient", action: RebuildAction, kind: str, reason: str
 ) -> None:
-    """A restore to a point in time may bring back some of a transaction's items, not all."""
+    """A restore to a point in time may bring back only some of a transaction's items."""
     damage(registry, kind)
 
     report = run(registry, RebuildRequest(action=action))
@@ -606,7 +606,7 @@ def test_service_with_half_of_a_transaction_is_reported(
 
 
 def test_change_in_the_middle_of_a_verification_is_no_damage(registry: "DynamoDBClient") -> None:
-    """What was read before a change and what was read after it need not agree."""
+    """Items that were read before and after a change need not agree."""
     queries = itertools.count()
 
     def publish_once(name: str, arguments: dict[str, Any]) -> None:

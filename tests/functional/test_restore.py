@@ -89,7 +89,7 @@ def _version(text: str) -> Any:
 
 
 def test_table_is_exactly_what_the_source_holds(registry: "DynamoDBClient") -> None:
-    """What is newer is gone, what was changed is as it was, what was deleted is back."""
+    """Newer items are gone, changed ones are as before, deleted ones are back."""
     backup = by_key(items_of(registry, BACKUP))
 
     report = run(registry)
@@ -102,7 +102,7 @@ def test_table_is_exactly_what_the_source_holds(registry: "DynamoDBClient") -> N
 
 
 def test_second_restore_writes_nothing(registry: "DynamoDBClient") -> None:
-    """It is how one sees that the first one is complete."""
+    """It shows that the first one is complete."""
     run(registry)
 
     report = run(registry)
@@ -129,7 +129,7 @@ def test_index_follows_a_restore_and_what_is_published_after_it(
 def test_killed_restore_is_begun_again(
     registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
-    """At any call: what was done stays, and the next one does the rest."""
+    """It is killed at any call; its work stays, and the next restore does the rest."""
     monkeypatch.setattr(restoring, "_PAGE", 2)
     worker = Worker(registry, run)
     for _ in range(calls):
@@ -170,7 +170,7 @@ def test_restore_goes_on_from_each_cursor(
 def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
     registry: "DynamoDBClient",
 ) -> None:
-    """BatchWriteItem answers 200 for a batch of which it wrote a part."""
+    """BatchWriteItem responds 200 for a batch of which it wrote a part."""
     left = iter([3, 1])
 
     class Throttled:
@@ -193,7 +193,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
 
 
 def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") -> None:
-    """The caller has the cursor of the invocation before."""
+    """The caller has the cursor of the previous invocation."""
 
     class Full:
         def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -207,7 +207,7 @@ def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") 
 
 
 def test_empty_source_is_refused(registry: "DynamoDBClient") -> None:
-    """A table that was just created, in place of the restored one, would delete everything."""
+    """An empty table in place of the restored one would delete everything."""
     before = items_of(registry, tables.VERSIONS)
     registry.delete_table(TableName=BACKUP)
     tables.make_versions_table(registry, BACKUP)
@@ -225,7 +225,7 @@ def test_empty_source_is_refused(registry: "DynamoDBClient") -> None:
 def test_table_of_another_kind_is_refused(
     registry: "DynamoDBClient", source: str, fault: str
 ) -> None:
-    """The index table's name is as near as the backup's."""
+    """The index table's name is easily mistaken for the backup's."""
     restore = Restore(
         source=ItemTable(registry, source, sleep=no_sleep),
         target=ItemTable(registry, tables.VERSIONS, sleep=no_sleep),
@@ -237,7 +237,7 @@ def test_table_of_another_kind_is_refused(
 
 
 def test_unknown_source_changes_nothing(registry: "DynamoDBClient") -> None:
-    """A misspelt name is the likeliest mistake of all."""
+    """A misspelt name is the most likely mistake."""
     before = items_of(registry, tables.VERSIONS)
     registry.delete_table(TableName=BACKUP)
 
@@ -261,14 +261,14 @@ def test_unknown_source_changes_nothing(registry: "DynamoDBClient") -> None:
     ],
 )
 def test_malformed_payload_is_refused(payload: Any, fault: str) -> None:
-    """A restore of one service is not what this does."""
+    """A restore of one service is not supported."""
     with pytest.raises(RequestError, match=fault):
         RestoreRequest.parse(payload)
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyJjb3B5Il0", "WyJ4IiwiQmFja3VwIl0", "WzEsMiwzXQ"])
 def test_malformed_cursor_is_refused(registry: "DynamoDBClient", cursor: str) -> None:
-    """To begin anew without saying so would hide that it was cut."""
+    """Starting from the beginning would hide that it was cut."""
     with pytest.raises(CheckpointError):
         run(registry, RestoreRequest(source=BACKUP, cursor=cursor))
 
@@ -305,7 +305,7 @@ def test_rebuilt_registry_takes_over_the_table_of_a_deleted_stack(
 
 
 def test_function_restores_and_reports(registry: "DynamoDBClient") -> None:
-    """The command line invokes it again and again, and adds up what it says."""
+    """The command line invokes it repeatedly, and adds the reports up."""
     handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
 
     document = json.loads(
@@ -337,7 +337,7 @@ def test_function_answers_in_time(registry: "DynamoDBClient") -> None:
 
 
 def test_source_of_another_region_is_read_there(registry: "DynamoDBClient") -> None:
-    """A registry moves to another Region that way."""
+    """A registry can move to another Region in this way."""
     asked: list[str] = []
     module = importlib.reload(importlib.import_module("stream_sync.restore_handler"))
 
@@ -362,5 +362,5 @@ def test_refusals_of_dynamodb_pass_unchanged(registry: "DynamoDBClient") -> None
 
 
 def test_layout_has_the_key_that_a_source_must_have() -> None:
-    """The check would otherwise refuse every table."""
+    """Otherwise the check would refuse every table."""
     assert (layout.SERVICE, layout.ENTRY) == ("service", "entry")

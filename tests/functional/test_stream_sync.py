@@ -1,4 +1,4 @@
-"""The stream's function: records in, index items out, whatever comes in between."""
+"""The stream's function: records in, index items out, with any fault in between."""
 
 import importlib
 import itertools
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def handle(dynamodb: "DynamoDBClient") -> Callable[[list[dict[str, Any]]], list[str]]:
-    """Invoke the handler with records; give the sequence numbers that failed."""
+    """Invoke the handler with records; return the sequence numbers that failed."""
     handler = importlib.reload(importlib.import_module("stream_sync.handler")).handler
     assert dynamodb.list_tables()["TableNames"]
     context = lambda_context(60)
@@ -55,7 +55,7 @@ Handle = Callable[[list[dict[str, Any]]], list[str]]
 def test_publish_moves_every_selector_that_it_should(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """One item for each answer, and none of any other kind."""
+    """The index has one item for each answer, and no others."""
     for version in ("1.4.2", "1.10.0", "2.0.0-rc.1"):
         publish(dynamodb, version)
     publish(dynamodb, "0.9.0", channel="beta", metadata={"k": "v"})
@@ -78,7 +78,7 @@ def test_publish_moves_every_selector_that_it_should(
 
 
 def test_index_item_has_the_public_attributes(handle: Handle, dynamodb: "DynamoDBClient") -> None:
-    """Anybody may read it with one GetItem."""
+    """Readers use one GetItem."""
     publish(dynamodb, "1.0.0", metadata={"team": "süß"})
 
     handle(records_of(dynamodb))
@@ -103,7 +103,7 @@ def test_index_item_has_the_public_attributes(handle: Handle, dynamodb: "DynamoD
 def test_unchanged_answers_are_not_written_again(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """A write wakes nobody up, but costs; `updated_at` tells a real change."""
+    """A write costs, and `updated_at` shows real changes."""
     publish(dynamodb, "1.0.0")
     handle(records_of(dynamodb))
     before = dynamodb.scan(TableName=tables.INDEX)["Items"]
@@ -114,7 +114,7 @@ def test_unchanged_answers_are_not_written_again(
 
 
 def test_service_that_is_gone_loses_its_items(handle: Handle, dynamodb: "DynamoDBClient") -> None:
-    """A restored table knows less than the index did."""
+    """A restored table may have fewer services than the index."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
     records = records_of(dynamodb)
@@ -130,7 +130,7 @@ def test_service_that_is_gone_loses_its_items(handle: Handle, dynamodb: "DynamoD
 
 
 def test_broken_record_fails_by_itself(handle: Handle, dynamodb: "DynamoDBClient") -> None:
-    """One poisoned record must not hold up the others."""
+    """A poisoned record must not hold up the others."""
     publish(dynamodb, "1.0.0")
     (good,) = records_of(dynamodb)
     unknown = {**good, "dynamodb": {**good["dynamodb"], "SequenceNumber": "7"}}
@@ -164,7 +164,7 @@ def test_record_that_cannot_be_told_from_others_fails_the_batch_once_all_others_
 def test_what_there_is_no_time_for_fails_and_what_was_done_stays(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """An invocation that is ended in the middle would do all of it again, and never get further."""
+    """Otherwise the whole batch would be repeated, and never end."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
     late = records_of(dynamodb, "billing")
@@ -193,7 +193,7 @@ def test_what_there_is_no_time_for_fails_and_what_was_done_stays(
 def test_table_that_refuses_for_a_while_is_asked_again(
     dynamodb: "DynamoDBClient", operation: str, code: str, status: int
 ) -> None:
-    """A hot minute must not cost an alarm."""
+    """Short throttling must not raise an alarm."""
     publish(dynamodb, "1.0.0")
     refusals = itertools.count()
 
@@ -212,7 +212,7 @@ def test_table_that_refuses_for_a_while_is_asked_again(
 def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """The stream delivers the records again; others in the batch want their turn."""
+    """The stream delivers the records again; the others in the batch are processed now."""
     publish(dynamodb, "1.0.0")
     times = iter([5.0, 3.0, -1.0])
 
@@ -230,7 +230,7 @@ def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
 def test_unreadable_item_of_the_index_is_written_over(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """It would otherwise hold up its service for ever."""
+    """Otherwise it would hold up its service for good."""
     publish(dynamodb, "1.0.0")
     spoilt = {"service": {"S": "users"}, "selector": {"S": "1.x"}, "revision": {"S": "one"}}
     dynamodb.put_item(TableName=tables.INDEX, Item=spoilt)
@@ -243,7 +243,7 @@ def test_unreadable_item_of_the_index_is_written_over(
 def test_freshness_is_counted_for_what_changed_and_not_for_what_came_again(
     handle: Handle, dynamodb: "DynamoDBClient", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A record that comes again an hour later says nothing of how fresh the index is."""
+    """A record that is repeated an hour later does not show the index's age."""
     publish(dynamodb, "1.0.0")
     records = records_of(dynamodb)
     capsys.readouterr()
@@ -278,7 +278,7 @@ def test_metrics_name_the_stack_and_pass_every_log_level(
 def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """Plain reads may see the new revision and not yet the new version, and nothing comes after."""
+    """Reads may see the new revision without the new version, and no record may follow."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.1.0")
     half_done = HalfDone(dynamodb)
@@ -336,7 +336,7 @@ def test_batch_costs_one_recompute_for_each_service(dynamodb: "DynamoDBClient") 
 def test_copies_are_written_and_surplus_ones_deleted(
     dynamodb: "DynamoDBClient", copies: int
 ) -> None:
-    """The parameter IndexCopies may go up and down."""
+    """IndexCopies may be raised and lowered."""
     publish(dynamodb, "1.0.0")
     what = affected_by({Version(1, 0, 0)}, set())
     recompute_on(dynamodb, copies=4 - copies).run("users", what, plenty)
@@ -351,7 +351,7 @@ def test_copies_are_written_and_surplus_ones_deleted(
 
 
 def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:
-    """What it read is not true any more; it reads again, and gives up when that never ends."""
+    """It reads again, and gives up after a number of attempts."""
     publish(dynamodb, "1.0.0")
     patches = itertools.count(1)
 

@@ -19,7 +19,7 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function"
 
 @pytest.fixture
 def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator["LambdaClient"]:
-    """Lambda as moto has it, with no function."""
+    """Return moto's Lambda, without functions."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():

@@ -1,4 +1,4 @@
-"""The scan function: an event in, consumers on record."""
+"""The scan function: an event in, recorded consumers out."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ Scan = Callable[..., dict[str, Any]]
 
 
 class Context:
-    """Lambda's context, as far as the function reads it."""
+    """The parts of Lambda's context that the function reads."""
 
     function_name = "consumer-scan"
     memory_limit_in_mb = 512
@@ -149,7 +149,7 @@ def test_scan_that_does_not_come_to_its_end_removes_nothing(
 def test_operator_records_the_functions_of_another_account(
     scan: Scan, dynamodb: "DynamoDBClient"
 ) -> None:
-    """What an earlier scan has found there and this one has not is removed, and nobody else's."""
+    """Only that account's consumers that the scan does not list any more are removed."""
     scope = {"account_id": "210987654321", "region": "us-east-1"}
     prefix = "210987654321:us-east-1:"
 

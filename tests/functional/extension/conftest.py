@@ -1,4 +1,4 @@
-"""The extension as a child process, on either interpreter, among real sockets."""
+"""The extension as a child process, on either interpreter, with real sockets."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ class Extension:
             self.services_file.read_bytes()
 
     def log(self) -> str:
-        """Read what it has logged."""
+        """Return what it has logged."""
         return self.log_path.read_text(encoding="utf-8")
 
     def wait_for_log(self, text: str) -> None:
@@ -49,20 +49,20 @@ class Extension:
         wait_for(lambda: text in self.log(), f"{text!r} in the log: {self.log()}")
 
     def is_running(self) -> bool:
-        """Tell whether it is alive."""
+        """Return whether it is running."""
         return self.process.poll() is None
 
     def state(self) -> str:
-        """Tell what the kernel says of the process: `T` is stopped."""
+        """Return the process's state by the kernel: `T` is stopped."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
         return stat.rpartition(")")[2].split()[0]
 
     def ends_with(self) -> int:
-        """Wait for its end and tell its status."""
+        """Wait for its end; return its exit status."""
         return self.process.wait(20)
 
     def resident_kib(self) -> int:
-        """Tell how much memory it has."""
+        """Return its resident memory."""
         status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return int(status.split("VmRSS:")[1].split()[0])
 
@@ -72,7 +72,7 @@ Start = Callable[..., Extension]
 
 @pytest.fixture(params=["micropython", "cpython"])
 def interpreter(request: pytest.FixtureRequest) -> str:
-    """Name the interpreter that the extension runs on."""
+    """Return the interpreter that the extension runs on."""
     name: str = request.param
     return name
 
@@ -99,9 +99,10 @@ def index() -> Iterator[IndexServer]:
 def start(
     interpreter: str, layer: BuiltLayer, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> Iterator[Start]:
-    """Start the extension: `start("users", SOME_VARIABLE="...")`; "(unset)" leaves one out.
+    """Return a function that starts the extension: `start("users", SOME_VARIABLE="...")`.
 
-    What follows the needs is a command that it is started by, such as `PrivateDisk.enter` gives.
+    "(unset)" leaves a variable out. Arguments after the needs are a command that starts it, such as
+    `PrivateDisk.enter` returns.
     """
     started: list[Extension] = []
 
@@ -117,7 +118,7 @@ def start(
             "SERVICES_FILE": str(tmp_path / "run/services.json"),
             "SERVICE_DISCOVERY_MAX_AGE": "0",
             "SERVICE_DISCOVERY_LOG_LEVEL": "INFO",
-            # The function's own, which must not matter.
+            # The function's own variables, which must have no effect.
             "MICROPYPATH": "/nonexistent",
             "HOME": str(tmp_path),
             **variables,
@@ -135,7 +136,7 @@ def start(
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        # As the process itself sees it, in whatever namespace that is.
+        # As the process itself sees it, in its own namespace.
         seen = f"/proc/{process.pid}/root" if entered_by else ""
         extension = Extension(
             process=process,
@@ -155,11 +156,11 @@ def start(
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Make a CA, and servers' certificates in good and in bad order."""
+    """Make a CA, and servers' certificates, valid and invalid ones."""
     return make_certificates(tmp_path_factory.mktemp("tls") / "certificates")
 
 
 @pytest.fixture(scope="session")
 def other_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Make a CA that nobody trusts."""
+    """Make a CA that is not trusted."""
     return make_certificates(tmp_path_factory.mktemp("tls") / "other")

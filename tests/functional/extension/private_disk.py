@@ -1,4 +1,4 @@
-"""A small disk that one extension alone sees, in a mount namespace of its own."""
+"""A small disk that only one extension sees, in a mount namespace of its own."""
 
 import contextlib
 import subprocess
@@ -10,17 +10,17 @@ _ENTER = 'mount -t tmpfs -o "$0" tmpfs "$1" && cd "$1" && {} shift && exec "$@"'
 
 
 class PrivateDisk:
-    """A disk that can be filled and made read-only, and no other process notices."""
+    """A disk that can be filled and made read-only without affecting other processes."""
 
     def __init__(self, folder: Path, size: str = "256k") -> None:
-        """Take the folder that it is mounted on, and its size as mount(8) does."""
+        """Set the folder that it is mounted on, and its size as for mount(8)."""
         folder.mkdir()
         self._folder = folder
         self._size = size
         self.services_file = str(folder / "services.json")
 
     def enter(self, *, spoilt_by: str = "") -> list[str]:
-        """Give the command to start the extension by.
+        """Return the command that starts the extension on this disk.
 
         Args:
             spoilt_by: What the shell does in the folder before the extension is started.
@@ -40,7 +40,7 @@ class PrivateDisk:
                 file.write(bytes(4096))
 
     def empty(self, extension: Extension) -> None:
-        """Make room again."""
+        """Free its space."""
         (self._seen_from_outside(extension) / "ballast").unlink()
 
     def remount(self, extension: Extension, mode: str) -> None:

@@ -1,4 +1,4 @@
-"""INVOKE: when a check is made, what it does to the file, and what every fault does."""
+"""INVOKE: when a check is made, what it does to the file, and the effect of every fault."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.functional.extension.conftest import Start
 def test_check_that_changes_nothing_moves_the_modification_time_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Age is now minus mtime, and nobody has to read a file anew that says the same."""
+    """Age is now minus mtime, and a function need not parse the same document again."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -37,7 +37,6 @@ def test_check_that_changes_nothing_moves_the_modification_time_alone(
 def test_changed_answer_replaces_the_file(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The product in one line."""
     index.put("users", "latest", item("1.0.0", ARN))
     index.put("billing", "latest", item("1.0.0", ARN))
     extension = start("users,billing")
@@ -54,7 +53,6 @@ def test_changed_answer_replaces_the_file(
 
 
 def test_no_check_before_max_age(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    """Nothing is asked twice."""
     index.put("users", "latest", item("1.0.0", ARN))
     start("users", SERVICE_DISCOVERY_MAX_AGE="600")
     lambda_api.wait_until_ready()
@@ -103,7 +101,7 @@ def test_freeze_longer_than_max_age_makes_a_check_due(
 def test_file_that_somebody_touched_is_put_right(
     start: Start, lambda_api: LambdaApi, index: IndexServer, damage: str
 ) -> None:
-    """A function that cleans up /tmp must not lose its services."""
+    """A function that deletes files in /tmp must not lose its services."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -120,7 +118,7 @@ def test_file_that_somebody_touched_is_put_right(
 def test_missing_is_an_answer_and_said_once_each_way(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A service that is deleted is no trouble of the network's."""
+    """A deleted service is not a fault of the network."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -141,7 +139,7 @@ def test_missing_is_an_answer_and_said_once_each_way(
 def test_stale_read_never_takes_an_answer_back(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Reads are eventually consistent: an older item is believed when it comes twice."""
+    """Reads are eventually consistent: an older item is accepted when it comes twice."""
     index.put("users", "latest", item("2.0.0", ARN, revision=9))
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -156,7 +154,7 @@ def test_stale_read_never_takes_an_answer_back(
 def test_what_was_answered_counts_though_others_were_not(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Each need stands by itself."""
+    """Each need has its own result."""
     index.put("a", "latest", item("1.0.0", ARN))
     index.put("b", "latest", item("1.0.0", ARN))
     index.unprocessed = 1
@@ -185,7 +183,7 @@ def test_invocation_with_too_little_time_left_has_no_check(
 def test_check_ends_before_the_invocations_deadline(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """However long the check itself might take."""
+    """This holds however long the check itself would take."""
     index.put("users", "latest", item("1.0.0", ARN))
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     lambda_api.wait_until_ready()
@@ -200,7 +198,7 @@ def test_check_ends_before_the_invocations_deadline(
 def test_failed_check_pauses_before_the_next(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A registry in trouble is not made worse, and no invocation pays twice."""
+    """A registry in trouble gets no more load, and the next invocation does not wait again."""
     index.put("users", "latest", item("1.0.0", ARN))
     start("users", SERVICE_DISCOVERY_MAX_AGE="0")
     lambda_api.wait_until_ready()
@@ -219,7 +217,7 @@ def test_failed_check_pauses_before_the_next(
 def test_end_is_clean_at_every_stage(
     start: Start, lambda_api: LambdaApi, index: IndexServer, stop: str, moment: str
 ) -> None:
-    """Exit status 0: anything else is a failure in the platform's log."""
+    """Any other exit status would be a failure in the platform's log."""
     if stop == "event" and moment == "first resolve":
         pytest.skip("the platform sends SHUTDOWN to whoever has asked for it")
     index.put("users", "latest", item("1.0.0", ARN))
@@ -242,7 +240,7 @@ def test_end_is_clean_at_every_stage(
 
 
 def test_extensions_api_in_trouble_ends_the_process(start: Start, lambda_api: LambdaApi) -> None:
-    """There is nobody left to work for."""
+    """Without the platform the process has nothing left to do."""
     lambda_api.next_status = 500
 
     extension = start("")
@@ -253,7 +251,7 @@ def test_extensions_api_in_trouble_ends_the_process(start: Start, lambda_api: La
 def test_managed_instances_are_served_on_a_timer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """There is no INVOKE event, and nothing is ever frozen."""
+    """They have no INVOKE event, and are never frozen."""
     lambda_api.refused_events = ("INVOKE",)
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
@@ -270,7 +268,7 @@ def test_managed_instances_are_served_on_a_timer(
 def test_log_is_json_where_the_functions_log_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """One object a line, with facts as fields of their own."""
+    """Each line is one object, with facts as fields."""
     start_log = start("users", AWS_LAMBDA_LOG_FORMAT="JSON")
     lambda_api.wait_until_ready()
 
@@ -286,7 +284,7 @@ def test_log_is_json_where_the_functions_log_is(
 def test_keys_come_from_the_containers_endpoint_where_none_are_set(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """SnapStart sets no keys, and swaps them at a restore: every check asks."""
+    """SnapStart sets no keys, and replaces them at a restore, so every check asks for them."""
     keys = IndexServer()
     given: list[str] = []
 
@@ -330,7 +328,7 @@ def secure(certificates: Certificates) -> Iterator[IndexServer]:
 def test_tls_with_a_trusted_certificate(
     start: Start, lambda_api: LambdaApi, secure: IndexServer, certificates: Certificates
 ) -> None:
-    """AWS_CA_BUNDLE replaces the shipped roots; the handshake is paid once."""
+    """AWS_CA_BUNDLE replaces the shipped roots; there is one handshake."""
     extension = start(
         "users", AWS_ENDPOINT_URL_DYNAMODB=secure.url, AWS_CA_BUNDLE=str(certificates.bundle)
     )
@@ -344,7 +342,7 @@ def test_tls_with_a_trusted_certificate(
 def test_shipped_roots_do_not_vouch_for_other_authorities(
     start: Start, lambda_api: LambdaApi, secure: IndexServer
 ) -> None:
-    """Without AWS_CA_BUNDLE a chain has to end at Amazon's own, or at the system's."""
+    """Without AWS_CA_BUNDLE a chain has to end at one of Amazon's roots or the system's."""
     extension = start("users", AWS_ENDPOINT_URL_DYNAMODB=secure.url)
     lambda_api.wait_until_ready()
 
@@ -378,7 +376,7 @@ def test_memory_stays_flat(
 def test_large_document_is_handled_whole(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A hundred needs with all the metadata there can be: 5.8 MB."""
+    """A hundred needs with the most metadata that is allowed: 5.8 MB."""
     metadata = {"M": {f"k{n:0127d}"[:128]: {"S": "v" * 1024} for n in range(50)}}
     for number in range(100):
         index.put(f"s{number}", "latest", item("1.0.0", ARN, metadata=metadata))

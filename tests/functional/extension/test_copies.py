@@ -1,7 +1,7 @@
-"""An index whose items have copies: what stream sync writes there is what the extension reads.
+"""An index whose items have copies: the extension reads what stream sync writes.
 
-No consumer configures anything. The items tell of the copies, and a table that refuses sends a cold
-start, which knows of none yet, to look for one.
+Consumers configure nothing. The items have the number of copies. A cold start, which knows of none
+yet, looks for one if the table throttles it.
 """
 
 import importlib
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MANY = 1_000_000
-# So many checks that one of three copies is left out once in some million runs.
+# In this many checks, one of three copies is left out once in some million runs.
 _CHECKS = 40
 
 Sync = Callable[[int], None]
@@ -29,7 +29,7 @@ Sync = Callable[[int], None]
 
 @pytest.fixture
 def sync(dynamodb: "DynamoDBClient", index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> Sync:
-    """Let stream sync keep the index with so many copies, and serve what it wrote."""
+    """Let stream sync keep the index with this number of copies, and serve what it wrote."""
 
     def _sync(copies: int) -> None:
         monkeypatch.setenv("INDEX_COPIES", str(copies))
@@ -43,7 +43,7 @@ def sync(dynamodb: "DynamoDBClient", index: IndexServer, monkeypatch: pytest.Mon
 
 
 def asked(index: IndexServer) -> list[list[str]]:
-    """Name the partition keys that each request asked for."""
+    """Return the partition keys of each request."""
     return [
         [key["service"]["S"] for key in request["RequestItems"]["ServiceIndex"]["Keys"]]
         for request in index.requests
@@ -60,7 +60,7 @@ def with_copies(index: IndexServer, copies: int, version: str = "1.0.0") -> None
 def test_checks_spread_over_the_copies_that_stream_sync_writes(
     sync: Sync, start: Start, lambda_api: LambdaApi, index: IndexServer, dynamodb: "DynamoDBClient"
 ) -> None:
-    """The init asks for the original alone; from then on each item's readers part."""
+    """The init asks for the original; later checks choose a copy for each item."""
     publish(dynamodb, "1.0.0")
     sync(3)
     extension = start("users")
@@ -95,7 +95,7 @@ def test_new_version_is_read_from_whatever_copy(
 def test_copies_come_and_go_under_a_running_extension(
     sync: Sync, start: Start, lambda_api: LambdaApi, index: IndexServer, dynamodb: "DynamoDBClient"
 ) -> None:
-    """An operator changes IndexCopies; no function notices."""
+    """An operator may change IndexCopies without an effect on functions."""
     publish(dynamodb, "1.0.0")
     sync(1)
     extension = start("users")
@@ -122,7 +122,7 @@ def test_copies_come_and_go_under_a_running_extension(
 def test_lost_copies_are_missing_only_if_the_original_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A service that is gone is gone, wherever it is asked for."""
+    """A missing copy alone does not make a service `missing`."""
     index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -139,7 +139,7 @@ def test_lost_copies_are_missing_only_if_the_original_is(
 def test_lost_copy_and_a_refused_original_keep_the_file(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """No answer is not the answer that there is none."""
+    """A refused request does not make a service `missing`."""
     index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
     lambda_api.wait_until_ready()
@@ -156,9 +156,9 @@ def test_lost_copy_and_a_refused_original_keep_the_file(
 def test_cold_start_in_a_storm_finds_a_copy(
     start: Start, lambda_api: LambdaApi, index: IndexServer, others: int
 ) -> None:
-    """All that start ask for the original; where it is refused, a copy answers instead.
+    """If the original is throttled, a copy answers instead.
 
-    Alone in its request or beside what another partition answers.
+    The original may be alone in its request, or beside keys of other partitions.
     """
     with_copies(index, 50)
     index.put("billing", "latest", item("1.0.0", ARN))
@@ -174,7 +174,7 @@ def test_cold_start_in_a_storm_finds_a_copy(
 def test_refused_twice_and_not_before_another_copy_is_asked_for(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A refusal may be a moment's; and who is not refused asks for nothing else."""
+    """One refusal may pass; keys that were not refused are not replaced."""
     with_copies(index, 50)
     index.refused["users", "latest"] = 1
 
@@ -188,7 +188,7 @@ def test_refused_twice_and_not_before_another_copy_is_asked_for(
 def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
     start: Start, lambda_api: LambdaApi, index: IndexServer, *, is_published: bool
 ) -> None:
-    """A copy that was guessed and is not there is no answer."""
+    """A guessed copy that does not exist is no answer."""
     if is_published:
         index.put("users", "latest", item("1.0.0", ARN))
     index.refused["users", "latest"] = 6
@@ -203,7 +203,7 @@ def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
 def test_check_leaves_a_copy_that_is_refused(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Copies may lie on one partition by chance: the others have room."""
+    """Copies may share a partition by chance, and the others may have capacity."""
     with_copies(index, 2)
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     lambda_api.wait_until_ready()

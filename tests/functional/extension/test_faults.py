@@ -1,7 +1,7 @@
 """Every fault of networks and services, at init and on INVOKE, over verified TLS.
 
-In each of them the extension is alive, the file is right, the deadline is kept, the log has one
-clear line, and all is well again by itself once the fault is gone.
+With each of them the extension keeps running, the file is right, the deadline is kept, the log has
+one clear line, and the extension recovers when the fault ends.
 """
 
 import re
@@ -20,7 +20,7 @@ from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
 _TIMEOUT_MS = 400
-# Far beyond what a busy machine adds to 400 ms, far below what each of the faults would take.
+# Far more than a busy machine adds to 400 ms, far less than each of the faults would take.
 _SURELY_OVER_MS = 5_000
 
 
@@ -148,7 +148,7 @@ def test_fault_harms_nobody_and_passes(
     name: str,
     moment: str,
 ) -> None:
-    """The extension stays alive, keeps the deadline, logs one clear line and recovers."""
+    """The extension keeps running, keeps the deadline, logs one clear line and recovers."""
     case = CASES[name]
     if moment == "init":
         case.begin(registry, certificates, other_certificates)
@@ -200,7 +200,7 @@ def _assert_nothing_is_made_up(extension: Extension, name: str) -> None:
 
 
 def _assert_one_clear_line(extension: Extension, says: str) -> None:
-    """Check that one line has the table, the Region, the stage and the time that it took."""
+    """Check that one line has the table, the Region, the stage and the duration."""
     (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
     assert " WARN service-discovery: needs not resolved " in line
     assert re.search(says, line), line
@@ -251,7 +251,7 @@ def test_odd_but_good_answer_is_no_fault(
     certificates: Certificates,
     name: str,
 ) -> None:
-    """What HTTP and DynamoDB allow costs no resolve or check."""
+    """Responses that HTTP and DynamoDB allow are accepted, however unusual."""
     ODDITIES[name](registry)
     extension = start(
         "users,billing",

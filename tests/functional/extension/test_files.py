@@ -1,4 +1,4 @@
-"""The file where the disk, the function or an earlier run makes trouble."""
+"""The file, with faults caused by the disk, the function or an earlier run."""
 
 import json
 import os
@@ -29,10 +29,10 @@ KNOWN = {
 def test_answer_that_could_not_be_written_is_written_once_it_can(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, trouble: str
 ) -> None:
-    """A function that fills its disk loses freshness for a while, and never an answer for good."""
+    """A function that fills its disk loses freshness for a while, but no answer."""
     disk = PrivateDisk(tmp_path / "disk")
     index.put("users", "latest", item("1.0.0", ARN))
-    # A leased file is open for writing, and the kernel remounts no disk that has one.
+    # A leased file is open for writing, and the kernel remounts no disk with such a file.
     hold_ms = {"full": "250", "read-only": "0"}[trouble]
     extension = start(
         "users",
@@ -61,7 +61,7 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
         return bool(extension.document()["users"]["version"] == "2.0.0")
 
     wait_for(is_written, "the new answer in the file")
-    # The readers go on before the log has its line.
+    # The readers continue before the log has its line.
     wait_for(lambda: "services file written again" in extension.log(), "the line in the log")
     assert extension.log().count("services file written again") == 1
     assert time.time() - extension.services_file.stat().st_mtime < 30
@@ -71,10 +71,10 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
 def test_init_on_a_disk_that_takes_nothing_fails_open(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, trouble: str
 ) -> None:
-    """No room for the file is no reason for a function not to run; the file comes with the room."""
+    """The function runs without the file, and gets it when there is room."""
     disk = PrivateDisk(tmp_path / "disk")
     index.put("users", "latest", item("1.0.0", ARN))
-    # The trouble is there before the extension is: whatever it does first meets it.
+    # The fault exists before the extension starts, so its first write meets it.
     spoilt_by = {
         "full": "head -c 1000000 /dev/zero >ballast",
         "read-only": 'mount -o remount,ro "$1"',
@@ -99,7 +99,7 @@ def test_init_on_a_disk_that_takes_nothing_fails_open(
 def test_disk_that_fills_up_in_an_init_gives_readers_whole_documents(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, size: str
 ) -> None:
-    """Two copies, the held one and its replacement, have no room: what is read is whole."""
+    """Without room for the held copy and its replacement, readers still get a whole document."""
     disk = PrivateDisk(tmp_path / "disk", size=size)
     index.put("users", "latest", item("1.0.0", ARN, metadata=_metadata(50)))
     index.delay_s = 1
@@ -127,7 +127,7 @@ def test_disk_that_fills_up_in_an_init_gives_readers_whole_documents(
 def test_room_for_a_part_of_the_new_document_leaves_the_old_one_and_nothing_else(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """What was staged in vain would take the function's last room."""
+    """A staged file that could not be completed must not take the function's last space."""
     disk = PrivateDisk(tmp_path / "disk", size="64k")
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", *disk.enter(), SERVICES_FILE=disk.services_file)
@@ -150,7 +150,7 @@ def _metadata(kilobytes: int) -> dict[str, Any]:
 def test_file_in_folders_that_are_not_there(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """Every folder that is missing is made, for everybody to enter, at init and later."""
+    """Missing folders are made with a mode that lets everybody enter, at init and later."""
     index.put("users", "latest", item("1.0.0", ARN))
     path = tmp_path / "a/b c/d/services.json"
     extension = start("users", SERVICES_FILE=str(path))
@@ -168,7 +168,7 @@ def test_file_in_folders_that_are_not_there(
 def test_file_of_a_function_that_needs_nothing_is_put_right_too(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """An empty object is a promise like any other, and its time is the init's."""
+    """The file has an empty object, and its time is the init's."""
     extension = start("")
     lambda_api.wait_until_ready()
     born = extension.services_file.stat().st_mtime_ns
@@ -206,7 +206,7 @@ def test_leftovers_time_is_kept_to_the_nanosecond(
 def test_leftover_that_is_no_regular_file_holds_nobody_up(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """Opening a pipe waits for its writer, for ever."""
+    """Opening a pipe would wait for a writer without end."""
     index.put("users", "latest", item("1.0.0", ARN))
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
@@ -221,7 +221,7 @@ def test_leftover_that_is_no_regular_file_holds_nobody_up(
 def test_folder_in_the_files_place_is_an_error_in_the_log_and_no_more(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """Nothing can be put there; the function runs all the same, and gets its file in the end."""
+    """The function runs all the same, and gets its file once the folder is gone."""
     index.put("users", "latest", item("1.0.0", ARN))
     path = tmp_path / "run/services.json"
     path.mkdir(parents=True)
@@ -264,7 +264,7 @@ LEFTOVERS = {
 def test_leftover_counts_for_the_very_need_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, name: str
 ) -> None:
-    """Same key, service and selector, and a member that is well-formed: then, and only then."""
+    """Key, service and selector must be the same, and the member well-formed."""
     left, need, counts = LEFTOVERS[name]
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
@@ -283,7 +283,7 @@ def test_leftover_counts_for_the_very_need_alone(
 def test_missing_member_of_an_earlier_run_is_an_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """`missing` was said by the registry; `unavailable` was said by nobody."""
+    """The registry has answered `missing`, but never `unavailable`."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     gone = {"requested": "latest", "status": "missing", "error": "no version of 'a' matches"}
@@ -301,7 +301,7 @@ def test_missing_member_of_an_earlier_run_is_an_answer(
 def test_member_that_has_not_changed_keeps_its_time_over_a_restart(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """`resolved_at` is when the member changed, not when the process was started."""
+    """`resolved_at` is when the member changed, not when the process started."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(json.dumps({"users": KNOWN, "billing": KNOWN}))

@@ -1,4 +1,4 @@
-"""The first resolve: who waits for it, for how long, and what Lambda's repeated inits get of it."""
+"""The first resolve: who waits for it, for how long, and how Lambda's repeated inits shorten it."""
 
 import json
 import os
@@ -40,13 +40,13 @@ def _asks(lambda_api: LambdaApi) -> None:
 
 
 def _took_ms(extension: Extension) -> int:
-    """Return how long the failed resolve took, as the log says."""
+    """Return how long the failed resolve took, by the log."""
     extension.wait_for_log("needs not resolved")
     return int(extension.log().split("took_ms=")[1].split()[0])
 
 
 def _start_and_kill(start: Start, index: IndexServer, **variables: str) -> None:
-    """Start a process, and end it as Lambda does after a time-out: in its first resolve."""
+    """Start a process, and kill it in its first resolve, as Lambda does after a timeout."""
     asked = len(index.requests)
     extension = start("users", **variables)
     wait_for(lambda: len(index.requests) > asked, "the first resolve")
@@ -57,7 +57,7 @@ def _start_and_kill(start: Start, index: IndexServer, **variables: str) -> None:
 def test_event_is_asked_for_before_the_first_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A slow or silent registry costs a cold start nothing."""
+    """A slow or silent registry does not delay a cold start."""
     index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="3000")
 
@@ -81,7 +81,7 @@ def test_event_is_asked_for_before_the_first_answer(
 def test_init_waits_where_waiting_is_wanted(
     start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
 ) -> None:
-    """Nobody waits for such an init, and its first invocation should find an answer."""
+    """No caller waits for such an init, and its first invocation should find an answer."""
     index.put("users", "latest", item("1.0.0", ARN))
     index.delay_s = 0.5
     extension = start("users", **variables)
@@ -111,7 +111,7 @@ def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
 def test_first_resolve_ends_in_time_for_the_event(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """200 ms before the invocation's deadline."""
+    """The resolve ends 200 ms before the invocation's deadline."""
     index.fault = index_server.silence
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000")
     wait_for(lambda: bool(index.requests), "the first resolve")
@@ -125,7 +125,7 @@ def test_first_resolve_ends_in_time_for_the_event(
 def test_leftover_that_answers_everything_is_read_after_hold_ms(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """A good answer of an earlier run is worth more than a wait."""
+    """Readers prefer a good answer of an earlier run to a longer wait."""
     _leave(tmp_path)
     index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000", SERVICE_DISCOVERY_HOLD_MS="300")
@@ -154,7 +154,7 @@ def test_leftover_is_not_read_early_where_the_init_waits(
 def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
     start: Start, index: IndexServer
 ) -> None:
-    """Lambda repeats a failed init under the function's own timeout; the next one asks nothing."""
+    """Lambda repeats a failed init under the function's own timeout; a third start asks nothing."""
     index.fault = index_server.silence
     timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "4000"}
     _start_and_kill(start, index, **timeout)
@@ -171,7 +171,7 @@ def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
 
 
 def test_third_start_in_a_row_asks_nothing(start: Start, index: IndexServer) -> None:
-    """Whatever the function's timeout is, its third try runs."""
+    """The third init succeeds whatever the function's timeout is."""
     index.fault = index_server.silence
     timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "20000"}
     for _ in range(2):
@@ -211,7 +211,7 @@ def test_freeze_in_the_middle_leaves_it_the_first(start: Start, index: IndexServ
 
 
 def test_no_mark_stays_behind(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    """A resolve that ends removes it, well or badly."""
+    """A resolve that ends removes it, whether it succeeded or not."""
     before = set(Path("/tmp").glob(".service-discovery-init-*"))
     index.close()
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="200")

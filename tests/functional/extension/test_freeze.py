@@ -1,4 +1,4 @@
-"""Freeze, thaw and restored snapshots: SIGSTOP is what they are to a process."""
+"""Freeze, thaw and restored snapshots, simulated with SIGSTOP."""
 
 import json
 import os
@@ -24,18 +24,18 @@ _MAX_AGE_S = 1
 
 
 def freeze(extension: Extension) -> None:
-    """Stop the process where it is, and wait until it stands still."""
+    """Stop the process, and wait until it stands still."""
     os.kill(extension.process.pid, signal.SIGSTOP)
     wait_for(lambda: extension.state() == "T", "the frozen process")
 
 
 def thaw(extension: Extension) -> None:
-    """Let the process go on."""
+    """Continue the process."""
     os.kill(extension.process.pid, signal.SIGCONT)
 
 
 def wait_past_max_age(extension: Extension) -> None:
-    """Wait until what the file says is older than MAX_AGE."""
+    """Wait until the file is older than MAX_AGE."""
     wait_for(
         lambda: time.time() - extension.services_file.stat().st_mtime > _MAX_AGE_S + 0.1,
         "more than MAX_AGE",
@@ -43,7 +43,7 @@ def wait_past_max_age(extension: Extension) -> None:
 
 
 def _nothing(_: IndexServer) -> None:
-    """Leave the connection as it is."""
+    """Leave the connection open."""
 
 
 def _drop(index: IndexServer) -> None:
@@ -51,7 +51,7 @@ def _drop(index: IndexServer) -> None:
 
 
 def _move_away(index: IndexServer) -> None:
-    """Come back with nothing of the connections that were open."""
+    """Close the connections, and continue on the same port."""
     index.reopen()
 
 
@@ -62,7 +62,7 @@ def test_thawed_process_checks_at_the_next_invocation(
     index: IndexServer,
     meanwhile: Callable[[IndexServer], None],
 ) -> None:
-    """Whatever has become of its connection, the first check after a freeze succeeds."""
+    """The first check after a freeze succeeds, whatever has happened to its connection."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
     lambda_api.wait_until_ready()
@@ -82,7 +82,7 @@ def test_thawed_process_checks_at_the_next_invocation(
 def test_freeze_shorter_than_max_age_makes_no_check_due(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Most freezes are short; they must not cost a read each."""
+    """Most freezes are short, and must not cost a read each."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE="600")
     lambda_api.wait_until_ready()
@@ -98,7 +98,7 @@ def test_freeze_shorter_than_max_age_makes_no_check_due(
 def test_event_that_comes_to_a_frozen_process_is_not_lost(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The platform thaws with the event already sent."""
+    """The platform thaws the environment with the event already sent."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
     lambda_api.wait_until_ready()
@@ -118,7 +118,7 @@ def test_event_that_comes_to_a_frozen_process_is_not_lost(
 def test_freeze_in_the_middle_of_a_question(
     start: Start, lambda_api: LambdaApi, index: IndexServer, moment: str
 ) -> None:
-    """An answer that never came is a failed check; the process lives, and asks anew."""
+    """A response that never came is a failed check; the process goes on, and asks again."""
     index.put("users", "latest", item("1.0.0", ARN))
     if moment == "first resolve":
         index.fault = index_server.silence
@@ -150,7 +150,7 @@ def test_freeze_in_the_middle_of_a_question(
 def test_early_reader_is_not_lost_with_an_extension_that_dies(
     start: Start, index: IndexServer
 ) -> None:
-    """The kernel lets it go on, with a document that says what is known: nothing yet."""
+    """The kernel lets the reader continue, with a document of `unavailable` members."""
     index.put("users", "latest", item("1.0.0", ARN))
     index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
@@ -166,7 +166,7 @@ def test_early_reader_is_not_lost_with_an_extension_that_dies(
 
 @dataclass
 class KeysServer:
-    """The container's credentials endpoint: hands out the keys of the day."""
+    """The container's credentials endpoint, with keys that change."""
 
     secret: str = "SECRET"
     status: int = 200
@@ -174,7 +174,7 @@ class KeysServer:
     server: IndexServer = field(default_factory=IndexServer)
 
     def __post_init__(self) -> None:
-        """Answer whatever is asked."""
+        """Start to serve."""
         self.server.answer_anything = self._give
 
     def _give(self, connection: socket.socket, _data: bytes) -> None:
@@ -188,7 +188,7 @@ class KeysServer:
         connection.sendall(index_server.response_of(self.status, json.dumps(document).encode()))
 
     def variables(self) -> dict[str, str]:
-        """Give what SnapStart sets in place of keys."""
+        """Return the variables that SnapStart sets in place of keys."""
         return {
             "AWS_ACCESS_KEY_ID": "",
             "AWS_SECRET_ACCESS_KEY": "(unset)",
@@ -202,7 +202,7 @@ class KeysServer:
 def test_restored_snapshot_checks_with_the_keys_of_the_day(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Memory, file and connections come back as old as the publish; the keys have expired."""
+    """Memory, file and connections are as old as the publish, and the keys have expired."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
     index.put("users", "latest", item("1.0.0", ARN))
@@ -228,7 +228,7 @@ def test_restored_snapshot_checks_with_the_keys_of_the_day(
 def test_keys_that_cannot_be_had_are_a_failed_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer, trouble: str
 ) -> None:
-    """It is said that they are what is missing, and not the registry."""
+    """The log says that the credentials are missing, and not the registry."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
     index.put("users", "latest", item("1.0.0", ARN))

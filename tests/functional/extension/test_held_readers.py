@@ -55,7 +55,7 @@ def _frozen(extension: Extension) -> Iterator[None]:
 def _ready(start: Start, lambda_api: LambdaApi, index: IndexServer, **variables: str) -> Extension:
     """Start an extension with a MAX_AGE of one second, and let it resolve `users` to 1.0.0."""
     _publish(index, 0)
-    # The machine may be busy: what is tested is not how soon a check ends.
+    # The machine may be busy: this test is not about how soon a check ends.
     defaults = {"SERVICE_DISCOVERY_MAX_AGE": "1", "SERVICE_DISCOVERY_HOLD_MS": "5000"}
     extension = start("users", **defaults | variables)
     lambda_api.wait_until_ready()
@@ -75,7 +75,7 @@ def _read_elsewhere(extension: Extension) -> "subprocess.Popen[str]":
 def test_reader_after_a_freeze_gets_the_new_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Without an event: the platform may send it to the function first."""
+    """This needs no event: the platform may send it to the function first."""
     extension = _ready(start, lambda_api, index)
     with _frozen(extension):
         _publish(index, 1)
@@ -91,7 +91,7 @@ def test_reader_after_a_freeze_gets_the_new_answer(
 def test_reader_and_event_at_once_make_one_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The event that comes in the middle of a reader's check takes it for its own."""
+    """An event that comes during a reader's check uses that check."""
     extension = _ready(start, lambda_api, index)
     index.delay_s = 0.1
     _wait_until_due(extension)
@@ -109,7 +109,7 @@ def test_reader_and_event_at_once_make_one_check(
 def test_many_readers_with_an_event_get_the_new_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer, max_age_s: str
 ) -> None:
-    """However the event and the readers meet."""
+    """This holds for every order of the event and the readers."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_MAX_AGE=max_age_s)
 
     for minor in range(1, 4):
@@ -129,7 +129,7 @@ def test_many_readers_with_an_event_get_the_new_answer(
 def test_reader_in_any_language_is_held(
     start: Start, lambda_api: LambdaApi, index: IndexServer, language: str
 ) -> None:
-    """It is the kernel that holds it."""
+    """The kernel holds the reader, whatever its language."""
     extension = _ready(start, lambda_api, index)
     with _frozen(extension):
         _publish(index, 1)
@@ -144,7 +144,7 @@ def test_reader_in_any_language_is_held(
 def test_reader_waits_for_hold_ms_at_most(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """And then reads the last good document; a second reader of that check does not wait."""
+    """It then reads the last good document; a second reader of that check does not wait."""
     extension = _ready(
         start,
         lambda_api,
@@ -170,7 +170,7 @@ def test_reader_waits_for_hold_ms_at_most(
 def test_no_reader_waits_in_a_pause_after_a_failure(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A registry that is away costs one hold for each attempt, and not one for each read."""
+    """An unreachable registry costs one hold for each attempt, not one for each read."""
     extension = _ready(start, lambda_api, index)
     index.fault = index_server.refuses("AccessDeniedException")
     _wait_until_due(extension)
@@ -189,7 +189,7 @@ def test_no_reader_waits_in_a_pause_after_a_failure(
 def test_hold_ms_of_zero_holds_nobody_and_keeps_no_file_open(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Events alone begin checks then."""
+    """Only events begin checks then."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="0")
     _publish(index, 1)
     _wait_until_due(extension)
@@ -207,7 +207,7 @@ def test_hold_ms_of_zero_holds_nobody_and_keeps_no_file_open(
 def test_fresh_file_is_read_without_a_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Nothing is asked, and nobody waits to speak of."""
+    """Such a reader causes no request, and waits less than a millisecond."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_MAX_AGE="600")
     waits_s = []
 
@@ -252,7 +252,7 @@ def test_reader_in_a_long_invocation_begins_a_check(
 def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """200 ms before the invocation's deadline, whatever the timeout."""
+    """The check ends 200 ms before the invocation's deadline, whatever the timeout."""
     extension = _ready(
         start,
         lambda_api,
@@ -274,7 +274,7 @@ def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
 def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Others are held again; its own file does not change under it."""
+    """Other readers are held again; its own open file does not change."""
     extension = _ready(start, lambda_api, index)
     with extension.services_file.open(encoding="utf-8") as kept:
         inode = extension.services_file.stat().st_ino
@@ -310,7 +310,7 @@ def test_reader_that_is_killed_while_it_waits_harms_nobody(
 def test_extension_that_dies_lets_its_readers_go_on(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """With the last good document."""
+    """They get the last good document."""
     extension = _ready(start, lambda_api, index)
     index.fault = index_server.silence
     _wait_until_due(extension)
@@ -325,7 +325,7 @@ def test_extension_that_dies_lets_its_readers_go_on(
 def test_end_does_not_wait_for_a_readers_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The event SHUTDOWN ends it, and lets the reader go."""
+    """The event SHUTDOWN ends the check, and lets the reader go."""
     extension = _ready(
         start,
         lambda_api,
@@ -348,7 +348,7 @@ def test_end_does_not_wait_for_a_readers_check(
 def test_freeze_in_the_middle_of_a_readers_check_begins_it_anew(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The connection is dead by then, and the time for the check is over."""
+    """By then its connection is dead, and its time is over."""
     extension = _ready(start, lambda_api, index)
     index.fault = index_server.silence
     _wait_until_due(extension)

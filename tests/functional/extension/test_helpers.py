@@ -1,4 +1,4 @@
-"""The layer's helpers beside the real extension: what they return is as fresh as `MAX_AGE` says."""
+"""The layer's helpers beside the real extension: their answers are as fresh as `MAX_AGE` says."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.functional.extension.conftest import Start
 
 _ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:"
-# One line in, one call; one line out.
+# Each line of input is one call, and leads to one line of output.
 _PYTHON = """
 import json, sys
 from service_discovery import ServiceDiscoveryError, get_service
@@ -55,7 +55,7 @@ def command(request: pytest.FixtureRequest) -> list[str]:
 
 
 class _Caller:
-    """A process with the helper, which keeps what it has read from one call to the next."""
+    """A process with the helper, which caches what it has read from one call to the next."""
 
     def __init__(self, command: list[str], services_file: Path) -> None:
         self.process = subprocess.Popen(
@@ -100,7 +100,7 @@ def caller(command: list[str]) -> Iterator[Call]:
 def test_first_call_waits_for_the_first_resolve(
     start: Start, lambda_api: LambdaApi, index: IndexServer, caller: Call
 ) -> None:
-    """Right from the first call on, however early it comes."""
+    """A function may call the helper as soon as its module is loaded."""
     index.put("users", "1.x", item("1.0.0", _ARN + "1"))
     extension = start("users==1.x", SERVICE_DISCOVERY_MAX_AGE="600")
     lambda_api.wait_until_ready()
@@ -114,7 +114,7 @@ def test_first_call_waits_for_the_first_resolve(
 def test_call_after_a_pause_returns_what_the_registry_has_now(
     start: Start, lambda_api: LambdaApi, index: IndexServer, caller: Call
 ) -> None:
-    """The call itself begins the check that is due and waits for it: no INVOKE is needed."""
+    """The call begins the check that is due and waits for it, without an INVOKE."""
     index.put("users", "1.x", item("1.0.0", _ARN + "1"))
     extension = start("users==1.x", SERVICE_DISCOVERY_MAX_AGE="1", SERVICE_DISCOVERY_HOLD_MS="5000")
     lambda_api.wait_until_ready()
@@ -132,7 +132,7 @@ def test_call_after_a_pause_returns_what_the_registry_has_now(
 def test_call_returns_the_last_good_answer_while_the_registry_is_down(
     start: Start, lambda_api: LambdaApi, index: IndexServer, caller: Call
 ) -> None:
-    """An outage of the registry is not one of the function; the age says how old the answer is."""
+    """An outage of the registry is not one of the function; the age shows how old the answer is."""
     index.put("users", "1.x", item("1.0.0", _ARN + "1"))
     extension = start("users==1.x", SERVICE_DISCOVERY_MAX_AGE="1")
     lambda_api.wait_until_ready()
@@ -150,7 +150,7 @@ def test_call_returns_the_last_good_answer_while_the_registry_is_down(
 def test_call_says_why_nothing_was_ever_resolved(
     start: Start, lambda_api: LambdaApi, index: IndexServer, caller: Call
 ) -> None:
-    """The extension's reason reaches the function's own error."""
+    """The function's own error has the extension's reason."""
     index.fault = index_server.refuses("AccessDeniedException")
     extension = start("users==1.x")
     lambda_api.wait_until_ready()

@@ -126,7 +126,7 @@ def test_answer_that_repeats_the_request_gives_no_secret_away(
 def test_no_credentials_at_all_are_said_at_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Further attempts would use the whole timeout of every cold start."""
+    """Further attempts would take the whole timeout of every cold start."""
     extension = start(
         "users",
         AWS_ACCESS_KEY_ID="",
@@ -251,7 +251,7 @@ def test_table_that_is_not_in_the_answer_makes_nobody_missing(
 def test_malformed_item_costs_its_own_need_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A malformed item breaks one answer, and the log names the attribute."""
+    """Only one answer is missing, and the log names the attribute."""
     index.put("good", "latest", item("1.0.0", ARN))
     index.put("bad", "latest", item("1.0.0", ARN, status={"S": "happy"}))
     index.put("odd", "latest", item("one", ARN))
@@ -292,7 +292,7 @@ def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
 def test_many_needs_with_one_key_are_asked_for_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A call has a hundred distinct keys, for any number of needs."""
+    """A call has up to a hundred distinct keys, for any number of needs."""
     index.put("users", "1.x", item("1.9.0", ARN))
     needs = ",".join(f"n{number}:users~=1.{number % 3}" for number in range(150))
 
@@ -309,7 +309,7 @@ def test_many_needs_with_one_key_are_asked_for_once(
 def test_strict_init_with_a_partial_answer_fails(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The error names the needs that stayed unprocessed, and no others."""
+    """The error names only the needs that stayed unprocessed."""
     index.put("a", "latest", item("1.0.0", ARN))
     index.put("b", "latest", item("1.0.0", ARN))
     index.unprocessed = 1
@@ -318,7 +318,7 @@ def test_strict_init_with_a_partial_answer_fails(
 
     assert extension.ends_with() == 1
     (error,) = lambda_api.posted("init/error")
-    # Which of the two is answered first is the table's choice.
+    # The table decides which of the two it answers first.
     assert error["errorMessage"].count("left it unprocessed") == 1
     (headers,) = [headers for path, headers, _ in lambda_api.calls if path == "init/error"]
     assert headers["lambda-extension-function-error-type"] == "Extension.ResolveError"
@@ -364,12 +364,12 @@ def test_address_must_be_in_the_certificate(
 
 @pytest.fixture
 def silent_name_server(tmp_path: Path) -> Iterator[list[str]]:
-    """Return the command that starts a process whose name server never answers."""
+    """Return the command that starts a process whose name server never responds."""
     configuration = tmp_path / "resolv.conf"
     address = f"127.9.{os.getpid() % 250}.9"
     configuration.write_text(f"nameserver {address}\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        # Where the port is not ours to take, nobody answers there either.
+        # If another user has the port, no server responds there either.
         with contextlib.suppress(PermissionError):
             server.bind((address, 53))
         enter = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
@@ -380,7 +380,7 @@ def silent_name_server(tmp_path: Path) -> Iterator[list[str]]:
 def test_name_server_that_never_answers_holds_nobody_up(
     start: Start, lambda_api: LambdaApi, silent_name_server: list[str]
 ) -> None:
-    """The look-up of the C library blocks for ten seconds, in a thread."""
+    """The C library's look-up blocks for ten seconds, in a thread."""
     extension = start(
         "users",
         *silent_name_server,

@@ -21,7 +21,7 @@ from tests.functional.extension.conftest import Start
 def test_init_resolves_every_need_in_one_call(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The whole point: one round trip, one file, every form of a need."""
+    """One request resolves needs of every form."""
     index.put("users", "latest", item("1.4.2", ARN, metadata={"M": {"team": {"S": "süß 😀"}}}))
     index.put("billing", "1.x", item("1.9.0", "arn:aws:sqs:eu-west-1:123456789012:b"))
     index.put("users", "2.0.0", item("2.0.0", ARN, status={"S": "yanked"}, reason={"S": "leak"}))
@@ -95,7 +95,7 @@ def test_early_readers_wait_and_then_read_the_whole_document(
 def test_file_is_never_absent_or_partial_once_registered(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """From the first moment that function code can run, whatever is being replaced."""
+    """This holds from the first moment that function code can run."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users")
     wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
@@ -122,7 +122,7 @@ def test_file_is_never_absent_or_partial_once_registered(
 def test_nothing_needed_asks_nothing(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A layer that is attached to every function costs those that need nothing next to nothing."""
+    """A layer on a function without needs costs next to nothing."""
     extension = start(" , ", AWS_REGION="(unset)")
     lambda_api.wait_until_ready()
     lambda_api.invoke()
@@ -164,7 +164,7 @@ def test_unreachable_registry_leaves_unavailable_members(
 
 
 def test_silent_name_server_holds_nobody_up(start: Start, lambda_api: LambdaApi) -> None:
-    """A look-up that never ends has a thread of its own, and the deadline."""
+    """The look-up runs in a thread, and the resolve has a deadline."""
     extension = start(
         "users",
         AWS_ENDPOINT_URL_DYNAMODB="http://registry.invalid",
@@ -180,7 +180,7 @@ def test_silent_name_server_holds_nobody_up(start: Start, lambda_api: LambdaApi)
 def test_leftover_file_is_the_last_good_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """/tmp survives a reset: what was known is better than nothing while nobody answers."""
+    """/tmp survives a reset, and an old answer is better than none."""
     known = {
         "requested": "latest",
         "version": "1.0.0",
@@ -208,7 +208,7 @@ def test_leftover_file_is_the_last_good_answer(
 def test_leftover_file_that_answers_everything_keeps_its_age(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The age that a function reads is that of the answers."""
+    """A function reads the age of the answers."""
     index.put("users", "latest", item("1.0.0", ARN))
     first = start("users")
     lambda_api.wait_until_ready()
@@ -228,7 +228,7 @@ def test_leftover_file_that_answers_everything_keeps_its_age(
 def test_leftover_that_is_no_whole_document_is_ignored(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, text: str
 ) -> None:
-    """MicroPython's parser would take a cut document for a whole one."""
+    """MicroPython's parser would accept a cut document."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
@@ -243,7 +243,6 @@ def test_leftover_that_is_no_whole_document_is_ignored(
 def test_strict_init_fails_naming_each_need(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Whoever would rather not start at all can say so."""
     index.put("users", "latest", item("1.0.0", ARN))
 
     extension = start("users,billing==1.x,orders", SERVICE_DISCOVERY_STRICT="true")
@@ -272,7 +271,7 @@ def test_strict_init_goes_on_when_everything_is_resolved(
 def test_malformed_configuration_fails_the_init_with_every_fault(
     start: Start, lambda_api: LambdaApi
 ) -> None:
-    """One deployment shows all that is wrong."""
+    """One deployment shows every fault."""
     extension = start(
         "users=1.2,billing==v1,users<2",
         SERVICE_DISCOVERY_MAX_AGE="soon",
@@ -305,7 +304,7 @@ def test_malformed_configuration_fails_the_init_with_every_fault(
 def test_table_named_by_its_arn_is_asked_in_its_own_region(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A registry in another account or Region."""
+    """The registry may be in another account or Region."""
     arn = "arn:aws:dynamodb:ap-south-1:123456789012:table/ServiceIndex"
     index.put("users", "latest", item("1.0.0", ARN))
 
@@ -320,7 +319,7 @@ def test_table_named_by_its_arn_is_asked_in_its_own_region(
 def test_read_only_folder_is_an_error_in_the_log_and_no_more(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A function that can't have its file must run all the same."""
+    """The function runs without its file."""
     index.put("users", "latest", item("1.0.0", ARN))
 
     extension = start("users", SERVICES_FILE="/proc/nowhere/services.json")
@@ -335,7 +334,7 @@ def test_read_only_folder_is_an_error_in_the_log_and_no_more(
 def test_folder_in_the_files_place_stays_where_it_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """Whatever the function keeps in there is not ours to move."""
+    """The folder's content belongs to the function."""
     folder = tmp_path / "run/services.json"
     folder.mkdir(parents=True)
     (folder / "kept").touch()
@@ -353,7 +352,7 @@ def test_folder_in_the_files_place_stays_where_it_is(
 def test_link_in_the_files_place_is_replaced_and_not_followed(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """A rename replaces the link itself; what it led to is another's."""
+    """A rename replaces the link itself; its target stays."""
     elsewhere = tmp_path / "elsewhere.json"
     elsewhere.write_text('{"not": "ours"}', encoding="utf-8")
     path = tmp_path / "run/services.json"
@@ -373,7 +372,7 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
 def test_what_a_killed_run_left_beside_the_file_is_no_obstacle(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """A reset kills whatever runs, between any two steps, and `/tmp` keeps what it left."""
+    """A reset may kill a run between any two steps, and `/tmp` keeps its files."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.with_name("services.json.new").write_text("half of a docu", encoding="utf-8")

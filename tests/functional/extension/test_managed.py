@@ -27,7 +27,7 @@ def _version(extension: Extension) -> str:
 def test_platform_that_says_so_is_asked_for_shutdown_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A register call that is refused first would be one too many, if the platform counts them."""
+    """The extension does not try to register for INVOKE first."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", **MANAGED)
     lambda_api.wait_until_ready()
@@ -41,7 +41,7 @@ def test_platform_that_says_so_is_asked_for_shutdown_alone(
 
 
 def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> None:
-    """There are no invocations to check at: without a floor it would be a busy loop."""
+    """Without invocations and without a minimum it would be a busy loop."""
     index.put("users", "latest", item("1.0.0", ARN))
     started = time.monotonic()
     start("users", **MANAGED | {"SERVICE_DISCOVERY_MAX_AGE": "0"})
@@ -52,7 +52,7 @@ def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> 
 
 
 def test_outage_passes_by_itself(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    """What was known stays, and nobody has to invoke anything."""
+    """The last answers stay, and checks go on without invocations."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", **MANAGED)
     lambda_api.wait_until_ready()
@@ -73,7 +73,7 @@ def test_outage_passes_by_itself(start: Start, lambda_api: LambdaApi, index: Ind
 def test_end_does_not_wait_for_a_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer, end: str, fault: str
 ) -> None:
-    """The platform gives 2 seconds; a check on the timer may take thirty."""
+    """The platform allows 2 seconds; a check on the timer may take thirty."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     lambda_api.wait_until_ready()
@@ -96,7 +96,7 @@ def test_end_does_not_wait_for_a_check(
 def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """There is nobody left to work for."""
+    """Without the platform the process has nothing left to do."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     lambda_api.wait_until_ready()
@@ -113,7 +113,7 @@ def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
 def test_nothing_needed_waits_for_the_end(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """And puts its empty file right, should somebody remove it."""
+    """Meanwhile it restores its empty file if that is removed."""
     extension = start("", **MANAGED)
     lambda_api.wait_until_ready()
     extension.services_file.unlink()

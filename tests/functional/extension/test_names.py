@@ -1,4 +1,4 @@
-"""Name look-ups in trouble, with a name server on a real socket and the C library's resolver."""
+"""Failing name look-ups, with a name server on a real socket and the C library's resolver."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ from tests.functional.extension.conftest import Extension, Start
 
 HOST = "dynamodb.registry.test"
 _PORTS = itertools.count(2)
-# A bound resolv.conf hides the machine's own. nsswitch.conf is there for CPython's glibc.
+# A mounted resolv.conf hides the machine's own. nsswitch.conf is for CPython's glibc.
 _ENTER = (
     'mount --bind "$0" /etc/resolv.conf && '
     '{ [ ! -e /etc/nsswitch.conf ] || mount --bind "$1" /etc/nsswitch.conf; } && '
@@ -27,7 +27,7 @@ _ENTER = (
 
 @pytest.fixture
 def names() -> Iterator[NameServer]:
-    """Serve names: the test sets the rule."""
+    """Serve names; the test sets the rule."""
     # Addresses of loopback that no other test process uses.
     address = f"127.{os.getpid() % 200 + 10}.{os.getpid() // 200 % 250}.{next(_PORTS)}"
     try:
@@ -50,7 +50,7 @@ def index() -> Iterator[IndexServer]:
 
 @pytest.fixture
 def entered_by(names: NameServer, tmp_path: Path) -> list[str]:
-    """Return the command that starts the extension with the fake name server as its own."""
+    """Return the command that starts the extension with the fake name server."""
     resolv, nsswitch = tmp_path / "resolv.conf", tmp_path / "nsswitch.conf"
     address: str = names.address  # type: ignore[attr-defined]  # set by the fixture
     resolv.write_text(f"nameserver {address}\nsearch corp.test\noptions ndots:5\n")
@@ -77,7 +77,7 @@ def _took_ms(extension: Extension) -> int:
 def test_refused_ipv6_address_is_no_fault(
     start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str], refusal: int
 ) -> None:
-    """A name server may know addresses of IPv4 only, and say so in many ways."""
+    """A name server may know only IPv4 addresses, and has several ways to say so."""
 
     def rule(name: str, kind: int) -> name_server.Answer:
         if name != HOST:
@@ -96,7 +96,7 @@ def test_refused_ipv6_address_is_no_fault(
 def test_search_domain_that_fails_is_no_fault(
     start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
 ) -> None:
-    """The name with a search domain is asked for first; its failure must not be the end."""
+    """The name with a search domain is asked for first; if that fails, the plain name is."""
 
     def rule(name: str, kind: int) -> name_server.Answer:
         if name.endswith("corp.test"):
@@ -132,7 +132,7 @@ def test_silent_search_domain_is_no_fault(
 def test_lost_first_query_costs_no_resolve(
     start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
 ) -> None:
-    """The C library repeats a lost query after seconds: the second try beside it answers."""
+    """The C library repeats a lost query after seconds; a second query gets the answer sooner."""
     lost: set[int] = set()
 
     def rule(name: str, kind: int) -> name_server.Answer:
@@ -161,7 +161,7 @@ def test_last_good_address_serves_while_names_fail(
     entered_by: list[str],
     trouble: int | None,
 ) -> None:
-    """The registry is well: a name server in trouble must not keep its answers away."""
+    """The registry can be reached at its last address while the name server fails."""
     names.rule = lambda _, kind: "127.0.0.1" if kind == name_server.A else name_server.NO_ERROR
     extension = start("users", *entered_by)
     lambda_api.wait_until_ready()
@@ -192,7 +192,7 @@ def test_failed_look_up_is_named(
     answer: int | None,
     reason: str,
 ) -> None:
-    """The log's reader learns the stage, the host, the table and what to check."""
+    """The log has the stage, the host, the table and what to check."""
     names.rule = lambda _name, _kind: answer
 
     extension = start("users", *entered_by, SERVICE_DISCOVERY_TIMEOUT_MS="600")
@@ -220,7 +220,7 @@ def test_unknown_name_is_looked_up_twice_and_no_more(
 def test_lost_first_packet_of_a_connection_costs_no_resolve(
     start: Start, lambda_api: LambdaApi
 ) -> None:
-    """The kernel repeats it after a second: the second attempt beside it gets through before."""
+    """The kernel repeats the packet after a second; a second attempt connects sooner."""
     registry = IndexServer()
     registry.put("users", "latest", item("1.4.2", ARN))
     registry.vanish()

@@ -19,7 +19,7 @@ from tests.functional.extension.conftest import Start
 
 @pytest.fixture
 def interpreter() -> str:
-    """CPython is the same on every architecture."""
+    """Return the binary only: CPython is the same on every architecture."""
     return "micropython"
 
 
@@ -33,7 +33,7 @@ def index(certificates: Certificates) -> Iterator[IndexServer]:
 
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
-    """Build the other architecture's layer, with a program that runs it under emulation."""
+    """Build the other architecture's layer, and wrap its program in the emulator."""
     arch, emulator = ("arm64", "qemu-aarch64-static")
     if own_arch() == "arm64":
         arch, emulator = ("x86_64", "qemu-x86_64-static")
@@ -52,7 +52,6 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
 def test_other_architecture_resolves_checks_and_ends(
     start: Start, lambda_api: LambdaApi, index: IndexServer, certificates: Certificates
 ) -> None:
-    """The program resolves, checks and ends."""
     index.put("users", "latest", item("1.4.2", ARN))
     extension = start("users", AWS_CA_BUNDLE=str(certificates.bundle))
     lambda_api.wait_until_ready()

@@ -1,4 +1,4 @@
-"""Roots of private CAs in AWS_CA_BUNDLE, and servers' versions of TLS, under both interpreters."""
+"""Roots of private CAs in AWS_CA_BUNDLE, and servers' versions of TLS, on both interpreters."""
 
 import ssl
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def _run(start: Start, lambda_api: LambdaApi, server: IndexServer, bundle: Path)
 def test_root_signed_with_sha1_is_trusted(
     start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
 ) -> None:
-    """Old roots are signed by themselves with SHA-1; nobody relies on that signature."""
+    """Old roots are signed with SHA-1 by their own key; that signature is not relied on."""
     old = make_certificates(tmp_path / "old", is_old=True)
 
     extension = _run(start, lambda_api, registry(old.good), old.bundle)
@@ -66,7 +66,7 @@ def test_critical_constraint_is_honoured_or_named(
     interpreter: str,
     name: str,
 ) -> None:
-    """A CA's limits are never skipped; what the layer can't honour it names."""
+    """A CA's limits are never ignored; the layer names those that it can't apply."""
     limited = make_certificates(tmp_path / "limited", extension=CONSTRAINTS[name])
 
     extension = _run(start, lambda_api, registry(limited.good), limited.bundle)
@@ -106,7 +106,7 @@ def test_constraint_of_an_intermediate_is_honoured_or_named(
 def test_name_outside_of_a_constraint_is_refused(
     start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
 ) -> None:
-    """A CA that may sign for one domain alone can't speak for the registry."""
+    """A CA that may sign for one domain only can't sign for the registry."""
     elsewhere = x509.NameConstraints([x509.DNSName("corp.example")], None)
     limited = make_certificates(tmp_path / "limited", extension=elsewhere)
 
@@ -119,7 +119,7 @@ def test_name_outside_of_a_constraint_is_refused(
 def test_bundle_with_one_root_that_cannot_be_used_serves_the_others(
     start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
 ) -> None:
-    """A company's bundle has many roots; one of them is no reason to refuse all."""
+    """A company's bundle has many roots; one that can't be used must not disable all."""
     limited = make_certificates(tmp_path / "limited", extension=CONSTRAINTS["policyConstraints"])
     good = make_certificates(tmp_path / "good")
     good.bundle.write_bytes(limited.bundle.read_bytes() + good.bundle.read_bytes())

@@ -9,7 +9,7 @@ from tests.functional.extension.conftest import Start
 def test_version_is_in_the_log_and_in_the_user_agent(
     start: Start, index: IndexServer, interpreter: str
 ) -> None:
-    """The layer has pyproject.toml's version; a checkout that runs on CPython says so."""
+    """The layer has pyproject.toml's version; a checkout on CPython has its own text."""
     version = product_version() if interpreter == "micropython" else "checkout"
     index.put("users", "latest", {"version": {"S": "1.4.2"}, "arn": {"S": "arn:aws:sns:::t"}})
 

@@ -1,4 +1,4 @@
-"""DynamoDB through a proxy on a real socket; the Lambda API never."""
+"""DynamoDB through a proxy on a real socket; the Lambda API is called directly."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ _NOBODY = "http://127.0.0.1:9"
 
 @pytest.fixture
 def proxy() -> Iterator[ProxyServer]:
-    """Serve a proxy that wants no credentials."""
+    """Serve a proxy that requires no credentials."""
     server = ProxyServer()
     yield server
     server.close()
@@ -40,7 +40,7 @@ def test_https_goes_through_a_tunnel(
     proxy: ProxyServer,
     name: str,
 ) -> None:
-    """The proxy sees the host's name and TLS, no more; the connection is kept."""
+    """The proxy sees the host's name and TLS only; the connection is kept."""
     extension = start(
         "users",
         AWS_ENDPOINT_URL_DYNAMODB=registry.url,
@@ -75,7 +75,7 @@ def test_proxy_is_sent_user_and_password(
     certificates: Certificates,
     proxy: ProxyServer,
 ) -> None:
-    """They stand in the URL, percent-encoded; no log line has them."""
+    """They are percent-encoded in the URL, and in no log line."""
     proxy.credentials = "us:er:p@ss word"
 
     extension = start(
@@ -157,7 +157,7 @@ def test_excluded_host_is_called_directly(
 def test_unusable_proxy_is_trouble_in_the_log_and_no_more(
     start: Start, lambda_api: LambdaApi, url: str
 ) -> None:
-    """The variable is every program's, not ours: it must not keep a function from starting."""
+    """The variable is meant for other programs, too: it must not keep a function from starting."""
     extension = start("users", HTTP_PROXY=url)
     lambda_api.wait_until_ready()
 

@@ -1,4 +1,4 @@
-"""Whoever reads the services file, in whatever language, always reads a whole one of one moment."""
+"""Readers of the services file in several languages always read one whole document."""
 
 import json
 import shutil
@@ -18,8 +18,8 @@ from tests.functional.extension.conftest import Start
 _SERVICES = [f"service-{number}" for number in range(40)]
 _READERS_OF_EACH = 2
 
-# Each reads the file $1 over and over until $2 is there, and prints how often. It fails where the
-# file is missing, empty, cut or of two generations, or where a generation comes back.
+# Each reads the file $1 again and again until $2 exists, and prints how often. It fails if the file
+# is missing, empty, cut or of two generations, or if an older generation comes back.
 _PYTHON = """
 import json, os, sys
 reads, last = 0, 0
@@ -68,7 +68,7 @@ while (!fs.existsSync(process.argv[2])) {
 }
 console.log(reads);
 """
-# Perl and the shell are part of every Debian; Node is where somebody installed it.
+# Perl and the shell are part of every Debian; Node.js may be missing.
 _COMMANDS = [
     [sys.executable, "-c", _PYTHON],
     ["perl", "-e", _PERL, "--"],
@@ -78,7 +78,7 @@ _COMMANDS = [
 
 
 def _publish(index: IndexServer, generation: int, metadata_size: int) -> None:
-    """Change all items in one step: a reader may begin a check at any time."""
+    """Change all items in one step, since a reader may begin a check at any time."""
     metadata = {"M": {"padding": {"S": "x" * metadata_size}}}
     answer = item(f"1.{generation}.0", ARN, revision=generation + 1, metadata=metadata)
     index.items = {(service, "latest"): answer for service in _SERVICES}
@@ -95,7 +95,7 @@ def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
     metadata_size: int,
     changes: int,
 ) -> None:
-    """From the first moment that function code can run, and while answers change."""
+    """This holds from the first moment that function code can run, and while answers change."""
     _publish(index, 0, metadata_size)
     index.delay_s = 3
     extension = start(",".join(_SERVICES), SERVICE_DISCOVERY_TIMEOUT_MS="5000")

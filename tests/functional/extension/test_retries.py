@@ -1,4 +1,4 @@
-"""What cannot pass by waiting is asked once; what can is asked again inside the timeout."""
+"""A lasting failure is asked once; a passing one is asked again within the timeout."""
 
 import datetime as dt
 import json
@@ -43,7 +43,7 @@ def test_chain_that_does_not_verify_is_tried_once(
     other_certificates: Certificates,
     name: str,
 ) -> None:
-    """A dozen handshakes more would end the same, and take the whole timeout of a cold start."""
+    """Further handshakes would fail too, and take the whole timeout of a cold start."""
     registry.tls = {
         "another CA": other_certificates.good,
         "wrong host": certificates.other_name,
@@ -85,7 +85,7 @@ def test_missing_bundle_is_tried_once_and_named(
 def test_refusal_is_asked_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str, cure: str
 ) -> None:
-    """The log says which policy or which name to look at."""
+    """The log names the policy or the name to check."""
     index.fault = index_server.refuses(kind)
 
     extension = start("users")
@@ -146,7 +146,7 @@ def test_passing_refusal_costs_no_resolve(
 def _expires(
     server: IndexServer, ahead: dt.timedelta, code: str, message: str
 ) -> index_server.Fault:
-    """Refuse signatures that are not of the server's own time, which it says in its Date header."""
+    """Refuse signatures that are not of the server's own time, which its Date header has."""
 
     def answer(connection: socket.socket, data: bytes) -> None:
         now = dt.datetime.now(dt.UTC) + ahead
@@ -179,7 +179,7 @@ def test_signature_is_made_anew_with_the_servers_clock(
     code: str,
     message: str,
 ) -> None:
-    """A clock that is wrong costs one request, and none afterwards."""
+    """A wrong clock costs one request, and none afterwards."""
     index.put("users", "latest", item("1.4.2", ARN))
     index.fault = _expires(index, ahead, code, message)
 
@@ -217,7 +217,7 @@ def test_wrong_secret_is_asked_once(
 def test_message_of_the_service_is_shown_on_one_visible_line(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Nothing that a service says may break the log's line, or hide in it."""
+    """A service's text can't add a line to the log, or hide in it."""
 
     def refuse(connection: socket.socket, _data: bytes) -> None:
         body = json.dumps({"__type": "x#Odd\r\nCode", "message": "a\u202eb\u200b\x1b[31mc\r\nd"})

@@ -1,4 +1,4 @@
-"""A services file that several environments share (EFS), and what a watcher of its folder sees."""
+"""A services file that several environments share (EFS), and the events of its folder's watcher."""
 
 import ctypes
 import json
@@ -32,7 +32,7 @@ _HEAD = struct.Struct("iIII")
 
 
 class _Watcher:
-    """Reads what inotify reports of a folder."""
+    """Reads inotify's events of a folder."""
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None)
@@ -58,7 +58,7 @@ class _Watcher:
 def test_environments_that_share_a_file_write_whole_documents(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """No reader finds it empty or torn, and nothing is an error."""
+    """No reader finds it empty or torn, and no environment logs an error."""
     index.put("users", "latest", item("1.0.0", ARN))
     writers = [start("users") for _ in range(_WRITERS)]
     lambda_api.wait_until_ready(_WRITERS)
@@ -89,7 +89,7 @@ def test_environments_that_share_a_file_write_whole_documents(
 def test_watcher_of_the_folder_hears_of_the_new_file_last(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A watcher that takes the last event for the state must not take the file for deleted."""
+    """A watcher that acts on the last event must not take the file for deleted."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -110,7 +110,7 @@ def test_watcher_of_the_folder_hears_of_the_new_file_last(
 def test_abandoned_files_go_and_those_of_others_stay(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """What a killed run left goes; what another environment stages right now does not."""
+    """Files of killed runs are removed; a file that another environment is staging stays."""
     folder = tmp_path / "run"
     folder.mkdir()
     now = int(time.time())

@@ -1,4 +1,4 @@
-"""SnapStart: many environments are restored from the memory of one, and must not be alike."""
+"""SnapStart: environments are restored from the memory of one, and must differ."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from tests.conftest import ROOT, BuiltLayer
 def test_random_numbers_differ_between_environments_from_one_snapshot(
     interpreter: str, layer: BuiltLayer
 ) -> None:
-    """Each environment must choose another copy, and pause for another time."""
+    """Each environment must choose its own copy and pause."""
     program = (
         "import random; random.seed(7)\n"
         "from extension import system\n"
@@ -41,7 +41,7 @@ def test_random_numbers_differ_between_environments_from_one_snapshot(
 def test_connection_after_an_idle_gap_has_a_new_tls_context(
     certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A TLS context holds a random generator; with one state, all environments draw one key."""
+    """A TLS context holds a random generator; one state would give all environments one key."""
     server = IndexServer(tls=certificates.good, name="localhost")
     server.answer_anything = lambda connection, _: connection.sendall(
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -21,7 +21,7 @@ _ENTER = 'mount --bind "$0" /opt && exec "$@"'
 
 @pytest.fixture
 def interpreter() -> str:
-    """Run the program that ships."""
+    """Return the program that ships."""
     return "micropython"
 
 
@@ -62,7 +62,7 @@ def roots(layer: BuiltLayer, tmp_path: Path) -> Path:
 def test_chain_that_ends_at_a_shipped_root_is_trusted(
     start: Start, lambda_api: LambdaApi, certificates: Certificates, roots: Path
 ) -> None:
-    """Add a root of ours to the shipped ones, since no test has a key of Amazon's."""
+    """The test adds a root of its own to the shipped ones, since it has no key of Amazon's."""
     roots.write_bytes(roots.read_bytes() + _in_der(certificates.bundle))
 
     extension = start("users")
@@ -75,7 +75,7 @@ def test_chain_that_ends_at_a_shipped_root_is_trusted(
 def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
     start: Start, lambda_api: LambdaApi, index: IndexServer, roots: Path, cut: str
 ) -> None:
-    """A damaged layer neither trusts everybody nor stops a function."""
+    """A damaged layer neither trusts every peer nor stops a function."""
     whole = roots.read_bytes()
     roots.unlink()
     if cut != "no file":
@@ -94,7 +94,6 @@ def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
 def test_bundle_may_be_in_der_too(
     start: Start, lambda_api: LambdaApi, certificates: Certificates, tmp_path: Path
 ) -> None:
-    """AWS_CA_BUNDLE may be in DER."""
     bundle = tmp_path / "ca.der"
     bundle.write_bytes(_in_der(certificates.bundle))
 
@@ -127,7 +126,7 @@ def test_bundle_that_has_changed_is_read_again(
 
 
 def _checks_well(lambda_api: LambdaApi, extension: Extension) -> bool:
-    """Invoke the function, and return whether the need is answered."""
+    """Invoke the function; return whether the need is answered."""
     lambda_api.invoke()
     status: str = extension.document()["users"]["status"]
     return status == "active"
@@ -166,7 +165,7 @@ def test_systems_roots_are_one_more_try_for_one_connection(
     certificates: Certificates,
     tmp_path: Path,
 ) -> None:
-    """A chain that has changed costs a second handshake; the next connection begins anew."""
+    """A changed chain costs a second handshake; the next connection begins with Amazon's roots."""
     entered = _with_system_roots(layer, tmp_path, certificates.bundle)
 
     extension = start("users", *entered)
@@ -192,7 +191,7 @@ def test_shipped_roots_are_trusted_beside_the_systems(
     roots: Path,
     tmp_path: Path,
 ) -> None:
-    """A peer that needs the system's roots at first may need the shipped ones next."""
+    """A peer may need the system's roots first, and the shipped ones next."""
     roots.write_bytes(roots.read_bytes() + _in_der(certificates.bundle))
     entered = _with_system_roots(layer, tmp_path, other_certificates.bundle)
     index.tls = other_certificates.good

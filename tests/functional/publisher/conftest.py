@@ -1,4 +1,4 @@
-"""The publisher's function between a registry, a ledger and CloudFormation, all on real sockets."""
+"""The publisher's function with a registry, a ledger and CloudFormation, all on real sockets."""
 
 import importlib
 import time
@@ -46,7 +46,7 @@ class DeployedPublisher:
     registry: RegistryClient
 
     def invoke(self, event: dict[str, Any], remaining_s: float = 100) -> Any:
-        """Invoke the function with some time."""
+        """Invoke the function with this much time."""
         ends = time.monotonic() + remaining_s
         context = SimpleNamespace(
             function_name="publisher",
@@ -58,7 +58,7 @@ class DeployedPublisher:
         return self.module.handler(event, context)
 
     def send(self, request: dict[str, Any], **how: Any) -> dict[str, Any]:
-        """Send a request of CloudFormation's; return the one response."""
+        """Send a request of CloudFormation's; return its only response."""
         url = self.cloudformation.response_url(request["RequestId"])
         self.invoke(request | {"ResponseURL": url}, **how)
         (response,) = self.cloudformation.received[request["RequestId"]]
@@ -110,7 +110,7 @@ def one_publisher() -> Iterator[DeployedPublisher]:
 
 @pytest.fixture
 def publisher(one_publisher: DeployedPublisher) -> DeployedPublisher:
-    """Have nothing published, and an empty ledger."""
+    """Return a publisher with an empty registry and an empty ledger."""
     tables = importlib.import_module("testing.tables")
     client = tables.make_tables()
     assert client is not None

@@ -53,7 +53,7 @@ def test_version_is_published_again_with_another_arn_after_a_roll_back(
 def test_rolled_back_first_creation_takes_the_last_answer_away(
     publisher: DeployedPublisher,
 ) -> None:
-    """The guard is passed: before this stack nobody had an answer either."""
+    """The guard does not apply: before this stack there was no answer either."""
     publisher.stack().create(_of("1.0.0", Channel="beta"), then_fails=True)
 
     assert publisher.registry.service("users")["latest"] is None
@@ -90,7 +90,7 @@ def test_same_version_with_another_arn_fails_with_the_arn_that_stands(
 def test_deletion_does_what_is_asked_and_passes_the_guard(
     publisher: DeployedPublisher, on_delete: str, status: str | None
 ) -> None:
-    """The only version of a service goes, too."""
+    """Even the only version of a service is removed."""
     stack = publisher.stack()
     stack.create(_of("1.0.0", Channel="beta", OnDelete=on_delete))
 
@@ -140,7 +140,7 @@ def test_request_of_another_stack_of_that_name_changes_nothing(
 def test_repeated_request_gets_the_same_response_whatever_has_changed(
     publisher: DeployedPublisher,
 ) -> None:
-    """CloudFormation believes the first one."""
+    """CloudFormation uses the first one."""
     stack = publisher.stack()
     first = stack.create(_of("1.0.0"))
     publisher.registry.change(yank_request("users", "1.0.0", "loses orders"), _FORCED)
@@ -158,7 +158,7 @@ def test_repeated_request_gets_the_same_response_whatever_has_changed(
 def test_failed_result_stands_although_the_registry_would_take_it_now(
     publisher: DeployedPublisher,
 ) -> None:
-    """The stack is rolled back already."""
+    """The stack has been rolled back already."""
     stack = publisher.stack()
     stack.create(_of("1.0.0", Version="1"))
     request = stack.sent[0] | {"ResourceProperties": _of("1.0.0")}
@@ -186,7 +186,7 @@ def test_throttled_registry_is_asked_again(publisher: DeployedPublisher) -> None
 def test_registry_that_stays_throttled_fails_the_request_in_time(
     publisher: DeployedPublisher,
 ) -> None:
-    """The function answers before its own time is up, and says what to do."""
+    """The function responds before its own time is up, and says what to do."""
     publisher.gateway.script.extend(
         Canned(status=429, headers={"Retry-After": "1"}) for _ in range(30)
     )
@@ -246,7 +246,7 @@ def test_response_url_that_fails_at_first_gets_the_response(publisher: DeployedP
 def test_response_that_was_never_taken_is_sent_by_lambdas_next_try(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The invocation fails, Lambda repeats it, and nothing is published a second time."""
+    """The invocation fails, Lambda repeats it, and nothing is published twice."""
     monkeypatch.setattr("publisher.invocation.WORK_MARGIN_S", 2.0)
     stack = publisher.stack()
     publisher.cloudformation.statuses = [503] * 20
@@ -268,7 +268,7 @@ def test_response_that_was_never_taken_is_sent_by_lambdas_next_try(
 def test_ledger_out_of_reach_fails_the_request_before_anything_is_published(
     publisher: DeployedPublisher,
 ) -> None:
-    """What could not be undone is not done."""
+    """A publish that could not be undone is not made."""
     boto3.client("dynamodb", region_name=REGION).delete_table(TableName=LEDGER)
 
     response = publisher.stack()._request("Create", _of("1.0.0"))
@@ -281,7 +281,7 @@ def test_ledger_out_of_reach_fails_the_request_before_anything_is_published(
 def test_fault_of_its_own_is_a_failure_with_a_way_to_look(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bug must not let a stack hang for an hour."""
+    """A bug must not make a stack wait for an hour."""
 
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError

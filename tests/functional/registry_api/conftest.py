@@ -1,4 +1,4 @@
-"""The registry API's handler, tables on moto, and an index that has seen every change."""
+"""The registry API's handler, tables on moto, and an index that is up to date."""
 
 import importlib
 from collections.abc import Callable, Iterator
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def one_dynamodb() -> Iterator["DynamoDBClient"]:
-    """Give a client: one for a module's tests, since making one takes longer than most of them."""
+    """Return one client for a module's tests: making one takes longer than most of them."""
     with aws() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def handler(one_dynamodb: "DynamoDBClient") -> Handler:
-    """Give the function's handler, as a cold start composes it."""
+    """Return the function's handler, as a cold start composes it."""
     assert one_dynamodb.list_tables()["TableNames"]
     module = importlib.reload(importlib.import_module("registry_api.handler"))
     composed: Handler = module.handler
@@ -43,7 +43,7 @@ def handler(one_dynamodb: "DynamoDBClient") -> Handler:
 
 @pytest.fixture
 def dynamodb(one_dynamodb: "DynamoDBClient") -> "DynamoDBClient":
-    """Give both tables, empty."""
+    """Return a client of both tables, which are empty."""
     tables.renew_tables(one_dynamodb)
     return one_dynamodb
 
@@ -52,7 +52,7 @@ def dynamodb(one_dynamodb: "DynamoDBClient") -> "DynamoDBClient":
 def call(handler: Handler, dynamodb: "DynamoDBClient") -> Call:
     """Send a request to the handler, as API Gateway does; *members* replace the event's own.
 
-    Yanks and deletions pass the guard unless a test gives a query: `test_guard.py` is about it.
+    Yanks and deletions use `force` unless a test gives a query: `test_guard.py` tests the guard.
     """
     assert dynamodb.list_tables()["TableNames"]
 
@@ -67,7 +67,7 @@ def call(handler: Handler, dynamodb: "DynamoDBClient") -> Call:
 
 @pytest.fixture
 def routes(handler: Handler) -> "Routes":
-    """Give what the handler is composed of."""
+    """Return what the handler is composed of."""
     assert handler is not None
     composed: Routes = importlib.import_module("registry_api.handler")._routes
     return composed
@@ -75,7 +75,7 @@ def routes(handler: Handler) -> "Routes":
 
 @pytest.fixture
 def publish(call: Call) -> Publish:
-    """Publish versions of `users`, one after the other; give the last answer."""
+    """Publish versions of `users`, one after the other; return the last response."""
 
     def _publish(*versions: str, **members: Any) -> Answer:
         for version in versions:

@@ -1,4 +1,4 @@
-"""The stream's function, as if the stream were drained: by its own rules, without the stream."""
+"""The stream's function, without the stream: brings the index up to date."""
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ INDEXED_AT = NOW
 
 
 def drain(client: "DynamoDBClient") -> None:
-    """Make the index say what the versions table implies."""
+    """Write what the versions table implies to the index."""
     recompute = recompute_on(client)
     versions: dict[str, set[Version]] = defaultdict(set)
     channels: dict[str, set[str]] = defaultdict(set)

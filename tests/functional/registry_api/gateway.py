@@ -1,4 +1,4 @@
-"""API Gateway as the function sees it: its events, and what becomes of the function's answers."""
+"""API Gateway as the function sees it: its events, and how it parses the function's responses."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Answer:
     size: int
 
     def pointers(self) -> list[str]:
-        """Name where a request is at fault."""
+        """Return the pointers of a request's faults."""
         return [error["pointer"] for error in self.document["errors"]]
 
 
@@ -40,12 +40,12 @@ Publish = Callable[..., Answer]
 
 
 def publication(**members: Any) -> dict[str, Any]:
-    """Give a good publish request, with *members* instead."""
+    """Return a valid publish request, with *members* instead."""
     return {"name": "users", "version": "1.4.2", "arn": ARN} | members
 
 
 def arn_of(version: str) -> str:
-    """Name the function that a version is."""
+    """Return the ARN of the function that a version is."""
     return f"arn:aws:lambda:eu-west-1:123456789012:function:users:{version}"
 
 
@@ -113,7 +113,7 @@ def event(
 
 
 def answer_of(handler: Handler, asked: dict[str, Any]) -> Answer:
-    """Invoke the function, and read its answer as API Gateway does."""
+    """Invoke the function, and parse its response as API Gateway does."""
     context = SimpleNamespace(
         function_name="f",
         memory_limit_in_mb=128,
@@ -121,7 +121,7 @@ def answer_of(handler: Handler, asked: dict[str, Any]) -> Answer:
         aws_request_id="r",
     )
     answer = handler(asked, context)
-    # Lambda spells it as JSON: what it can't spell, or is too much of, is the client's 502.
+    # Lambda encodes it as JSON: if that fails, or is too large, the client gets a 502.
     text = json.dumps(answer)
     sent = {
         **(answer.get("headers") or {}),

@@ -1,6 +1,6 @@
-"""docs/api.md in the plainest code: lists, `sorted`, no race, no key.
+"""docs/api.md in the simplest code: lists and `sorted`, without races and keys.
 
-It shares no line with the registry, and reads all records for each answer.
+It shares no code with the registry, and reads all records for each answer.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ Document = dict[str, Any]
 
 
 def precedence(version: str) -> tuple[Any, ...]:
-    """Give what versions are sorted by: SemVer's precedence."""
+    """Return the sort key of SemVer's precedence."""
     core, _, prerelease = version.partition("-")
     numbers = [int(number) for number in core.split(".")]
     if not prerelease:
@@ -19,7 +19,7 @@ def precedence(version: str) -> tuple[Any, ...]:
 
 
 def is_stable(version: str) -> bool:
-    """Tell whether it has no pre-release part."""
+    """Return whether it has no pre-release part."""
     return "-" not in version
 
 
@@ -34,18 +34,18 @@ class NaiveService:
 
     @property
     def revision(self) -> int:
-        """Count the changes."""
+        """Return the number of changes."""
         return len(self.events)
 
     def find(self, version: str) -> Document | None:
-        """Find a version's record."""
+        """Return a version's record."""
         for record in self.records:
             if record["version"] == version:
                 return record
         return None
 
     def highest(self, prefix: str = "", least: str = "0.0.0-0") -> Document | None:
-        """Find the highest active stable version of all that there are."""
+        """Return the highest active stable version."""
         found = [
             record
             for record in self.records
@@ -57,16 +57,16 @@ class NaiveService:
         return max(found, key=lambda record: precedence(record["version"]), default=None)
 
     def latest(self) -> Document | None:
-        """Find the version that is pinned, or else the highest."""
+        """Return the version that is pinned, or else the highest."""
         pinned = self.channels.get("latest")
         return self.find(pinned) if pinned else self.highest()
 
     def descending(self) -> list[Document]:
-        """List the records, the highest first."""
+        """Return the records, the highest first."""
         return sorted(self.records, key=lambda each: precedence(each["version"]), reverse=True)
 
     def pointing_at(self, version: str) -> list[str]:
-        """Name the channels that point at a version."""
+        """Return the channels that point at a version."""
         return [channel for channel in self.channels if self.channels[channel] == version]
 
     def guards(self, version: str) -> bool:
@@ -86,17 +86,17 @@ class NaiveService:
         return {selector: record["version"] for selector, record in self.index().items()}
 
     def may_point(self, channel: str, version: str, status: str) -> bool:
-        """Tell whether a channel may point at a version."""
+        """Return whether a channel may point at a version."""
         return status == "active" and (channel != "latest" or is_stable(version))
 
     def changed(self, action: str, by: str, **members: str | None) -> int:
-        """Note a change; give its revision."""
+        """Record a change; return its revision."""
         named = {name: value for name, value in members.items() if value is not None}
         self.events.append({"revision": self.revision + 1, "by": by, "action": action} | named)
         return self.revision
 
     def document(self) -> Document:
-        """Spell the service, without its times."""
+        """Return the service's document, without its times."""
         return {
             "name": self.name,
             "latest": self.latest(),
@@ -105,7 +105,7 @@ class NaiveService:
         }
 
     def index(self) -> dict[str, Document]:
-        """Name every answer that there is: what the index holds, and nothing else."""
+        """Return every answer that the index should have."""
         answers = {f"@{c}": self.find(v) for c, v in self.channels.items() if c != "latest"}
         answers["latest"] = self.latest()
         for record in self.records:
@@ -117,7 +117,7 @@ class NaiveService:
         return {selector: record for selector, record in answers.items() if record}
 
     def resolve(self, selector: str) -> Document | None:
-        """Answer a selector as section 2's table has it, from all versions."""
+        """Return the answer of a selector, from all versions."""
         if selector in {"", "==latest", "@latest"}:
             return self.latest()
         if selector.startswith("@"):
@@ -136,7 +136,7 @@ class NaiveService:
 
 
 class NaiveRegistry:
-    """All services; each change gives the status that its request gets."""
+    """All services; each change returns the status of its request."""
 
     def __init__(self) -> None:
         self.services: dict[str, NaiveService] = {}

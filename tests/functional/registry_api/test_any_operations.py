@@ -1,4 +1,4 @@
-"""Any sequence of requests, held against a model that is too plain to be wrong."""
+"""Any sequence of requests, compared with a simple model."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +60,14 @@ TIMES = ("published_at", "created_at", "updated_at", "at")
 
 
 def timeless(document: Any) -> Any:
-    """Leave the times out, which the model has none of."""
+    """Return a document without its times, which the model does not have."""
     if isinstance(document, dict):
         return {k: timeless(value) for k, value in document.items() if k not in TIMES}
     return [timeless(each) for each in document] if isinstance(document, list) else document
 
 
 class AnyOperations(RuleBasedStateMachine):
-    """The API over some tables, and beside it what it should answer."""
+    """The API over some tables, and beside it the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class AnyOperations(RuleBasedStateMachine):
         self.handler: Callable[..., Any] = routes.respond
 
     def make_stores(self) -> tuple[VersionStore, IndexStore]:
-        """Give empty tables."""
+        """Create empty tables."""
         raise NotImplementedError
 
     def call(self, *request: Any, **more: Any) -> Answer:
@@ -87,7 +87,7 @@ class AnyOperations(RuleBasedStateMachine):
         return answer_of(self.handler, event(*request, **more))
 
     def write(self, name: str, *request: Any, force: bool = False, by: str) -> Answer:
-        """Send a request that writes, after a dry run that must foretell it.
+        """Send a request that writes, after a dry run, which must foretell it.
 
         Args:
             name: The service.
@@ -141,7 +141,7 @@ class AnyOperations(RuleBasedStateMachine):
         channel: dict[str, str],
         by: str,
     ) -> None:
-        """New, the same again, or another ARN; into a channel or not."""
+        """A new version, the same again, or with another ARN; into a channel or not."""
         wanted = {"name": name, "version": version, "arn": arn} | metadata | channel
 
         answer = self.write(name, "POST", "/services", wanted, by=by)
@@ -155,7 +155,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(data=st.data(), channel=CHANNELS, by=CALLERS)
     def set_channel(self, data: st.DataObject, channel: str, by: str) -> None:
-        """A channel of a service that is there or not, to a version that is there or not."""
+        """A channel of a service that exists or not, to a version that exists or not."""
         name, version = self._any_version(data)
 
         path = f"/services/{name}/channels/{channel}"
@@ -191,7 +191,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(data=st.data(), force=st.booleans(), by=CALLERS)
     def delete(self, data: st.DataObject, by: str, *, force: bool) -> None:
-        """Delete a version that is there or not."""
+        """Delete a version that exists or not."""
         name, version = self._any_version(data)
 
         path = f"/services/{name}/versions/{version}"
@@ -201,7 +201,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "users", "users-", "x"]))
     def list_services(self, limit: int, prefix: str) -> None:
-        """Page by page, each with its latest."""
+        """All services, page by page, each with its latest."""
         seen = self._pages("/services", "services", limit=str(limit), prefix=prefix)
 
         assert seen == [
@@ -212,7 +212,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(name=NAMES, limit=st.integers(1, 4))
     def list_a_service(self, name: str, limit: int) -> None:
-        """Its versions and its history, page by page."""
+        """A service's versions and history, page by page."""
         service = self.model.services.get(name)
         if service is None:
             assert self.call("GET", f"/services/{name}/versions").status == 404
@@ -226,7 +226,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def look_at_a_version(self, data: st.DataObject) -> None:
-        """One that is there or not."""
+        """A version that exists or not."""
         name, version = self._any_version(data)
         service = self.model.services.get(name)
         record = service.find(version) if service else None
@@ -238,7 +238,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @invariant()
     def services_are_what_they_should_be(self) -> None:
-        """After each step, refused ones included."""
+        """Every service is as in the model, after each step, also after refused ones."""
         for name in ("users", "users-api"):
             service = self.model.services.get(name)
             answer = self.call("GET", f"/services/{name}")
@@ -247,7 +247,7 @@ class AnyOperations(RuleBasedStateMachine):
                 assert timeless(answer.document) == service.document()
 
     def _any_version(self, data: st.DataObject) -> tuple[str, str]:
-        """Draw a version, mostly one that is there."""
+        """Draw a version, mostly an existing one."""
         there = [
             (name, record["version"])
             for name, service in sorted(self.model.services.items())
@@ -273,20 +273,20 @@ class AnyOperations(RuleBasedStateMachine):
 
 
 class OnMemory(AnyOperations):
-    """The rules alone, many times."""
+    """The rules only, many times."""
 
     def make_stores(self) -> tuple[VersionStore, IndexStore]:
-        """Give a table in memory, and no index."""
+        """Create a table in memory, without an index."""
         return MemoryVersionStore(), None  # type: ignore[return-value]  # nothing here resolves
 
 
 class OnDynamoDB(AnyOperations):
-    """The rules and their keys, conditions and queries; and the index that comes of them."""
+    """The rules with their keys, conditions and queries, and the index."""
 
     client: "DynamoDBClient"
 
     def make_stores(self) -> tuple[VersionStore, IndexStore]:
-        """Give both tables on moto."""
+        """Create both tables on moto."""
         tables.renew_tables(self.client)
         return (
             VersionsTable(self.client, tables.VERSIONS),
@@ -296,7 +296,7 @@ class OnDynamoDB(AnyOperations):
     @precondition(lambda self: self.model.services)
     @rule(name=NAMES, selectors=st.lists(SELECTORS, min_size=1, max_size=6))
     def resolve(self, name: str, selectors: list[str]) -> None:
-        """Once the stream is drained, any selector gets what a search of all versions gives."""
+        """With the index up to date, a selector's answer is what a search of all versions finds."""
         drain(self.client)
 
         service = self.model.services.get(name)
@@ -316,7 +316,7 @@ class OnDynamoDB(AnyOperations):
     @precondition(lambda self: self.model.services)
     @rule()
     def read_the_index(self) -> None:
-        """One item for each answer, and none of any other kind."""
+        """The index has one item for each answer, and no others."""
         drain(self.client)
 
         items = self.client.scan(TableName=tables.INDEX)["Items"]
@@ -331,12 +331,12 @@ class OnDynamoDB(AnyOperations):
 
 
 def test_any_operations_respond_as_the_model_does() -> None:
-    """The rules alone, many times."""
+    """The rules only, many times."""
     run_state_machine_as_test(OnMemory, settings=settings(max_examples=100, stateful_step_count=30))
 
 
 def test_any_operations_answer_so_on_dynamodb() -> None:
-    """As above, on moto: one for all examples, since making a client takes longer than most."""
+    """The same on moto, with one client for all examples."""
     with aws() as client:
         OnDynamoDB.client = client
         run_state_machine_as_test(

@@ -1,4 +1,4 @@
-"""What an operator does at 3 a.m.: yank, take it back, roll back, pin, unpin, delete."""
+"""What an operator does: yank, activate, roll back, pin, unpin, delete."""
 
 from typing import TYPE_CHECKING
 
@@ -27,13 +27,13 @@ LATEST, BETA = "/services/users/channels/latest", "/services/users/channels/beta
 
 @pytest.fixture
 def ready(call: Call, publish: Publish) -> Call:
-    """Give a registry with three versions of a service, the highest one a pre-release."""
+    """Return the API of a service with three versions, the highest one a pre-release."""
     publish("1.0.0", "2.0.0", "3.0.0-rc.1")
     return call
 
 
 def service(call: Call) -> tuple[str | None, dict[str, str], int]:
-    """Look at the service: its latest, its channels and its revision."""
+    """Return the service's latest, channels and revision."""
     document = call("GET", "/services/users").document
     return (
         document["latest"] and document["latest"]["version"],
@@ -43,7 +43,7 @@ def service(call: Call) -> tuple[str | None, dict[str, str], int]:
 
 
 def conflict(answer: Answer) -> str:
-    """Give what a 409 says."""
+    """Return the detail of a 409."""
     assert answer.status == 409
     assert answer.headers["Content-Type"] == PROBLEM
     assert (answer.document["status"], answer.document["title"]) == (409, "Conflict")
@@ -52,7 +52,7 @@ def conflict(answer: Answer) -> str:
 
 
 def test_yank_answers_with_the_record(ready: Call) -> None:
-    """What it is from now on; and everybody reads the same."""
+    """The response is the record that all readers get from now on."""
     before = ready("GET", TWO).document
 
     answer = ready("PATCH", TWO, {"status": "yanked", "reason": "loses orders"})
@@ -69,7 +69,7 @@ def test_yank_answers_with_the_record(ready: Call) -> None:
 
 
 def test_reason_is_kept_changed_and_cleared(ready: Call) -> None:
-    """Another one is a change, none keeps the old, and an activation ends it."""
+    """Another reason is a change, none keeps the present one, and an activation removes it."""
     steps: list[tuple[dict[str, str], str | None, int]] = [
         ({"status": "yanked"}, None, 4),
         ({"status": "yanked"}, None, 4),
@@ -92,7 +92,7 @@ def test_reason_is_kept_changed_and_cleared(ready: Call) -> None:
 
 
 def test_longest_reason_is_kept_as_it_came(ready: Call) -> None:
-    """1,024 characters, whatever they are."""
+    """It has 1,024 characters of any kind."""
     reason = '"\\\u20ac\U0001f389' * 256
 
     answer = ready("PATCH", TWO, {"status": "yanked", "reason": reason})
@@ -125,7 +125,7 @@ MALFORMED_STATUSES: list[tuple[object, list[str]]] = [
 
 
 def test_malformed_status_is_refused_with_every_fault(ready: Call) -> None:
-    """And changes nothing."""
+    """Such a request changes nothing."""
     for document, pointers in MALFORMED_STATUSES:
         answer = ready("PATCH", TWO, document)
 
@@ -136,7 +136,7 @@ def test_malformed_status_is_refused_with_every_fault(ready: Call) -> None:
 
 @pytest.mark.parametrize("take", [("PATCH", TWO, {"status": "yanked"}), ("DELETE", TWO)])
 def test_version_that_a_channel_points_at_stays(ready: Call, take: tuple[object, ...]) -> None:
-    """The refusal names the channel: what has to be moved first."""
+    """The refusal names the channel that has to be moved first."""
     ready("PUT", BETA, {"version": "2.0.0"})
     assert "'beta'" in conflict(ready(*take))
     ready("PUT", LATEST, {"version": "2.0.0"})
@@ -152,7 +152,7 @@ def test_version_that_a_channel_points_at_stays(ready: Call, take: tuple[object,
 
 
 def test_delete_answers_with_nothing(ready: Call) -> None:
-    """204, and the version is gone from everywhere but the history."""
+    """The status is 204, and only the history still has the version."""
     answer = ready("DELETE", TWO)
 
     assert (answer.status, answer.document) == (204, None)
@@ -165,7 +165,7 @@ def test_delete_answers_with_nothing(ready: Call) -> None:
 
 
 def test_wrong_publish_is_taken_back_and_made_anew(ready: Call) -> None:
-    """With another ARN; the history shows both, and the revision went on."""
+    """The new version has another ARN; the history shows both."""
     assert conflict(ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN)))
     ready("DELETE", TWO)
 
@@ -185,7 +185,7 @@ def test_wrong_publish_is_taken_back_and_made_anew(ready: Call) -> None:
 
 
 def test_yanked_version_may_be_deleted(ready: Call) -> None:
-    """And published anew it is active, with no reason left."""
+    """Published again it is active, without a reason."""
     ready("PATCH", TWO, {"status": "yanked", "reason": "broken"})
     assert ready("DELETE", TWO).status == 204
 
@@ -196,7 +196,7 @@ def test_yanked_version_may_be_deleted(ready: Call) -> None:
 
 
 def test_service_outlives_its_last_version(ready: Call) -> None:
-    """Latest is null, revision and history go on; it still is in the list of services."""
+    """Latest is null, revision and history go on; the list of services still has it."""
     for version in ("1.0.0", "2.0.0", "3.0.0-rc.1"):
         assert ready("DELETE", f"/services/users/versions/{version}").status == 204
 
@@ -212,7 +212,7 @@ def test_service_outlives_its_last_version(ready: Call) -> None:
 
 
 def test_roll_back_is_one_call(ready: Call) -> None:
-    """`latest` is pinned, `channels` says so, and a newer publish does not undo it."""
+    """`latest` is pinned, `channels` shows it, and a newer publish does not undo it."""
     answer = ready("PUT", LATEST, {"version": "1.0.0"})
 
     assert (answer.status, answer.document) == (200, {"channel": "latest", "version": "1.0.0"})
@@ -224,7 +224,7 @@ def test_roll_back_is_one_call(ready: Call) -> None:
 
 
 def test_unpin_goes_back_to_the_highest(ready: Call) -> None:
-    """204; a second one finds nothing pinned."""
+    """The status is 204; a second request finds nothing pinned."""
     ready("PUT", LATEST, {"version": "1.0.0"})
     ready("POST", "/services", publication(version="1.5.0"))
 
@@ -238,7 +238,7 @@ def test_unpin_goes_back_to_the_highest(ready: Call) -> None:
 
 
 def test_broken_release_is_rolled_back_and_yanked(ready: Call) -> None:
-    """The whole of a bad night; each step is its own change."""
+    """Each step of it is a change of its own."""
     ready("PUT", LATEST, {"version": "1.0.0"})
     assert ready("PATCH", TWO, {"status": "yanked", "reason": "broken"}).status == 200
     ready("DELETE", LATEST)
@@ -262,7 +262,7 @@ def test_broken_release_is_rolled_back_and_yanked(ready: Call) -> None:
 def test_channel_that_may_not_point_there_is_a_conflict(
     ready: Call, path: str, version: str, named: str
 ) -> None:
-    """At what is not there, is yanked, or, for `latest`, is a pre-release."""
+    """Unknown and yanked versions are refused, and pre-releases for `latest`."""
     ready("PATCH", ONE, {"status": "yanked"})
 
     answer = ready("PUT", path, {"version": version})
@@ -272,7 +272,7 @@ def test_channel_that_may_not_point_there_is_a_conflict(
 
 
 def test_channel_is_set_moved_and_deleted(ready: Call) -> None:
-    """Any name; a pre-release is what most are for."""
+    """A channel has any name, and may point at a pre-release."""
     steps: list[tuple[tuple[object, ...], int, dict[str, str], int]] = [
         (("PUT", BETA, {"version": "3.0.0-rc.1"}), 200, {"beta": "3.0.0-rc.1"}, 4),
         (("PUT", BETA, {"version": "3.0.0-rc.1"}), 200, {"beta": "3.0.0-rc.1"}, 4),
@@ -290,7 +290,7 @@ def test_channel_is_set_moved_and_deleted(ready: Call) -> None:
 
 
 def test_channels_differ_by_case_and_end_at_64_characters(ready: Call) -> None:
-    """Their names follow the rule of services' names; `Latest` is none but itself."""
+    """Channels' names follow the rule of services' names; `Latest` is not `latest`."""
     for channel in ("Beta", "beta", "Latest", "c" * 64, "1.x", "0"):
         path = f"/services/users/channels/{channel}"
         assert ready("PUT", path, {"version": "3.0.0-rc.1"}).status == 200
@@ -314,7 +314,7 @@ MALFORMED_CHANNELS: list[tuple[object, list[str]]] = [
 
 
 def test_malformed_channel_is_refused_with_every_fault(ready: Call) -> None:
-    """And sets nothing."""
+    """Such a request sets nothing."""
     for document, pointers in MALFORMED_CHANNELS:
         answer = ready("PUT", BETA, document)
 
@@ -324,7 +324,7 @@ def test_malformed_channel_is_refused_with_every_fault(ready: Call) -> None:
 
 
 def test_service_has_a_hundred_channels_at_most(ready: Call, dynamodb: "DynamoDBClient") -> None:
-    """Each can be moved, and makes room when it is deleted."""
+    """Each can be moved, and a deleted one makes room."""
     channels = {f"c{number}": Version.parse("1.0.0") for number in range(100)}
     record = valid.service(revision=3, channels=channels, highest=Version.parse("2.0.0"))
     dynamodb.put_item(TableName=tables.VERSIONS, Item=layout.service_to_item(record))
@@ -358,7 +358,7 @@ NOT_THERE: list[tuple[object, ...]] = [
 
 
 def test_change_of_what_is_not_there_is_a_404(ready: Call) -> None:
-    """Bad names and versions in a path are names of nothing; no service is made by the way."""
+    """Malformed names and versions in a path are unknown; no service is created."""
     for change in NOT_THERE:
         answer = ready(*change)
 

@@ -1,4 +1,4 @@
-"""Consumers: declared, read, removed, and what guard and dry run say of them."""
+"""Consumers: declared, read, removed, and their part in guard and dry run."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -122,7 +122,7 @@ def test_malformed_name_is_not_found(call: Call, method: str, name: str) -> None
 def test_writes_of_consumers_have_no_query_parameters(
     call: Call, declare: Callable[..., None], method: str, query: dict[str, str]
 ) -> None:
-    """There is no dry run of them: a request that believes in one must not commit."""
+    """There is no dry run of them, so the parameter is refused instead of ignored."""
     declare("users")
     document = {"needed": "billing"} if method == "PUT" else None
 
@@ -258,7 +258,7 @@ def test_dry_run_tells_each_consumer_what_it_will_get(
     need: str,
     moves: tuple[str | None, str | None] | None,
 ) -> None:
-    """What it foretells is what the consumer then resolves to."""
+    """The consumer's need then resolves to what the dry run foretold."""
     publish("1.4.2")
     declare(need)
     document = {"arn": arn_of("1.5.0"), "channel": "beta"}
@@ -302,7 +302,7 @@ def test_no_more_than_a_hundred_consumers_are_listed_and_all_are_counted(
 def test_registry_works_without_the_consumers_table(
     call: Call, publish: Publish, dynamodb: "DynamoDBClient", declare: Callable[..., None]
 ) -> None:
-    """Where consumers can't be read the guard goes by the selectors, and nothing else fails."""
+    """If consumers can't be read, the guard looks at selectors only, and nothing else fails."""
     publish("1.4.2", "1.5.0")
     declare("users==1.4.x")
     dynamodb.delete_table(TableName=tables.CONSUMERS)

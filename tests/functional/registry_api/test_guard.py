@@ -1,4 +1,4 @@
-"""The guard, `force` and `dry_run`: what a write would take away, before it does."""
+"""The guard, `force` and `dry_run`: what a write would remove."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ WRITES: list[tuple[Any, ...]] = [
 
 
 class Consumers:
-    """What consumers need, or trouble to read it."""
+    """Consumers' needs for a test, or an error when they are read."""
 
     def __init__(self, *needs: tuple[str, str], error: Exception | None = None) -> None:
         self._needs = needs
@@ -75,7 +75,7 @@ def is_guarded(response: Answer, *selectors: str) -> bool:
 
 
 def test_last_answer_is_not_taken_away(call: Call, publish: Publish) -> None:
-    """It would be an outage of all consumers within their MAX_AGE."""
+    """All its consumers would have an outage within their MAX_AGE."""
     publish("1.0.0")
     path = "/services/users/versions/1.0.0"
 
@@ -92,7 +92,7 @@ def test_last_answer_is_not_taken_away(call: Call, publish: Publish) -> None:
 
 
 def test_guard_looks_at_the_major_series_and_at_latest(call: Call, publish: Publish) -> None:
-    """One of two in a series may go, and a pre-release; `2.x` alone is enough to be refused."""
+    """One of two versions in a series may be removed, and so may a pre-release."""
     publish("1.0.0", "1.1.0", "2.0.0", "3.0.0-rc.1")
 
     assert is_guarded(act(call, "DELETE", "/services/users/versions/2.0.0"), "2.x")
@@ -104,7 +104,7 @@ def test_guard_looks_at_the_major_series_and_at_latest(call: Call, publish: Publ
 
 
 def test_pin_keeps_latest_though_its_highest_version_goes(call: Call, publish: Publish) -> None:
-    """`latest` has an answer as long as it is pinned."""
+    """A pinned `latest` has an answer while the pin lasts."""
     publish("1.0.0", "2.0.0")
     call("PUT", "/services/users/channels/latest", {"version": "1.0.0"})
 
@@ -112,7 +112,7 @@ def test_pin_keeps_latest_though_its_highest_version_goes(call: Call, publish: P
 
 
 def test_channel_is_named_before_the_guard(call: Call, publish: Publish) -> None:
-    """`force` does not pass it: the channel has to go first."""
+    """`force` does not pass it: the channel has to be moved first."""
     publish("1.0.0", channel="beta")
 
     for flags in ({}, {"force": "true"}):
@@ -123,7 +123,7 @@ def test_channel_is_named_before_the_guard(call: Call, publish: Publish) -> None
 
 
 def test_dry_run_shows_what_a_publish_moves(ready: Call) -> None:
-    """In the index's order, and only what resolves to another version."""
+    """The order is the index's, and only selectors that change are listed."""
     wanted = publication(version="1.1.5", channel="alpha")
 
     response = act(ready, "POST", "/services", wanted, dry_run="true")
@@ -171,7 +171,7 @@ def test_dry_run_shows_what_a_publish_moves(ready: Call) -> None:
 def test_dry_run_shows_what_every_change_moves(
     ready: Call, request_: tuple[Any, ...], changes: list[tuple[str, ...]] | None
 ) -> None:
-    """Nothing where nothing moves; the refusal where the write would be refused."""
+    """It shows nothing if nothing changes, and the refusal if the write would be refused."""
     response = act(ready, *request_, dry_run="true")
 
     if changes is None:
@@ -184,7 +184,7 @@ def test_dry_run_shows_what_every_change_moves(
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: " ".join(write[:2]))
 def test_dry_run_changes_nothing(ready: Call, write: tuple[Any, ...]) -> None:
-    """Neither what is there nor its history; a refusal of a dry run is the write's own."""
+    """The service and its history stay; the refusal of a dry run is that of the write."""
     before = ready("GET", "/services/users").document
     history = ready("GET", "/services/users/history").document
 
@@ -199,7 +199,7 @@ def test_dry_run_changes_nothing(ready: Call, write: tuple[Any, ...]) -> None:
 
 
 def test_dry_run_is_guarded_like_the_write(call: Call, publish: Publish) -> None:
-    """And shows what would go where the guard is passed."""
+    """With `force` it shows what would be lost."""
     publish("1.0.0")
     path = "/services/users/versions/1.0.0"
 
@@ -245,7 +245,7 @@ def test_misspelt_query_parameter_commits_nothing(
 
 
 def test_repeated_query_parameter_commits_nothing(ready: Call) -> None:
-    """API Gateway's `queryStringParameters` has only the last one."""
+    """API Gateway's `queryStringParameters` has only the last value."""
     before = revision(ready)
     members = {
         "queryStringParameters": {"dry_run": "false"},
@@ -260,7 +260,6 @@ def test_repeated_query_parameter_commits_nothing(ready: Call) -> None:
 
 
 def test_routes_that_read_ignore_unknown_query_parameters(ready: Call) -> None:
-    """As ever."""
     assert act(ready, "GET", "/services/users", dry_run="x", other="y").status == 200
     assert act(ready, "POST", "/resolve", {"needed": "users"}, dry_run="x").status == 200
 
@@ -268,7 +267,7 @@ def test_routes_that_read_ignore_unknown_query_parameters(ready: Call) -> None:
 def test_consumers_needs_are_guarded_and_shown(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A need that loses its answer is an outage of that consumer, whatever the series has."""
+    """A need without an answer is an outage of that consumer, even if the series has one."""
     consumers = Consumers(
         *(("exact", "==1.1.0"), ("minor", "==1.1.x"), ("least", ">=1.1"), ("major", "==1.x")),
         *(("calm", "==1.0.0"), ("beta", "@beta"), ("outdated", "==1.1.0")),
@@ -298,7 +297,7 @@ def test_consumers_needs_are_guarded_and_shown(
 def test_guard_and_dry_run_list_a_hundred_consumers(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And count them all."""
+    """The numbers count all of them."""
     needs = [(f"c{number:03}", "==1.1.x") for number in range(120)]
     monkeypatch.setattr(routes._registry, "_consumers", Consumers(*needs))
 

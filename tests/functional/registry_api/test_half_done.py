@@ -1,4 +1,4 @@
-"""Half of a change, after a restore: what is there is shown, and one write makes it whole."""
+"""Half of a change, after a restore: it is shown, and one write completes it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ def ready(call: Call, publish: Publish) -> Call:
 
 @pytest.fixture
 def half_published(ready: Call, publish: Publish, dynamodb: "DynamoDBClient") -> Call:
-    """Return the API where 2.0.0 is there, and its service and history do not know of it."""
+    """Return the API where 2.0.0 exists, and its service and history do not have it."""
     service = item_at(dynamodb, layout.service_key("users"))
     publish("2.0.0")
     put(dynamodb, service)
@@ -51,7 +51,7 @@ def half_published(ready: Call, publish: Publish, dynamodb: "DynamoDBClient") ->
 
 
 def latest(call: Call) -> str | None:
-    """Return the latest version of `users`, which the list of services has to agree on."""
+    """Return the latest version of `users`, which must be the same in the list of services."""
     shown = call("GET", "/services/users")
     listed = call("GET", "/services")
     assert (shown.status, listed.status) == (200, 200)
@@ -62,7 +62,7 @@ def latest(call: Call) -> str | None:
 
 
 def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_published: Call) -> None:
-    """The pipeline that repeats itself gets its 200, and everything fits together."""
+    """A pipeline that repeats itself gets 200, and service, version and history agree."""
     assert latest(half_published) == "1.0.0"
     versions = half_published("GET", "/services/users/versions").document["versions"]
     assert [each["version"] for each in versions] == ["2.0.0", "1.0.0"]
@@ -82,7 +82,7 @@ def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_publishe
 def test_half_of_a_publish_is_mended_by_a_change_of_its_status(
     half_published: Call, status: str
 ) -> None:
-    """Even one that changes no status."""
+    """Even a request that changes no status does."""
     response = half_published("PATCH", "/services/users/versions/2.0.0", {"status": status})
 
     assert response.status == 200
@@ -96,7 +96,7 @@ def test_half_of_a_publish_is_mended_by_a_change_of_its_status(
 def test_version_whose_service_is_gone_is_mended_by_the_same_publish(
     ready: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Another ARN is a conflict, as ever."""
+    """Another ARN is a conflict, as always."""
     remove(dynamodb, layout.service_key("users"))
 
     other = ready("POST", "/services", publication(version="1.0.0"))
@@ -121,7 +121,7 @@ def test_latest_version_that_is_gone_is_none_until_it_is_deleted(
 def test_channel_whose_version_is_gone_is_mended_by_setting_it(
     ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
 ) -> None:
-    """A pin on nothing."""
+    """`latest` may be pinned to a version that does not exist."""
     publish("2.0.0", channel="latest")
     remove(dynamodb, layout.version_key("users", TWO))
 
@@ -148,7 +148,7 @@ def test_damaged_item_makes_no_list_of_others_fail(
     attribute: str,
     value: dict[str, Any],
 ) -> None:
-    """And no request of its own is a bug."""
+    """A request for the item itself is not a bug either."""
     put(dynamodb, item_at(dynamodb, key) | {attribute: value})
 
     names = [each["name"] for each in ready("GET", "/services").document["services"]]

@@ -1,4 +1,4 @@
-"""Looking: a service, a version, and the three lists, page by page."""
+"""Reading: a service, a version, and the three lists, page by page."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ LISTS = {
 
 @pytest.fixture
 def filled(call: Call, publish: Publish) -> Call:
-    """Give a registry in which every list has four entries."""
+    """Return a registry in which every list has four entries."""
     publish("1.0.0", "1.1.0", "1.2.0", "2.0.0-rc.1")
     for name in ("users-a", "users-b", "other"):
         assert call("POST", "/services", publication(name=name)).status == 201
@@ -49,7 +49,6 @@ def pages(call: Call, path: str, **query: str) -> list[Answer]:
 
 
 def test_service_shows_all_that_there_is_to_it(call: Call, publish: Publish) -> None:
-    """What an operator looks at first."""
     publish("1.0.0", channel="stable")
     latest = publish("1.1.0", metadata={"commit": "abc"}).document
     publish("2.0.0-rc.1", channel="beta")
@@ -70,7 +69,7 @@ def test_service_shows_all_that_there_is_to_it(call: Call, publish: Publish) -> 
 
 
 def test_version_is_not_sent_again_to_whoever_has_it(call: Call) -> None:
-    """ETag and If-None-Match, in every spelling of RFC 9110."""
+    """ETag and If-None-Match are accepted in every form that RFC 9110 allows."""
     call("POST", "/services", publication())
     path = "/services/users/versions/1.4.2"
     etag = call("GET", path).headers["ETag"]
@@ -87,7 +86,7 @@ def test_version_is_not_sent_again_to_whoever_has_it(call: Call) -> None:
 
 
 def test_etag_changes_with_the_record_alone(call: Call, publish: Publish) -> None:
-    """Whoever polls a pinned version learns of a yank, and hears nothing of other versions."""
+    """A client that polls a version learns of its yank, and not of other versions' changes."""
     path = "/services/users/versions/1.0.0"
     publish("1.0.0")
     etags = [call("GET", path).headers["ETag"]]
@@ -108,7 +107,7 @@ def test_etag_changes_with_the_record_alone(call: Call, publish: Publish) -> Non
 
 
 def test_versions_come_highest_first_and_page_by_page(call: Call, publish: Publish) -> None:
-    """SemVer precedence, not the order of texts or of time; yanked ones are listed too."""
+    """The order is SemVer precedence, not text or time; yanked versions are listed too."""
     publish("1.9.0", "1.10.0", "2.0.0-rc.1", "2.0.0", "2.0.0-rc.2", "0.1.0", "2.0.0-1")
     call("PATCH", "/services/users/versions/1.10.0", {"status": "yanked"})
 
@@ -125,7 +124,7 @@ def test_versions_come_highest_first_and_page_by_page(call: Call, publish: Publi
 
 
 def test_page_goes_on_though_its_last_version_was_deleted(call: Call, publish: Publish) -> None:
-    """A cursor is a place, and not an entry."""
+    """A cursor is a position, not an entry."""
     publish("1.0.0", "2.0.0", "3.0.0")
     cursor = call("GET", LISTS["versions"], query={"limit": "2"}).document["cursor"]
     call("DELETE", "/services/users/versions/2.0.0")
@@ -136,7 +135,7 @@ def test_page_goes_on_though_its_last_version_was_deleted(call: Call, publish: P
 
 
 def test_services_come_by_name_with_their_latest(call: Call, publish: Publish) -> None:
-    """Case-sensitive, by their bytes; a service without a latest says null."""
+    """Case-sensitive, in the order of bytes; a service without a latest has null."""
     latest = publish("1.4.2").document
     for name in ("users.api", "Users", "users-api", "billing", "0"):
         call("POST", "/services", publication(name=name, version="1.0.0-rc.1"))
@@ -169,7 +168,7 @@ def test_services_come_by_name_with_their_latest(call: Call, publish: Publish) -
     ],
 )
 def test_services_are_found_by_their_prefix(filled: Call, prefix: str, found: list[str]) -> None:
-    """Any text is a prefix, of nothing perhaps."""
+    """Any text is a prefix, even if no name begins with it."""
     for limit in ("1", "100"):
         seen = pages(filled, "/services", prefix=prefix, limit=limit)
         assert [entry["name"] for page in seen for entry in page.document["services"]] == found
@@ -178,7 +177,7 @@ def test_services_are_found_by_their_prefix(filled: Call, prefix: str, found: li
 def test_first_page_has_fifty_and_the_largest_a_hundred(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    """The default of `limit`, and its most."""
+    """These are the default of `limit` and its maximum."""
     for number in range(101):
         service = valid.service(name=f"s{number:03}")
         dynamodb.put_item(TableName=tables.VERSIONS, Item=layout.service_to_item(service))
@@ -194,7 +193,7 @@ def test_first_page_has_fifty_and_the_largest_a_hundred(
 
 
 def test_history_tells_who_did_what_and_why(call: Call, publish: Publish) -> None:
-    """Newest first: the first question at 3 a.m."""
+    """The newest change comes first."""
     operator = "arn:aws:iam::123456789012:user/operator"
     publish("1.0.0", channel="beta")
     publish("2.0.0")
@@ -241,7 +240,7 @@ def test_history_pages_by_number_and_not_by_text(call: Call, publish: Publish) -
 
 
 def test_page_that_was_begun_is_not_shifted_by_new_changes(call: Call, publish: Publish) -> None:
-    """No event twice, and none left out."""
+    """No event appears twice, and none is left out."""
     publish("1.0.0", "1.1.0", "1.2.0")
     cursor = call("GET", LISTS["events"], query={"limit": "2"}).document["cursor"]
     publish("1.3.0")
@@ -253,7 +252,7 @@ def test_page_that_was_begun_is_not_shifted_by_new_changes(call: Call, publish: 
 
 @pytest.mark.parametrize("member", LISTS)
 def test_full_last_page_ends_the_list(filled: Call, member: str) -> None:
-    """Only a null ends it; whoever follows a cursor must come to an end."""
+    """Only a null ends the list, so a client that follows cursors comes to its end."""
     seen = pages(filled, LISTS[member], limit="4")
 
     assert [len(page.document[member]) for page in seen] in ([4], [4, 0])
@@ -262,7 +261,7 @@ def test_full_last_page_ends_the_list(filled: Call, member: str) -> None:
 @pytest.mark.parametrize("member", LISTS)
 @pytest.mark.parametrize("limit", ["1", "3"])
 def test_every_entry_is_on_one_page(filled: Call, member: str, limit: str) -> None:
-    """However it is cut."""
+    """The size of the pages does not matter."""
     whole = filled("GET", LISTS[member]).document[member]
 
     seen = pages(filled, LISTS[member], limit=limit)
@@ -273,7 +272,7 @@ def test_every_entry_is_on_one_page(filled: Call, member: str, limit: str) -> No
 
 @pytest.mark.parametrize("member", LISTS)
 def test_cursor_is_good_for_its_own_list_alone(filled: Call, member: str) -> None:
-    """A mixed-up cursor would give a wrong page, and nobody would know."""
+    """Another list's cursor would give a wrong page without an error."""
     path = LISTS[member]
     cursor = filled("GET", path, query={"limit": "1"}).document["cursor"]
     others = [
@@ -298,7 +297,7 @@ def test_cursor_is_good_for_its_own_list_alone(filled: Call, member: str) -> Non
 
 @pytest.mark.parametrize("member", LISTS)
 def test_altered_cursor_is_refused(filled: Call, member: str) -> None:
-    """Cut, lengthened, by any one character: a client's fault, and never a wrong page."""
+    """A cursor that is cut, longer or changed in one character is a client's error."""
     path = LISTS[member]
     cursor = filled("GET", path, query={"limit": "1"}).document["cursor"]
     altered = [
@@ -334,7 +333,7 @@ def test_altered_cursor_is_refused(filled: Call, member: str) -> None:
 def test_cursor_that_somebody_made_begins_nowhere(
     filled: Call, member: str, scope: str, positions: list[str]
 ) -> None:
-    """Its check is no secret: what it names must be a place in the list, or DynamoDB refuses it."""
+    """The checksum is not a secret: a forged cursor must name a position in the list."""
     for position in positions:
         answer = filled("GET", LISTS[member], query={"cursor": to_cursor(scope, position)})
 
@@ -343,7 +342,7 @@ def test_cursor_that_somebody_made_begins_nowhere(
 
 
 def test_cursor_that_somebody_made_stays_inside_of_its_prefix(filled: Call) -> None:
-    """DynamoDB refuses a place outside of what a query reads: a client's fault, and no 500."""
+    """DynamoDB refuses a position that the query does not read: a client's error, not a 500."""
     for position in ("billing", "other", "zebra", "user"):
         query = {"prefix": "users", "cursor": to_cursor("services/users", position)}
 
@@ -357,7 +356,7 @@ LIMITS = ["0", "101", "-1", "1.0", "", "ten", "9" * 5_000, "\u0663", " 1", "+1",
 
 @pytest.mark.parametrize("member", LISTS)
 def test_limit_is_a_number_from_1_to_100(filled: Call, member: str) -> None:
-    """A page that is silently another one than was asked for breaks whoever counts."""
+    """A page of another size than was asked for would break clients that count."""
     for limit in LIMITS:
         answer = filled("GET", LISTS[member], query={"limit": limit})
 
@@ -383,7 +382,7 @@ def test_unknown_query_parameter_is_ignored(filled: Call, member: str) -> None:
 
 
 def large(name: str, version: str) -> "VersionRecord":
-    """Give a record as large as a body may be, which Lambda's answers make larger."""
+    """Return a record as large as a body may be; Lambda's encoding makes it larger."""
     metadata = {f"{number:03}" + "k" * 120: '"\\' * 265 + "\u20ac" * 20 for number in range(49)}
     wanted = publication(name=name, version=version, metadata=metadata)
     assert 60_000 < len(json.dumps(wanted)) < 65_536
@@ -393,7 +392,7 @@ def large(name: str, version: str) -> "VersionRecord":
 def test_page_of_large_records_fits_an_answer_of_lambdas(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Lambda's answers have 6 MB at most: a page may hold fewer, and the list goes on."""
+    """Lambda's responses have at most 6 MB: a page may hold fewer entries, and the list goes on."""
     versions = [f"1.{minor}.0" for minor in range(45)]
     dynamodb.put_item(TableName=tables.VERSIONS, Item=layout.service_to_item(valid.service()))
     for version in versions:
@@ -413,7 +412,7 @@ def test_page_of_large_records_fits_an_answer_of_lambdas(
 def test_page_of_services_with_large_records_fits_as_well(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Each service brings the whole record of its latest version."""
+    """Each service has the whole record of its latest version."""
     names = [f"s{number:02}" for number in range(45)]
     for name in names:
         record = large(name, "1.0.0")

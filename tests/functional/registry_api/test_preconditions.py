@@ -1,4 +1,4 @@
-"""`ETag`, `If-Match` and `If-None-Match`: clients that know what they last saw."""
+"""`ETag`, `If-Match` and `If-None-Match`."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def tag(call: Call, path: str) -> str:
 
 
 def test_services_tag_changes_with_it_and_is_no_versions(ready: Call) -> None:
-    """A client that mixes them up must not pass."""
+    """A client that mixes them up must not succeed."""
     before = tag(ready, SERVICE)
     versions = {tag(ready, f"{SERVICE}/versions/{each}") for each in ("1.0.0", "1.1.0")}
 
@@ -66,7 +66,7 @@ def test_known_document_is_not_sent_again(ready: Call, path: str) -> None:
 def test_write_goes_through_where_nothing_has_changed(
     ready: Call, write: tuple[Any, ...], path: str
 ) -> None:
-    """With the very tag, one of several, or any."""
+    """The header may have the tag, one of several tags, or `*`."""
     known = tag(ready, path)
     flags = {"dry_run": "true", "force": "true"}
 
@@ -80,7 +80,7 @@ def test_write_goes_through_where_nothing_has_changed(
 def test_write_is_refused_where_it_has_changed(
     ready: Call, write: tuple[Any, ...], path: str
 ) -> None:
-    """If-Match compares strongly (RFC 9110, section 13.1.1), and a header without a tag is one."""
+    """If-Match compares strongly (RFC 9110, 13.1.1); a header without a tag matches nothing."""
     known = tag(ready, path)
     other = tag(ready, VERSION if path == SERVICE else SERVICE)
     before = ready("GET", SERVICE).document
@@ -93,7 +93,7 @@ def test_write_is_refused_where_it_has_changed(
 
 
 def test_repeated_header_names_them_all(ready: Call) -> None:
-    """API Gateway's `headers` has only the last one."""
+    """API Gateway's `headers` has only the last value."""
     members = {
         "headers": {"If-Match": '"other"'},
         "multiValueHeaders": {"If-Match": [tag(ready, VERSION), '"other"']},
@@ -105,7 +105,7 @@ def test_repeated_header_names_them_all(ready: Call) -> None:
 
 
 def test_precondition_comes_after_404_and_422_and_before_409(ready: Call) -> None:
-    """The order that a client can rely on."""
+    """A client can rely on this order."""
     stale = {"headers": {"If-Match": '"other"'}}
     pointed_at = "/services/users/versions/1.1.0"
 
@@ -124,7 +124,7 @@ def test_precondition_comes_after_404_and_422_and_before_409(ready: Call) -> Non
 
 
 def test_service_that_is_not_there_matches_no_tag(call: Call) -> None:
-    """Not even `*`, which asks that there is one."""
+    """Not even `*` matches, which requires that there is one."""
     for condition in ("*", '"s1"'):
         response = call("POST", "/services", publication(), headers={"If-Match": condition})
         assert response.status == 412
@@ -132,7 +132,7 @@ def test_service_that_is_not_there_matches_no_tag(call: Call) -> None:
 
 
 def test_write_responds_with_the_tag_that_the_next_one_expects(ready: Call) -> None:
-    """Without a GET in between."""
+    """A client needs no GET in between."""
     yanked = ready("PATCH", VERSION, {"status": "yanked"})
 
     active = ready(

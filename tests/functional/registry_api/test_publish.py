@@ -1,4 +1,4 @@
-"""`POST /services`: idempotent, immutable, whole or not at all."""
+"""`POST /services`: repeatable, never changes a version, and makes a change whole or not at all."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_publish_answers_with_the_record_and_where_it_is(call: Call) -> None:
-    """What a pipeline logs."""
+    """A pipeline can log both."""
     answer = call("POST", "/services", publication(metadata={"commit": "abc"}))
 
     assert answer.status == 201
@@ -44,7 +44,7 @@ def test_publish_answers_with_the_record_and_where_it_is(call: Call) -> None:
 
 
 def test_publishing_the_same_again_changes_nothing(call: Call) -> None:
-    """A pipeline that is run twice must not fail; absent metadata and none are the same."""
+    """A pipeline may run twice; absent metadata and empty metadata are the same."""
     first = call("POST", "/services", publication())
 
     second = call("POST", "/services", publication(metadata={}), by="arn:aws:iam::1:user/other")
@@ -61,7 +61,7 @@ def test_publishing_the_same_again_changes_nothing(call: Call) -> None:
 def test_published_version_never_changes(
     call: Call, other: dict[str, Any], channel: dict[str, Any]
 ) -> None:
-    """Whoever pinned it would get something else; the answer shows what stands."""
+    """Consumers that pinned it would get something else; the refusal has the published record."""
     first = call("POST", "/services", publication())
 
     answer = call("POST", "/services", publication(**other, **channel))
@@ -75,7 +75,7 @@ def test_published_version_never_changes(
 
 
 def test_current_of_a_conflict_is_the_whole_record(call: Call) -> None:
-    """Its reason and metadata too: what an operator needs to see why."""
+    """Its reason and metadata show an operator why."""
     call("POST", "/services", publication(metadata={"commit": "abc"}))
     path = "/services/users/versions/1.4.2"
     stands = call("PATCH", path, {"status": "yanked", "reason": "broken"}).document
@@ -89,7 +89,7 @@ def test_current_of_a_conflict_is_the_whole_record(call: Call) -> None:
 
 
 def test_yanked_version_stays_so_when_it_is_published_again(call: Call) -> None:
-    """A pipeline that is run again must not undo what an operator did."""
+    """A repeated pipeline must not undo what an operator did."""
     call("POST", "/services", publication())
     yanked = call("PATCH", "/services/users/versions/1.4.2", {"status": "yanked", "reason": "r"})
 
@@ -100,7 +100,7 @@ def test_yanked_version_stays_so_when_it_is_published_again(call: Call) -> None:
 
 
 def test_backport_never_moves_latest(call: Call, publish: Publish) -> None:
-    """Npm's long-standing trap: the last publish is not the highest version."""
+    """The last publish need not be the highest version."""
     publish("1.4.2", "2.0.0", "1.10.0", "1.9.0", "1.4.9", "3.0.0-rc.1")
 
     answer = call("GET", "/services/users")
@@ -113,14 +113,14 @@ def test_backport_never_moves_latest(call: Call, publish: Publish) -> None:
 
 
 def test_service_of_pre_releases_alone_has_no_latest(call: Call, publish: Publish) -> None:
-    """A pre-release is never the answer to `latest`."""
+    """A pre-release never answers `latest`."""
     publish("1.0.0-rc.1")
 
     assert call("GET", "/services/users").document["latest"] is None
 
 
 def test_channel_is_set_in_the_publishs_own_change(call: Call) -> None:
-    """One change, one revision; at a repetition, too."""
+    """It is one change with one revision, at a repetition too."""
     call("POST", "/services", publication(channel="beta"))
     assert call("GET", "/services/users").document["channels"] == {"beta": "1.4.2"}
     assert call("GET", "/services/users").document["revision"] == 1
@@ -139,7 +139,7 @@ def test_channel_is_set_in_the_publishs_own_change(call: Call) -> None:
 
 
 def test_channel_that_may_not_point_there_publishes_nothing(call: Call) -> None:
-    """`latest` is for stable versions alone."""
+    """`latest` is for stable versions only."""
     answer = call("POST", "/services", publication(version="2.0.0-rc.1", channel="latest"))
 
     assert answer.status == 409
@@ -147,7 +147,7 @@ def test_channel_that_may_not_point_there_publishes_nothing(call: Call) -> None:
 
 
 def test_repetition_sets_no_channel_to_a_yanked_version(call: Call) -> None:
-    """The pipeline is told: what it wants to release was taken back."""
+    """The pipeline learns that the version was yanked."""
     call("POST", "/services", publication())
     path = "/services/users/versions/1.4.2"
     yanked = call("PATCH", path, {"status": "yanked"}).document
@@ -163,7 +163,7 @@ def test_repetition_sets_no_channel_to_a_yanked_version(call: Call) -> None:
 def test_publish_with_one_channel_too_many_publishes_nothing(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    """A service has at most a hundred; the ones that are there still move with a publish."""
+    """A service has at most a hundred; those that exist still move with a publish."""
     channels = {f"c{number}": Version.parse("1.0.0") for number in range(100)}
     dynamodb.put_item(
         TableName=tables.VERSIONS, Item=layout.service_to_item(valid.service(channels=channels))
@@ -181,7 +181,7 @@ def test_publish_with_one_channel_too_many_publishes_nothing(
 
 
 def test_publish_into_latest_pins_it(call: Call) -> None:
-    """A roll-back that the next publish undoes would be none."""
+    """Otherwise the next publish would undo a roll-back."""
     call("POST", "/services", publication(version="1.0.0", channel="latest"))
 
     call("POST", "/services", publication(version="2.0.0"))
@@ -207,14 +207,14 @@ def test_publish_into_latest_pins_it(call: Call) -> None:
     ids=lambda arn: arn[:30],
 )
 def test_every_well_formed_arn_is_taken(call: Call, arn: str) -> None:
-    """Of every partition, and not of functions alone."""
+    """ARNs of every partition and of any service are accepted."""
     answer = call("POST", "/services", publication(arn=arn))
 
     assert (answer.status, answer.document["arn"]) == (201, arn)
 
 
 def test_largest_publication_is_kept_as_it_came(call: Call) -> None:
-    """Fifty entries, every kind of character, 2,048 bytes of names and values in UTF-8."""
+    """Fifty entries with every kind of character, 2,048 bytes of names and values in UTF-8."""
     metadata = {f"\u00fc {number:02} \U0001f389": '\u0001"\\\u20ac' * 4 for number in range(50)}
     spare = 2_048 - sum(len((name + text).encode()) for name, text in metadata.items())
     metadata["\u00fc 00 \U0001f389"] += "x" * spare
@@ -234,7 +234,7 @@ def test_largest_publication_is_kept_as_it_came(call: Call) -> None:
 
 
 def test_names_differ_by_case(call: Call) -> None:
-    """Two services, and neither finds the other."""
+    """They are two services."""
     call("POST", "/services", publication(name="Users"))
 
     assert call("GET", "/services/users").status == 404
@@ -244,7 +244,7 @@ def test_names_differ_by_case(call: Call) -> None:
 
 @pytest.mark.parametrize("identity", [{}, {"identity": {"userArn": None}}, {"identity": None}])
 def test_caller_without_an_identity_is_unknown(call: Call, identity: dict[str, Any]) -> None:
-    """The history says so and does not guess."""
+    """The history says so."""
     context = {"requestContext": {"requestId": "r", **identity}}
 
     answer = call("POST", "/services", publication(), members=context)
@@ -255,7 +255,7 @@ def test_caller_without_an_identity_is_unknown(call: Call, identity: dict[str, A
 
 
 def test_every_change_leaves_its_history_entry(call: Call, dynamodb: "DynamoDBClient") -> None:
-    """Version, revision and history change together: the stream sees all or nothing."""
+    """Version, revision and history change together, so the stream sees all or nothing."""
     call("POST", "/services", publication(channel="beta"))
 
     entries = {

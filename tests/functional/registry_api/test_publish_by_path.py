@@ -32,7 +32,7 @@ def test_publish_by_path_is_the_same_as_by_body(call: Call) -> None:
 def test_location_resolves_to_the_version_whatever_the_base(
     call: Call, base: str, slash: str
 ) -> None:
-    """A relative reference (RFC 3986, section 5) needs no address of the registry's own."""
+    """A relative reference (RFC 3986, section 5) does not depend on the registry's address."""
     posted = call("POST", "/services" + slash, publication()).headers["Location"]
     call("DELETE", PATH)
     put = call("PUT", PATH + slash, {"arn": ARN}).headers["Location"]
@@ -56,7 +56,7 @@ def test_location_resolves_to_the_version_whatever_the_base(
     ],
 )
 def test_malformed_path_is_a_404_that_says_why(call: Call, path: str, reason: str) -> None:
-    """Nothing can be there; a pipeline's log has to say what to mend."""
+    """The pipeline's log has to say what to correct."""
     response = call("PUT", path, {"arn": ARN})
 
     assert response.status == 404
@@ -88,7 +88,7 @@ def test_body_has_only_what_the_path_has_not(
 
 
 def test_new_version_has_at_most_2048_bytes_of_metadata(call: Call) -> None:
-    """Names and values in UTF-8: what every consumer's services file holds."""
+    """Names and values in UTF-8 count: every consumer's services file has them."""
     fits = {"k": "\u20ac" * 682, "x": ""}
 
     assert sum(len((key + value).encode()) for key, value in fits.items()) == 2_048

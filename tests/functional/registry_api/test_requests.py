@@ -1,4 +1,4 @@
-"""Requests as they come: broken, hostile or merely odd, each gets a 4xx that says why."""
+"""Malformed, hostile or unusual requests: each gets a 4xx that says why."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from tests.functional.registry_api.gateway import PROBLEM, Answer, Call, Publish
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Every route that reads a body, and a body that it takes.
+# Every route that reads a body, with a body that it accepts.
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/services"): publication(version="2.0.0"),
     ("PUT", "/services/users/versions/2.0.1"): {"arn": publication()["arn"]},
@@ -34,7 +34,7 @@ ROUTES = [
 
 
 def is_problem(answer: Answer, status: int) -> bool:
-    """Tell whether it is a refusal with this status, whole by RFC 9457."""
+    """Return whether a response is a complete problem document (RFC 9457) with this status."""
     document = answer.document
     assert answer.status == status, answer
     assert answer.headers["Content-Type"] == PROBLEM
@@ -52,13 +52,13 @@ def is_problem(answer: Answer, status: int) -> bool:
 
 @pytest.fixture
 def ready(call: Call, publish: Publish) -> Call:
-    """Give a registry with one version of a service."""
+    """Return the API of a service with one version."""
     publish("1.0.0")
     return call
 
 
 def revision(call: Call) -> int:
-    """Look at the service's revision."""
+    """Return the service's revision."""
     number: int = call("GET", "/services/users").document["revision"]
     return number
 
@@ -94,7 +94,7 @@ NOT_UTF8 = [b"\xff{}", b'{"needed": "\xe9"}', b"\xff\xfe{\0}\0", b"\xed\xa0\x80"
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
 def test_body_that_is_no_json_is_a_400(ready: Call, route: tuple[str, str]) -> None:
-    """Hostile or broken, it is never a 500, and changes nothing."""
+    """Malformed or hostile, it is never a 500, and changes nothing."""
     for body in NO_JSON:
         answer = ready(*route, body=body)
         assert is_problem(answer, 400), body[:40]
@@ -111,7 +111,6 @@ def test_body_that_is_no_json_is_a_400(ready: Call, route: tuple[str, str]) -> N
 def test_body_that_is_not_what_its_encoding_says_is_a_400(
     ready: Call, route: tuple[str, str], body: str
 ) -> None:
-    """Not base64 at all."""
     assert is_problem(ready(*route, body=body, members={"isBase64Encoded": True}), 400)
 
 
@@ -120,7 +119,7 @@ def test_body_that_is_not_what_its_encoding_says_is_a_400(
 def test_body_of_another_shape_is_a_422(
     ready: Call, route: tuple[str, str], document: object
 ) -> None:
-    """JSON, but no object: the whole of it is at fault."""
+    """The fault is in JSON's outermost value, which is no object."""
     body = "null" if document == "null" else json.dumps(document)
 
     answer = ready(*route, body=body)
@@ -131,7 +130,7 @@ def test_body_of_another_shape_is_a_422(
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
 def test_body_that_is_too_large_is_a_413(ready: Call, route: tuple[str, str]) -> None:
-    """65,536 bytes are the most, however they are encoded, and whatever they are."""
+    """65,536 bytes are the maximum, in any encoding."""
     good = json.dumps(BODIES[route])
     fits = good + " " * (65_536 - len(good))
 
@@ -168,7 +167,7 @@ CONTENT_TYPES = [
 def test_body_is_read_as_json_whatever_its_content_type(
     ready: Call, route: tuple[str, str]
 ) -> None:
-    """Clients forget it; API Gateway may encode what it takes for binary."""
+    """Clients forget the Content-Type; API Gateway may encode the body as binary."""
     for content_type in CONTENT_TYPES:
         headers = {} if content_type is None else {"Content-Type": content_type}
         assert ready(*route, BODIES[route], headers=headers).status in {200, 201}, content_type
@@ -179,7 +178,7 @@ def test_body_is_read_as_json_whatever_its_content_type(
 
 
 def test_every_fault_of_a_publish_is_named_at_once(ready: Call) -> None:
-    """One run of the pipeline shows all that is wrong."""
+    """One run of the pipeline shows every fault."""
     answer = ready(
         "POST",
         "/services",
@@ -210,7 +209,7 @@ def test_every_fault_of_a_publish_is_named_at_once(ready: Call) -> None:
 
 
 def test_number_of_any_length_is_json(ready: Call) -> None:
-    """Python's own limit of an integer's digits is nobody's business."""
+    """Python limits the digits of integers; JSON does not."""
     body = f'{{"name": "users", "version": "3.0.0", "arn": {"1" * 5_000}}}'
 
     answer = ready("POST", "/services", body=body)
@@ -228,7 +227,7 @@ def test_every_member_that_is_missing_is_named(ready: Call) -> None:
 
 @pytest.mark.parametrize("count", [51, 10_000])
 def test_metadata_has_fifty_entries_at_most(ready: Call, count: int) -> None:
-    """One fault, and not one for each entry that is too much."""
+    """Too many entries are one fault, not one for each entry."""
     wanted = publication(metadata={str(number): "" for number in range(count)})
 
     answer = ready("POST", "/services", body=json.dumps(wanted, separators=(",", ":"))[: 10**6])
@@ -240,7 +239,6 @@ def test_metadata_has_fifty_entries_at_most(ready: Call, count: int) -> None:
 
 @pytest.mark.parametrize("version", ["v1.2.3", "1.2", "01.2.3", "1.2.3+abc", "1.2.3-01", "1" * 65])
 def test_bad_version_is_refused_with_the_reason(call: Call, version: str) -> None:
-    """Each with a message that says why."""
     answer = call("POST", "/services", publication(version=version))
 
     assert answer.status == 422
@@ -250,7 +248,7 @@ def test_bad_version_is_refused_with_the_reason(call: Call, version: str) -> Non
 
 
 def test_refusal_of_a_huge_text_is_no_huge_answer(ready: Call) -> None:
-    """What was sent is quoted in part: logs are read by people."""
+    """Logs are read by people: the text is quoted in part."""
     huge = "\u00e9\n\x1b[31m" * 2_500
     for document in (
         publication(name=huge),
@@ -318,7 +316,7 @@ ODD_PATHS = [
 
 
 def test_what_is_not_there_is_a_404(ready: Call) -> None:
-    """Bad names and versions in a path are names of nothing."""
+    """Malformed names and versions in a path are unknown."""
     for path in ODD_PATHS:
         assert is_problem(ready("GET", path), 404), path
 
@@ -363,7 +361,7 @@ def test_name_that_cannot_be_asks_no_table(call: Call, dynamodb: "DynamoDBClient
 def test_method_that_a_path_does_not_take_is_a_405(
     ready: Call, path: str, allowed: set[str]
 ) -> None:
-    """And says which ones it takes."""
+    """The response lists the methods that it accepts."""
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
         answer = ready(method, path, {"version": "1.0.0"})
 
@@ -374,7 +372,7 @@ def test_method_that_a_path_does_not_take_is_a_405(
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_sparse_event_is_answered(ready: Call, route: tuple[str, str]) -> None:
-    """API Gateway's console tests send null for what there is none of."""
+    """API Gateway's console sends null for absent members."""
     sparse = {
         "headers": None,
         "multiValueHeaders": None,
@@ -399,7 +397,7 @@ def test_body_of_a_get_is_ignored(ready: Call, route: tuple[str, str]) -> None:
 @pytest.mark.parametrize("route", [route for route in ROUTES if route[0] == "GET"], ids=" ".join)
 @pytest.mark.parametrize("text", ["\ud800", "\0", "\u00e9" * 2_000, "%", "'\"<>"], ids=repr)
 def test_odd_query_is_never_a_bug(ready: Call, route: tuple[str, str], text: str) -> None:
-    """Whatever a client can put into a URL."""
+    """A URL may have any query."""
     queries = [{name: text} for name in ("prefix", "limit", "cursor", "selector", text)]
     for query in [*queries, {"prefix": text, "cursor": "A" * 16}]:
         answer = ready(*route, query=query)
@@ -407,7 +405,7 @@ def test_odd_query_is_never_a_bug(ready: Call, route: tuple[str, str], text: str
 
 
 def test_openapi_document_is_served(call: Call) -> None:
-    """Its content has tests of its own."""
+    """Other tests check its content."""
     answer = call("GET", "/openapi.json")
 
     assert answer.status == 200
@@ -416,7 +414,7 @@ def test_openapi_document_is_served(call: Call) -> None:
 
 
 def test_trailing_line_feed_is_a_404_with_any_method(ready: Call) -> None:
-    """`$` in a pattern matches before it: a write would go to the service without it."""
+    """`$` in a pattern matches before it, so a write would reach the service without it."""
     for method, path in ROUTES:
         answer = ready(method, path + "\n", BODIES.get((method, path)))
 
@@ -428,7 +426,7 @@ def test_trailing_line_feed_is_a_404_with_any_method(ready: Call) -> None:
 def test_custom_domain_with_a_base_path_serves_every_route(
     ready: Call, route: tuple[str, str]
 ) -> None:
-    """API Gateway puts the base path before `path`, and not into the path parameter."""
+    """API Gateway puts the base path into `path`, and not into the path parameter."""
     document = BODIES.get(route)
     plain = ready(*route, document, query={"dry_run": "true", "force": "true"})
 

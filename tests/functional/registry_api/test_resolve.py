@@ -1,4 +1,4 @@
-"""Both resolve routes: the extension's own grammar and answers, from the index."""
+"""Both resolve routes: the extension's grammar and answers, from the index."""
 
 import json
 import tracemalloc
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ready(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
-    """Give a registry with a service of every kind of version, and an index that knows it."""
+    """Return the API of a service with every kind of version, and an index that is up to date."""
     publish("1.4.1", "1.4.2", "2.0.0", "2.1.0-rc.1", "0.9.0")
     publish("1.5.0", metadata={"team": "a"})
     call("PUT", "/services/users/channels/beta", {"version": "2.1.0-rc.1"})
@@ -31,7 +31,7 @@ def ready(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
 
 
 def resolve(call: Call, selector: str | None) -> Any:
-    """Resolve `users`, as API Gateway gives the selector: decoded."""
+    """Resolve `users`; the selector is decoded, as in API Gateway's event."""
     query = None if selector is None else {"selector": selector}
     return call("GET", "/services/users/resolve", query=query)
 
@@ -61,7 +61,7 @@ SELECTORS: list[tuple[str | None, str, str]] = [
 
 
 def test_selector_gets_what_a_function_would_get(ready: Call) -> None:
-    """A member as the services file has it."""
+    """The response is a member of the services file."""
     for selector, requested, version in SELECTORS:
         answer = resolve(ready, selector)
 
@@ -78,7 +78,7 @@ def test_selector_gets_what_a_function_would_get(ready: Call) -> None:
 
 
 def test_yanked_version_is_found_by_its_pin_alone(ready: Call) -> None:
-    """With its reason; and a series that it was the whole of is none."""
+    """The answer has the reason; a series of yanked versions has none."""
     assert resolve(ready, "==1.4.1").document == {
         "requested": "1.4.1",
         "version": "1.4.1",
@@ -93,7 +93,7 @@ UNANSWERED = ["==3.x", "==2.1.x", "==9.9.9", "~=2.1", "~=1.4.3", ">=2.0.1", "@ga
 
 
 def test_selector_without_an_answer_is_a_404(ready: Call) -> None:
-    """And says what was asked."""
+    """The refusal repeats the selector."""
     for selector in UNANSWERED:
         answer = resolve(ready, selector)
 
@@ -110,7 +110,7 @@ MALFORMED = [
 
 
 def test_malformed_selector_is_a_422(ready: Call) -> None:
-    """With the grammar's own words, as the extension would say them at init."""
+    """The fault has the words that the extension uses at init."""
     for selector in MALFORMED:
         answer = resolve(ready, selector)
 
@@ -130,17 +130,17 @@ def test_nobodys_service_has_no_answer(ready: Call, selector: str | None) -> Non
 
 
 def test_fault_of_the_path_comes_before_the_selectors(ready: Call) -> None:
-    """A name that can't be is a 404, whatever else is wrong."""
+    """A malformed name is a 404, whatever else is wrong."""
     assert ready("GET", "/services/a b/resolve", query={"selector": "<2"}).status == 404
 
 
 def dry_run(call: Call, needed: object) -> Any:
-    """Ask what a function with these needs would get."""
+    """Return what a function with these needs would get."""
     return call("POST", "/resolve", {"needed": needed})
 
 
 def test_dry_run_answers_with_the_members_of_the_services_file(ready: Call) -> None:
-    """By key, in order; those that are not resolved say why."""
+    """The members are in order, by key; unresolved ones have the reason."""
     answer = dry_run(ready, "users==1.x, old:users==1.4.1 ,billing,, pre:billing==1.0.0-rc.1,")
 
     assert answer.status == 200
@@ -160,7 +160,7 @@ def test_dry_run_answers_with_the_members_of_the_services_file(ready: Call) -> N
 
 
 def test_dry_run_is_what_the_extension_reads_back(ready: Call) -> None:
-    """The very documents: the file's own parser takes them."""
+    """The services file's own parser accepts the document."""
     services = dry_run(ready, "users,billing,old:users==1.4.1").document["services"]
 
     assert sorted(parse(json.dumps(services).encode())) == ["billing", "old", "users"]
@@ -179,7 +179,7 @@ STRICT = [
 
 
 def test_dry_run_says_whether_a_strict_function_would_start(ready: Call) -> None:
-    """`active` and `yanked` count; a pipeline goes on or stops by this member alone."""
+    """`active` and `yanked` count as resolved; a pipeline needs to read only this member."""
     for needed, resolved in STRICT:
         answer = dry_run(ready, needed)
 
@@ -191,7 +191,7 @@ def test_nothing_needed_is_an_empty_document(ready: Call) -> None:
 
 
 def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
-    """Each with its position and its text, as the extension reports them."""
+    """Each fault has its position and its text, as the extension reports them."""
     needed = "users,users==1.x, bad name, billing=1.2, a<2, -x:users, ok==v1"
 
     answer = dry_run(ready, needed)
@@ -208,7 +208,7 @@ def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
 
 
 def test_malformed_needs_are_named_beside_what_else_is_wrong(ready: Call) -> None:
-    """One run of the pipeline shows all of it."""
+    """One run of the pipeline shows every fault."""
     answer = ready("POST", "/resolve", {"needed": "u u,-", "strict": True})
 
     assert answer.status == 422
@@ -236,7 +236,7 @@ def test_malformed_dry_run_is_refused(call: Call) -> None:
 
 
 def test_any_number_of_needs_is_answered(ready: Call) -> None:
-    """More than one batch of DynamoDB's; each key by itself."""
+    """They may take several batches of DynamoDB; each key has its own result."""
     needs = [f"k{number}:users==1.{number}.x" for number in range(250)]
 
     answer = dry_run(ready, ",".join(needs))
@@ -247,7 +247,7 @@ def test_any_number_of_needs_is_answered(ready: Call) -> None:
 
 
 def test_answers_trail_until_the_index_has_them(ready: Call, indexed: Callable[[], None]) -> None:
-    """They are what a function would get now, and not what it will get in a moment."""
+    """The answers are what a function would get now."""
     ready("POST", "/services", publication(version="2.2.0"))
     assert resolve(ready, "==2.x").document["version"] == "2.0.0"
 
@@ -257,7 +257,7 @@ def test_answers_trail_until_the_index_has_them(ready: Call, indexed: Callable[[
 
 
 def test_roll_back_reaches_whoever_resolves(ready: Call, indexed: Callable[[], None]) -> None:
-    """Pin, resolve; unpin, delete, resolve."""
+    """A client pins and resolves, then unpins, deletes and resolves."""
     ready("PUT", "/services/users/channels/latest", {"version": "1.5.0"})
     indexed()
     assert resolve(ready, "").document["version"] == "1.5.0"
@@ -276,7 +276,7 @@ def test_roll_back_reaches_whoever_resolves(ready: Call, indexed: Callable[[], N
 def large(
     call: Call, publish: Publish, indexed: Callable[[], None], dynamodb: "DynamoDBClient"
 ) -> Call:
-    """Return the API of a service with as much metadata as was allowed once."""
+    """Return the API of a service with as much metadata as earlier versions of the API accepted."""
     publish("1.0.0")
     metadata = {f"{number:03}": {"S": '"\\' * 240 + "\u20ac" * 20} for number in range(50)}
     dynamodb.update_item(
@@ -290,7 +290,7 @@ def large(
 
 
 def test_largest_answer_fits_an_answer_of_lambdas(large: Call) -> None:
-    """6 MB, with what API Gateway's envelope makes of it."""
+    """It has 6 MB, API Gateway's envelope included."""
     needs = [f"k{number}:users" for number in range(40)]
 
     answer = dry_run(large, ",".join(needs))
@@ -302,7 +302,7 @@ def test_largest_answer_fits_an_answer_of_lambdas(large: Call) -> None:
 
 @pytest.mark.parametrize("needs", [100, 1_500])
 def test_answer_that_is_too_large_is_refused(large: Call, needs: int) -> None:
-    """Not by Lambda, with a 502, and not by its memory, which the whole answer would outgrow."""
+    """Lambda would answer 502, or the function would run out of memory."""
     needed = ",".join(f"{number}:users" for number in range(needs))
     tracemalloc.start()
     try:

@@ -1,4 +1,4 @@
-"""Trouble of the tables: told as what it is by every route, counted, logged, and never a 500."""
+"""Errors of the tables: every route maps, counts and logs them, and none becomes a 500."""
 
 import io
 import json
@@ -30,7 +30,7 @@ from tests.functional.registry_api.gateway import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Every route that asks a table, each with a request that would succeed.
+# Every route that reads or writes a table, with a request that would succeed.
 WRITES: list[tuple[Any, ...]] = [
     ("POST", "/services", publication(version="3.0.0", channel="beta")),
     ("POST", "/services", publication(version="1.0.0", channel="beta")),
@@ -57,13 +57,13 @@ ROUTES = WRITES + READS + RESOLVES
 
 
 def named(route: tuple[Any, ...]) -> str:
-    """Name a route in a test's id."""
+    """Return a test's id."""
     return " ".join(str(part) for part in route)[:70]
 
 
 @pytest.fixture
 def ready(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
-    """Give a registry on which each of these requests succeeds."""
+    """Return the API on which each of these requests succeeds."""
     publish("1.0.0", arn=ARN)
     publish("1.1.0", "2.0.0")
     publish("1.2.0", channel="old")
@@ -73,7 +73,7 @@ def ready(call: Call, publish: Publish, indexed: Callable[[], None]) -> Call:
 
 
 def client_error(code: str, *reasons: str, status: int = 400) -> ClientError:
-    """Give what botocore raises for an error code."""
+    """Return the exception that botocore raises for an error code."""
     metadata: Any = {"HTTPStatusCode": status, "RequestId": "r", "RetryAttempts": 0}
     return ClientError(
         {
@@ -115,10 +115,10 @@ OPERATIONS = ("get_item", "batch_get_item", "query", "transact_write_items")
 
 
 class Trouble:
-    """Makes DynamoDB fail as it is told to.
+    """Makes DynamoDB fail as a test says.
 
     Attributes:
-        pauses: How long the operations waited, instead of really waiting.
+        pauses: How long the operations waited; they do not really wait.
     """
 
     def __init__(self, routes: Routes, patch: pytest.MonkeyPatch) -> None:
@@ -140,13 +140,13 @@ class Trouble:
 
 @pytest.fixture
 def trouble(routes: Routes) -> Iterator[Trouble]:
-    """Give a way to make DynamoDB fail, until the test ends."""
+    """Return a way to make DynamoDB fail, until the test ends."""
     with pytest.MonkeyPatch.context() as patch:
         yield Trouble(routes, patch)
 
 
 def comes_back(answer: Answer) -> bool:
-    """Tell whether a client is told to try again."""
+    """Return whether a response tells the client to try again."""
     assert answer.status in {429, 503}, answer
     assert answer.headers["Content-Type"] == PROBLEM
     assert int(answer.headers["Retry-After"]) >= 1
@@ -165,7 +165,7 @@ def contents(client: "DynamoDBClient") -> list[Any]:
 def test_trouble_is_never_a_500(
     ready: Call, trouble: Trouble, dynamodb: "DynamoDBClient", what: str
 ) -> None:
-    """Whatever DynamoDB has, a client of any route is told to come back, and nothing changed."""
+    """Whatever DynamoDB's error, every route says when to try again, and nothing has changed."""
     before = contents(dynamodb)
     trouble.make(TROUBLES[what])
 
@@ -177,7 +177,7 @@ def test_trouble_is_never_a_500(
 def test_write_that_cannot_get_through_changes_nothing(
     ready: Call, routes: Routes, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Throttled, or overtaken each time: a 503 after a bounded number of attempts."""
+    """Throttled or overtaken each time, it is a 503 after a bounded number of attempts."""
     before = contents(dynamodb)
     lost = LOST_RACES["conflict"]
 
@@ -193,7 +193,7 @@ def test_write_that_cannot_get_through_changes_nothing(
 
 
 def test_service_that_cannot_grow_any_more_says_so(ready: Call, trouble: Trouble) -> None:
-    """Trying again would never help: the publisher has to decide."""
+    """Trying again would never help; the refusal says what to do."""
     error = client_error(CANCELLED, "None", "None", "ItemCollectionSizeLimitExceeded")
     trouble.make(error, "transact_write_items")
 
@@ -208,7 +208,7 @@ def test_service_that_cannot_grow_any_more_says_so(ready: Call, trouble: Trouble
 def test_write_that_lost_a_race_is_tried_again(
     ready: Call, routes: Routes, route: tuple[Any, ...]
 ) -> None:
-    """DynamoDB's conflicts come and go; the client never hears of one."""
+    """The client does not see DynamoDB's conflicts."""
     client = routes._registry._store._client  # type: ignore[attr-defined]  # behind the port
     real = client.transact_write_items
     errors = iter(LOST_RACES.values())
@@ -229,13 +229,13 @@ def test_write_that_lost_a_race_is_tried_again(
 
 
 def test_every_one_of_these_requests_would_succeed(ready: Call) -> None:
-    """Or the tests here would show nothing."""
+    """Otherwise the other tests here would show nothing."""
     for route in READS + RESOLVES + WRITES[:1] + WRITES[2:3] + WRITES[-1:]:
         assert ready(*route).status in {200, 201, 204}, route
 
 
 def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") -> None:
-    """A restore is under way: the registry says so, and not that there is no such service."""
+    """During a restore the registry must not say that there is no such service."""
     for name in (tables.VERSIONS, tables.INDEX):
         dynamodb.delete_table(TableName=name)
 
@@ -249,7 +249,7 @@ def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") ->
 def test_index_alone_is_what_resolves_read(
     ready: Call, dynamodb: "DynamoDBClient", route: tuple[Any, ...]
 ) -> None:
-    """As functions do; and a publish does not wait for it."""
+    """Functions read only the index too; a publish does not wait for it."""
     dynamodb.delete_table(TableName=tables.VERSIONS)
     assert ready(*route).status == 200
 
@@ -264,7 +264,7 @@ def test_index_alone_is_what_resolves_read(
 def test_batch_that_answers_nothing_is_throttled(
     ready: Call, routes: Routes, route: tuple[Any, ...]
 ) -> None:
-    """Unprocessed keys are no absent ones: `missing` would stop a deploy."""
+    """Unprocessed keys are not absent ones: `missing` would stop a deploy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             routes._resolver._index._client,  # type: ignore[attr-defined]  # behind the port
@@ -283,7 +283,7 @@ def test_batch_that_answers_nothing_is_throttled(
 def test_bug_is_a_500_and_says_nothing_of_the_inside(
     ready: Call, trouble: Trouble, error: Exception
 ) -> None:
-    """A client that tries a bug again and again helps nobody."""
+    """The status tells clients not to repeat the request."""
     trouble.make(error)
 
     answer = ready("POST", "/services", publication(version="3.0.0"))
@@ -295,7 +295,7 @@ def test_bug_is_a_500_and_says_nothing_of_the_inside(
 
 
 def test_function_without_credentials_is_told_as_unreachable(ready: Call, trouble: Trouble) -> None:
-    """Botocore's own errors are troubles as well."""
+    """Botocore's own exceptions are mapped too."""
     trouble.make(NoCredentialsError())
 
     assert comes_back(ready("GET", "/services"))
@@ -303,7 +303,7 @@ def test_function_without_credentials_is_told_as_unreachable(ready: Call, troubl
 
 @pytest.fixture
 def log(ready: Call) -> Iterator[io.StringIO]:
-    """Give what the function logs from now on, one JSON document a line."""
+    """Return a function that reads what the function has logged since, one JSON document a line."""
     import registry_api.handler as module  # noqa: PLC0415  # composes, where an environment is
 
     assert ready("GET", "/").status == 404
@@ -314,7 +314,7 @@ def log(ready: Call) -> Iterator[io.StringIO]:
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """Read JSON documents, one a line."""
+    """Parse JSON documents, one a line."""
     return [json.loads(line) for line in text.splitlines()]
 
 
@@ -332,7 +332,7 @@ def test_request_leaves_one_log_line_with_its_id(ready: Call, log: io.StringIO) 
 def test_bug_is_logged_with_its_traceback_and_kept_from_the_client(
     ready: Call, log: io.StringIO, trouble: Trouble
 ) -> None:
-    """Whoever has the request's id finds it."""
+    """The request's id finds the traceback."""
     trouble.make(KeyError("inside"), "get_item")
 
     answer = ready("GET", "/services/users")
@@ -349,7 +349,7 @@ def test_bug_is_logged_with_its_traceback_and_kept_from_the_client(
 def test_publishes_conflicts_and_refusals_are_counted(
     call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What an operator puts on a dashboard; a repetition is none of them."""
+    """An operator can put them on a dashboard; a repeated publish is not counted."""
     call("POST", "/services", publication())
     call("POST", "/services", publication())
     call("POST", "/services", publication(arn=OTHER_ARN))

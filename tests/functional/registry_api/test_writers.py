@@ -1,4 +1,4 @@
-"""Many writers on one service at once: nobody's work is lost, and everything is counted once."""
+"""Many writers on one service at once: no change is lost, and each one is counted once."""
 
 import threading
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Contended:
         return call
 
     def _meet_once(self) -> None:
-        """Let nobody write before everybody has read."""
+        """Make each writer wait until all have read."""
         thread = threading.get_ident()
         if thread not in self._seen:
             self._seen.add(thread)
@@ -61,7 +61,7 @@ class Contended:
 
 
 def version(number: int) -> Version:
-    """Name a writer's own version."""
+    """Return a writer's own version."""
     return Version(1, 0, number)
 
 
@@ -91,7 +91,7 @@ def deletes(registry: Registry, number: int) -> None:
 
 
 def publication(number: int, channel: str | None = None) -> Publication:
-    """Give what a writer publishes."""
+    """Return a writer's publication."""
     return Publication(
         name="users",
         version=version(number),
@@ -111,12 +111,12 @@ CAREERS: list[tuple[list[Callable[[Registry, int], None]], list[Action]]] = [
 
 
 def test_32_writers_at_once_lose_nothing(dynamodb: "DynamoDBClient") -> None:
-    """Who loses a race decides again: the revision counts every change, and no other."""
+    """A writer that loses a race decides again; the revision counts every change once."""
     check_32_writers(VersionsTable(Contended(dynamodb), tables.VERSIONS))  # type: ignore[arg-type]  # has what it needs
 
 
 def check_32_writers(store: VersionsTable) -> None:
-    """Let the writers work at once on a table, and check that each change is there once."""
+    """Let the writers work at once on a table, and check that each change was made once."""
     failures: list[Exception] = []
 
     def work(number: int) -> None:
@@ -158,12 +158,12 @@ def check_32_writers(store: VersionsTable) -> None:
 
 
 def test_32_publishes_of_one_version_are_one(dynamodb: "DynamoDBClient") -> None:
-    """A pipeline that is started twice, or many times: one publishes, the others repeat it."""
+    """A pipeline may be started many times: one run publishes, the others repeat it."""
     check_32_publishes(VersionsTable(Contended(dynamodb), tables.VERSIONS))  # type: ignore[arg-type]  # as above
 
 
 def check_32_publishes(store: VersionsTable) -> None:
-    """Let the writers publish one version at once, and check that one of them did."""
+    """Let the writers publish one version at once, and check that only one of them did."""
     answers: list[tuple[str, Any]] = []
 
     def work(number: int) -> None:
@@ -190,7 +190,7 @@ def check_32_publishes(store: VersionsTable) -> None:
 
 
 def _until_done(act: Callable[[], None]) -> None:
-    """Come back for as long as the service is busy, as a pipeline does that is told a 503."""
+    """Repeat while the service is busy, as a pipeline does after a 503."""
     while True:
         try:
             return act()
@@ -204,7 +204,7 @@ def _nap(seconds: float) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Any:
-    """See that no writer hangs on."""
+    """Check that every writer has ended."""
     before = threading.active_count()
     yield
     assert threading.active_count() == before

@@ -44,7 +44,7 @@ class AwsServer:
     functions: list[dict[str, Any]] = field(default_factory=list)
 
     def reset(self) -> None:
-        """Have the one stack with the default name, and every right."""
+        """Set the one stack with the default name, and every right."""
         self.stacks = {"service-discovery": dict(OUTPUTS)}
         self.parameters = {}
         self.denied = set()
@@ -53,7 +53,7 @@ class AwsServer:
         self.functions = []
 
     def respond(self, seen: SeenRequest) -> Canned | None:
-        """Respond to AWS's own calls; None for all else."""
+        """Respond to AWS's own calls; return None for all others."""
         if seen.method == "GET" and seen.target.startswith(_FUNCTIONS):
             return self._list(unquote(seen.target).removeprefix(_FUNCTIONS))
         if seen.target.startswith(_FUNCTIONS):

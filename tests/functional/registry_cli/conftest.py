@@ -52,13 +52,13 @@ Run = Callable[..., Ended]
 
 @pytest.fixture(scope="module")
 def one_aws() -> AwsServer:
-    """Have one AWS for a module's tests."""
+    """Return one server of AWS's calls for a module's tests."""
     return AwsServer()
 
 
 @pytest.fixture(scope="module")
 def one_dynamodb() -> Iterator["DynamoDBClient"]:
-    """Have both tables once for a module's tests."""
+    """Return a client of both tables, once for a module's tests."""
     with aws() as client:
         yield client
 
@@ -68,7 +68,7 @@ def one_gateway(one_aws: AwsServer, one_dynamodb: "DynamoDBClient") -> Iterator[
     """Serve the registry and AWS once for a module's tests."""
     assert one_dynamodb.list_tables()["TableNames"]
     with pytest.MonkeyPatch.context() as patch:
-        # The function's log would come out of the command's own stdout.
+        # Otherwise the function's log would go to the command's stdout.
         patch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
         patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
         module = importlib.reload(importlib.import_module("registry_api.handler"))
@@ -87,7 +87,7 @@ def gateway(one_gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> HttpGat
 
 @pytest.fixture
 def aws_server(one_aws: AwsServer) -> AwsServer:
-    """Have the registry's stack, and every right."""
+    """Return the server with the registry's stack, and every right."""
     one_aws.reset()
     return one_aws
 

@@ -93,7 +93,7 @@ def test_dry_run_is_refused_as_the_change_would_be(run: Run) -> None:
 
 
 def test_force_passes_the_guard(run: Run, gateway: HttpGateway) -> None:
-    """A yank that takes the last answer away breaks every consumer of it."""
+    """A yank that removes the last answer breaks every consumer of it."""
     run("yank", "users", "1.1.0")
 
     refused = run("yank", "users", "1.0.0")
@@ -123,7 +123,7 @@ def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
 
 
 def test_impact_is_one_sentence(run: Run, gateway: HttpGateway) -> None:
-    """Twelve consumers move and one loses its answer."""
+    """It has twelve consumers that move and one that loses its answer."""
     moved = [
         {"consumer": f"orders-{n}", "need": "users", "from": "1.4.2", "to": "1.5.0"}
         for n in range(12)

@@ -1,4 +1,4 @@
-"""`consumers`: the requests that are sent, and how their responses are shown."""
+"""`consumers`: the requests, and how the responses are shown."""
 
 import json
 
@@ -19,7 +19,7 @@ _MISSING = {"requested": "latest", "status": "missing", "error": "no version of 
 
 
 def respond(gateway: HttpGateway, document: object, status: int = 200) -> None:
-    """Give a response in place of the registry's."""
+    """Script a response in place of the registry's."""
     gateway.script.append(Canned(status=status, body=json.dumps(document).encode()))
 
 
@@ -84,7 +84,7 @@ def test_no_consumer_is_known(run: Run, gateway: HttpGateway) -> None:
 
 
 def test_declared_needs_are_recorded_and_checked(run: Run, gateway: HttpGateway) -> None:
-    """One command in a consumer's pipeline: it fails where the deploy would."""
+    """The command fails in a consumer's pipeline where the function would lack an answer."""
     respond(gateway, {"services": {"users": _MEMBER}, "resolved": True})
 
     ended = run(
@@ -136,7 +136,7 @@ def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
 
 
 def test_declared_consumer_is_listed_protected_and_forgotten(run: Run) -> None:
-    """The whole way through the registry's own handler, without a scripted response."""
+    """The registry's own handler responds to all requests."""
     for version in ("1.4.2", "1.5.0"):
         assert run("publish", "users", version, "--arn", ARN).status == 0
     declared = run("consumers", "declare", _ORDERS, "--needed", "users==1.4.x,billing", "--json")

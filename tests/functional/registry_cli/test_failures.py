@@ -19,7 +19,7 @@ def _problem(status: int, detail: str, **members: object) -> Canned:
 
 
 def test_no_credentials(run: Run, environment: pytest.MonkeyPatch) -> None:
-    """The first thing that goes wrong on a new machine."""
+    """It is often the first error on a new machine."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         environment.delenv(name)
 
@@ -52,7 +52,7 @@ def test_unknown_profile(run: Run) -> None:
 def test_no_such_stack_names_the_region_and_the_registries_in_it(
     run: Run, aws_server: AwsServer
 ) -> None:
-    """The stack has another name, or is in another Region."""
+    """The stack may have another name, or be in another Region."""
     aws_server.stacks = {"discovery-prod": aws_server.stacks["service-discovery"], "web": {}}
 
     for arguments in (("list",), ("verify",), ("policy", "publisher", "users")):
@@ -77,7 +77,7 @@ def test_stack_that_is_no_registry(run: Run, aws_server: AwsServer) -> None:
 def test_missing_right_to_see_the_stack_names_action_and_resource(
     run: Run, aws_server: AwsServer
 ) -> None:
-    """A pipeline's role often may call the registry and nothing else."""
+    """A pipeline's role may have the right to call the registry only."""
     aws_server.denied = {"DescribeStacks"}
 
     ended = run("list")
@@ -177,7 +177,7 @@ def test_typo_in_a_version(run: Run, publish: Publish) -> None:
 
 
 def test_registry_of_an_older_version_is_named(run: Run, gateway: HttpGateway) -> None:
-    """It has no such route, whatever the consumer's name."""
+    """The older registry has no such route, whatever the consumer's name."""
     gateway.script.append(_problem(404, "there is no such path"))
 
     ended = run("consumers", "list")
@@ -210,7 +210,7 @@ def test_faults_that_only_the_registry_sees_are_usage_errors(
 
 
 def test_guard_names_selectors_consumers_and_force(run: Run, gateway: HttpGateway) -> None:
-    """The way past the guard has to be seen together with what it breaks."""
+    """The message shows what `force` would break."""
     consumers = [{"consumer": f"orders-{number}", "need": "users"} for number in range(12)]
     gateway.script.append(
         _problem(
@@ -262,7 +262,7 @@ def test_server_error_leads_to_the_log(run: Run, gateway: HttpGateway) -> None:
 
 
 def test_options_may_stand_before_the_command_and_behind_it(run: Run, gateway: HttpGateway) -> None:
-    """`aws` takes them in both places."""
+    """`aws` accepts them in both places."""
     for arguments in (
         ("--url", gateway.url, "--json", "list"),
         ("list", "--url", gateway.url, "--json"),
@@ -340,7 +340,7 @@ def test_address_comes_before_the_stack(
 def test_stack_that_the_variable_outweighs_is_a_warning(
     run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise a change could go to another registry than intended."""
+    """Otherwise a change could go to another registry than the user intended."""
     environment.setenv("SERVICE_REGISTRY_URL", gateway.url)
 
     ended = run("list", "--stack", "staging", "--json")
@@ -350,7 +350,7 @@ def test_stack_that_the_variable_outweighs_is_a_warning(
 
 
 def test_bug_is_not_hidden(environment: pytest.MonkeyPatch) -> None:
-    """A traceback is of more use than a wrong explanation."""
+    """A traceback is more useful than a wrong explanation."""
     environment.setattr("registry_cli.connection.Connection.registry", lambda _self: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):

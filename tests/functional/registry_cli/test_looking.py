@@ -23,7 +23,7 @@ def test_services_are_listed_by_name(run: Run, publish: Publish) -> None:
 
 
 def test_empty_registry_says_how_to_begin(run: Run) -> None:
-    """It is what a new user sees first."""
+    """A new user sees it first."""
     ended = run("list")
 
     assert (ended.status, ended.out) == (0, "")
@@ -169,7 +169,7 @@ def test_resolve_asks_what_was_meant_by_a_service_that_is_not_there(
 def test_malformed_needs_are_usage_errors(
     run: Run, gateway: HttpGateway, arguments: tuple[str, ...]
 ) -> None:
-    """Nothing is asked."""
+    """No request is sent."""
     ended = run("resolve", *arguments)
 
     assert (ended.status, ended.out) == (2, "")

@@ -1,4 +1,4 @@
-"""`verify` and `rebuild`, with the function itself behind Lambda's API."""
+"""`verify` and `rebuild`, with the real function behind Lambda's API."""
 
 import importlib
 import itertools
@@ -30,7 +30,7 @@ def invoke(
     aws_server: AwsServer,
     environment: pytest.MonkeyPatch,
 ) -> Invoke:
-    """Have a registry of two services whose index is right, and the stack's function."""
+    """Return what invokes the stack's function, on two services with a right index."""
     publish("1.4.2", "1.5.0")
     publish("1.0.0", name="billing")
     environment.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
@@ -51,7 +51,7 @@ def invoke(
 
 
 def spoil(client: "DynamoDBClient") -> None:
-    """Change one item of the index, remove one, and add one that should not be there."""
+    """Change one item of the index, remove one, and add a surplus one."""
     key = {"service": {"S": "users"}, "selector": {"S": "latest"}}
     client.update_item(
         TableName=tables.INDEX,
@@ -88,7 +88,7 @@ def test_index_that_is_right_verifies(run: Run, one_dynamodb: "DynamoDBClient") 
 def test_verify_prints_what_differs_and_its_status_says_so(
     run: Run, one_dynamodb: "DynamoDBClient"
 ) -> None:
-    """A script has to see it as well as a person."""
+    """A script reads the status, a person the table."""
     spoil(one_dynamodb)
 
     ended = run("verify")
@@ -142,7 +142,7 @@ def test_one_service_alone(run: Run, one_dynamodb: "DynamoDBClient", aws_server:
 def test_long_work_goes_on_by_itself_and_from_where_it_was_stopped(
     run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer, invoke: Invoke
 ) -> None:
-    """A rebuild of a large registry takes longer than an invocation, or than a shift."""
+    """A rebuild of a large registry takes longer than one invocation."""
     remove_all(one_dynamodb, tables.INDEX, "service", "selector")
     rounds = itertools.count()
 
@@ -169,7 +169,7 @@ def test_long_work_goes_on_by_itself_and_from_where_it_was_stopped(
 def test_service_that_cannot_be_read_makes_it_incomplete(
     run: Run, one_dynamodb: "DynamoDBClient"
 ) -> None:
-    """Nobody may believe the index to be right where a part of it was not compared."""
+    """The index must not count as right if a part of it was not compared."""
     key = layout.version_key("billing", Version.parse("1.0.0"))
     one_dynamodb.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
 
@@ -190,7 +190,7 @@ def test_progress_is_on_stderr(run: Run) -> None:
 
 @pytest.mark.usefixtures("invoke")
 def test_cursor_that_was_cut_is_refused(run: Run) -> None:
-    """It was copied from a terminal."""
+    """A cursor is copied from a terminal."""
     ended = run("rebuild", "--cursor", "WyJ")
 
     assert ended.status == 1
@@ -201,12 +201,12 @@ class RestoreFunction:
     """A restore that takes three invocations, and the rebuild after it."""
 
     def __init__(self, rebuild: Invoke) -> None:
-        """Begin with all to do."""
+        """Set that nothing was done."""
         self._rebuild = rebuild
         self.fails_at: str | None = None
 
     def __call__(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """Return what the function of the payload's action returns."""
+        """Return the response to the payload's action."""
         if payload["action"] != "restore":
             return self._rebuild(payload)
         cursor = payload.get("cursor")
@@ -226,7 +226,7 @@ class RestoreFunction:
 
 @pytest.fixture
 def restore(aws_server: AwsServer, invoke: Invoke) -> RestoreFunction:
-    """Have the stack's function for restores, too."""
+    """Add the function for restores to the stack."""
     function = RestoreFunction(invoke)
     aws_server.invoke = function
     return function

@@ -1,4 +1,4 @@
-"""`policy`: what it prints, by moto's policy evaluator: what is allowed, and what is not."""
+"""`policy`: what its policies allow and do not allow, by moto's policy evaluator."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def test_publisher_may_publish_its_services(run: Run) -> None:
     ],
 )
 def test_publisher_may_do_nothing_else(run: Run, request_: str) -> None:
-    """A stolen pipeline credential redirects no other service."""
+    """A stolen pipeline credential can't redirect another service."""
     assert not invokes(run("policy", "publisher", "users").document, request_)
 
 
@@ -89,7 +89,7 @@ def test_operator_may_neither_publish_nor_touch_other_services(run: Run, request
 
 
 def test_rights_end_at_the_registrys_own_api_stage_account_and_region(run: Run) -> None:
-    """The same paths are everywhere."""
+    """Other APIs have the same paths."""
     policy = run("policy", "operator", "users").document
     right = _API + "GET/services/users"
 
@@ -122,7 +122,7 @@ def test_custom_domain_does_not_show_the_api(run: Run) -> None:
 
 @pytest.fixture
 def called(run: Run, publish: Publish) -> Any:
-    """Print the policy of a consumer of one service with an ARN."""
+    """Return the policy of a consumer of one service with an ARN."""
 
     def _policy(arn: str, *arguments: str) -> Any:
         publish("1.0.0", arn=arn)
@@ -174,7 +174,7 @@ _STATES = f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:users"
 def test_consumer_may_call_what_its_need_resolves_to(
     called: Any, arn: str, action: str, allowed: list[str], refused: list[str]
 ) -> None:
-    """The version behind the need changes; the right to call stays what it is."""
+    """The version that the need resolves to changes; the right to call stays the same."""
     ended = called(arn)
 
     assert (ended.status, ended.err) == (0, "")
@@ -219,7 +219,7 @@ def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServe
     ],
 )
 def test_other_account_has_to_agree(called: Any, service: str, resource: str, what: str) -> None:
-    """Without its agreement the first call is refused."""
+    """The warning names the account that has to grant the call."""
     ended = called(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
 
     assert ended.status == 0
@@ -243,7 +243,7 @@ def test_arn_that_nothing_is_known_of_is_left_to_the_reader(called: Any) -> None
 
 
 def test_unresolved_need_prints_no_policy(run: Run, publish: Publish) -> None:
-    """A policy without the right to call would be found wrong in production."""
+    """A policy without the right to call would fail only in production."""
     publish("1.0.0")
 
     ended = run("policy", "consumer", "--needed", "users,usres")

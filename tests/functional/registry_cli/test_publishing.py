@@ -21,7 +21,7 @@ def test_version_is_published_by_path(run: Run, gateway: HttpGateway) -> None:
 
 
 def test_json_is_the_record_and_what_was_done(run: Run) -> None:
-    """A pipeline reads the revision, and whether it was the first to publish."""
+    """A pipeline reads the revision, and whether the version is new."""
     first = run("publish", "users", "1.4.2", "--arn", ARN, "--json").document
     again = run("publish", "users", "1.4.2", "--arn", ARN, "--json").document
 
@@ -40,7 +40,7 @@ def test_repeated_publish_is_well(run: Run) -> None:
 
 
 def test_other_arn_under_a_version_that_stands_is_refused_with_status_4(run: Run) -> None:
-    """The message names what stands, and both ways out."""
+    """The message has the published ARN, and both ways out."""
     run("publish", "users", "1.4.2", "--arn", ARN)
 
     ended = run("publish", "users", "1.4.2", "--arn", OTHER_ARN)
@@ -64,7 +64,7 @@ def test_metadata_and_channel_go_with_the_publish(run: Run) -> None:
 
 @pytest.mark.parametrize(("prefix", "version"), [("1", "1.42.0"), ("1.4", "1.4.42")])
 def test_version_prefix_takes_the_qualifier_of_the_arn(run: Run, prefix: str, version: str) -> None:
-    """A team without SemVer has numbered function versions."""
+    """A team without SemVer uses the numbers of function versions."""
     ended = run("publish", "users", "--version-prefix", prefix, "--arn", ARN, "--json")
 
     assert ended.document["version"] == version
@@ -95,7 +95,7 @@ def test_version_prefix_takes_the_qualifier_of_the_arn(run: Run, prefix: str, ve
 def test_mistake_is_a_usage_error_that_publishes_nothing(
     run: Run, arguments: tuple[str, ...]
 ) -> None:
-    """A pipeline can see that it is of no use to repeat it."""
+    """The exit status tells a pipeline not to repeat it."""
     ended = run("publish", *arguments)
 
     assert (ended.status, ended.out) == (2, "")

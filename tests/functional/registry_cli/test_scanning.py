@@ -1,4 +1,4 @@
-"""`consumers scan`, with the function that records what was found behind Lambda's API."""
+"""`consumers scan`, with the recording function behind Lambda's API."""
 
 import importlib
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def function(name: str, needed: str | None, version: str = "$LATEST") -> dict[st
 def _scan_function(
     one_dynamodb: "DynamoDBClient", aws_server: AwsServer, environment: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Have the stack's function, and some functions of the account's own."""
+    """Add the stack's function, and some functions of the account."""
     environment.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     environment.setenv("CONSUMERS_TABLE", tables.CONSUMERS)
     with environment.context() as patch:
@@ -109,7 +109,7 @@ def test_other_region_is_read_while_the_registry_stays_where_it_is(
 
 
 def test_missing_right_to_list_functions_is_named(run: Run, aws_server: AwsServer) -> None:
-    """Nothing is removed: what was not listed is not gone."""
+    """Nothing is removed, since the list is not complete."""
     aws_server.denied = {"ListFunctions"}
 
     ended = run("consumers", "scan")

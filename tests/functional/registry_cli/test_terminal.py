@@ -1,4 +1,4 @@
-"""At a terminal, a real one (pty): what a change does is shown, asked and only then made."""
+"""At a real terminal (pty): a change is shown, confirmed, and only then made."""
 
 import json
 import os
@@ -21,7 +21,7 @@ _COLOUR = re.compile(r"\x1b\[")
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What a terminal showed.
+    """The output of a command.
 
     Attributes:
         screen: All that the terminal showed.
@@ -37,12 +37,12 @@ AtTerminal = Callable[..., Seen]
 
 
 def _read_until(terminal: int, text: str) -> str:
-    """Read what the terminal shows until *text*, or the end."""
+    """Read the terminal's output until *text*, or to the end."""
     screen = b""
     while text.encode() not in screen:
         try:
             chunk = os.read(terminal, 4096)
-        except OSError:  # Linux raises EIO when the other side has closed.
+        except OSError:  # Linux raises EIO if the other side has closed.
             break
         if not chunk:
             break
@@ -86,7 +86,7 @@ def at_terminal(environment: pytest.MonkeyPatch) -> AtTerminal:
 
 
 def _writes(gateway: HttpGateway) -> list[str]:
-    """Return the changes that were asked for, but for dry runs."""
+    """Return the changes that were requested, without dry runs."""
     return [
         method
         for method, target in gateway.calls()
@@ -97,7 +97,7 @@ def _writes(gateway: HttpGateway) -> list[str]:
 def test_change_is_shown_and_made_once_it_is_agreed_to(
     at_terminal: AtTerminal, publish: Publish, gateway: HttpGateway
 ) -> None:
-    """A roll-back reaches every consumer in seconds: one look before it is worth the time."""
+    """A change reaches every consumer in seconds, so it is shown first."""
     publish("1.0.0", "1.1.0")
 
     seen = at_terminal("pin", "users", "1.0.0", answer="y")
@@ -113,7 +113,7 @@ def test_change_is_shown_and_made_once_it_is_agreed_to(
 def test_answer_no_changes_nothing(
     at_terminal: AtTerminal, publish: Publish, gateway: HttpGateway
 ) -> None:
-    """The exit status lets a script stop there."""
+    """The exit status lets a script stop."""
     publish("1.0.0", "1.1.0")
 
     for answer in ("n", "", "no"):
@@ -136,7 +136,7 @@ def test_yes_does_not_ask(at_terminal: AtTerminal, publish: Publish, gateway: Ht
 def test_change_is_made_only_while_things_are_as_they_were_shown(
     at_terminal: AtTerminal, publish: Publish
 ) -> None:
-    """What was agreed to is what is made."""
+    """A change of the registry in between makes it fail."""
     publish("1.0.0", "1.1.0")
 
     def publish_meanwhile() -> None:
@@ -152,7 +152,7 @@ def test_change_is_made_only_while_things_are_as_they_were_shown(
 def test_refusal_comes_before_the_question(
     at_terminal: AtTerminal, publish: Publish, gateway: HttpGateway
 ) -> None:
-    """Nobody is asked about what will not be done."""
+    """A change that would be refused is not asked about."""
     publish("1.0.0", channel="beta")
 
     seen = at_terminal("delete", "users", "1.0.0")
@@ -162,7 +162,7 @@ def test_refusal_comes_before_the_question(
 
 
 def test_document_is_alone_on_stdout(at_terminal: AtTerminal, publish: Publish) -> None:
-    """The question goes to the terminal, though the result goes to a pipe."""
+    """The question goes to the terminal, although the result goes to a pipe."""
     publish("1.0.0", "1.1.0")
 
     seen = at_terminal("pin", "users", "1.0.0", "--json", answer="y", is_piped=True)
@@ -192,7 +192,7 @@ def test_colours_are_for_terminals_and_no_color_switches_them_off(
 def test_interrupted_question_changes_nothing(
     environment: pytest.MonkeyPatch, publish: Publish, gateway: HttpGateway
 ) -> None:
-    """Ctrl-C is a no."""
+    """Ctrl-C counts as a no."""
     environment.setenv("COLUMNS", "100")
     publish("1.0.0", "1.1.0")
     pid, ours = pty.fork()
@@ -228,7 +228,7 @@ def test_completion_script_is_printed(at_terminal: AtTerminal, shell: str) -> No
 
 
 def test_bash_completes_commands_and_options(at_terminal: AtTerminal, tmp_path: object) -> None:
-    """The script, in a real bash, asks this very command what there is."""
+    """A real bash runs the script, which asks this command for completions."""
     source = at_terminal("completion", "bash", is_piped=True).out
     command = f"{tmp_path}/service-registry"
     with open(command, "w", encoding="utf-8") as file:  # noqa: PTH123  # no folder of its own
@@ -247,7 +247,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 def test_help_teaches_at_once(at_terminal: AtTerminal) -> None:
-    """The first screen: what to do first, three examples, the commands."""
+    """The first screen has the first step, three examples and the commands."""
     seen = at_terminal("--help")
 
     first = seen.screen.splitlines()[:30]

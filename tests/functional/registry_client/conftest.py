@@ -22,7 +22,7 @@ from tests.functional.http_gateway import (
 
 @pytest.fixture(scope="module")
 def one_gateway() -> Iterator[HttpGateway]:
-    """Serve the registry once for a module's tests."""
+    """Return a gateway that serves the registry, once for a module's tests."""
     with aws():
         module = importlib.reload(importlib.import_module("registry_api.handler"))
         with http_gateway(module.handler) as gateway:
@@ -31,7 +31,7 @@ def one_gateway() -> Iterator[HttpGateway]:
 
 @pytest.fixture
 def gateway(one_gateway: HttpGateway) -> HttpGateway:
-    """Serve a registry without services."""
+    """Return the gateway of a registry without services."""
     tables.make_tables()
     one_gateway.requests.clear()
     one_gateway.script.clear()
@@ -40,13 +40,13 @@ def gateway(one_gateway: HttpGateway) -> HttpGateway:
 
 @pytest.fixture
 def pauses() -> list[float]:
-    """Hold how long was waited between attempts."""
+    """Return the list of pauses between attempts."""
     return []
 
 
 @pytest.fixture
 def http(gateway: HttpGateway, pauses: list[float]) -> SignedHttp:
-    """Sign with temporary credentials, as a pipeline's role does."""
+    """Return an HTTP client that signs with temporary credentials, as a pipeline's role does."""
     credentials = Credentials(KEY_ID, SECRET_KEY, TOKEN)
     return SignedHttp(
         gateway.url, credentials=credentials, region=REGION, proxies={}, sleep=pauses.append
@@ -55,5 +55,5 @@ def http(gateway: HttpGateway, pauses: list[float]) -> SignedHttp:
 
 @pytest.fixture
 def client(http: SignedHttp) -> RegistryClient:
-    """Call the registry by its routes."""
+    """Return a client of the registry's routes."""
     return RegistryClient(http, page_size=3)

@@ -85,7 +85,7 @@ def test_options_become_parameters_and_headers(
 
 
 def test_dry_run_asks_for_no_change(client: RegistryClient, gateway: HttpGateway) -> None:
-    """The parameter is all that keeps the registry from making it."""
+    """Without the parameter the registry would make the change."""
     gateway.script.append(Canned(status=200, body=b'{"changes": [], "consumers": []}'))
 
     found = client.dry_run(requests.publish_request("users", "1.0.0", ARN, channel="beta"))

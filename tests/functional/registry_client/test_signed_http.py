@@ -26,7 +26,7 @@ THROTTLED = Canned(status=429, headers={"Retry-After": "2"})
 def test_signature_is_valid(
     http: SignedHttp, gateway: HttpGateway, path: str, query: dict[str, str] | None
 ) -> None:
-    """API Gateway refuses a signature over anything but the request as it comes in."""
+    """API Gateway refuses a signature that is not over the request as it arrives."""
     response = http.send("GET", path, query=query)
 
     assert response.status != 403, response.document
@@ -34,7 +34,7 @@ def test_signature_is_valid(
 
 
 def test_wrong_key_is_refused(gateway: HttpGateway) -> None:
-    """The gateway of these tests does verify signatures."""
+    """This gateway does verify signatures."""
     http = SignedHttp(
         gateway.url, credentials=Credentials("AKIAEXAMPLE", "other"), region=REGION, proxies={}
     )
@@ -46,7 +46,7 @@ def test_wrong_key_is_refused(gateway: HttpGateway) -> None:
 def test_throttled_request_is_sent_again_after_retry_after(
     http: SignedHttp, gateway: HttpGateway, pauses: list[float], status: int
 ) -> None:
-    """A deploy does not fail because another one runs."""
+    """A deploy must not fail because another one is running."""
     gateway.script.append(Canned(status=status, headers={"Retry-After": "2"}))
 
     response = http.send("GET", "/services")
@@ -68,7 +68,7 @@ def test_registry_that_stays_throttled_is_given_up_after_four_attempts(
 
 
 def test_lost_response_of_a_put_is_asked_for_again(http: SignedHttp, gateway: HttpGateway) -> None:
-    """Publishing again is safe: the registry answers 200 to the same publish."""
+    """Repeating a publish is safe: the registry answers 200."""
     gateway.script.append(Canned(status=0, runs_first=True))
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
@@ -82,7 +82,7 @@ def test_lost_response_of_a_put_is_asked_for_again(http: SignedHttp, gateway: Ht
 def test_unclear_outcome_is_not_repeated_where_that_misleads(
     http: SignedHttp, gateway: HttpGateway, method: str, headers: dict[str, str], status: int
 ) -> None:
-    """A second DELETE would be a 404, a second If-Match a 412, though the first one went well."""
+    """After a success, a second DELETE would get a 404, and a second If-Match a 412."""
     gateway.script.append(Canned(status=status))
     path = "/services/users/versions/1.4.2"
 
@@ -97,7 +97,7 @@ def test_unclear_outcome_is_not_repeated_where_that_misleads(
 
 
 def test_address_that_refuses_connections_is_named(pauses: list[float]) -> None:
-    """The reader has to see which address was called, and that nothing was changed."""
+    """The message has the called address, and says that nothing was changed."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -131,7 +131,7 @@ def test_missing_credentials_are_an_error_before_anything_is_sent(gateway: HttpG
 
 
 def test_credentials_that_cannot_be_renewed_say_why(gateway: HttpGateway) -> None:
-    """An SSO session that has ended is the most frequent reason."""
+    """An expired SSO session is the most frequent reason."""
 
     def refresh() -> dict[str, str]:
         raise TokenRetrievalError(provider="sso", error_msg="Token has expired")
