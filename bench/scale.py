@@ -88,7 +88,7 @@ def _ages(found: Findings) -> list[str]:
     return [f"{found.age_s(share):.0f} s" for share in (0.5, 0.99)]
 
 
-def _none_fails(found: Findings) -> tuple[str, bool]:
+def _all_succeed(found: Findings) -> tuple[str, bool]:
     return "no check fails", found.failed_checks == 0
 
 
@@ -118,7 +118,7 @@ def _one_item() -> Table:
         running = int(limit(DEFAULTS.max_age_s, 1) * load)
         found = _settled(running)
         if load <= 0.8:
-            promise = _none_fails(found)
+            promise = _all_succeed(found)
         else:
             promise = "95% of the limit is served", found.served / 300 > 0.95 * _READS_PER_S
         rows.append(
@@ -181,7 +181,7 @@ def _copies() -> Table:
     ):
         found = _settled(FLEET, copies=copies, partitions=partitions)
         is_the_answer = (copies, partitions) == (MOST_COPIES, WARM_TABLE_PARTITIONS)
-        promise = _none_fails(found) if is_the_answer else ("", True)
+        promise = _all_succeed(found) if is_the_answer else ("", True)
         rows.append(
             Row(
                 what=f"IndexCopies {copies}, {_warmth(partitions)}",

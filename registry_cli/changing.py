@@ -8,7 +8,7 @@ import click
 from registry_cli.arguments import NAME, VERSION
 from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
 from registry_cli.failures import FAILED
-from registry_cli.terminal import agrees, is_somebody_there
+from registry_cli.terminal import agrees, has_terminal
 
 if TYPE_CHECKING:
     from registry_client.client import ChangeRequest
@@ -152,7 +152,7 @@ def make_change(
     if dry_run:
         print_plan(tools, registry.dry_run(request, how))
         return None
-    if not yes and is_somebody_there():
+    if not yes and has_terminal():
         how = WriteOptions(force=force, if_match=registry.etag(request.etag_path))
         _show_plan(tools, registry.dry_run(request, how))
         if not agrees():

@@ -12,7 +12,7 @@ import click
 from registry_cli.arguments import NAME
 from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_cli.failures import FAILED, Failure, failure_of
-from registry_cli.terminal import agrees, is_somebody_there
+from registry_cli.terminal import agrees, has_terminal
 
 _REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
 # Each invocation ends after so long: progress is shown, and little is lost if it is stopped.
@@ -55,7 +55,7 @@ def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
     TABLE does not have is deleted. Run again, it writes only what still differs.
     """
     table = tools.connection.stack.output("VersionsTableName")
-    if not yes and not is_somebody_there():
+    if not yes and not has_terminal():
         message = "there is no terminal to ask on: restore needs --yes"
         raise click.UsageError(message)
     if not yes:

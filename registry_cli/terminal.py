@@ -5,7 +5,7 @@ import sys
 import click
 
 
-def is_somebody_there() -> bool:
+def has_terminal() -> bool:
     """Return whether there is a terminal to ask on."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 

@@ -309,7 +309,7 @@ def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
     assert "docs/layer.md" in run.stderr
 
 
-def test_extension_finds_its_own_modules_whatever_the_function_has(layer: BuiltLayer) -> None:
+def test_extension_imports_its_own_modules_only(layer: BuiltLayer) -> None:
     """A function's working directory may contain a package of the same name."""
     trap = layer.folder.parent / "trap/extension"
     trap.mkdir(parents=True)

@@ -26,7 +26,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_parameters_hold_what_consumers_templates_refer_to() -> None:
+def test_ssm_parameters_have_the_values_for_consumers_templates() -> None:
     """`{{resolve:ssm:/service-discovery/layer/x86_64}}` needs no ARN."""
     found = _parameters()
     url = _template()["Outputs"]["RegistryUrl"]["Value"]
@@ -97,7 +97,7 @@ def test_publisher_starts_with_the_variables_that_the_template_sets() -> None:
     assert (started.returncode, started.stdout) == (0, "True\n"), started.stderr
 
 
-def test_source_folder_holds_what_the_publisher_imports_alone() -> None:
+def test_source_folder_holds_only_the_publisher_and_what_it_imports() -> None:
     """SAM's builder copies the whole folder."""
     folder = ROOT / "infra/publisher"
 

@@ -179,7 +179,7 @@ def test_every_refusal_of_the_gateway_is_a_problem_document() -> None:
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
 
 
-def test_refusals_that_pass_say_when_to_try_again() -> None:
+def test_temporary_refusals_have_retry_after() -> None:
     """Clients and the AWS SDKs wait as long as Retry-After says."""
     responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
 
@@ -205,7 +205,7 @@ def test_v1_is_the_only_stage() -> None:
     assert ["StageName" in each for each in deployments] == [False]
 
 
-def test_callers_need_no_more_than_the_right_to_call() -> None:
+def test_only_the_intended_services_may_invoke_functions() -> None:
     """Only API Gateway invokes the API's function, and only the schedule the scan."""
     sources = {
         "RegistryApiFunction": ("apigateway.amazonaws.com", "RegistryApi"),
@@ -258,7 +258,7 @@ def test_each_table_is_written_by_its_own_functions_alone() -> None:
     }
 
 
-def test_stream_sync_may_do_what_it_does_and_no_more() -> None:
+def test_stream_sync_has_exactly_the_rights_that_it_uses() -> None:
     """Emulators check no rights, so a missing one would show only on AWS."""
     asked: dict[str, set[tuple[str, str]]] = {"StreamSyncFunction": set()}
     asked["IndexRebuildFunction"] = set()
@@ -314,7 +314,7 @@ def _table_of(resource: Any) -> str:
     return str(resource["Fn::GetAtt"][0])
 
 
-def test_the_consumers_policy_is_read_on_the_index_and_no_more() -> None:
+def test_the_consumers_policy_allows_only_reads_of_the_index() -> None:
     """The policy is attached to other teams' roles."""
     reads, key = _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
 
@@ -355,7 +355,7 @@ def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes(
 _NO_NAMES_OF_THEIR_OWN = {"FunctionName", "MetricName", "StageName"}
 
 
-def test_the_organization_gets_the_reads_and_no_more() -> None:
+def test_the_organization_gets_reads_only() -> None:
     """Publishing stays within the account."""
     policy = _resource("RegistryApi")["Body"]["x-amazon-apigateway-policy"]
     refused, reads = policy["Statement"]
@@ -430,7 +430,7 @@ def test_a_key_of_the_customers_encrypts_all_that_is_stored() -> None:
         assert set(statement["Action"]) == {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
 
 
-def test_versions_table_has_the_keys_and_indexes_that_the_layout_spells() -> None:
+def test_versions_table_has_the_layouts_keys_and_indexes() -> None:
     """A key under another name would show only when the first publish fails."""
     table = _resource("VersionsTable")
     (stable,) = table["LocalSecondaryIndexes"]
@@ -483,7 +483,7 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
     ]
 
 
-def test_a_failing_record_holds_up_nobody_for_ever() -> None:
+def test_failing_record_is_given_up() -> None:
     """Endless retries of a batch would stop the index of every service for a day."""
     mapping = _resource("StreamSyncFunctionChanges")
     queue = _resource("FailedChangesQueue")
@@ -555,7 +555,7 @@ def test_dashboard_shows_every_alarm() -> None:
     assert {f"{name}.Arn" for name in _alarms()} == {name for each in shown for name in each}
 
 
-def test_each_alarm_leads_to_the_page_that_says_what_to_do() -> None:
+def test_each_alarm_is_described_in_the_documentation() -> None:
     """An operator who sees an alarm for the first time finds its description."""
     operations = (ROOT / "docs/operations.md").read_text("utf-8")
 
@@ -611,7 +611,7 @@ def test_source_folder_holds_only_the_function_and_what_it_imports(name: str) ->
     assert all(path.is_symlink() and path.exists() for path in folder.iterdir())
 
 
-def test_functions_are_told_of_the_tables_that_the_template_makes() -> None:
+def test_functions_have_the_names_of_the_templates_tables() -> None:
     """CloudFormation chooses the tables' names."""
     variables = {name: _resource(name)["Environment"]["Variables"] for name in _FUNCTIONS}
 

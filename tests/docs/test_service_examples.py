@@ -102,7 +102,7 @@ def test_serverless_service_is_packaged(tmp_path: Path) -> None:
     assert template["Parameters"]["Publisher"]["Default"] == "/service-discovery/publisher"
 
 
-def test_terraform_input_is_what_the_publisher_takes() -> None:
+def test_publisher_accepts_the_terraform_input() -> None:
     """Terraform has no package here, so the names are compared with the publisher's."""
     text = (_EXAMPLES / "terraform/main.tf").read_text(encoding="utf-8")
     (body,) = re.findall(r"input = jsonencode\(\{\n(.*?)\n  \}\)", text, re.DOTALL)

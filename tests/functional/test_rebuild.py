@@ -233,7 +233,7 @@ def test_one_service_is_rebuilt_alone(registry: "DynamoDBClient") -> None:
     )
 
 
-def test_service_that_nobody_knows_loses_what_the_index_has_of_it(
+def test_items_of_an_unknown_service_are_removed(
     registry: "DynamoDBClient",
 ) -> None:
     """Its copies are removed too, although no original has their number."""
@@ -275,7 +275,7 @@ def test_restored_table_is_followed_and_revisions_go_down(registry: "DynamoDBCli
         assert int(item["revision"]["N"]) <= revisions[item["service"]["S"]]
 
 
-def test_item_of_a_later_revision_is_written_again_though_it_says_the_same(
+def test_item_of_a_later_revision_is_written_again_although_its_answer_is_right(
     registry: "DynamoDBClient",
 ) -> None:
     """After a restore, readers would otherwise refuse the next changes as older."""
@@ -341,7 +341,7 @@ def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -
     assert index_of(registry) == implied(registry)
 
 
-def test_stream_leaves_no_copy_behind_when_it_is_killed_while_there_become_fewer(
+def test_killed_reduction_of_copies_is_completed(
     dynamodb: "DynamoDBClient",
 ) -> None:
     """Only the original has the number of copies, so it has to be written last."""
@@ -400,7 +400,7 @@ def test_no_more_than_a_page_is_read_at_once_and_no_history(registry: "DynamoDBC
     assert index_of(registry) == implied(registry)
 
 
-def test_poisoned_service_fails_by_itself(registry: "DynamoDBClient") -> None:
+def test_only_the_poisoned_service_fails(registry: "DynamoDBClient") -> None:
     """The report names it with the reason; all other services are done."""
     key = layout.version_key("billing", _version("1.0.0"))
     registry.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
@@ -425,7 +425,7 @@ def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None
         rebuild_on(Watched(registry, refuse)).run(REBUILD, plenty)
 
 
-def test_verify_does_not_name_what_the_stream_is_about_to_put_right(
+def test_verify_ignores_differences_that_the_stream_corrects(
     registry: "DynamoDBClient",
 ) -> None:
     """Beside live traffic the index always trails by a moment."""
@@ -531,7 +531,7 @@ def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, A
     return _invoke
 
 
-def test_invocation_says_what_was_and_what_should_be(
+def test_report_has_the_present_and_the_correct_item(
     registry: "DynamoDBClient", invoke: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
     """A reader needs neither our code nor DynamoDB's types."""

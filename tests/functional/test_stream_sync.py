@@ -129,7 +129,7 @@ def test_service_that_is_gone_loses_its_items(handle: Handle, dynamodb: "DynamoD
     assert {service for service, _ in index_of(dynamodb)} == {"billing"}
 
 
-def test_broken_record_fails_by_itself(handle: Handle, dynamodb: "DynamoDBClient") -> None:
+def test_only_the_malformed_record_fails(handle: Handle, dynamodb: "DynamoDBClient") -> None:
     """A poisoned record must not hold up the others."""
     publish(dynamodb, "1.0.0")
     (good,) = records_of(dynamodb)
@@ -149,7 +149,7 @@ def test_broken_record_fails_by_itself(handle: Handle, dynamodb: "DynamoDBClient
     assert selectors_of(dynamodb)["latest"] == "1.0.0"
 
 
-def test_record_that_cannot_be_told_from_others_fails_the_batch_once_all_others_are_done(
+def test_record_without_a_sequence_number_fails_the_batch_after_the_others(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
     """Lambda then delivers it in ever smaller batches, until it is alone."""
@@ -161,7 +161,7 @@ def test_record_that_cannot_be_told_from_others_fails_the_batch_once_all_others_
     assert selectors_of(dynamodb)["latest"] == "1.0.0"
 
 
-def test_what_there_is_no_time_for_fails_and_what_was_done_stays(
+def test_records_without_time_fail_and_finished_ones_do_not(
     dynamodb: "DynamoDBClient",
 ) -> None:
     """Otherwise the whole batch would be repeated, and never end."""
@@ -240,7 +240,7 @@ def test_unreadable_item_of_the_index_is_written_over(
     assert index_of(dynamodb) == implied(dynamodb)
 
 
-def test_freshness_is_counted_for_what_changed_and_not_for_what_came_again(
+def test_freshness_is_measured_for_changes_and_not_for_repeated_records(
     handle: Handle, dynamodb: "DynamoDBClient", capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A record that is repeated an hour later does not show the index's age."""
@@ -296,7 +296,7 @@ def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
     assert selectors_of(dynamodb)["latest"] == "1.1.0"
 
 
-def test_failing_service_fails_by_itself(
+def test_only_the_failing_service_fails(
     handle: Handle, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its records come again; all others are done."""

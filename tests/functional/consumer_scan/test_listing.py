@@ -94,7 +94,7 @@ def test_needs_that_are_only_written_differently_do_not_differ(functions: "Lambd
     assert [each.name for each in listing.consumers] == ["123456789012:eu-west-1:orders"]
 
 
-def test_malformed_needs_lose_nobody_elses(functions: "LambdaClient") -> None:
+def test_malformed_needs_do_not_affect_others(functions: "LambdaClient") -> None:
     create_function(functions, "broken", "users=1.2")
     create_function(functions, "greedy", ",".join(f"s{number}" for number in range(1_001)))
     create_function(functions, "orders", "users==1.x")

@@ -98,7 +98,7 @@ def test_freeze_longer_than_max_age_makes_a_check_due(
 
 
 @pytest.mark.parametrize("damage", ["gone", "emptied", "altered"])
-def test_file_that_somebody_touched_is_put_right(
+def test_changed_file_is_restored(
     start: Start, lambda_api: LambdaApi, index: IndexServer, damage: str
 ) -> None:
     """A function that deletes files in /tmp must not lose its services."""
@@ -115,7 +115,7 @@ def test_file_that_somebody_touched_is_put_right(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_missing_is_an_answer_and_said_once_each_way(
+def test_missing_is_an_answer_and_logged_when_it_begins_and_ends(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A deleted service is not a fault of the network."""
@@ -136,7 +136,7 @@ def test_missing_is_an_answer_and_said_once_each_way(
     assert extension.log().count("service resolved again") == 1
 
 
-def test_stale_read_never_takes_an_answer_back(
+def test_stale_read_does_not_replace_an_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Reads are eventually consistent: an older item is accepted when it comes twice."""
@@ -151,9 +151,7 @@ def test_stale_read_never_takes_an_answer_back(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_what_was_answered_counts_though_others_were_not(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
-) -> None:
+def test_partial_answers_count(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
     """Each need has its own result."""
     index.put("a", "latest", item("1.0.0", ARN))
     index.put("b", "latest", item("1.0.0", ARN))
@@ -339,7 +337,7 @@ def test_tls_with_a_trusted_certificate(
     assert secure.connections == 1
 
 
-def test_shipped_roots_do_not_vouch_for_other_authorities(
+def test_other_authorities_are_not_trusted(
     start: Start, lambda_api: LambdaApi, secure: IndexServer
 ) -> None:
     """Without AWS_CA_BUNDLE a chain has to end at one of Amazon's roots or the system's."""

@@ -75,7 +75,7 @@ def test_checks_spread_over_the_copies_that_stream_sync_writes(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_new_version_is_read_from_whatever_copy(
+def test_new_version_is_read_from_any_copy(
     sync: Sync, start: Start, lambda_api: LambdaApi, dynamodb: "DynamoDBClient"
 ) -> None:
     """All copies change together with the original."""

@@ -77,7 +77,7 @@ def _be_another_ca(server: IndexServer, _: Certificates, other: Certificates) ->
     server.drop()
 
 
-def _be_somebody_else(server: IndexServer, own: Certificates, _: Certificates) -> None:
+def _start_as_another_environment(server: IndexServer, own: Certificates, _: Certificates) -> None:
     server.tls = own.other_name
     server.drop()
 
@@ -96,7 +96,7 @@ CASES = {
     "no TLS": _connecting(index_server.no_tls, "TLS with localhost:\\d+: "),
     "handshake cut": _connecting(index_server.hang_up, "TLS with .*: connection (closed|reset)"),
     "another CA": Case(_be_another_ca, "TLS with .*(?i:certificate).*AWS_CA_BUNDLE"),
-    "wrong host name": Case(_be_somebody_else, "TLS with .*(?i:certificate|hostname)"),
+    "wrong host name": Case(_start_as_another_environment, "TLS with .*(?i:certificate|hostname)"),
     "expired certificate": Case(_expire, "TLS with .*(?i:certificate)"),
     "asked and silent": _answers(index_server.silence, _SILENT),
     "asked and gone": _answers(index_server.hang_up, _BROKEN),
@@ -139,7 +139,7 @@ def registry(certificates: Certificates) -> Iterator[IndexServer]:
 
 @pytest.mark.parametrize("moment", ["init", "INVOKE"])
 @pytest.mark.parametrize("name", CASES)
-def test_fault_harms_nobody_and_passes(
+def test_extension_survives_and_recovers_from_each_fault(
     start: Start,
     lambda_api: LambdaApi,
     registry: IndexServer,
@@ -214,7 +214,7 @@ def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
     return "needs resolved again" in extension.log()
 
 
-def _close_behind_its_back(server: IndexServer) -> None:
+def _close_client_connections(server: IndexServer) -> None:
     server.drop()
 
 
@@ -236,7 +236,7 @@ def _answering(fault: Fault) -> Callable[[IndexServer], None]:
 
 
 ODDITIES: dict[str, Callable[[IndexServer], None]] = {
-    "idle connection closed": _close_behind_its_back,
+    "idle connection closed": _close_client_connections,
     "chunked": _answering(index_server.chunked),
     "closed after each answer": _answering(index_server.closes_after),
     "unprocessed once": _leave_one_once,
@@ -244,7 +244,7 @@ ODDITIES: dict[str, Callable[[IndexServer], None]] = {
 
 
 @pytest.mark.parametrize("name", ODDITIES)
-def test_odd_but_good_answer_is_no_fault(
+def test_unusual_but_valid_response_is_no_fault(
     start: Start,
     lambda_api: LambdaApi,
     registry: IndexServer,

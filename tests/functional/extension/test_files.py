@@ -68,7 +68,7 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
 
 
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
-def test_init_on_a_disk_that_takes_nothing_fails_open(
+def test_init_on_a_full_disk_fails_open(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, trouble: str
 ) -> None:
     """The function runs without the file, and gets it when there is room."""
@@ -203,7 +203,7 @@ def test_leftovers_time_is_kept_to_the_nanosecond(
     assert path.stat().st_mtime_ns == 1_700_000_000_123_456_789
 
 
-def test_leftover_that_is_no_regular_file_holds_nobody_up(
+def test_leftover_that_is_no_regular_file_is_replaced_at_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """Opening a pipe would wait for a writer without end."""
@@ -218,7 +218,7 @@ def test_leftover_that_is_no_regular_file_holds_nobody_up(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_folder_in_the_files_place_is_an_error_in_the_log_and_no_more(
+def test_folder_in_the_files_place_is_only_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """The function runs all the same, and gets its file once the folder is gone."""

@@ -210,7 +210,7 @@ def test_freeze_in_the_middle_leaves_it_the_first(start: Start, index: IndexServ
     assert json.loads(text)["users"]["version"] == "1.0.0"
 
 
-def test_no_mark_stays_behind(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+def test_mark_is_removed(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
     """A resolve that ends removes it, whether it succeeded or not."""
     before = set(Path("/tmp").glob(".service-discovery-init-*"))
     index.close()

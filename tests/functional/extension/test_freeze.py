@@ -147,9 +147,7 @@ def test_freeze_in_the_middle_of_a_question(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_early_reader_is_not_lost_with_an_extension_that_dies(
-    start: Start, index: IndexServer
-) -> None:
+def test_early_reader_continues_when_the_extension_dies(start: Start, index: IndexServer) -> None:
     """The kernel lets the reader continue, with a document of `unavailable` members."""
     index.put("users", "latest", item("1.0.0", ARN))
     index.fault = index_server.silence

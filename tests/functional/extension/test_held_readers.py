@@ -66,7 +66,7 @@ def _wait_until_due(extension: Extension) -> None:
     wait_for(lambda: _age_s(extension) > 1.05, "more than MAX_AGE")
 
 
-def _read_elsewhere(extension: Extension) -> "subprocess.Popen[str]":
+def _read_in_other_process(extension: Extension) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         ["cat", str(extension.services_file)], stdout=subprocess.PIPE, text=True
     )
@@ -96,7 +96,7 @@ def test_reader_and_event_at_once_make_one_check(
     index.delay_s = 0.1
     _wait_until_due(extension)
     _publish(index, 1)
-    reader = _read_elsewhere(extension)
+    reader = _read_in_other_process(extension)
     wait_for(lambda: len(index.requests) == 2, "the reader's check")
 
     lambda_api.invoke()
@@ -116,7 +116,7 @@ def test_many_readers_with_an_event_get_the_new_answer(
         _wait_until_due(extension)
         _publish(index, minor)
         lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
-        readers = [_read_elsewhere(extension) for _ in range(4)]
+        readers = [_read_in_other_process(extension) for _ in range(4)]
         for reader in readers:
             version = json.loads(reader.communicate()[0])["users"]["version"]
             assert version == f"1.{minor}.0"
@@ -186,7 +186,7 @@ def test_no_reader_waits_in_a_pause_after_a_failure(
     assert len(index.requests) == asked
 
 
-def test_hold_ms_of_zero_holds_nobody_and_keeps_no_file_open(
+def test_hold_ms_of_zero_holds_no_reader_and_keeps_no_file_open(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Only events begin checks then."""
@@ -261,7 +261,7 @@ def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
     )
     index.fault = index_server.silence
     _wait_until_due(extension)
-    reader = _read_elsewhere(extension)
+    reader = _read_in_other_process(extension)
     wait_for(lambda: len(index.requests) == 2, "the reader's check")
 
     began = time.monotonic()
@@ -288,7 +288,7 @@ def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
         assert json.load(kept)["users"]["version"] == "1.0.0"
 
 
-def test_reader_that_is_killed_while_it_waits_harms_nobody(
+def test_killed_reader_does_not_affect_others(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The others get their answer."""
@@ -296,7 +296,7 @@ def test_reader_that_is_killed_while_it_waits_harms_nobody(
     index.delay_s = 0.5
     _publish(index, 1)
     _wait_until_due(extension)
-    readers = [_read_elsewhere(extension) for _ in range(3)]
+    readers = [_read_in_other_process(extension) for _ in range(3)]
     wait_for(lambda: all(is_held(reader.pid) for reader in readers), "the readers held")
 
     readers[0].kill()
@@ -314,7 +314,7 @@ def test_extension_that_dies_lets_its_readers_go_on(
     extension = _ready(start, lambda_api, index)
     index.fault = index_server.silence
     _wait_until_due(extension)
-    reader = _read_elsewhere(extension)
+    reader = _read_in_other_process(extension)
     wait_for(lambda: is_held(reader.pid), "the reader held")
 
     extension.process.kill()
@@ -334,7 +334,7 @@ def test_end_does_not_wait_for_a_readers_check(
     )
     index.fault = index_server.silence
     _wait_until_due(extension)
-    reader = _read_elsewhere(extension)
+    reader = _read_in_other_process(extension)
     wait_for(lambda: is_held(reader.pid), "the reader held")
 
     began = time.monotonic()
@@ -352,7 +352,7 @@ def test_freeze_in_the_middle_of_a_readers_check_begins_it_anew(
     extension = _ready(start, lambda_api, index)
     index.fault = index_server.silence
     _wait_until_due(extension)
-    reader = _read_elsewhere(extension)
+    reader = _read_in_other_process(extension)
     wait_for(lambda: len(index.requests) == 2, "the reader's check")
     with _frozen(extension):
         index.fault = None

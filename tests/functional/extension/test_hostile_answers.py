@@ -62,7 +62,7 @@ def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
 
 
 @pytest.mark.parametrize("name", ENDLESS | ABSURD)
-def test_absurd_answer_takes_no_longer_than_any_other(
+def test_absurd_response_ends_at_the_deadline(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
     """The deadline holds however fast a peer sends, and parsers have limits."""
@@ -80,7 +80,7 @@ def test_absurd_answer_takes_no_longer_than_any_other(
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_signal_is_heard_above_the_noise(start: Start, index: IndexServer, name: str) -> None:
+def test_signal_ends_a_long_response(start: Start, index: IndexServer, name: str) -> None:
     """SIGTERM ends the process while a response arrives."""
     index.fault = ENDLESS[name]
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
@@ -91,7 +91,7 @@ def test_signal_is_heard_above_the_noise(start: Start, index: IndexServer, name:
     assert extension.ends_with() == 0
 
 
-def test_answer_that_repeats_the_request_gives_no_secret_away(
+def test_secrets_in_a_response_are_not_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """AWS repeats all signed headers, the token too, when a signature is wrong."""
@@ -123,7 +123,7 @@ def test_answer_that_repeats_the_request_gives_no_secret_away(
     assert "x-amz" not in seen
 
 
-def test_no_credentials_at_all_are_said_at_once(
+def test_missing_credentials_fail_at_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Further attempts would take the whole timeout of every cold start."""
@@ -171,7 +171,7 @@ PASSING: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_passing_trouble_is_waited_out_inside_the_timeout(
+def test_temporary_failure_is_retried_within_the_timeout(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
     """A short failure of the network or the table costs no resolve."""
@@ -234,7 +234,7 @@ def test_answer_in_which_nothing_was_processed_has_no_entry_for_the_table(
     assert "missing" not in extension.log()
 
 
-def test_table_that_is_not_in_the_answer_makes_nobody_missing(
+def test_response_without_the_table_makes_no_service_missing(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A response without the table's items does not make a service `missing`."""
@@ -377,7 +377,7 @@ def silent_name_server(tmp_path: Path) -> Iterator[list[str]]:
         yield [*namespace, "sh", "-c", enter, str(configuration)]
 
 
-def test_name_server_that_never_answers_holds_nobody_up(
+def test_silent_name_server_ends_at_the_deadline(
     start: Start, lambda_api: LambdaApi, silent_name_server: list[str]
 ) -> None:
     """The C library's look-up blocks for ten seconds, in a thread."""

@@ -163,7 +163,7 @@ def test_unreachable_registry_leaves_unavailable_members(
     assert extension.log().count("needs not resolved") == 1
 
 
-def test_silent_name_server_holds_nobody_up(start: Start, lambda_api: LambdaApi) -> None:
+def test_silent_name_server_does_not_delay_the_init(start: Start, lambda_api: LambdaApi) -> None:
     """The look-up runs in a thread, and the resolve has a deadline."""
     extension = start(
         "users",
@@ -316,7 +316,7 @@ def test_table_named_by_its_arn_is_asked_in_its_own_region(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_read_only_folder_is_an_error_in_the_log_and_no_more(
+def test_read_only_folder_is_only_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The function runs without its file."""
@@ -369,7 +369,7 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
     assert [each.name for each in path.parent.iterdir()] == ["services.json"]
 
 
-def test_what_a_killed_run_left_beside_the_file_is_no_obstacle(
+def test_files_of_a_killed_run_are_no_obstacle(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """A reset may kill a run between any two steps, and `/tmp` keeps its files."""

@@ -51,7 +51,7 @@ def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> 
     assert time.monotonic() - started >= 2
 
 
-def test_outage_passes_by_itself(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+def test_recovers_after_an_outage(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
     """The last answers stay, and checks go on without invocations."""
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start("users", **MANAGED)

@@ -204,7 +204,7 @@ def test_failed_look_up_is_named(
         assert part in line, line
 
 
-def test_unknown_name_is_looked_up_twice_and_no_more(
+def test_unknown_name_is_looked_up_twice(
     start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
 ) -> None:
     """A misspelt endpoint must not flood the name server in every cold start."""

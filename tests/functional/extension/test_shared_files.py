@@ -86,7 +86,7 @@ def test_environments_that_share_a_file_write_whole_documents(
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_watcher_of_the_folder_hears_of_the_new_file_last(
+def test_watchers_last_event_is_the_new_file(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A watcher that acts on the last event must not take the file for deleted."""
@@ -107,7 +107,7 @@ def test_watcher_of_the_folder_hears_of_the_new_file_last(
     assert json.loads(extension.services_file.read_bytes())["users"]["version"] == "1.1.0"
 
 
-def test_abandoned_files_go_and_those_of_others_stay(
+def test_abandoned_files_are_removed_and_those_of_others_stay(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """Files of killed runs are removed; a file that another environment is staging stays."""

@@ -72,7 +72,7 @@ def test_chain_that_ends_at_a_shipped_root_is_trusted(
 
 
 @pytest.mark.parametrize("cut", ["no file", "empty", "cut"])
-def test_roots_that_cannot_be_read_are_trouble_in_the_log_and_no_more(
+def test_unreadable_roots_are_only_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer, roots: Path, cut: str
 ) -> None:
     """A damaged layer neither trusts every peer nor stops a function."""
@@ -157,7 +157,7 @@ def _with_system_roots(layer: BuiltLayer, folder: Path, bundle: Path) -> list[st
     ]
 
 
-def test_systems_roots_are_one_more_try_for_one_connection(
+def test_systems_roots_are_used_for_one_connection(
     start: Start,
     lambda_api: LambdaApi,
     index: IndexServer,

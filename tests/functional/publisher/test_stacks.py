@@ -50,7 +50,7 @@ def test_version_is_published_again_with_another_arn_after_a_roll_back(
     assert (record["status"], record["arn"]) == ("active", f"{_FUNCTION}:44")
 
 
-def test_rolled_back_first_creation_takes_the_last_answer_away(
+def test_rolled_back_first_creation_removes_the_only_answer(
     publisher: DeployedPublisher,
 ) -> None:
     """The guard does not apply: before this stack there was no answer either."""
@@ -87,7 +87,7 @@ def test_same_version_with_another_arn_fails_with_the_arn_that_stands(
 @pytest.mark.parametrize(
     ("on_delete", "status"), [("Retain", "active"), ("Yank", "yanked"), ("Delete", None)]
 )
-def test_deletion_does_what_is_asked_and_passes_the_guard(
+def test_deletion_follows_on_delete_and_passes_the_guard(
     publisher: DeployedPublisher, on_delete: str, status: str | None
 ) -> None:
     """Even the only version of a service is removed."""
@@ -103,7 +103,7 @@ def test_deletion_does_what_is_asked_and_passes_the_guard(
     assert kept == ({"beta": "1.0.0"} if on_delete == "Retain" else {})
 
 
-def test_denied_look_at_the_stack_changes_nothing_and_says_so(
+def test_denied_read_of_the_stack_fails_the_request_and_changes_nothing(
     publisher: DeployedPublisher,
 ) -> None:
     stack = publisher.stack()
@@ -137,7 +137,7 @@ def test_request_of_another_stack_of_that_name_changes_nothing(
     assert publisher.latest() == "1.0.0"
 
 
-def test_repeated_request_gets_the_same_response_whatever_has_changed(
+def test_repeated_request_gets_the_same_response_after_any_change(
     publisher: DeployedPublisher,
 ) -> None:
     """CloudFormation uses the first one."""
@@ -155,7 +155,7 @@ def test_repeated_request_gets_the_same_response_whatever_has_changed(
     assert len(publisher.gateway.requests) == calls
 
 
-def test_failed_result_stands_although_the_registry_would_take_it_now(
+def test_failed_result_stays_although_the_registry_would_accept_it_now(
     publisher: DeployedPublisher,
 ) -> None:
     """The stack has been rolled back already."""

@@ -237,7 +237,7 @@ class AnyOperations(RuleBasedStateMachine):
         assert record is None or timeless(answer.document) == record
 
     @invariant()
-    def services_are_what_they_should_be(self) -> None:
+    def services_are_as_in_the_model(self) -> None:
         """Every service is as in the model, after each step, also after refused ones."""
         for name in ("users", "users-api"):
             service = self.model.services.get(name)

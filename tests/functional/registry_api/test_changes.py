@@ -164,7 +164,7 @@ def test_delete_answers_with_nothing(ready: Call) -> None:
     assert service(ready) == ("1.0.0", {}, 4)
 
 
-def test_wrong_publish_is_taken_back_and_made_anew(ready: Call) -> None:
+def test_wrong_publish_is_deleted_and_made_again(ready: Call) -> None:
     """The new version has another ARN; the history shows both."""
     assert conflict(ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN)))
     ready("DELETE", TWO)
@@ -357,7 +357,7 @@ NOT_THERE: list[tuple[object, ...]] = [
 ]
 
 
-def test_change_of_what_is_not_there_is_a_404(ready: Call) -> None:
+def test_change_of_something_unknown_is_a_404(ready: Call) -> None:
     """Malformed names and versions in a path are unknown; no service is created."""
     for change in NOT_THERE:
         answer = ready(*change)

@@ -26,7 +26,7 @@ def declare(call: Call) -> Callable[..., None]:
     return _declare
 
 
-def test_declaration_responds_what_the_needs_resolve_to(
+def test_response_to_a_declaration_has_what_the_needs_resolve_to(
     call: Call, publish: Publish, indexed: Callable[[], None]
 ) -> None:
     publish("1.4.2")
@@ -210,7 +210,7 @@ def test_consumers_of_an_unknown_service_are_not_found(
     assert call("GET", "/services/users/consumers").status == 404
 
 
-def test_yank_that_takes_a_consumers_answer_is_refused_and_names_it(
+def test_yank_that_removes_a_consumers_answer_is_refused(
     call: Call, publish: Publish, declare: Callable[..., None]
 ) -> None:
     """`latest` and `1.x` have an answer afterwards; the consumer's series has none."""
@@ -250,7 +250,7 @@ def test_yank_that_takes_a_consumers_answer_is_refused_and_names_it(
         ("old:users@latest", ("1.4.2", "1.5.0")),
     ],
 )
-def test_dry_run_tells_each_consumer_what_it_will_get(
+def test_dry_run_lists_each_consumers_new_version(
     call: Call,
     publish: Publish,
     declare: Callable[..., None],

@@ -74,7 +74,7 @@ def is_guarded(response: Answer, *selectors: str) -> bool:
     return True
 
 
-def test_last_answer_is_not_taken_away(call: Call, publish: Publish) -> None:
+def test_last_answer_is_guarded(call: Call, publish: Publish) -> None:
     """All its consumers would have an outage within their MAX_AGE."""
     publish("1.0.0")
     path = "/services/users/versions/1.0.0"

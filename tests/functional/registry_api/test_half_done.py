@@ -106,7 +106,7 @@ def test_version_whose_service_is_gone_is_mended_by_the_same_publish(
     assert latest(ready) == "1.0.0"
 
 
-def test_latest_version_that_is_gone_is_none_until_it_is_deleted(
+def test_missing_latest_version_can_be_deleted(
     ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
 ) -> None:
     """Half of a deletion: the service still has the version as its highest."""

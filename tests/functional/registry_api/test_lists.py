@@ -68,7 +68,7 @@ def test_service_shows_all_that_there_is_to_it(call: Call, publish: Publish) -> 
     }
 
 
-def test_version_is_not_sent_again_to_whoever_has_it(call: Call) -> None:
+def test_unchanged_version_is_not_sent_twice(call: Call) -> None:
     """ETag and If-None-Match are accepted in every form that RFC 9110 allows."""
     call("POST", "/services", publication())
     path = "/services/users/versions/1.4.2"
@@ -192,7 +192,7 @@ def test_first_page_has_fifty_and_the_largest_a_hundred(
     assert rest.document["cursor"] is None
 
 
-def test_history_tells_who_did_what_and_why(call: Call, publish: Publish) -> None:
+def test_history_has_actor_action_and_reason(call: Call, publish: Publish) -> None:
     """The newest change comes first."""
     operator = "arn:aws:iam::123456789012:user/operator"
     publish("1.0.0", channel="beta")
@@ -330,7 +330,7 @@ def test_altered_cursor_is_refused(filled: Call, member: str) -> None:
         ("services", "services/", ["", "-", "a b", "n" * 65, "\u00e9", "\0", "#service", "\n"]),
     ],
 )
-def test_cursor_that_somebody_made_begins_nowhere(
+def test_forged_cursor_is_refused(
     filled: Call, member: str, scope: str, positions: list[str]
 ) -> None:
     """The checksum is not a secret: a forged cursor must name a position in the list."""
@@ -341,7 +341,7 @@ def test_cursor_that_somebody_made_begins_nowhere(
         assert answer.pointers() == ["/cursor"]
 
 
-def test_cursor_that_somebody_made_stays_inside_of_its_prefix(filled: Call) -> None:
+def test_forged_cursor_outside_of_the_prefix_is_refused(filled: Call) -> None:
     """DynamoDB refuses a position that the query does not read: a client's error, not a 500."""
     for position in ("billing", "other", "zebra", "user"):
         query = {"prefix": "users", "cursor": to_cursor("services/users", position)}

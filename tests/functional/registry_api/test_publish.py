@@ -206,7 +206,7 @@ def test_publish_into_latest_pins_it(call: Call) -> None:
     ],
     ids=lambda arn: arn[:30],
 )
-def test_every_well_formed_arn_is_taken(call: Call, arn: str) -> None:
+def test_every_well_formed_arn_is_accepted(call: Call, arn: str) -> None:
     """ARNs of every partition and of any service are accepted."""
     answer = call("POST", "/services", publication(arn=arn))
 

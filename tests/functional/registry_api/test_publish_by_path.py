@@ -29,9 +29,7 @@ def test_publish_by_path_is_the_same_as_by_body(call: Call) -> None:
     "base", ["https://x.example/v1", "https://x.example", "https://x.example/a/b"]
 )
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_location_resolves_to_the_version_whatever_the_base(
-    call: Call, base: str, slash: str
-) -> None:
+def test_location_is_right_for_every_base_path(call: Call, base: str, slash: str) -> None:
     """A relative reference (RFC 3986, section 5) does not depend on the registry's address."""
     posted = call("POST", "/services" + slash, publication()).headers["Location"]
     call("DELETE", PATH)
@@ -76,7 +74,7 @@ def test_malformed_path_is_a_404_that_says_why(call: Call, path: str, reason: st
         ({"arn": ARN, "metadata": {"": "v"}}, ["/metadata/"]),
     ],
 )
-def test_body_has_only_what_the_path_has_not(
+def test_body_must_not_repeat_the_path(
     call: Call, document: dict[str, Any], pointers: list[str]
 ) -> None:
     """A name in the body could differ from the granted one."""

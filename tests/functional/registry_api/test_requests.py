@@ -108,9 +108,7 @@ def test_body_that_is_no_json_is_a_400(ready: Call, route: tuple[str, str]) -> N
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
 @pytest.mark.parametrize("body", ["%%%", "\u00e9", "A", "====", "e30", "\ud800"])
-def test_body_that_is_not_what_its_encoding_says_is_a_400(
-    ready: Call, route: tuple[str, str], body: str
-) -> None:
+def test_body_that_is_not_base64_is_a_400(ready: Call, route: tuple[str, str], body: str) -> None:
     assert is_problem(ready(*route, body=body, members={"isBase64Encoded": True}), 400)
 
 
@@ -164,9 +162,7 @@ CONTENT_TYPES = [
 
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
-def test_body_is_read_as_json_whatever_its_content_type(
-    ready: Call, route: tuple[str, str]
-) -> None:
+def test_content_type_of_a_body_is_ignored(ready: Call, route: tuple[str, str]) -> None:
     """Clients forget the Content-Type; API Gateway may encode the body as binary."""
     for content_type in CONTENT_TYPES:
         headers = {} if content_type is None else {"Content-Type": content_type}
@@ -247,7 +243,7 @@ def test_bad_version_is_refused_with_the_reason(call: Call, version: str) -> Non
     assert len(error["detail"]) > 20
 
 
-def test_refusal_of_a_huge_text_is_no_huge_answer(ready: Call) -> None:
+def test_refusal_of_a_huge_text_is_short(ready: Call) -> None:
     """Logs are read by people: the text is quoted in part."""
     huge = "\u00e9\n\x1b[31m" * 2_500
     for document in (
@@ -315,7 +311,7 @@ ODD_PATHS = [
 ]
 
 
-def test_what_is_not_there_is_a_404(ready: Call) -> None:
+def test_unknown_service_version_or_channel_is_a_404(ready: Call) -> None:
     """Malformed names and versions in a path are unknown."""
     for path in ODD_PATHS:
         assert is_problem(ready("GET", path), 404), path
@@ -325,7 +321,7 @@ BAD_NAMES = ["-", "a b", "#1#users", "\u00fc", "n" * 65, "n" * 3_000, "a%20b", "
 BAD_VERSIONS = ["v1", "1.0", "1.x", "01.0.0", "1.0.0+a", "1.0.0-" + "r" * 60, "9" * 3_000]
 
 
-def test_name_that_cannot_be_asks_no_table(call: Call, dynamodb: "DynamoDBClient") -> None:
+def test_malformed_name_reads_no_table(call: Call, dynamodb: "DynamoDBClient") -> None:
     """DynamoDB refuses long keys, and the index has keys that are no service's."""
     for name in dynamodb.list_tables()["TableNames"]:
         dynamodb.delete_table(TableName=name)

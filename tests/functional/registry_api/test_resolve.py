@@ -121,7 +121,7 @@ def test_malformed_selector_is_a_422(ready: Call) -> None:
 
 
 @pytest.mark.parametrize("selector", [None, "==1.x", "@beta"])
-def test_nobodys_service_has_no_answer(ready: Call, selector: str | None) -> None:
+def test_unknown_service_has_no_answer(ready: Call, selector: str | None) -> None:
     query = None if selector is None else {"selector": selector}
 
     assert ready("GET", "/services/nobody/resolve", query=query).status == 404
@@ -207,7 +207,7 @@ def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
         assert f"at {needed.index(text)}: '{text}'" in detail
 
 
-def test_malformed_needs_are_named_beside_what_else_is_wrong(ready: Call) -> None:
+def test_malformed_needs_are_reported_with_the_other_faults(ready: Call) -> None:
     """One run of the pipeline shows every fault."""
     answer = ready("POST", "/resolve", {"needed": "u u,-", "strict": True})
 
@@ -256,7 +256,7 @@ def test_answers_trail_until_the_index_has_them(ready: Call, indexed: Callable[[
     assert resolve(ready, "==2.x").document["version"] == "2.2.0"
 
 
-def test_roll_back_reaches_whoever_resolves(ready: Call, indexed: Callable[[], None]) -> None:
+def test_roll_back_changes_what_is_resolved(ready: Call, indexed: Callable[[], None]) -> None:
     """A client pins and resolves, then unpins, deletes and resolves."""
     ready("PUT", "/services/users/channels/latest", {"version": "1.5.0"})
     indexed()

@@ -162,7 +162,7 @@ def contents(client: "DynamoDBClient") -> list[Any]:
 
 
 @pytest.mark.parametrize("what", TROUBLES)
-def test_trouble_is_never_a_500(
+def test_dynamodb_error_is_never_a_500(
     ready: Call, trouble: Trouble, dynamodb: "DynamoDBClient", what: str
 ) -> None:
     """Whatever DynamoDB's error, every route says when to try again, and nothing has changed."""
@@ -246,7 +246,7 @@ def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") ->
 
 
 @pytest.mark.parametrize("route", RESOLVES, ids=named)
-def test_index_alone_is_what_resolves_read(
+def test_resolve_reads_the_index_only(
     ready: Call, dynamodb: "DynamoDBClient", route: tuple[Any, ...]
 ) -> None:
     """Functions read only the index too; a publish does not wait for it."""
@@ -280,7 +280,7 @@ def test_batch_that_answers_nothing_is_throttled(
     [client_error("ValidationException"), client_error(CANCELLED, "ValidationError"), KeyError()],
     ids=str,
 )
-def test_bug_is_a_500_and_says_nothing_of_the_inside(
+def test_bug_is_a_500_without_internal_details(
     ready: Call, trouble: Trouble, error: Exception
 ) -> None:
     """The status tells clients not to repeat the request."""
@@ -294,7 +294,7 @@ def test_bug_is_a_500_and_says_nothing_of_the_inside(
     assert "said so" not in json.dumps(answer.document)
 
 
-def test_function_without_credentials_is_told_as_unreachable(ready: Call, trouble: Trouble) -> None:
+def test_missing_credentials_count_as_unreachable(ready: Call, trouble: Trouble) -> None:
     """Botocore's own exceptions are mapped too."""
     trouble.make(NoCredentialsError())
 

@@ -261,7 +261,7 @@ def test_server_error_leads_to_the_log(run: Run, gateway: HttpGateway) -> None:
     assert "registry-api" in ended.err
 
 
-def test_options_may_stand_before_the_command_and_behind_it(run: Run, gateway: HttpGateway) -> None:
+def test_options_may_come_before_or_after_the_command(run: Run, gateway: HttpGateway) -> None:
     """`aws` accepts them in both places."""
     for arguments in (
         ("--url", gateway.url, "--json", "list"),

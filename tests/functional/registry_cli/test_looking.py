@@ -22,7 +22,7 @@ def test_services_are_listed_by_name(run: Run, publish: Publish) -> None:
     assert [(each["name"], each["revision"]) for each in services] == [("users", 2)]
 
 
-def test_empty_registry_says_how_to_begin(run: Run) -> None:
+def test_empty_registry_shows_the_first_command(run: Run) -> None:
     """A new user sees it first."""
     ended = run("list")
 
@@ -147,9 +147,7 @@ def test_yanked_version_is_resolved(run: Run, publish: Publish) -> None:
     assert ended.document["reason"] == "loses writes"
 
 
-def test_resolve_asks_what_was_meant_by_a_service_that_is_not_there(
-    run: Run, publish: Publish
-) -> None:
+def test_resolve_suggests_similar_services(run: Run, publish: Publish) -> None:
     publish("1.0.0")
 
     assert "did you mean 'users'?" in run("resolve", "usres").err

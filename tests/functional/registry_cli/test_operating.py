@@ -85,9 +85,7 @@ def test_index_that_is_right_verifies(run: Run, one_dynamodb: "DynamoDBClient") 
 
 
 @pytest.mark.usefixtures("invoke")
-def test_verify_prints_what_differs_and_its_status_says_so(
-    run: Run, one_dynamodb: "DynamoDBClient"
-) -> None:
+def test_verify_prints_the_differences_and_fails(run: Run, one_dynamodb: "DynamoDBClient") -> None:
     """A script reads the status, a person the table."""
     spoil(one_dynamodb)
 
@@ -139,7 +137,7 @@ def test_one_service_alone(run: Run, one_dynamodb: "DynamoDBClient", aws_server:
     assert run("verify", "--json").document["differences"] == 1
 
 
-def test_long_work_goes_on_by_itself_and_from_where_it_was_stopped(
+def test_long_work_continues_and_can_be_resumed(
     run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer, invoke: Invoke
 ) -> None:
     """A rebuild of a large registry takes longer than one invocation."""

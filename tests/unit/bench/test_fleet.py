@@ -77,7 +77,7 @@ def test_larger_item_has_a_lower_limit() -> None:
     assert observed(running=50_000, units=1.5).failed_checks == 0
 
 
-def test_environment_stands_for_many_alike() -> None:
+def test_one_simulated_environment_represents_many() -> None:
     """A fleet simulated by fewer environments has the same results."""
     few, many = (observed(running=300_000, weight=weight) for weight in (400, 100))
 
@@ -99,7 +99,7 @@ def test_zero_max_age_checks_at_every_invocation() -> None:
     assert found.checks / 60 == pytest.approx(2_000, rel=0.05)
 
 
-def test_copies_lie_where_their_keys_say_evenly() -> None:
+def test_copies_are_spread_evenly_over_partitions() -> None:
     """DynamoDB distributes partition keys by their hash."""
     places = Counter(
         partition_of(f"service-{name}", copy, 10) for name in range(100) for copy in range(50)
@@ -109,7 +109,7 @@ def test_copies_lie_where_their_keys_say_evenly() -> None:
     assert all(400 < count < 600 for count in places.values())
 
 
-def test_storm_without_copies_heals_by_itself() -> None:
+def test_storm_without_copies_ends() -> None:
     """Every environment gets an answer within seconds."""
     found = simulate(Scenario(starting=50_000, starting_within_s=1, until_s=60, weight=50))
 

@@ -115,7 +115,7 @@ def test_table_named_by_its_arn_needs_no_region_besides() -> None:
         "arn:aws:dynamodb",
     ],
 )
-def test_what_names_no_table_is_refused(table: str) -> None:
+def test_malformed_table_name_is_refused(table: str) -> None:
     """The error comes at init, before DynamoDB refuses the name at every check."""
     (fault,) = _faults(SERVICE_DISCOVERY_TABLE=table)
     assert fault.startswith("SERVICE_DISCOVERY_TABLE: ")
@@ -190,7 +190,7 @@ def test_keys_come_before_the_containers_endpoint() -> None:
     "uri",
     ["http://evil.example/x", "http://10.0.0.1/", "http://127.evil.example/", "x", "http:///"],
 )
-def test_containers_endpoint_elsewhere_is_refused(uri: str) -> None:
+def test_containers_endpoint_on_another_host_is_refused(uri: str) -> None:
     """The token must not be sent to a host that anybody can set in a variable."""
     (fault,) = _faults(AWS_CONTAINER_CREDENTIALS_FULL_URI=uri)
     assert fault.startswith("AWS_CONTAINER_CREDENTIALS_FULL_URI: ")
@@ -201,12 +201,12 @@ def test_containers_endpoint_elsewhere_is_refused(uri: str) -> None:
     ["http://127.0.0.1:9001/x", "http://localhost/", "http://169.254.170.2/", "http://[::1]/",
      "http://169.254.170.23/v1", "http://[fd00:ec2::23]/v1", "https://keys.example/x"],
 )  # fmt: skip
-def test_containers_endpoint_where_sdks_ask_is_taken(uri: str) -> None:
+def test_containers_endpoint_on_an_allowed_host_is_accepted(uri: str) -> None:
     """Loopback, the containers' own addresses, or any host over verified TLS."""
     assert _config(AWS_CONTAINER_CREDENTIALS_FULL_URI=uri).container is not None
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_fault_is_reported_at_once() -> None:
     """One deployment shows every fault, in a stable order."""
     faults = _faults(
         NEEDED_SERVICES="a,,a, b=1",
@@ -287,7 +287,7 @@ def test_form_of_the_log_is_the_functions() -> None:
         st.text(min_size=1, max_size=30) | st.sampled_from(["true", "/x", "http://x", "1"]),
     )
 )
-def test_any_environment_is_taken_or_refused(variables: dict[str, str]) -> None:
+def test_any_environment_is_a_configuration_or_a_config_error(variables: dict[str, str]) -> None:
     """No value causes another exception than ConfigError."""
     with contextlib.suppress(ConfigError):
         assert _config(**variables).services_file.startswith("/")

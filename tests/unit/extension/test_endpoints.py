@@ -46,7 +46,7 @@ def test_regional_endpoint_is_the_one_that_every_sdk_calls(
         ("https://h:443/", "h", 443, "/", "h"),
     ],
 )
-def test_configured_endpoint_is_taken_apart(
+def test_configured_endpoint_is_parsed(
     url: str, host: str, port: int, path: str, header: str
 ) -> None:
     """Scheme, host, port and path are as in every AWS SDK."""

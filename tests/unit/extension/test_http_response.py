@@ -67,14 +67,14 @@ def test_response_that_is_cut_anywhere_is_an_error(data: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000,
     ],
 )
-def test_what_is_no_http_is_an_error(data: bytes) -> None:
+def test_other_protocol_is_an_error(data: bytes) -> None:
     """Another protocol on the port is an error."""
     with pytest.raises(HttpError):
         ResponseParser().feed(data)
 
 
 @given(st.binary(max_size=300), st.sampled_from(_GOOD))
-def test_garbage_never_does_anything_else(garbage: bytes, good: bytes) -> None:
+def test_any_bytes_are_a_response_or_an_error(garbage: bytes, good: bytes) -> None:
     """Any bytes are a response or an HttpError."""
     for data in (garbage, good[:20] + garbage, b"HTTP/1.1 200 OK\r\n" + garbage):
         parser = ResponseParser()
@@ -97,7 +97,7 @@ def test_bytes_after_a_response_end_the_connection() -> None:
 
 
 @pytest.mark.parametrize("name", ["Content-Length: 2", "Connection: close"])
-def test_only_blanks_and_tabs_are_taken_off_a_value(name: str) -> None:
+def test_only_blanks_and_tabs_are_stripped_from_a_value(name: str) -> None:
     """The two interpreters strip other characters; RFC 9110 has only blanks and tabs."""
     head = f"HTTP/1.1 200 OK\r\n{name}\x1f\r\nContent-Length: 2\r\n\r\nab"
     parser = ResponseParser()

@@ -314,7 +314,7 @@ def test_too_little_time_is_no_failure(world: World) -> None:
     assert world.checks == 2
 
 
-def test_stale_read_is_believed_once_it_is_repeated(world: World) -> None:
+def test_stale_read_is_accepted_when_it_is_repeated(world: World) -> None:
     """Reads may be stale; after a rebuild a lower revision is right for good."""
     world.answers["users"] = _answer("2.0.0", revision=9)
     seen: list[str] = []
@@ -428,7 +428,7 @@ def test_bug_of_ours_in_a_check_is_a_failed_check(world: World) -> None:
     assert world.member()["status"] == "active"
 
 
-def test_yanked_and_missing_are_told_when_they_begin_and_end(world: World) -> None:
+def test_yanked_and_missing_are_logged_when_they_begin_and_end(world: World) -> None:
     """Each is logged once, at WARN; a changed version is logged at INFO."""
     yanked = {"users": _answer("1.0.0", 2, status="yanked", reason="leak")}
     world.after(60, answers=yanked)
@@ -453,7 +453,7 @@ def test_yanked_and_missing_are_told_when_they_begin_and_end(world: World) -> No
         ({"answers": {}}, ["users: no version", "billing: no version"]),
     ],
 )
-def test_strict_init_takes_this_very_resolves_answers_alone(
+def test_strict_init_accepts_only_its_own_resolves_answers(
     world: World, changes: dict[str, Any], names: list[str]
 ) -> None:
     """An earlier run's file serves functions that fail open, but not strict ones."""
@@ -470,7 +470,7 @@ def test_strict_init_takes_this_very_resolves_answers_alone(
         assert name in str(failed.value)
 
 
-def test_later_trouble_is_no_matter_of_strict(world: World) -> None:
+def test_strict_applies_to_the_init_only(world: World) -> None:
     """Strict mode applies to the init only."""
     world.after(60, fault="down")
     world.after(60, fault="", answers={})
@@ -480,7 +480,7 @@ def test_later_trouble_is_no_matter_of_strict(world: World) -> None:
     assert world.member()["status"] == "missing"
 
 
-def test_events_that_are_refused_are_asked_for_no_more(world: World) -> None:
+def test_refused_events_are_not_requested_again(world: World) -> None:
     """Managed Instances refuse INVOKE and accept SHUTDOWN only."""
     world.refused = ("INVOKE",)
 

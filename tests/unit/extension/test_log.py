@@ -51,5 +51,5 @@ def test_plain_line_stays_one_line(facts: dict[str, object]) -> None:
         assert f" {name}=" in line
 
 
-def test_less_than_the_level_is_not_said() -> None:
+def test_lines_below_the_level_are_not_logged() -> None:
     assert _lines({}, as_json=False, level=log.ERROR) == [""]

@@ -300,7 +300,7 @@ def test_services_replaces_the_answers() -> None:
         get_arn("billing")
 
 
-def test_services_gives_back_what_was_there(path: Path) -> None:
+def test_services_restores_the_former_file(path: Path) -> None:
     _replace(path, _document("1.0.0"))
     with services({"users": "arn:outer"}):
         with pytest.raises(ZeroDivisionError), services({"users": "arn:inner"}):

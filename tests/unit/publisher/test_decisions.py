@@ -36,7 +36,7 @@ def test_roll_back_is_known_by_the_status(
 
 
 @pytest.mark.parametrize("on_delete", OnDelete)
-def test_roll_back_undoes_whatever_the_property_is(on_delete: OnDelete) -> None:
+def test_roll_back_undoes_for_every_on_delete(on_delete: OnDelete) -> None:
     removal = decide_removal(on_delete, "users@2.0.0", is_rolling_back=True, present_id=None)
 
     assert removal is Removal.UNDO

@@ -70,7 +70,7 @@ def test_another_service_name_is_a_replacement(publisher: PublisherInMemory) -> 
     assert publisher.status("1.0.0", "people") == "active"
 
 
-def test_rolled_back_update_makes_latest_what_it_was(publisher: PublisherInMemory) -> None:
+def test_rolled_back_update_restores_latest(publisher: PublisherInMemory) -> None:
     stack = publisher.stack()
     stack.create(of("1.0.0", Channel="stable"))
 
@@ -82,7 +82,7 @@ def test_rolled_back_update_makes_latest_what_it_was(publisher: PublisherInMemor
     assert stack.present_id == "users@1.0.0"
 
 
-def test_rolled_back_pin_is_taken_off(publisher: PublisherInMemory) -> None:
+def test_rolled_back_pin_is_removed(publisher: PublisherInMemory) -> None:
     """`latest` was not pinned before, so it is not pinned afterwards."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
@@ -103,7 +103,7 @@ def test_rolled_back_creation_is_undone(publisher: PublisherInMemory) -> None:
     assert publisher.registry.services["users"].channels == {}
 
 
-def test_roll_back_never_yanks_what_a_repetition_found(publisher: PublisherInMemory) -> None:
+def test_roll_back_keeps_a_version_that_existed_before(publisher: PublisherInMemory) -> None:
     """Another pipeline published it, and its consumers use it."""
     publisher.stack("other").create(of("2.0.0"))
 
@@ -256,7 +256,7 @@ def test_yank_of_another_person_is_not_replaced(publisher: PublisherInMemory) ->
         ("Delete", "absent", {}),
     ],
 )
-def test_deleted_stack_does_what_on_delete_asks(
+def test_deletion_of_a_stack_follows_on_delete(
     publisher: PublisherInMemory, on_delete: str, status: str, channels: dict[str, str]
 ) -> None:
     """The channels that the resource had set would otherwise keep the version."""
@@ -288,7 +288,7 @@ def test_channel_of_others_refuses_the_deletion_with_its_name(
 
 
 @pytest.mark.parametrize("on_delete", ["Retain", "Yank", "Delete"])
-def test_unreadable_stack_changes_nothing_and_says_so(
+def test_unreadable_stack_fails_the_request_and_changes_nothing(
     publisher: PublisherInMemory, on_delete: str
 ) -> None:
     """A clean-up and a deletion look the same; a guess could remove versions that are in use."""
@@ -439,7 +439,9 @@ def test_unclear_outcome_is_repeated(publisher: PublisherInMemory, error: Except
     assert publisher.status("2.0.0") == ROLLED_BACK
 
 
-def test_race_for_a_channel_is_set_back_to_what_stood_last(publisher: PublisherInMemory) -> None:
+def test_channel_set_in_a_race_is_set_back_to_the_last_version(
+    publisher: PublisherInMemory,
+) -> None:
     """Another pipeline set the channel between our read and our write."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))

@@ -104,7 +104,7 @@ def test_address_that_fails_at_first_gets_the_same_response_again(
     assert pauses == [0.2, 0.4]
 
 
-def test_address_that_never_takes_it_is_an_error_when_time_is_up(sink: ResponseSink) -> None:
+def test_response_that_is_never_accepted_is_an_error(sink: ResponseSink) -> None:
     """Lambda then repeats the request, and the recorded result is sent again."""
     sink.statuses = [503] * 10
 

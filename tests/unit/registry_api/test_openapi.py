@@ -50,7 +50,7 @@ def test_every_write_has_a_dry_run_and_preconditions(
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_every_operation_has_examples_and_says_what_it_refuses(
+def test_every_operation_has_examples_and_refusals(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
     """An operator copies an example, and looks up a refusal."""
@@ -70,7 +70,7 @@ def test_every_operation_has_examples_and_says_what_it_refuses(
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
-def test_examples_are_what_their_schemas_say(
+def test_examples_are_valid_for_their_schemas(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
     """Every example is valid for its schema."""

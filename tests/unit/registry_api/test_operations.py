@@ -68,7 +68,7 @@ def test_yanked_version_stays_so_when_it_is_published_again(
     ("other", "named"),
     [({"arn": valid.OTHER_ARN}, "another ARN"), ({"metadata": {"a": "b"}}, "other metadata")],
 )
-def test_published_version_is_never_another(
+def test_published_version_cannot_be_replaced(
     registry: Registry, store: MemoryVersionStore, other: dict[str, Any], named: str
 ) -> None:
     """Consumers that pinned it would get something else."""
@@ -196,7 +196,7 @@ def test_pinned_latest_outlives_higher_versions(registry: Registry) -> None:
         lambda registry: registry.version("users", Version.parse("9.9.9")),
     ],
 )
-def test_what_nobody_published_is_unknown(
+def test_unpublished_service_is_unknown(
     registry: Registry, look: Callable[[Registry], object]
 ) -> None:
     """An empty list would look like a service whose versions were deleted."""
@@ -249,7 +249,7 @@ def overtake(store: MemoryVersionStore, wanted: Publication) -> None:
     store.before_commit = _rival
 
 
-def test_whoever_loses_every_race_is_told_to_come_back(store: MemoryVersionStore) -> None:
+def test_change_that_loses_every_race_is_busy(store: MemoryVersionStore) -> None:
     """The attempts are limited, with growing pauses; nothing of the change has happened."""
     pauses: list[float] = []
     store.before_commit = _lose

@@ -39,7 +39,7 @@ def channels(registry: Registry) -> dict[str, str]:
     return {channel: str(version) for channel, version in service.channels.items()}
 
 
-def test_yanked_version_says_why_and_leaves_latest(
+def test_yanked_version_has_its_reason_and_is_not_latest(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     """As on PyPI, only the exact selector finds it."""
@@ -68,7 +68,7 @@ def test_yanked_version_says_why_and_leaves_latest(
         (None, "", "", True),
     ],
 )
-def test_another_reason_is_a_change_and_none_keeps_the_old(
+def test_another_reason_is_a_change_and_no_reason_is_none(
     registry: Registry,
     store: MemoryVersionStore,
     first: str | None,
@@ -88,7 +88,7 @@ def test_another_reason_is_a_change_and_none_keeps_the_old(
     assert registry.service("users").service.revision == record.revision
 
 
-def test_yank_is_taken_back(registry: Registry, store: MemoryVersionStore) -> None:
+def test_yank_is_undone(registry: Registry, store: MemoryVersionStore) -> None:
     """The version is as before, and latest again; the reason stays in the history."""
     before = registry.version("users", TWO)
     registry.yank("users", TWO, "by mistake", "operator", FORCED)
@@ -227,7 +227,7 @@ def test_service_outlives_its_last_version(registry: Registry, store: MemoryVers
         lambda registry: registry.history("nobody", limit=1, before=None),
     ],
 )
-def test_what_is_not_there_is_unknown_and_leaves_no_trace(
+def test_unknown_service_or_version_is_an_error_and_changes_nothing(
     registry: Registry, store: MemoryVersionStore, change: Callable[[Registry], object]
 ) -> None:
     """A misspelt name must not look like a success, and must not create a service."""
@@ -292,7 +292,7 @@ def test_highest_version_may_be_yanked_while_latest_is_pinned_below(registry: Re
         ("latest", "3.0.0-rc.1", "pre-release"),
     ],
 )
-def test_channel_points_at_what_may_be_used(
+def test_channel_points_only_at_allowed_versions(
     registry: Registry, store: MemoryVersionStore, channel: str, version: str, named: str
 ) -> None:
     """Channels may point at active versions only, `latest` at stable ones only."""
@@ -338,7 +338,7 @@ def test_service_has_a_hundred_channels_at_most(registry: Registry) -> None:
     assert len(channels(registry)) == MAX_CHANNELS
 
 
-def test_change_keeps_the_rest_and_tells_its_time(store: MemoryVersionStore) -> None:
+def test_change_keeps_everything_else_and_sets_the_time(store: MemoryVersionStore) -> None:
     """Each operation changes only its own part, and the service's time."""
     registry_on(store).publish(valid.publication("1.0.0", channel="beta"), "pipeline")
     later = registry_on(store, now=LATER)
@@ -409,7 +409,7 @@ def test_lost_race_is_decided_anew(ready: Registry, store: MemoryVersionStore, c
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_whoever_loses_every_race_is_told_to_come_back(
+def test_change_that_loses_every_race_is_busy(
     ready: Registry, store: MemoryVersionStore, change: str
 ) -> None:
     """The attempts are limited; nothing of the change has happened."""

@@ -39,7 +39,7 @@ def test_invalid_request_is_refused_with_each_fault() -> None:
     assert json.loads(str(problem.to_response().body))["errors"] == errors
 
 
-def test_refusal_for_now_says_when_to_come_back() -> None:
+def test_refusal_to_be_repeated_has_retry_after() -> None:
     """`Retry-After` says when to send the request again."""
     response = try_again(HTTPStatus.SERVICE_UNAVAILABLE, "later").to_response()
 

@@ -84,7 +84,7 @@ def test_one_need_is_an_answer_or_unknown(
         assert dry_run.resolve_one("users", parse_selector(selector)).version == version
 
 
-def test_whoever_has_enough_of_the_answers_asks_for_no_more(index: MemoryIndexStore) -> None:
+def test_caller_may_stop_reading_answers_early(index: MemoryIndexStore) -> None:
     """Thousands of pins with large metadata would fill the function's memory."""
     needs = parse_needs(",".join(f"a{number}:users" for number in range(250)))
 

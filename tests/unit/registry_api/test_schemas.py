@@ -57,7 +57,7 @@ def test_good_request_becomes_values() -> None:
     ],
     ids=lambda member: next(iter(member)),
 )
-def test_largest_request_is_taken(member: dict[str, Any]) -> None:
+def test_largest_request_is_accepted(member: dict[str, Any]) -> None:
     """The limits themselves are allowed."""
     assert faults(GOOD | member) == []
 
@@ -120,7 +120,7 @@ def test_all_faults_are_named_at_once() -> None:
     assert sorted(seen) == ["/arn", "/metadata/a", "/metadata/b", "/more", "/name", "/version"]
 
 
-def test_faults_say_why_in_the_models_own_words() -> None:
+def test_faults_have_the_models_own_messages() -> None:
     """The messages are not those of a library that the client does not know."""
     details = {fault["pointer"]: fault["detail"] for fault in faults(GOOD | {"version": "v1.4.2"})}
 
@@ -143,7 +143,7 @@ def test_faults_of_shape_speak_of_json(document: object, detail: str) -> None:
     assert [fault["detail"] for fault in faults(document)] == [detail]
 
 
-def test_record_shows_what_there_is() -> None:
+def test_record_has_no_empty_members() -> None:
     """A record has no reason without a yank, and no empty metadata."""
     plain = version_document(valid.record("1.4.2"))
     yanked = version_document(

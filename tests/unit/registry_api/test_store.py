@@ -58,7 +58,7 @@ def test_empty_table_has_nothing(store: VersionStore) -> None:
     assert store.history("users", limit=10, before=None) == NOTHING
 
 
-def test_what_was_committed_is_read_at_once(store: VersionStore) -> None:
+def test_committed_change_is_read_at_once(store: VersionStore) -> None:
     """Reads are strongly consistent, so a publisher sees its version."""
     change = valid.change(
         "1.4.2",
@@ -94,7 +94,7 @@ def test_first_publish_happens_once(store: VersionStore) -> None:
     assert store.version("users", Version.parse("2.0.0")) is None
 
 
-def test_change_of_an_overtaken_service_does_not_happen(
+def test_change_of_a_service_that_has_changed_is_refused(
     store: VersionStore, publish: Publish
 ) -> None:
     """A change happens whole or not at all: version, service and history."""

@@ -52,7 +52,7 @@ def test_item_is_as_documented() -> None:
     assert answer_to_item("users", "latest", answer) == ITEM
 
 
-def test_item_shows_what_else_there_is() -> None:
+def test_item_has_reason_metadata_and_copies() -> None:
     """The reason of a yank, the metadata and the number of copies are in the item."""
     more = {
         "status": {"S": "yanked"},
@@ -81,9 +81,7 @@ def test_copies_stand_under_keys_of_their_own() -> None:
 @pytest.mark.parametrize(
     "value", [None, {}, {"NULL": True}, {"S": 1}, {"N": "x"}, "text", {"BOOL": True}, {"S": None}]
 )
-def test_item_that_is_not_as_spelled_is_an_error_that_names_its_attribute(
-    name: str, value: object
-) -> None:
+def test_error_of_a_malformed_item_names_the_attribute(name: str, value: object) -> None:
     """Somebody may edit the table; a function must not get half an answer."""
     item = {key: attribute for key, attribute in ITEM.items() if key != name}
     if value is not None:
@@ -118,13 +116,13 @@ def test_item_without_a_key_is_an_error(missing: str) -> None:
 
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True), st.integers(0, 49))
-def test_partition_key_is_read_back_as_what_it_was(service: str, copy: int) -> None:
+def test_partition_key_is_parsed_to_service_and_copy(service: str, copy: int) -> None:
     """A rebuild must not take a copy for an unknown service."""
     assert layout.service_of(layout.partition_key(service, copy)) == (service, copy)
 
 
 @given(st.text(st.sampled_from("#0123459²x"), min_size=1, max_size=6))
-def test_whatever_partition_key_there_is_belongs_to_a_name_and_comes_back(partition: str) -> None:
+def test_any_partition_key_is_parsed_and_formatted_back(partition: str) -> None:
     """A rebuild deletes items by the key that they have."""
     service, copy = layout.service_of(partition)
 

@@ -112,7 +112,7 @@ def test_at_least_is_the_latest_if_it_is_high_enough(
 
 
 @given(_PUBLISHED, _STABLE)
-def test_exact_version_is_found_whatever_it_is(
+def test_exact_version_may_be_yanked_or_a_pre_release(
     published: dict[Version, str], version: Version
 ) -> None:
     """Pre-releases and yanked versions are found too, so a pin keeps working."""
@@ -155,7 +155,7 @@ def _parts(need: Need) -> tuple[str, str, str, str, str]:
 
 
 @given(_NAMES, _SELECTORS)
-def test_spelled_selector_is_read_back(name: str, text: str) -> None:
+def test_formatted_selector_is_parsed_back(name: str, text: str) -> None:
     """A selector copied from a message asks for the same version."""
     (need,) = parse_needs(name + text)
     (again,) = parse_needs(f"{need.service}{need.selector}")

@@ -81,7 +81,7 @@ def test_members_stand_in_the_order_of_the_needs() -> None:
     assert list(json.loads(data)) == keys
 
 
-def test_alias_shows_the_service_behind_it() -> None:
+def test_member_under_an_alias_has_the_service() -> None:
     """The file alone shows which service an alias means."""
     member = document(resolved_member(need("old:users==1.x"), answer(), AT))
 
@@ -109,7 +109,7 @@ def test_answer_below_the_minimum_is_missing() -> None:
     }
 
 
-def test_unavailable_member_says_why_and_no_more() -> None:
+def test_unavailable_member_has_only_the_reason() -> None:
     """A function must not take an unconfirmed version for an answer."""
     member = document(unavailable_member(need("users"), "timed out after 1500 ms"))
 
@@ -158,7 +158,7 @@ def test_rendered_file_is_read_back(members: dict[str, Member]) -> None:
 
 
 @given(_MEMBERS)
-def test_rendered_file_is_json_for_everybody(members: dict[str, Member]) -> None:
+def test_rendered_file_is_valid_json(members: dict[str, Member]) -> None:
     """The text is put together without a JSON library; CPython's parser checks it."""
     data = services_file.render(list(members.items()))
 
@@ -177,7 +177,7 @@ def test_file_cut_at_any_byte_is_an_error(members: dict[str, Member]) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"null", b'"users"', b"1", b"\xff", b"{"])
-def test_what_is_no_object_is_an_error(data: bytes) -> None:
+def test_document_that_is_no_object_is_an_error(data: bytes) -> None:
     """Any program can write to /tmp."""
     with pytest.raises(ValueError, match=r"\w"):
         services_file.parse(data)

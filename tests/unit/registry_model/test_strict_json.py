@@ -39,7 +39,7 @@ def test_document_cut_at_any_byte_is_an_error(value: object, *, is_ascii: bool) 
 
 
 @given(_TEXTS)
-def test_spelled_text_is_read_back(text: str) -> None:
+def test_encoded_text_is_parsed_back(text: str) -> None:
     """Documents are joined from such pieces."""
     assert json.loads(strict_json.dumps(text)) == text
 
@@ -56,7 +56,7 @@ def test_spelled_text_is_read_back(text: str) -> None:
     ],
     ids=["not UTF-8", "cut character", "deep", "two", "text behind", "mark before"],
 )
-def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
+def test_malformed_json_is_a_value_error(data: bytes) -> None:
     """Hostile data must not raise any other error."""
     with pytest.raises(ValueError, match=r"\w"):
         strict_json.loads(data)
@@ -73,6 +73,6 @@ def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
         ('"\\\\ud83d\\\\ude00"', "\\ud83d\\ude00"),
     ],
 )
-def test_escaped_surrogates_become_what_can_be_written(text: str, expected: str) -> None:
+def test_escaped_surrogates_become_valid_text(text: str, expected: str) -> None:
     """A lone surrogate can't be written to a UTF-8 file."""
     assert strict_json.loads(text.encode()) == expected

@@ -19,7 +19,7 @@ _SUGGESTED = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_IDENTIFIER}(?:\.
 
 
 @given(VERSIONS)
-def test_spelled_version_is_read_back(version: Version) -> None:
+def test_formatted_version_is_parsed_back(version: Version) -> None:
     """The stored text is the published one."""
     again = Version.parse(str(version))
 
@@ -29,7 +29,7 @@ def test_spelled_version_is_read_back(version: Version) -> None:
 
 
 @given(VERSIONS.map(str), st.data())
-def test_text_is_a_version_where_the_specifications_expression_says_so(
+def test_text_is_a_version_if_it_matches_the_specifications_expression(
     spelled: str, data: st.DataObject
 ) -> None:
     """Versions with one character more, less or changed are tested."""
@@ -50,7 +50,7 @@ def test_text_is_a_version_where_the_specifications_expression_says_so(
 
 
 @pytest.mark.parametrize("text", ["1.2.3\n", "1.2.3-a\n", "\n1.2.3", "\u0661.2.3", "1.2.3-\u0661"])
-def test_look_alike_is_no_version(text: str) -> None:
+def test_nearly_right_text_is_no_version(text: str) -> None:
     """`$`, `strip` or `isdigit` would accept these."""
     with pytest.raises(VersionError):
         Version.parse(text)

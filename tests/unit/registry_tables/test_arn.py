@@ -38,7 +38,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_well_formed_arn_is_read_and_spelled_back(text: str) -> None:
+def test_well_formed_arn_is_parsed_and_formatted_back(text: str) -> None:
     """Functions get exactly the text that a pipeline publishes."""
     assert str(Arn.parse(text)) == text
 

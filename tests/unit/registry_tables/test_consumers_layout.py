@@ -64,7 +64,7 @@ def test_query_goes_on_at_the_position_of_a_need() -> None:
 
 
 @pytest.mark.parametrize("position", ["", "orders", "#n#", "orders#", "orders##consumer"])
-def test_what_is_not_a_position_is_refused(position: str) -> None:
+def test_malformed_position_is_refused(position: str) -> None:
     with pytest.raises(ValueError, match="is not the position of a need"):
         layout.parse_position(position)
 
@@ -85,7 +85,7 @@ def test_generation_sorts_after_the_one_that_it_replaces(
     assert later > earlier
 
 
-def test_end_of_needs_is_behind_every_need_of_the_generation_and_of_no_later_one() -> None:
+def test_end_of_needs_sorts_after_its_generation_and_before_later_ones() -> None:
     later = layout.new_generation(1_700_000_000_000, GENERATION, 0.0)
 
     end = layout.end_of_needs(GENERATION)

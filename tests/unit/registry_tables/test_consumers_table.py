@@ -288,7 +288,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
     assert _needs(table, "users") == ["orders users"]
 
 
-def test_table_that_takes_no_item_is_throttled(dynamodb: "DynamoDBClient", clock: Clock) -> None:
+def test_table_that_writes_no_item_is_throttled(dynamodb: "DynamoDBClient", clock: Clock) -> None:
     class Full(Intercepted):
         """A table that writes nothing."""
 

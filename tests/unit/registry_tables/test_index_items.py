@@ -27,7 +27,7 @@ def answer(**members: object) -> Answer:
         {"revision": 8},
     ],
 )
-def test_item_that_says_anything_else_or_is_ahead_is_written_anew(
+def test_item_with_another_answer_or_a_later_revision_is_rewritten(
     members: dict[str, object],
 ) -> None:
     """Each attribute counts; a revision counts if it is above the service's."""
@@ -36,7 +36,7 @@ def test_item_that_says_anything_else_or_is_ahead_is_written_anew(
     assert not is_current(answer_to_item("users", "1.x", answer(**members)), wanted)
 
 
-def test_item_that_says_the_same_at_an_earlier_revision_is_left_alone() -> None:
+def test_item_with_the_same_answer_at_an_earlier_revision_stays() -> None:
     """A write costs, and `updated_at` shows real changes."""
     for revision, updated_at in itertools.product((6, 7), ("now", "then")):
         found = answer_to_item("users", "1.x", answer(revision=revision, updated_at=updated_at))

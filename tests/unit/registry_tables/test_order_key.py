@@ -55,7 +55,7 @@ def test_published_list_of_versions_is_in_order_by_key() -> None:
         assert sorted(ascending, key=order_key) == ascending
 
 
-def test_spelling_of_order_keys_stays_what_it_is() -> None:
+def test_encoding_of_order_keys_does_not_change() -> None:
     """Existing tables contain such keys: another encoding would need a migration."""
     spelled = {text: order_key(Version.parse(text)) for text in ("1.4.2", "10.0.0-rc.11")}
 

@@ -111,9 +111,7 @@ CANCELLED = "TransactionCanceledException"
     ],
     ids=str,
 )
-def test_error_is_named_for_what_to_do_about_it(
-    error: Exception, expected: type[Exception]
-) -> None:
+def test_each_error_code_has_its_exception(error: Exception, expected: type[Exception]) -> None:
     """The client is told to decide again, to try again later, or that there is a bug."""
     store = store_on(Client(transact_write_items=raising(error)))
 
@@ -136,7 +134,7 @@ def test_error_is_named_for_what_to_do_about_it(
         ("query", lambda store: store.history("users", limit=1, before=None)),
     ],
 )
-def test_every_read_names_its_errors(
+def test_every_read_maps_its_errors(
     operation: str, read: Callable[[VersionsTable], object]
 ) -> None:
     """A call without the mapping would answer 500 while the table is only busy."""
@@ -293,7 +291,7 @@ def test_torn_read_points_no_channel_at_a_yanked_version(
     assert real.service("users").service.channels == {}
 
 
-def test_torn_read_does_not_take_a_rivals_yank_back(dynamodb: "DynamoDBClient") -> None:
+def test_torn_read_does_not_undo_another_yank(dynamodb: "DynamoDBClient") -> None:
     """A change applies to the current version; the other client's reason stays too."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
@@ -381,7 +379,7 @@ def test_no_need_asks_for_nothing() -> None:
     assert index_on(Client()).answers([]) == {}
 
 
-def test_trouble_of_the_index_is_named() -> None:
+def test_errors_of_the_index_are_mapped() -> None:
     """A dry run that said 'missing' while the index can't be read would stop every deploy."""
     error = client_error("ResourceNotFoundException")
 

@@ -86,7 +86,7 @@ def test_each_action_has_its_detail_type(action: Action, detail_type: str) -> No
     assert json.loads(entry["Detail"])["action"] == str(action)
 
 
-def test_reason_of_a_yank_is_told() -> None:
+def test_reason_of_a_yank_is_shown() -> None:
     entry = _entry(_record(action=Action.YANK, reason="loses writes"), latest=None)
 
     detail = json.loads(entry["Detail"])
@@ -115,7 +115,7 @@ def test_change_without_an_arn_on_record_names_no_resource() -> None:
     ],
     ids=["overwritten", "removed", "copied by a restore", "the service's own item"],
 )
-def test_what_is_no_new_change_is_no_event(record: dict[str, Any]) -> None:
+def test_record_without_a_new_change_is_no_event(record: dict[str, Any]) -> None:
     assert event_in(record) is None
 
 

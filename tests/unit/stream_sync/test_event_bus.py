@@ -89,7 +89,9 @@ def test_event_that_the_bus_keeps_refusing_goes_whole_to_the_queue(
     assert all(code in each["error"] for each in queued)
 
 
-def test_event_that_neither_takes_is_reported(queues: "SQSClient", queue_url: str) -> None:
+def test_event_that_neither_bus_nor_queue_accepts_is_reported(
+    queues: "SQSClient", queue_url: str
+) -> None:
     faulty = FaultyBus(["InternalException"] * 3)
     queues.delete_queue(QueueUrl=queue_url)
 

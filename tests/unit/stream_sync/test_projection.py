@@ -23,7 +23,7 @@ def highest_in(versions: set[Version], query: Series) -> Version | None:
 
 
 @given(st.frozensets(_versions, max_size=8), st.frozensets(_versions, max_size=4))
-def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
+def test_narrower_series_is_looked_up_only_if_a_wider_one_does_not_answer_it(
     there: frozenset[Version], moved: frozenset[Version]
 ) -> None:
     """To publish a new highest version takes one look-up for its three series."""
@@ -44,7 +44,7 @@ def test_answers_are_right_and_none_is_looked_up_that_a_wider_one_gives(
 
 
 @given(st.frozensets(_versions, max_size=5))
-def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
+def test_selectors_of_the_index_are_parsed(
     versions: frozenset[Version],
 ) -> None:
     """A rebuild that parsed a selector wrongly would delete an answer."""
@@ -65,7 +65,7 @@ def test_selectors_that_the_index_has_are_read_back_as_what_they_were(
         *("@latest", "@a b", "==1.x", "~=1.4", "Latest", "1..x", ".x", f"{10**18}.x", "1.x "),
     ],
 )
-def test_what_is_no_selector_is_a_stray(selector: str) -> None:
+def test_malformed_selector_is_reported(selector: str) -> None:
     """The index has no items of other kinds."""
     what = projection.answers_to_check((), [selector], includes_all_channels=False, revision=0)
 

@@ -21,7 +21,7 @@ def record(entry: str = "e#a7", image: dict[str, Any] | None = None) -> dict[str
     }
 
 
-def test_history_event_names_what_moved_and_the_revision() -> None:
+def test_history_event_has_version_channel_and_revision() -> None:
     """The worker learns from the revision whether more has changed since."""
     image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "revision": {"N": "7"}}
 
@@ -51,7 +51,7 @@ def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
     assert (found.version, found.channel) == (None, "beta")
 
 
-def test_removed_service_names_nothing_but_itself() -> None:
+def test_removed_service_has_neither_version_nor_channel() -> None:
     """All of it was deleted; it may exist again by now."""
     found = stream_records.parse(record("#service") | {"eventName": "REMOVE"})
 
@@ -100,7 +100,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
-def test_whatever_comes_is_a_movement_or_refused(document: Any) -> None:
+def test_any_record_is_parsed_or_refused(document: Any) -> None:
     """A malformed record must not end the invocation."""
     number = stream_records.sequence_number_of(document)
     assert isinstance(number, str)
@@ -113,7 +113,7 @@ def test_whatever_comes_is_a_movement_or_refused(document: Any) -> None:
 
 
 @given(st.sampled_from(["service", "entry", "NewImage", "SequenceNumber", "version"]), _JSON)
-def test_record_with_one_part_replaced_is_a_movement_or_refused(part: str, other: Any) -> None:
+def test_record_with_one_changed_part_is_parsed_or_refused(part: str, other: Any) -> None:
     """The same for records that are nearly right."""
     whole = record(image={"version": {"S": "1.0.0"}, "revision": {"N": "1"}})
     change = whole["dynamodb"]
