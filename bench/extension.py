@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench import extension_neighbours as neighbours
 from bench import extension_programs
-from bench.extension_neighbours import NEEDS, Index, Platform, RoundTrip, Run
+from bench.extension_neighbours import NEEDS, IndexProcess, Platform, RoundTrip, Run
 from bench.extension_programs import Program, Programs
 from bench.report import Row, Table
 from local.execution_environment import execution_environment, python_function
@@ -84,7 +84,9 @@ def _typical(values: Sequence[float]) -> float:
 class _Bench:
     """Everything that is measured, with the same index, platform and needs."""
 
-    def __init__(self, programs: Programs, index: Index, platform: Platform, folder: Path) -> None:
+    def __init__(
+        self, programs: Programs, index: IndexProcess, platform: Platform, folder: Path
+    ) -> None:
         self._programs = programs
         self._index = index
         self._platform = platform

@@ -119,7 +119,7 @@ def _serve_index(chain: Path, ours: Connection) -> None:
             ours.send((index.connections, len(index.requests)))
 
 
-class Index:
+class IndexProcess:
     """The index in a process of its own."""
 
     def __init__(self, url: str, theirs: Connection, bundle: Path) -> None:
@@ -136,7 +136,7 @@ class Index:
 
 
 @contextmanager
-def index(folder: Path, roots: Path) -> Iterator[Index]:
+def index(folder: Path, roots: Path) -> Iterator[IndexProcess]:
     """Serve the index."""
     chain, bundle = make_chain(folder, roots)
     theirs, ours = multiprocessing.Pipe()
@@ -146,7 +146,7 @@ def index(folder: Path, roots: Path) -> Iterator[Index]:
     server.start()
     ours.close()
     try:
-        yield Index(theirs.recv(), theirs, bundle)
+        yield IndexProcess(theirs.recv(), theirs, bundle)
     finally:
         theirs.close()
         server.terminate()
@@ -156,7 +156,7 @@ def index(folder: Path, roots: Path) -> Iterator[Index]:
 class RoundTrip:
     """The bare exchange: the same request on an open connection, without any work."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: IndexProcess) -> None:
         """Connect."""
         host, _, port = index.url.removeprefix("https://").partition(":")
         context = ssl.create_default_context(cafile=str(index.bundle))

@@ -14,7 +14,7 @@ from botocore.config import Config
 from consumer_scan.listing import Scope, list_consumers
 from consumer_scan.recording import ScanRecorder
 from consumer_scan.requests import RecordRequest, RemoveGoneRequest, parse_request
-from consumer_scan.settings import Settings
+from consumer_scan.settings import ScanSettings
 from registry_tables.consumers_table import ConsumersTable
 
 logger = Logger()
@@ -31,7 +31,7 @@ def _timestamp() -> str:
 
 _table = ConsumersTable(
     boto3.client("dynamodb", config=_TABLE),
-    Settings.from_env(os.environ.get).consumers_table,
+    ScanSettings.from_env(os.environ.get).consumers_table,
     now_s=time.time,
     timestamp=_timestamp,
     sleep=time.sleep,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ScanSettings:
     """The scan function's settings.
 
     Attributes:
@@ -15,7 +15,7 @@ class Settings:
     consumers_table: str
 
     @classmethod
-    def from_env(cls, getenv: Callable[[str], str | None]) -> "Settings":
+    def from_env(cls, getenv: Callable[[str], str | None]) -> "ScanSettings":
         """Read the environment, which `infra/template.yaml` sets.
 
         Raises:

@@ -21,7 +21,7 @@ from publisher.decisions import (
 )
 from publisher.ledger import Ledger, LedgerEntry
 from publisher.properties import ServiceVersion, parse_physical_id
-from publisher.registry_port import Registry
+from publisher.registry_port import RegistryPort
 from registry_client.documents import VersionJson
 from registry_client.errors import RefusalError, RegistryUnreachableError
 
@@ -53,7 +53,7 @@ class Publications:
 
     def __init__(
         self,
-        registry: Registry,
+        registry: RegistryPort,
         ledger: Ledger,
         *,
         allowed_names: str,

@@ -30,7 +30,7 @@ def _absence_is_fine() -> Iterator[None]:
 
 
 class RegistryAccess:
-    """A `Registry` behind a client. Every method raises what `check_time` raises."""
+    """A `RegistryPort` behind a client. Every method raises what `check_time` raises."""
 
     def __init__(self, client: RegistryClient, check_time: Callable[[], None]) -> None:
         """Keep the parts."""

@@ -34,7 +34,7 @@ class SeenVersion:
     record: VersionJson
 
 
-class Registry(Protocol):
+class RegistryPort(Protocol):
     """The calls of the registry. Each may raise a `RegistryClientError`.
 
     An absent service or version is None, not an error; deleting an absent one does nothing.

@@ -16,7 +16,7 @@ from registry_tables.versions_table import VersionsTable
 from stream_sync.event_bus import EventBus
 from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute
-from stream_sync.settings import EventSettings, Settings
+from stream_sync.settings import EventSettings, StreamSyncSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -47,7 +47,7 @@ def exempt_from_log_level(metrics: Metrics) -> None:
     metrics.add_metadata(key="timestamp", value=_now())
 
 
-def recompute_on(client: "DynamoDBClient", settings: Settings) -> Recompute:
+def recompute_on(client: "DynamoDBClient", settings: StreamSyncSettings) -> Recompute:
     """Return the recompute on both tables."""
     versions = VersionsTable(client, settings.versions_table)
     return Recompute(

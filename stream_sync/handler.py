@@ -18,7 +18,7 @@ from stream_sync.event_bus import EventBus
 from stream_sync.projection import AffectedAnswers, affected_by
 from stream_sync.rebuild import Rebuild
 from stream_sync.recompute import Recompute, RecomputeResult
-from stream_sync.settings import EventSettings, Settings
+from stream_sync.settings import EventSettings, StreamSyncSettings
 from stream_sync.stream_records import ChangeRecord, RecordError
 
 logger = Logger()
@@ -173,7 +173,7 @@ class StreamHandler:
 
 
 def _compose() -> StreamHandler:
-    settings = Settings.from_env(os.environ.get)
+    settings = StreamSyncSettings.from_env(os.environ.get)
     client = boto3.client("dynamodb", config=CLIENT_CONFIG)
     recompute = composition.recompute_on(client, settings)
     return StreamHandler(

@@ -14,7 +14,7 @@ from registry_tables.index_items import Difference, Item
 from stream_sync import composition
 from stream_sync.payloads import RebuildRequest
 from stream_sync.rebuild import RebuildReport
-from stream_sync.settings import Settings
+from stream_sync.settings import StreamSyncSettings
 
 logger = Logger()
 metrics = composition.stack_metrics(os.environ.get)
@@ -27,7 +27,7 @@ _KEY = frozenset({index_layout.SERVICE, index_layout.SELECTOR})
 
 _client = boto3.client("dynamodb", config=CLIENT_CONFIG)
 _rebuild = composition.rebuild_with(
-    composition.recompute_on(_client, Settings.from_env(os.environ.get))
+    composition.recompute_on(_client, StreamSyncSettings.from_env(os.environ.get))
 )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class StreamSyncSettings:
     """The names of the tables.
 
     Attributes:
@@ -19,7 +19,7 @@ class Settings:
     index_copies: int
 
     @classmethod
-    def from_env(cls, getenv: Callable[[str], str | None]) -> "Settings":
+    def from_env(cls, getenv: Callable[[str], str | None]) -> "StreamSyncSettings":
         """Read the environment.
 
         Raises:

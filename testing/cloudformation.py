@@ -79,7 +79,7 @@ def _error(code: str, message: str) -> str:
 def cloudformation_endpoint() -> Iterator[CloudFormationEndpoint]:
     """Serve CloudFormation on a port of this machine."""
 
-    class Connection(BaseHTTPRequestHandler):
+    class _CloudFormationRequest(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             form = {name: values[0] for name, values in parse_qs(self._body().decode()).items()}
             status, text = found.describe(form)
@@ -106,7 +106,7 @@ def cloudformation_endpoint() -> Iterator[CloudFormationEndpoint]:
         def log_message(self, *_: object) -> None:
             """Do not write to the tests' output."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Connection)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _CloudFormationRequest)
     server.daemon_threads = True
     found = CloudFormationEndpoint(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

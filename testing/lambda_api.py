@@ -40,7 +40,7 @@ class LambdaApi:
         """Serve on a free port of loopback."""
         api = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class _ExtensionsApiRequest(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def setup(self) -> None:
@@ -88,7 +88,7 @@ class LambdaApi:
                 with contextlib.suppress(OSError):
                     self.wfile.write(head.encode() + b"\r\n" + body)
 
-        server = _Server(("127.0.0.1", 0), Handler)
+        server = _Server(("127.0.0.1", 0), _ExtensionsApiRequest)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         self.address = f"127.0.0.1:{server.server_port}"
         return server

@@ -17,7 +17,7 @@ REFUSED = 5
 
 # The answer to a question, which is a name in lower case and a type: a response code, an address,
 # or None for silence.
-Answer = int | str | None
+NameServerAnswer = int | str | None
 
 
 class NameServer:
@@ -28,7 +28,7 @@ class NameServer:
         questions: The questions so far.
     """
 
-    def __init__(self, address: str, rule: Callable[[str, int], Answer]) -> None:
+    def __init__(self, address: str, rule: Callable[[str, int], NameServerAnswer]) -> None:
         """Serve on port 53 of *address*.
 
         Raises:

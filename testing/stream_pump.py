@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry_tables import versions_layout as layout
 from testing import tables
+from testing.killing import KilledError
 from testing.stream_world import handler_on, plenty
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ _DEATHS = 0.2
 _MOST_CALLS = 12
 
 
-class _KilledError(BaseException):
-    """Kills a worker in the middle of its work; no code of ours catches it."""
-
-
 class _Mortal:
     """A DynamoDB client that kills its worker after some calls."""
 
@@ -42,7 +39,7 @@ class _Mortal:
         def call(**arguments: Any) -> Any:
             self._calls -= 1
             if self._calls < 0:
-                raise _KilledError
+                raise KilledError
             return getattr(self._client, name)(**arguments)
 
         return call
@@ -156,7 +153,7 @@ class StreamPump:
             worker = _Mortal(worker, self._random.randint(0, _MOST_CALLS))
         try:
             return set(handler_on(worker).process(batch, plenty))
-        except _KilledError:
+        except KilledError:
             self._deaths += 1
             return {record["dynamodb"]["SequenceNumber"] for record in batch}
 

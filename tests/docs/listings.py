@@ -10,7 +10,7 @@ _LISTING = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class CodeListing:
     """A fenced block: its language, its text, and its place."""
 
     page: str
@@ -29,11 +29,11 @@ def pages() -> list[Path]:
     return found + sorted((ROOT / "examples").rglob("README.md"))
 
 
-def listings(page: Path) -> list[Listing]:
+def listings(page: Path) -> list[CodeListing]:
     """Return the listings of one page."""
     text = page.read_text(encoding="utf-8")
     return [
-        Listing(
+        CodeListing(
             page=str(page.relative_to(ROOT)),
             line=text.count("\n", 0, match.start()) + 1,
             language=match[1],

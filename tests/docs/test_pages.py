@@ -15,7 +15,7 @@ from samcli.yamlhelper import yaml_parse
 
 from registry_cli.main import cli
 from tests.conftest import ROOT
-from tests.docs.listings import Listing, listings, pages
+from tests.docs.listings import CodeListing, listings, pages
 
 _PAGES = {str(page.relative_to(ROOT)): page for page in pages()}
 _ALL = [each for page in _PAGES.values() for each in listings(page)]
@@ -25,11 +25,11 @@ _COMMAND = re.compile(r"`(service-registry [^`]+)`")
 _QUERY = re.compile(r"^(fields|filter|stats) ")
 
 
-def _of(*languages: str) -> list[Listing]:
+def _of(*languages: str) -> list[CodeListing]:
     return [each for each in _ALL if each.language in languages]
 
 
-def _ids(found: list[Listing]) -> list[str]:
+def _ids(found: list[CodeListing]) -> list[str]:
     return [str(each) for each in found]
 
 
@@ -55,17 +55,17 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("listing", _of("python"), ids=_ids(_of("python")))
-def test_python_listing_is_python(listing: Listing) -> None:
+def test_python_listing_is_python(listing: CodeListing) -> None:
     ast.parse(listing.text)
 
 
 @pytest.mark.parametrize("listing", _of("json"), ids=_ids(_of("json")))
-def test_json_listing_is_json(listing: Listing) -> None:
+def test_json_listing_is_json(listing: CodeListing) -> None:
     json.loads(listing.text.replace("…", "x"))
 
 
 @pytest.mark.parametrize("listing", _of("js"), ids=_ids(_of("js")))
-def test_javascript_listing_is_javascript(listing: Listing, tmp_path: Path) -> None:
+def test_javascript_listing_is_javascript(listing: CodeListing, tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed here")
@@ -79,7 +79,7 @@ def test_javascript_listing_is_javascript(listing: Listing, tmp_path: Path) -> N
     assert checked.returncode == 0, checked.stderr
 
 
-def _template(listing: Listing) -> str:
+def _template(listing: CodeListing) -> str:
     """Return a template around a listing's resources; references to others become parameters."""
     resources = yaml_parse(listing.text)
     defined = {**resources}
@@ -99,12 +99,12 @@ _RESOURCES = [each for each in _of("yaml") if "Type: AWS::" in each.text or "Cus
 
 
 @pytest.mark.parametrize("listing", _of("yaml"), ids=_ids(_of("yaml")))
-def test_yaml_listing_is_yaml(listing: Listing) -> None:
+def test_yaml_listing_is_yaml(listing: CodeListing) -> None:
     assert isinstance(yaml_parse(listing.text), dict | list)
 
 
 @pytest.mark.parametrize("listing", _RESOURCES, ids=_ids(_RESOURCES))
-def test_resources_in_a_listing_pass_cfn_lint(listing: Listing) -> None:
+def test_resources_in_a_listing_pass_cfn_lint(listing: CodeListing) -> None:
     """Users copy the listings into their templates."""
     # E1020: SAM defines `!Ref Function.Version`.
     ignored = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
@@ -151,7 +151,7 @@ _PLAIN = [each for each in _of("", "sh") if each.page != "docs/architecture.md"]
 
 
 @pytest.mark.parametrize("listing", _PLAIN, ids=_ids(_PLAIN))
-def test_make_targets_and_paths_in_a_listing_are_there(listing: Listing) -> None:
+def test_make_targets_and_paths_in_a_listing_are_there(listing: CodeListing) -> None:
     """`make x` must be a target; `./x` and `-t x` must be files of the repository."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -167,7 +167,7 @@ _QUERIES = [each for each in _of("") if _QUERY.match(each.text)]
 
 
 @pytest.mark.parametrize("listing", _QUERIES, ids=_ids(_QUERIES))
-def test_query_looks_for_lines_that_the_extension_writes(listing: Listing) -> None:
+def test_query_looks_for_lines_that_the_extension_writes(listing: CodeListing) -> None:
     """A message that changes in the code must change in the query."""
     source = "\n".join(
         path.read_text(encoding="utf-8") for path in sorted((ROOT / "extension").glob("*.py"))

@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.functional.registry_api.gateway import Handler, answer_of, event
+from tests.functional.registry_api.gateway import Handler, event, response_of
 
 KEY_ID, SECRET_KEY, TOKEN = "AKIAEXAMPLE", "secret", "session-token"
 REGION = "eu-west-1"
@@ -124,7 +124,7 @@ def http_gateway(
     script: deque[Canned] = deque()
     one_at_a_time = threading.Lock()
 
-    class Connection(BaseHTTPRequestHandler):
+    class _GatewayRequest(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
@@ -146,7 +146,7 @@ def http_gateway(
                 return
             parts = urlsplit(seen.target)
             with one_at_a_time:
-                answer = answer_of(
+                answer = response_of(
                     handler,
                     event(
                         seen.method,
@@ -179,7 +179,7 @@ def http_gateway(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
             """Do not write to the tests' output."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Connection)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _GatewayRequest)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

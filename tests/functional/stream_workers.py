@@ -8,12 +8,9 @@ from botocore.exceptions import ClientError
 
 from registry_tables import versions_layout as layout
 from testing import tables
+from testing.killing import KilledError
 
 Key = tuple[str, str, str]
-
-
-class _KilledError(BaseException):
-    """Kills a worker in the middle of its work; no code of ours catches it."""
 
 
 class Worker:
@@ -55,7 +52,7 @@ class Worker:
     def _run(self) -> None:
         try:
             self.result = self._work(self)
-        except _KilledError:
+        except KilledError:
             pass
         except BaseException as error:  # noqa: BLE001  # raised where the test waits for it
             self.error = error
@@ -67,7 +64,7 @@ class Worker:
             self._has_stopped.release()
             self._may_go.acquire()
             if self._is_killed:
-                raise _KilledError
+                raise KilledError
             return getattr(self._client, name)(**arguments)
 
         return call

@@ -49,7 +49,7 @@ halves = st.sampled_from([0, 0, 4, 4, 1, 2, 3, 5, 6])
 numbers = st.integers(0, 11)
 
 
-class World:
+class ConvergenceWorld:
     """Both tables, the stream between them, and all workers."""
 
     def __init__(self, client: "DynamoDBClient", *, copies: int = 1) -> None:
@@ -204,7 +204,7 @@ class Convergence(RuleBasedStateMachine):
     @initialize(copies=st.sampled_from([1, 1, 2]))
     def begin(self, copies: int) -> None:
         """Create the tables; each item has some copies."""
-        self.world = World(tables.make_tables(), copies=copies)
+        self.world = ConvergenceWorld(tables.make_tables(), copies=copies)
 
     @rule(version=versions, arn=st.sampled_from("12"), channel=st.none() | channels, half=halves)
     def publish(self, version: str, arn: str, channel: str | None, half: int) -> None:
@@ -321,23 +321,23 @@ TestDrainedStreamMeansARightIndex.settings = settings(
 
 
 @pytest.fixture
-def world(dynamodb: "DynamoDBClient") -> World:
+def world(dynamodb: "DynamoDBClient") -> ConvergenceWorld:
     """Return empty tables without workers."""
-    return World(dynamodb)
+    return ConvergenceWorld(dynamodb)
 
 
-def _publish(world: World, version: str, *, arn: str = "1", half: int = 0) -> None:
+def _publish(world: ConvergenceWorld, version: str, *, arn: str = "1", half: int = 0) -> None:
     wanted = _publication(version, arn, None)
     world.change(half, lambda registry: registry.publish(wanted, "p"))
 
 
-def _delete(world: World, version: str) -> None:
+def _delete(world: ConvergenceWorld, version: str) -> None:
     world.change(0, lambda registry: registry.delete(_SERVICE, Version.parse(version), "p", FORCED))
 
 
 @pytest.mark.parametrize("calls", range(1, 5))
 def test_version_published_anew_is_not_answered_with_its_former_arn(
-    world: World, calls: int
+    world: ConvergenceWorld, calls: int
 ) -> None:
     """A worker stops after it has read the former version, and continues after all others."""
     _publish(world, "1.0.0")
@@ -353,7 +353,7 @@ def test_version_published_anew_is_not_answered_with_its_former_arn(
 
 
 @pytest.mark.parametrize("calls", range(1, 5))
-def test_deleted_version_does_not_come_back(world: World, calls: int) -> None:
+def test_deleted_version_does_not_come_back(world: ConvergenceWorld, calls: int) -> None:
     """A condition on the index item would not help: a deleted item has nothing to compare with."""
     _publish(world, "1.0.0")
     worker = world.start([0])
@@ -370,7 +370,7 @@ def test_deleted_version_does_not_come_back(world: World, calls: int) -> None:
 @pytest.mark.parametrize("half", [2, 4, 6])
 @pytest.mark.parametrize("calls", range(2, 8))
 def test_worker_that_comes_in_the_middle_of_a_change_leaves_nothing_old(
-    world: World, half: int, calls: int
+    world: ConvergenceWorld, half: int, calls: int
 ) -> None:
     """It has an older record, sees the new revision, and continues when the change is whole."""
     _publish(world, "2.0.0")
@@ -386,7 +386,9 @@ def test_worker_that_comes_in_the_middle_of_a_change_leaves_nothing_old(
 
 
 @pytest.mark.parametrize("half", range(1, 7))
-def test_record_that_comes_before_its_change_is_whole_is_not_lost(world: World, half: int) -> None:
+def test_record_that_comes_before_its_change_is_whole_is_not_lost(
+    world: ConvergenceWorld, half: int
+) -> None:
     """It may be the last record."""
     _publish(world, "1.0.0")
     _publish(world, "1.1.0", half=half)

@@ -12,6 +12,7 @@ from registry_api.operations import WriteTerms
 from registry_model.version import Version
 from stream_sync.event_bus import EventBus
 from testing.faulty_bus import FaultyBus
+from testing.killing import KilledError
 from testing.stream_world import (
     ARN,
     no_sleep,
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Announce = Callable[..., list[int]]
-
-
-class KilledError(Exception):
-    """Kills the worker at this point."""
 
 
 @pytest.fixture

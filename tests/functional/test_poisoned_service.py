@@ -57,7 +57,7 @@ class Lane:
         return not self._batch and not self.pending
 
 
-class Recompute:
+class PoisonedRecompute:
     """A recompute of which one service always fails; it records the others."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ def test_others_wait_no_longer_than_until_the_poisoned_record_is_given_up() -> N
         lanes[_lane(record, lanes)].pending.append(record)
     beside = {_version(each) for lane in lanes for each in lane.pending[1:_BATCH]}
     longest_queue = max(len(lane.pending) for lane in lanes)
-    recompute = Recompute()
+    recompute = PoisonedRecompute()
     module = importlib.import_module("stream_sync.handler")
     handler = module.StreamHandler(recompute, None, lambda: 0.0)
 

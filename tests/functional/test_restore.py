@@ -195,7 +195,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
 def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") -> None:
     """The caller has the cursor of the previous invocation."""
 
-    class Full:
+    class FullTable:
         def __getattr__(self, name: str) -> Callable[..., Any]:
             if name == "batch_write_item":
                 return lambda **arguments: {"UnprocessedItems": arguments["RequestItems"]}
@@ -203,7 +203,7 @@ def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") 
             return method
 
     with pytest.raises(ThrottledError):
-        run(Full())
+        run(FullTable())
 
 
 def test_empty_source_is_refused(registry: "DynamoDBClient") -> None:

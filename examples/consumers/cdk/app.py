@@ -9,7 +9,7 @@ from constructs import Construct
 PREFIX = "/service-discovery"
 
 
-class Consumer(Stack):
+class ConsumerStack(Stack):
     """A function with the layer, and the rights to read the index and to call `users`."""
 
     def __init__(self, scope: Construct, name: str) -> None:
@@ -39,5 +39,5 @@ class Consumer(Stack):
 
 
 app = App()
-Consumer(app, "checkout")
+ConsumerStack(app, "checkout")
 app.synth()

@@ -79,7 +79,7 @@ def test_refused_ipv6_address_is_no_fault(
 ) -> None:
     """A name server may know only IPv4 addresses, and has several ways to say so."""
 
-    def rule(name: str, kind: int) -> name_server.Answer:
+    def rule(name: str, kind: int) -> name_server.NameServerAnswer:
         if name != HOST:
             return name_server.NO_SUCH_NAME
         return "127.0.0.1" if kind == name_server.A else refusal
@@ -98,7 +98,7 @@ def test_search_domain_that_fails_is_no_fault(
 ) -> None:
     """The name with a search domain is asked for first; if that fails, the plain name is."""
 
-    def rule(name: str, kind: int) -> name_server.Answer:
+    def rule(name: str, kind: int) -> name_server.NameServerAnswer:
         if name.endswith("corp.test"):
             return name_server.SERVER_FAILURE
         return "127.0.0.1" if kind == name_server.A else name_server.NO_ERROR
@@ -115,7 +115,7 @@ def test_search_domain_that_fails_is_no_fault(
 def test_silent_search_domain_is_no_fault(
     start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
 ) -> None:
-    def rule(name: str, kind: int) -> name_server.Answer:
+    def rule(name: str, kind: int) -> name_server.NameServerAnswer:
         if name.endswith("corp.test"):
             return None
         return "127.0.0.1" if kind == name_server.A else name_server.NO_ERROR
@@ -135,7 +135,7 @@ def test_lost_first_query_costs_no_resolve(
     """The C library repeats a lost query after seconds; a second query gets the answer sooner."""
     lost: set[int] = set()
 
-    def rule(name: str, kind: int) -> name_server.Answer:
+    def rule(name: str, kind: int) -> name_server.NameServerAnswer:
         if kind not in lost:
             lost.add(kind)
             return None

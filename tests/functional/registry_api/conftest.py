@@ -10,13 +10,13 @@ from testing import tables
 from testing.aws import aws
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import (
-    Answer,
     Call,
+    GatewayResponse,
     Handler,
     Publish,
-    answer_of,
     arn_of,
     event,
+    response_of,
 )
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ def call(handler: Handler, dynamodb: "DynamoDBClient") -> Call:
     """
     assert dynamodb.list_tables()["TableNames"]
 
-    def _call(*request: Any, members: dict[str, Any] | None = None, **more: Any) -> Answer:
+    def _call(*request: Any, members: dict[str, Any] | None = None, **more: Any) -> GatewayResponse:
         method, path, *_ = request
         if method in {"PATCH", "DELETE"} and "/versions/" in path:
             more = {"query": {"force": "true"}} | more
-        return answer_of(handler, event(*request, **more) | (members or {}))
+        return response_of(handler, event(*request, **more) | (members or {}))
 
     return _call
 
@@ -77,7 +77,7 @@ def routes(handler: Handler) -> "Routes":
 def publish(call: Call) -> Publish:
     """Publish versions of `users`, one after the other; return the last response."""
 
-    def _publish(*versions: str, **members: Any) -> Answer:
+    def _publish(*versions: str, **members: Any) -> GatewayResponse:
         for version in versions:
             wanted = {"name": "users", "version": version, "arn": arn_of(version)} | members
             answer = call("POST", "/services", wanted)

@@ -17,7 +17,7 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Answer:
+class GatewayResponse:
     """A response.
 
     Attributes:
@@ -35,8 +35,8 @@ class Answer:
         return [error["pointer"] for error in self.document["errors"]]
 
 
-Call = Callable[..., Answer]
-Publish = Callable[..., Answer]
+Call = Callable[..., GatewayResponse]
+Publish = Callable[..., GatewayResponse]
 
 
 def publication(**members: Any) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def event(
     }
 
 
-def answer_of(handler: Handler, asked: dict[str, Any]) -> Answer:
+def response_of(handler: Handler, asked: dict[str, Any]) -> GatewayResponse:
     """Invoke the function, and parse its response as API Gateway does."""
     context = SimpleNamespace(
         function_name="f",
@@ -130,7 +130,7 @@ def answer_of(handler: Handler, asked: dict[str, Any]) -> Answer:
     body = answer["body"]
     assert isinstance(body, str)
     document = json.loads(body) if body else None
-    return Answer(answer["statusCode"], sent, document, len(text))
+    return GatewayResponse(answer["statusCode"], sent, document, len(text))
 
 
 def _multiple(texts: dict[str, str] | None) -> dict[str, list[str]] | None:

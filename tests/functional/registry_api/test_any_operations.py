@@ -21,7 +21,13 @@ from registry_tables.versions_table import VersionsTable
 from testing import tables
 from testing.aws import aws
 from tests.functional.registry_api.drain import drain
-from tests.functional.registry_api.gateway import ARN, OTHER_ARN, Answer, answer_of, event
+from tests.functional.registry_api.gateway import (
+    ARN,
+    OTHER_ARN,
+    GatewayResponse,
+    event,
+    response_of,
+)
 from tests.functional.registry_api.naive import NaiveRegistry, NaiveService
 from tests.unit.registry_api.memory_consumers import MemoryConsumerStore
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
@@ -82,11 +88,11 @@ class AnyOperations(RuleBasedStateMachine):
         """Create empty tables."""
         raise NotImplementedError
 
-    def call(self, *request: Any, **more: Any) -> Answer:
+    def call(self, *request: Any, **more: Any) -> GatewayResponse:
         """Send a request."""
-        return answer_of(self.handler, event(*request, **more))
+        return response_of(self.handler, event(*request, **more))
 
-    def write(self, name: str, *request: Any, force: bool = False, by: str) -> Answer:
+    def write(self, name: str, *request: Any, force: bool = False, by: str) -> GatewayResponse:
         """Send a request that writes, after a dry run, which must foretell it.
 
         Args:

@@ -11,8 +11,8 @@ from tests.functional.registry_api.gateway import (
     ARN,
     OTHER_ARN,
     PROBLEM,
-    Answer,
     Call,
+    GatewayResponse,
     Publish,
     publication,
 )
@@ -42,7 +42,7 @@ def service(call: Call) -> tuple[str | None, dict[str, str], int]:
     )
 
 
-def conflict(answer: Answer) -> str:
+def conflict(answer: GatewayResponse) -> str:
     """Return the detail of a 409."""
     assert answer.status == 409
     assert answer.headers["Content-Type"] == PROBLEM

@@ -9,7 +9,13 @@ from registry_api.routes import Routes
 from registry_model.needs import Need, parse_selector
 from registry_tables.consumers_layout import ConsumerNeed
 from registry_tables.errors import ThrottledError
-from tests.functional.registry_api.gateway import PROBLEM, Answer, Call, Publish, publication
+from tests.functional.registry_api.gateway import (
+    PROBLEM,
+    Call,
+    GatewayResponse,
+    Publish,
+    publication,
+)
 
 YANKED = {"status": "yanked"}
 # Every route that writes, on a service with the versions 1.0.0, 1.1.0 and 2.0.0-rc.1.
@@ -23,8 +29,8 @@ WRITES: list[tuple[Any, ...]] = [
 ]
 
 
-class Consumers:
-    """Consumers' needs for a test, or an error when they are read."""
+class ScriptedConsumerNeeds:
+    """ScriptedConsumerNeeds' needs for a test, or an error when they are read."""
 
     def __init__(self, *needs: tuple[str, str], error: Exception | None = None) -> None:
         self._needs = needs
@@ -54,7 +60,7 @@ def ready(call: Call, publish: Publish) -> Call:
     return call
 
 
-def act(call: Call, *request: Any, **flags: str) -> Answer:
+def act(call: Call, *request: Any, **flags: str) -> GatewayResponse:
     """Send a request with exactly these query parameters."""
     return call(*request, query=flags)
 
@@ -65,7 +71,7 @@ def revision(call: Call) -> int:
     return number
 
 
-def is_guarded(response: Answer, *selectors: str) -> bool:
+def is_guarded(response: GatewayResponse, *selectors: str) -> bool:
     """Return whether the guard refuses, for these selectors."""
     assert response.status == 409, response
     assert response.headers["Content-Type"] == PROBLEM
@@ -268,7 +274,7 @@ def test_consumers_needs_are_guarded_and_shown(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A need without an answer is an outage of that consumer, even if the series has one."""
-    consumers = Consumers(
+    consumers = ScriptedConsumerNeeds(
         *(("exact", "==1.1.0"), ("minor", "==1.1.x"), ("least", ">=1.1"), ("major", "==1.x")),
         *(("calm", "==1.0.0"), ("beta", "@beta"), ("outdated", "==1.1.0")),
     )
@@ -299,7 +305,7 @@ def test_guard_and_dry_run_list_a_hundred_consumers(
 ) -> None:
     """The numbers count all of them."""
     needs = [(f"c{number:03}", "==1.1.x") for number in range(120)]
-    monkeypatch.setattr(routes._registry, "_consumers", Consumers(*needs))
+    monkeypatch.setattr(routes._registry, "_consumers", ScriptedConsumerNeeds(*needs))
 
     refused = act(ready, "DELETE", "/services/users/versions/1.1.0").document
 
@@ -311,7 +317,9 @@ def test_consumers_that_cannot_be_read_hold_up_nothing(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The guard applies without them."""
-    monkeypatch.setattr(routes._registry, "_consumers", Consumers(error=ThrottledError()))
+    monkeypatch.setattr(
+        routes._registry, "_consumers", ScriptedConsumerNeeds(error=ThrottledError())
+    )
 
     assert act(ready, "DELETE", "/services/users/versions/1.1.0").status == 204
     ready("DELETE", "/services/users/channels/alpha")

@@ -11,8 +11,8 @@ from testing import tables
 from tests.functional.registry_api.gateway import (
     CALLER,
     PROBLEM,
-    Answer,
     Call,
+    GatewayResponse,
     Publish,
     publication,
 )
@@ -39,7 +39,7 @@ def filled(call: Call, publish: Publish) -> Call:
     return call
 
 
-def pages(call: Call, path: str, **query: str) -> list[Answer]:
+def pages(call: Call, path: str, **query: str) -> list[GatewayResponse]:
     """Read a list to its end."""
     seen = [call("GET", path, query=query)]
     while seen[-1].document["cursor"] is not None:

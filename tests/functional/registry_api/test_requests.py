@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.functional.registry_api.gateway import PROBLEM, Answer, Call, Publish, publication
+from tests.functional.registry_api.gateway import (
+    PROBLEM,
+    Call,
+    GatewayResponse,
+    Publish,
+    publication,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,7 +39,7 @@ ROUTES = [
 ]
 
 
-def is_problem(answer: Answer, status: int) -> bool:
+def is_problem(answer: GatewayResponse, status: int) -> bool:
     """Return whether a response is a complete problem document (RFC 9457) with this status."""
     document = answer.document
     assert answer.status == status, answer
@@ -132,7 +138,7 @@ def test_body_that_is_too_large_is_a_413(ready: Call, route: tuple[str, str]) ->
     good = json.dumps(BODIES[route])
     fits = good + " " * (65_536 - len(good))
 
-    def packed(text: str) -> Answer:
+    def packed(text: str) -> GatewayResponse:
         body = base64.b64encode(text.encode()).decode()
         return ready(*route, body=body, members={"isBase64Encoded": True})
 

@@ -21,8 +21,8 @@ from tests.functional.registry_api.gateway import (
     ARN,
     OTHER_ARN,
     PROBLEM,
-    Answer,
     Call,
+    GatewayResponse,
     Publish,
     publication,
 )
@@ -145,7 +145,7 @@ def trouble(routes: Routes) -> Iterator[Trouble]:
         yield Trouble(routes, patch)
 
 
-def comes_back(answer: Answer) -> bool:
+def comes_back(answer: GatewayResponse) -> bool:
     """Return whether a response tells the client to try again."""
     assert answer.status in {429, 503}, answer
     assert answer.headers["Content-Type"] == PROBLEM

@@ -34,7 +34,7 @@ OTHER_ARN = arns.OTHER_ARN
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class EndedCommand:
     """A command that has ended."""
 
     status: int
@@ -47,7 +47,7 @@ class Ended:
         return json.loads(self.out)
 
 
-Run = Callable[..., Ended]
+Run = Callable[..., EndedCommand]
 
 
 @pytest.fixture(scope="module")
@@ -122,14 +122,14 @@ def run(environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     """Run the command line without a terminal."""
     environment.setenv("COLUMNS", "80")
 
-    def _run(*arguments: str) -> Ended:
+    def _run(*arguments: str) -> EndedCommand:
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             cli.main(list(arguments), prog_name="service-registry")
         captured = capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int)
-        return Ended(status=code, out=captured.out, err=captured.err)
+        return EndedCommand(status=code, out=captured.out, err=captured.err)
 
     return _run
 

@@ -44,7 +44,7 @@ def _answer(version: str, revision: int = 1, **members: Any) -> Answer:
 
 
 @dataclass
-class World:
+class LifecycleWorld:
     """What a lifecycle works with, all simulated, and the wall clock."""
 
     path: Path
@@ -174,11 +174,11 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[LifecycleWorld]:
     """Return a world in which `users` is at 1.0.0."""
     # Each check collects garbage; the other tests' garbage would only take time.
     gc.freeze()
-    yield World(tmp_path / "services.json", answers={"users": _answer("1.0.0")})
+    yield LifecycleWorld(tmp_path / "services.json", answers={"users": _answer("1.0.0")})
     gc.unfreeze()
 
 
@@ -187,7 +187,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     [(0, 1), (29.9, 1), (30, 2), (31, 2), (_YEAR_S, 2), (-0.1, 2), (-_YEAR_S, 2)],
 )
 def test_check_is_due_at_max_age_and_when_the_last_one_lies_in_the_future(
-    world: World, moved_s: float, checks: int
+    world: LifecycleWorld, moved_s: float, checks: int
 ) -> None:
     """Freezes, restored snapshots and changed clocks all show on the wall clock."""
     world.after(moved_s)
@@ -198,7 +198,7 @@ def test_check_is_due_at_max_age_and_when_the_last_one_lies_in_the_future(
     assert world.path.stat().st_mtime == _START + (moved_s if checks == 2 else 0)
 
 
-def test_clock_that_went_back_is_followed(world: World) -> None:
+def test_clock_that_went_back_is_followed(world: LifecycleWorld) -> None:
     """The file's time is the last check's, even if that seems to be earlier."""
     world.after(-1000)
     world.after(29)
@@ -210,7 +210,7 @@ def test_clock_that_went_back_is_followed(world: World) -> None:
     assert world.path.stat().st_mtime == _START - 970
 
 
-def test_pauses_double_and_stay_below_max_age(world: World) -> None:
+def test_pauses_double_and_stay_below_max_age(world: LifecycleWorld) -> None:
     """The pauses after failures are 1, 2, 4, 8, 16 and 30 seconds."""
     world.after(600, fault="down")
     expected = 2
@@ -229,7 +229,7 @@ def test_pauses_double_and_stay_below_max_age(world: World) -> None:
     ("max_age_s", "pauses"), [(0, (1, 1, 1)), (1, (1, 1)), (3, (1, 2, 3, 3)), (86400, (1, 2, 4))]
 )
 def test_no_pause_is_above_max_age_or_below_a_second(
-    world: World, max_age_s: int, pauses: tuple[int, ...]
+    world: LifecycleWorld, max_age_s: int, pauses: tuple[int, ...]
 ) -> None:
     """A pause above MAX_AGE would let the file grow older than the operator has asked for."""
     world.fault = "down"
@@ -242,7 +242,7 @@ def test_no_pause_is_above_max_age_or_below_a_second(
     assert world.checks == 1 + len(pauses)
 
 
-def test_pause_starts_anew_after_a_success(world: World) -> None:
+def test_pause_starts_anew_after_a_success(world: LifecycleWorld) -> None:
     """The pauses of a second outage start at one second again."""
     world.after(600, fault="down")
     world.after(1)
@@ -258,7 +258,7 @@ def test_pause_starts_anew_after_a_success(world: World) -> None:
     assert world.logged("needs resolved again") == 1
 
 
-def test_clock_that_went_back_ends_a_pause(world: World) -> None:
+def test_clock_that_went_back_ends_a_pause(world: LifecycleWorld) -> None:
     """A clock that is set back by a day must not stop the checks for a day."""
     world.after(600, fault="down")
     world.after(-86_400, fault="")
@@ -283,7 +283,7 @@ def test_clock_that_went_back_ends_a_pause(world: World) -> None:
     ],
 )
 def test_check_ends_200_ms_before_the_invocation(
-    world: World, left_s: float, given_s: float | None
+    world: LifecycleWorld, left_s: float, given_s: float | None
 ) -> None:
     """A check takes its timeout, or the time that the invocation leaves, or is not made."""
     world.after(60, left_s=left_s)
@@ -295,7 +295,7 @@ def test_check_ends_200_ms_before_the_invocation(
         assert world.given_s[-1] == pytest.approx(given_s, abs=0.05)
 
 
-def test_event_without_a_deadline_gives_the_check_its_timeout(world: World) -> None:
+def test_event_without_a_deadline_gives_the_check_its_timeout(world: LifecycleWorld) -> None:
     """Emulators leave the deadline out; checks must go on."""
     world.events = [lambda: Event("INVOKE", 0)]
 
@@ -304,7 +304,7 @@ def test_event_without_a_deadline_gives_the_check_its_timeout(world: World) -> N
     assert world.given_s[-1] == pytest.approx(1.5, abs=0.05)
 
 
-def test_too_little_time_is_no_failure(world: World) -> None:
+def test_too_little_time_is_no_failure(world: LifecycleWorld) -> None:
     """The next invocation checks, without a pause."""
     world.after(60, left_s=0.1)
     world.after(0)
@@ -314,7 +314,7 @@ def test_too_little_time_is_no_failure(world: World) -> None:
     assert world.checks == 2
 
 
-def test_stale_read_is_accepted_when_it_is_repeated(world: World) -> None:
+def test_stale_read_is_accepted_when_it_is_repeated(world: LifecycleWorld) -> None:
     """Reads may be stale; after a rebuild a lower revision is right for good."""
     world.answers["users"] = _answer("2.0.0", revision=9)
     seen: list[str] = []
@@ -328,7 +328,7 @@ def test_stale_read_is_accepted_when_it_is_repeated(world: World) -> None:
     assert seen == ["2.0.0", "2.0.0", "2.0.0", "1.0.4"]
 
 
-def test_failed_check_between_does_not_make_a_stale_read_true(world: World) -> None:
+def test_failed_check_between_does_not_make_a_stale_read_true(world: LifecycleWorld) -> None:
     """A check without an answer repeats nothing; the next one with an answer does."""
     world.answers["users"] = _answer("2.0.0", revision=9)
     seen: list[str] = []
@@ -342,7 +342,7 @@ def test_failed_check_between_does_not_make_a_stale_read_true(world: World) -> N
     assert seen == ["2.0.0", "2.0.0", "1.0.0"]
 
 
-def test_equal_revision_is_no_stale_read(world: World) -> None:
+def test_equal_revision_is_no_stale_read(world: LifecycleWorld) -> None:
     """A rebuild may correct an item without raising its revision."""
     world.after(60, answers={"users": _answer("1.0.1")})
 
@@ -351,7 +351,7 @@ def test_equal_revision_is_no_stale_read(world: World) -> None:
     assert world.member()["version"] == "1.0.1"
 
 
-def test_resolved_at_is_the_time_of_the_members_own_change(world: World) -> None:
+def test_resolved_at_is_the_time_of_the_members_own_change(world: LifecycleWorld) -> None:
     """The time of another member's change, or of the last check, does not count."""
     world.answers["billing"] = _answer("3.0.0")
     world.after(60)
@@ -364,7 +364,7 @@ def test_resolved_at_is_the_time_of_the_members_own_change(world: World) -> None
     assert world.member("users")["resolved_at"] == "2027-01-15T08:02:00Z"
 
 
-def test_another_error_alone_is_no_change(world: World) -> None:
+def test_another_error_alone_is_no_change(world: LifecycleWorld) -> None:
     """The file is written only if an answer has changed."""
     world.fault = "refused"
     inodes: list[int] = []
@@ -379,7 +379,7 @@ def test_another_error_alone_is_no_change(world: World) -> None:
     assert world.path.stat().st_mtime == 0
 
 
-def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: World) -> None:
+def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: LifecycleWorld) -> None:
     """The file's age is the age of its answers, even after somebody removed the file."""
     world.then(world.path.unlink)
     world.after(60, fault="down")
@@ -390,7 +390,7 @@ def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: World)
     assert world.path.stat().st_mtime == _START
 
 
-def test_partial_answer_is_written_and_is_no_success(world: World) -> None:
+def test_partial_answer_is_written_and_is_no_success(world: LifecycleWorld) -> None:
     """The answers that came are written; the age grows until every need is answered."""
     world.answers["billing"] = _answer("3.0.0")
     asked = world.read
@@ -416,7 +416,7 @@ def test_partial_answer_is_written_and_is_no_success(world: World) -> None:
     assert world.path.stat().st_mtime == _START + 61
 
 
-def test_bug_of_ours_in_a_check_is_a_failed_check(world: World) -> None:
+def test_bug_of_ours_in_a_check_is_a_failed_check(world: LifecycleWorld) -> None:
     """The bug is logged with its traceback, and the function's invocation goes on."""
     world.after(60, is_broken=True)
     world.after(1, is_broken=False)
@@ -428,7 +428,7 @@ def test_bug_of_ours_in_a_check_is_a_failed_check(world: World) -> None:
     assert world.member()["status"] == "active"
 
 
-def test_yanked_and_missing_are_logged_when_they_begin_and_end(world: World) -> None:
+def test_yanked_and_missing_are_logged_when_they_begin_and_end(world: LifecycleWorld) -> None:
     """Each is logged once, at WARN; a changed version is logged at INFO."""
     yanked = {"users": _answer("1.0.0", 2, status="yanked", reason="leak")}
     world.after(60, answers=yanked)
@@ -454,7 +454,7 @@ def test_yanked_and_missing_are_logged_when_they_begin_and_end(world: World) -> 
     ],
 )
 def test_strict_init_accepts_only_its_own_resolves_answers(
-    world: World, changes: dict[str, Any], names: list[str]
+    world: LifecycleWorld, changes: dict[str, Any], names: list[str]
 ) -> None:
     """An earlier run's file serves functions that fail open, but not strict ones."""
     world.answers["billing"] = _answer("1.0.0")
@@ -470,7 +470,7 @@ def test_strict_init_accepts_only_its_own_resolves_answers(
         assert name in str(failed.value)
 
 
-def test_strict_applies_to_the_init_only(world: World) -> None:
+def test_strict_applies_to_the_init_only(world: LifecycleWorld) -> None:
     """Strict mode applies to the init only."""
     world.after(60, fault="down")
     world.after(60, fault="", answers={})
@@ -480,7 +480,7 @@ def test_strict_applies_to_the_init_only(world: World) -> None:
     assert world.member()["status"] == "missing"
 
 
-def test_refused_events_are_not_requested_again(world: World) -> None:
+def test_refused_events_are_not_requested_again(world: LifecycleWorld) -> None:
     """Managed Instances refuse INVOKE and accept SHUTDOWN only."""
     world.refused = ("INVOKE",)
 

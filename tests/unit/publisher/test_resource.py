@@ -10,6 +10,7 @@ from publisher.operations import NameNotAllowedError
 from publisher.properties import PropertiesError
 from publisher.resource import handle_terraform
 from registry_client.errors import RefusalError, RegistryUnreachableError
+from testing.killing import KilledError
 from tests.unit.publisher.conftest import PublisherInMemory, of
 from tests.unit.publisher.memory_registry import refusal
 
@@ -362,7 +363,7 @@ def test_creation_that_was_cut_short_is_repeated_and_undone(
     def twice(event: dict[str, Any]) -> dict[str, Any]:
         try:
             return publisher.send(event)
-        except _KilledError:
+        except KilledError:
             return publisher.send(event)
 
     stack._send = twice
@@ -386,7 +387,7 @@ def test_roll_back_that_was_cut_short_is_repeated(
     def twice(event: dict[str, Any]) -> dict[str, Any]:
         try:
             return publisher.send(event)
-        except _KilledError:
+        except KilledError:
             return publisher.send(event)
 
     stack._send = twice
@@ -397,17 +398,13 @@ def test_roll_back_that_was_cut_short_is_repeated(
     assert publisher.registry.services["users"].channels == {}
 
 
-class _KilledError(BaseException):
-    """Kills the function's process."""
-
-
 def _crash_once(publisher: PublisherInMemory, write: str, moment: str) -> list[str]:
     crashes: list[str] = []
 
     def crash(name: str) -> None:
         if name == write and not crashes:
             crashes.append(name)
-            raise _KilledError
+            raise KilledError
 
     setattr(publisher.registry, f"{moment}_write", crash)
     return crashes

@@ -35,7 +35,7 @@ def sink() -> Iterator[ResponseSink]:
     """Serve an address that responds with the listed statuses, then with 200."""
     found = ResponseSink()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class _ResponsePut(http.server.BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.received.append((dict(self.headers), body))
@@ -50,7 +50,7 @@ def sink() -> Iterator[ResponseSink]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _ResponsePut) as server:
         found.url = f"http://127.0.0.1:{server.server_port}/response?X-Amz-Signature=abc"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

@@ -11,6 +11,7 @@ from registry_tables.consumers_table import ConsumersTable, DeclaredError
 from registry_tables.errors import RaceLostError, ThrottledError
 from testing import tables
 from testing.aws import aws
+from testing.killing import KilledError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -55,10 +56,6 @@ def _table(client: Any, clock: Clock) -> ConsumersTable:
         sleep=clock.sleep,
         random=lambda: 0.5,
     )
-
-
-class KilledError(Exception):
-    """Kills the process at this point."""
 
 
 class Intercepted:
@@ -265,7 +262,7 @@ def test_needs_of_many_consumers_are_all_found(table: ConsumersTable) -> None:
 def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
     dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
-    class Reluctant(Intercepted):
+    class ReluctantConsumersTable(Intercepted):
         """A table that writes one item of each batch."""
 
         def __getattr__(self, name: str) -> Any:
@@ -281,7 +278,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
 
             return reluctant
 
-    table = _table(Reluctant(dynamodb, "", None), clock)
+    table = _table(ReluctantConsumersTable(dynamodb, "", None), clock)
 
     _declare(table, "a,b,c,users")
 
@@ -289,7 +286,7 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
 
 
 def test_table_that_writes_no_item_is_throttled(dynamodb: "DynamoDBClient", clock: Clock) -> None:
-    class Full(Intercepted):
+    class FullConsumersTable(Intercepted):
         """A table that writes nothing."""
 
         def __getattr__(self, name: str) -> Any:
@@ -298,7 +295,7 @@ def test_table_that_writes_no_item_is_throttled(dynamodb: "DynamoDBClient", cloc
             return lambda RequestItems: {"UnprocessedItems": RequestItems}  # noqa: N803  # boto3's
 
     with pytest.raises(ThrottledError):
-        _declare(_table(Full(dynamodb, "", None), clock), "users")
+        _declare(_table(FullConsumersTable(dynamodb, "", None), clock), "users")
 
 
 def test_error_that_is_a_bug_of_ours_passes(dynamodb: "DynamoDBClient", clock: Clock) -> None:
