@@ -15,9 +15,11 @@ from consumer_scan.listing import Scope, list_consumers
 from consumer_scan.recording import ScanRecorder
 from consumer_scan.requests import RecordRequest, RemoveGoneRequest, parse_request
 from consumer_scan.settings import ScanSettings
+from registry_tables.calls import keep_requests_out_of_logs
 from registry_tables.consumers_table import ConsumersTable
 
 logger = Logger()
+keep_requests_out_of_logs()
 
 # Lambda allows 15 requests of its control plane a second in one account: be patient, and leave room
 # for deployments.

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from registry_model.needs import NeedsError, parse_needs
+from registry_model.needs import MAX_RECORDED_NEEDS, NeedsError, parse_needs
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 NEEDED_SERVICES = "NEEDED_SERVICES"
-MAX_NEEDS = 1_000
 _LATEST_VERSION = "$LATEST"
 
 
@@ -131,9 +130,9 @@ def _add(function: _Function, configuration: Mapping[str, Any]) -> None:
     except NeedsError as error:
         function.unreadable[version] = f"{NEEDED_SERVICES} is malformed: {error}"
         return
-    if len(needs) > MAX_NEEDS:
+    if len(needs) > MAX_RECORDED_NEEDS:
         function.unreadable[version] = (
-            f"{NEEDED_SERVICES} has {len(needs):,} needs; {MAX_NEEDS:,} are the most"
+            f"{NEEDED_SERVICES} has {len(needs):,} needs; {MAX_RECORDED_NEEDS:,} can be recorded"
         )
         return
     function.needed[version] = needed if needs else ""

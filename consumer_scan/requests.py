@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumer_scan.listing import FoundConsumer, Scope
-from registry_model.needs import NeedsError, parse_needs
+from registry_model.needs import MAX_RECORDED_NEEDS, NeedsError, parse_needs
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
@@ -93,8 +93,11 @@ def _consumer(value: object, scope: Scope) -> FoundConsumer:
         message = f"'needed' and 'arn' of {name!r} should be texts"
         raise ScanRequestError(message)
     try:
-        parse_needs(needed)
+        count = len(parse_needs(needed))
     except NeedsError as error:
         message = f"'needed' of {name!r} is malformed: {error}"
         raise ScanRequestError(message) from error
+    if count > MAX_RECORDED_NEEDS:
+        message = f"{name!r} has {count:,} needs; {MAX_RECORDED_NEEDS:,} can be recorded"
+        raise ScanRequestError(message)
     return FoundConsumer(name=name, needed=needed, arn=arn)

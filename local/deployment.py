@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,13 +95,22 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
 
 
 def deploy_template(
-    emulator: Emulator, folder: Path, template: Path, *, stack: str
+    emulator: Emulator,
+    folder: Path,
+    template: Path,
+    *,
+    stack: str,
+    parameters: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Deploy a template as a stack of its own, and return the stack's outputs.
+
+    Args:
+        parameters: The template's parameters, without those that keep their default.
 
     Raises:
         LocalStackError: `sam deploy` failed.
     """
+    given = {"PythonRuntime": python_runtime(), **(parameters or {})}
     processes.run_to_end(
         [
             *_SAM,
@@ -108,7 +118,8 @@ def deploy_template(
             *("--template-file", str(template)),
             *("--stack-name", stack, "--region", REGION, "--resolve-s3"),
             *("--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"),
-            *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),
+            "--parameter-overrides",
+            *(f'{name}="{value}"' for name, value in given.items()),
             "--no-confirm-changeset",
             "--no-progressbar",
         ],
@@ -122,13 +133,17 @@ def deploy_template(
     return {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
 
 
-def deploy(emulator: Emulator, folder: Path, built: Path) -> Deployment:
-    """Deploy the built app.
+def deploy(
+    emulator: Emulator, folder: Path, built: Path, parameters: Mapping[str, str] | None = None
+) -> Deployment:
+    """Deploy the built app, with these parameters of its template.
 
     Raises:
         LocalStackError: `sam deploy` failed.
     """
-    outputs = deploy_template(emulator, folder, built / "template.yaml", stack=STACK)
+    outputs = deploy_template(
+        emulator, folder, built / "template.yaml", stack=STACK, parameters=parameters
+    )
     host, _, stage = outputs["RegistryUrl"].removeprefix("https://").partition("/")
     api = host.partition(".")[0]
     return Deployment(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sqs import SQSClient
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
@@ -77,6 +78,14 @@ class Emulator:
     def logs(self) -> Any:
         """Return a client of its CloudWatch Logs."""
         return self._session().client("logs", endpoint_url=self.url, config=_CONFIG)
+
+    def events(self) -> Any:
+        """Return a client of its EventBridge."""
+        return self._session().client("events", endpoint_url=self.url, config=_CONFIG)
+
+    def queues(self) -> "SQSClient":
+        """Return a client of its SQS."""
+        return self._session().client("sqs", endpoint_url=self.url, config=_CONFIG)
 
     def _session(self) -> boto3.Session:
         """Return a session that reads neither the caller's profile nor their configuration."""

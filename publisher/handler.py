@@ -1,5 +1,6 @@
 """The Lambda function behind `Custom::ServiceVersion`: composes."""
 
+import logging
 import os
 import time
 from typing import Any
@@ -20,6 +21,8 @@ from registry_client.client import RegistryClient
 from registry_client.signed_http import SignedHttp
 
 logger = Logger()
+# At DEBUG it logs signed headers, session tokens and whole responses.
+logging.getLogger("botocore").setLevel(logging.INFO)
 
 _REGISTRY_TIMEOUT_S = 12
 # The deadline ends the attempts.

@@ -28,12 +28,13 @@ from registry_api.problems import ProblemError
 from registry_api.resolution import NeedsResolver
 from registry_api.routes import Routes
 from registry_api.settings import ApiSettings
-from registry_tables.calls import CLIENT_CONFIG
+from registry_tables.calls import CLIENT_CONFIG, keep_requests_out_of_logs
 from registry_tables.consumers_table import ConsumersTable
 from registry_tables.index_table import IndexTable
 from registry_tables.versions_table import VersionsTable
 
 logger = Logger()
+keep_requests_out_of_logs()
 metrics = Metrics()
 # Without it, two stacks in one account and Region would share their metrics.
 metrics.set_default_dimensions(stack=os.environ.get("STACK_NAME") or "none")

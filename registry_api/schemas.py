@@ -12,12 +12,18 @@ from registry_api.impact import ConsumerChange, Impact
 from registry_api.operations import MAX_CHANNELS, Publication, ServiceView
 from registry_api.problems import pointer
 from registry_model import version as versions
-from registry_model.needs import MAX_NAME, NeedsError, name_fault, parse_needs
+from registry_model.needs import (
+    MAX_NAME,
+    MAX_RECORDED_NEEDS,
+    NeedsError,
+    name_fault,
+    parse_needs,
+)
 from registry_model.services_file import Member
 from registry_model.version import Version
 from registry_tables import arn as arns
 from registry_tables.arn import Arn
-from registry_tables.consumers_layout import MAX_NEEDS, Consumer, Source
+from registry_tables.consumers_layout import Consumer, Source
 from registry_tables.records import Action, HistoryEvent, Status, VersionRecord
 
 MAX_METADATA = 50
@@ -52,8 +58,8 @@ def _needed(text: str) -> str:
 
 def _needed_by_consumer(text: str) -> str:
     count = len(parse_needs(text))
-    if count > MAX_NEEDS:
-        message = f"there are {count:,} needs; {MAX_NEEDS:,} are the most of one consumer"
+    if count > MAX_RECORDED_NEEDS:
+        message = f"there are {count:,} needs; {MAX_RECORDED_NEEDS:,} can be recorded"
         raise ValueError(message)
     return text
 

@@ -21,6 +21,8 @@ _NAME_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NAME = "-" + _NAME_FIRST + "._"
 _BEFORE_OPERATOR = _NAME + ":" + BLANKS
 MAX_NAME = 64
+# Of one consumer on record; a function itself may have any number.
+MAX_RECORDED_NEEDS = 1_000
 
 
 def name_fault(name: str) -> "str | None":

@@ -1,5 +1,6 @@
 """Calls to DynamoDB: the client's settings, what its errors mean, and reads of many items."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -49,6 +50,15 @@ _RACE_LOST = frozenset(
 _FULL = frozenset({"ItemCollectionSizeLimitExceeded", "ItemCollectionSizeLimitExceededException"})
 _NO_TABLE = "ResourceNotFoundException"
 _MAX_BATCH_KEYS = 100
+
+
+def keep_requests_out_of_logs() -> None:
+    """Stop botocore from logging its requests and responses.
+
+    At DEBUG it logs signed headers, session tokens and whole responses; and where a function's log
+    level is DEBUG and its format JSON, Lambda's runtime gives that level to every logger.
+    """
+    logging.getLogger("botocore").setLevel(logging.INFO)
 
 
 @contextmanager

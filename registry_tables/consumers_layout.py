@@ -38,9 +38,6 @@ HEAD_ENTRY = "#consumer"
 NEED_PREFIX = "n#"
 ALL_CONSUMERS = "consumers"
 
-# The most needs that one consumer may have.
-MAX_NEEDS = 1_000
-
 CONSUMERS_INDEX = "consumers-by-name"
 NEEDS_INDEX = "needs-by-service"
 

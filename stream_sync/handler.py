@@ -11,7 +11,7 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from registry_tables.calls import CLIENT_CONFIG
+from registry_tables.calls import CLIENT_CONFIG, keep_requests_out_of_logs
 from stream_sync import composition, stream_records
 from stream_sync.change_events import ChangeEvent
 from stream_sync.event_bus import EventBus
@@ -22,6 +22,7 @@ from stream_sync.settings import EventSettings, StreamSyncSettings
 from stream_sync.stream_records import ChangeRecord, RecordError
 
 logger = Logger()
+keep_requests_out_of_logs()
 metrics = composition.stack_metrics(os.environ.get)
 
 # What one more service may take while DynamoDB does not answer: the client's own attempts.

@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from registry_model import index_layout
-from registry_tables.calls import CLIENT_CONFIG
+from registry_tables.calls import CLIENT_CONFIG, keep_requests_out_of_logs
 from registry_tables.index_items import Difference, Item
 from stream_sync import composition
 from stream_sync.payloads import RebuildRequest
@@ -17,6 +17,7 @@ from stream_sync.rebuild import RebuildReport
 from stream_sync.settings import StreamSyncSettings
 
 logger = Logger()
+keep_requests_out_of_logs()
 metrics = composition.stack_metrics(os.environ.get)
 
 # What the last step, and the second look at what differs, may take.

@@ -8,7 +8,7 @@ import boto3
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from registry_tables.calls import CLIENT_CONFIG
+from registry_tables.calls import CLIENT_CONFIG, keep_requests_out_of_logs
 from registry_tables.item_table import ItemTable
 from stream_sync import settings
 from stream_sync.payloads import RestoreRequest
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
+keep_requests_out_of_logs()
 
 # What the last page may take.
 _RESERVE_S = 60.0

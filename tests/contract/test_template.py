@@ -50,10 +50,13 @@ _FUNCTIONS = (
     "StreamSyncFunction",
     "IndexRebuildFunction",
     "RestoreFunction",
+    "ConsumerScanFunction",
 )
 _WRITES = {f"dynamodb:{each}Item" for each in ("Put", "Update", "Delete", "BatchWrite")}
 # The source of a restore is not known at deployment: reads only, and of tables only.
 _ANY_TABLE = {"Fn::Sub": "arn:${AWS::Partition}:dynamodb:*:*:table/*"}
+# ListFunctions can't be limited to some functions.
+_LISTS = ("lambda:ListAliases", "lambda:ListFunctions")
 _READS = {"dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:Scan"}
 
 
@@ -234,9 +237,13 @@ def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
         assert statement["Effect"] == "Allow"
         for action in _as_list(statement["Action"]):
             assert "*" not in action
-            assert action.startswith(("dynamodb:", "sqs:SendMessage", "events:PutEvents", "kms:"))
+            assert action.startswith(
+                ("dynamodb:", "sqs:SendMessage", "events:PutEvents", "kms:", *_LISTS)
+            )
         for resource in _as_list(statement["Resource"]):
-            if resource == _ANY_TABLE:
+            if resource == "*":
+                assert tuple(statement["Action"]) == _LISTS
+            elif resource == _ANY_TABLE:
                 assert set(statement["Action"]) == _READS
             else:
                 assert "*" not in json.dumps(resource)
@@ -244,7 +251,9 @@ def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
 
 def test_each_table_is_written_by_its_own_functions_alone() -> None:
     """IAM enforces that each table has only one writer."""
-    writers: dict[str, set[str]] = {"VersionsTable": set(), "IndexTable": set()}
+    writers: dict[str, set[str]] = {
+        table: set() for table in ("VersionsTable", "IndexTable", "ConsumersTable")
+    }
     for function in _FUNCTIONS:
         for statement in _statements(function):
             for table, found in writers.items():
@@ -255,6 +264,7 @@ def test_each_table_is_written_by_its_own_functions_alone() -> None:
     assert writers == {
         "VersionsTable": {"RegistryApiFunction", "RestoreFunction"},
         "IndexTable": {"StreamSyncFunction", "IndexRebuildFunction"},
+        "ConsumersTable": {"RegistryApiFunction", "ConsumerScanFunction"},
     }
 
 
@@ -584,9 +594,16 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
     """With a wrong name of the handler or of a variable every cold start fails."""
     module, _, attribute = _template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
     variables = dict.fromkeys(_resource(name)["Environment"]["Variables"], "1")
+    # Lambda's runtime gives the stack's LogLevel to the root logger: botocore would log headers.
+    script = (
+        "import logging; logging.getLogger().setLevel(logging.DEBUG)\n"
+        f"from {module} import {attribute}\n"
+        f"print(callable({attribute}))\n"
+        "print(logging.getLogger('botocore.parsers').isEnabledFor(logging.DEBUG))"
+    )
 
     started = subprocess.run(
-        [sys.executable, "-c", f"from {module} import {attribute}; print(callable({attribute}))"],
+        [sys.executable, "-c", script],
         env={**variables, "POWERTOOLS_LOG_LEVEL": "INFO", "AWS_DEFAULT_REGION": "eu-west-1"},
         cwd=ROOT,
         capture_output=True,
@@ -594,7 +611,7 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
         check=False,
     )
 
-    assert (started.returncode, started.stdout) == (0, "True\n"), started.stderr
+    assert (started.returncode, started.stdout) == (0, "True\nFalse\n"), started.stderr
 
 
 @pytest.mark.parametrize("name", _FUNCTIONS)
@@ -618,7 +635,8 @@ def test_functions_have_the_names_of_the_templates_tables() -> None:
     for each in variables.values():
         assert each["POWERTOOLS_METRICS_NAMESPACE"] == "ServiceDiscovery"
         assert each["POWERTOOLS_LOG_LEVEL"] == {"Ref": "LogLevel"}
-        assert each["VERSIONS_TABLE"] == {"Ref": "VersionsTable"}
+        for table in each.keys() & {"VERSIONS_TABLE", "CONSUMERS_TABLE"}:
+            assert each[table] == {"Ref": f"{table.partition('_')[0].title()}Table"}
     for name in ("StreamSyncFunction", "IndexRebuildFunction"):
         assert variables[name]["INDEX_TABLE"] == {"Ref": "IndexTable"}
         assert variables[name]["INDEX_COPIES"] == {"Ref": "IndexCopies"}
@@ -626,8 +644,8 @@ def test_functions_have_the_names_of_the_templates_tables() -> None:
 
 def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
     """Logs without an end are paid for every month."""
-    for name in ("RegistryApi", "StreamSync", "IndexRebuild"):
-        logging = _resource(f"{name}Function")["LoggingConfig"]
+    for function in (*_FUNCTIONS, "PublisherFunction"):
+        logging, name = _resource(function)["LoggingConfig"], function.removesuffix("Function")
 
         assert logging == {
             "LogFormat": "JSON",

@@ -15,6 +15,7 @@ from local.execution_environment import ExecutionEnvironment
 from registry_client.signed_http import RegistryResponse, SignedHttp
 
 _SEEN_WITHIN_S = 180
+BUS = "changes"
 
 
 def arn(service: str, version: str) -> str:
@@ -58,10 +59,12 @@ class App:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """Build and deploy the app, once."""
+    """Build and deploy the app, once, with its events and its scan switched on."""
     folder = tmp_path_factory.mktemp("app")
+    parameters = {"EventBusName": BUS, "ConsumerScanSchedule": "rate(1 day)"}
     with emulator(folder / "aws") as aws:
-        deployed = deployment.deploy(aws, folder, deployment.build(aws, folder))
+        aws.events().create_event_bus(Name=BUS)
+        deployed = deployment.deploy(aws, folder, deployment.build(aws, folder), parameters)
         yield App(aws, deployed, deployed.registry())
 
 
@@ -70,28 +73,32 @@ Run = Callable[..., ExecutionEnvironment]
 
 @pytest.fixture
 def run(app: App, tmp_path: Path) -> Iterator[Run]:
-    """Run a sample function with the built layer: `run("shell", "users,billing==1.x")`."""
+    """Run a sample function with the built layer: `run("shell", "users,billing==1.x")`.
+
+    Its services file is `services.json` in a folder of *tmp_path* that has the function's name.
+    """
     with ExitStack() as stack:
 
-        def _run(runtime: str, needs: str, **variables: str) -> ExecutionEnvironment:
+        def _run(
+            runtime: str, needs: str, *, name: str = "consumer", **variables: str
+        ) -> ExecutionEnvironment:
+            folder = tmp_path / name
             environment = {
                 **credentials(),
                 "AWS_ENDPOINT_URL_DYNAMODB": app.emulator.url,
                 "NEEDED_SERVICES": needs,
-                "SERVICES_FILE": str(tmp_path / "services.json"),
+                "SERVICES_FILE": str(folder / "services.json"),
                 "SERVICE_DISCOVERY_TABLE": app.deployment.outputs["IndexTableName"],
                 "SERVICE_DISCOVERY_MAX_AGE": "0",
                 **variables,
             }
             function = (
-                execution_environment.python_function("consumer", "app.handler", environment)
+                execution_environment.python_function(name, "app.handler", environment)
                 if runtime == "python"
-                else execution_environment.shell_function("consumer", environment)
+                else execution_environment.shell_function(name, environment)
             )
             return stack.enter_context(
-                execution_environment.execution_environment(
-                    function, app.deployment.layer, tmp_path / "environment"
-                )
+                execution_environment.execution_environment(function, app.deployment.layer, folder)
             )
 
         yield _run

@@ -49,7 +49,7 @@ def test_new_version_reaches_a_running_function(
     }
     assert function.processes() == before
     assert last.payload["pid"] == first.payload["pid"]
-    assert stat.S_IMODE((tmp_path / "services.json").stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "consumer/services.json").stat().st_mode) == 0o644
 
 
 @pytest.mark.parametrize("runtime", ["python", "shell"])

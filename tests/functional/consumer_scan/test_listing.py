@@ -107,4 +107,4 @@ def test_malformed_needs_do_not_affect_others(functions: "LambdaClient") -> None
         "123456789012:eu-west-1:greedy",
     }
     assert "unknown operator '='" in listing.unreadable["123456789012:eu-west-1:broken"]
-    assert "1,000 are the most" in listing.unreadable["123456789012:eu-west-1:greedy"]
+    assert "1,000 can be recorded" in listing.unreadable["123456789012:eu-west-1:greedy"]

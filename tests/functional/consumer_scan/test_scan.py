@@ -1,7 +1,10 @@
 """The scan function: an event in, recorded consumers out."""
 
+import contextlib
 import importlib
 import json
+import logging
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 PREFIX = "123456789012:eu-west-1:"
+_TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
 Scan = Callable[..., dict[str, Any]]
 
 
@@ -107,20 +111,39 @@ def test_record_stays_where_the_needs_can_not_be_read_any_more(
     assert _heads(dynamodb) == {f"{PREFIX}orders": "users==1.x"}
 
 
-def test_nothing_but_the_needs_is_stored_or_logged(
+def test_nothing_but_the_needs_is_stored_logged_or_traced(
     functions: "LambdaClient",
-    scan: Scan,
     dynamodb: "DynamoDBClient",
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    """With `LogLevel` DEBUG Lambda's runtime gives that level to every logger, botocore's too."""
     create_function(functions, "orders", "users==1.x")
     create_function(functions, "broken", "users=1.2")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.setblocking(False)
+        monkeypatch.setenv(
+            "AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:{}".format(daemon.getsockname()[1])
+        )
+        monkeypatch.setenv("LAMBDA_TASK_ROOT", "/var/task")
+        monkeypatch.setenv("_X_AMZN_TRACE_ID", _TRACE)
+        caplog.set_level(logging.NOTSET, "botocore")
+        scan: Scan = request.getfixturevalue("scan")
+        caplog.set_level(logging.DEBUG)
+        caplog.clear()
 
-    scan()
+        scan()
 
-    logged = repr([vars(record) for record in caplog.records])
+        traced = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                traced += daemon.recv(65_536)
+    logged = caplog.text + repr([vars(record) for record in caplog.records])
     assert "function not read" in logged
     assert SECRET not in logged
+    assert SECRET.encode() not in traced
     assert SECRET not in json.dumps(dynamodb.scan(TableName=tables.CONSUMERS)["Items"])
 
 
@@ -197,6 +220,21 @@ def test_operator_records_the_functions_of_another_account(
                 "consumers": [{"name": f"{PREFIX}orders", "needed": "users=1", "arn": ""}],
             },
             "unknown operator '='",
+        ),
+        (
+            {
+                "action": "record",
+                "account_id": "123456789012",
+                "region": "eu-west-1",
+                "consumers": [
+                    {
+                        "name": f"{PREFIX}orders",
+                        "needed": ",".join(f"s{number}" for number in range(1_001)),
+                        "arn": "",
+                    }
+                ],
+            },
+            "1,000 can be recorded",
         ),
     ],
 )
