@@ -135,14 +135,15 @@ class StreamPump:
         return PumpResult(records=self._given, deaths=self._deaths, repeats=self._repeats)
 
     def _deliver(self) -> None:
-        """Deliver a batch of pending records, in any order, with some old records."""
+        """Deliver a batch of pending records, of any size and order, with some old records."""
         self._random.shuffle(self._pending)
-        batch = self._pending[:_MAX_BATCH]
+        size = self._random.randint(1, _MAX_BATCH)
+        batch = self._pending[:size]
         count = min(len(self._seen), self._random.randint(0, _MAX_REPEATS))
         repeated = self._random.sample(self._seen, count)
         failed = self._process(batch + repeated)
         self._repeats += count
-        self._pending = self._pending[_MAX_BATCH:] + [
+        self._pending = self._pending[size:] + [
             record for record in batch if record["dynamodb"]["SequenceNumber"] in failed
         ]
 

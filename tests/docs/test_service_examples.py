@@ -1,4 +1,4 @@
-"""The examples of services that publish themselves: what can be checked without AWS."""
+"""The examples of services that publish themselves, and of rules: what needs no AWS."""
 
 import json
 import os
@@ -63,6 +63,14 @@ def test_sam_template_passes_cfn_lint() -> None:
     assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
     properties = yaml_parse(template)["Resources"]["UsersPublished"]["Properties"]
     assert ServiceVersion.parse(properties | {"Arn": _ARN}).physical_id == "users@1.42.0"
+
+
+@pytest.mark.parametrize("name", ["chat", "pipeline"])
+def test_template_of_a_rule_passes_cfn_lint(name: str) -> None:
+    template = (ROOT / f"examples/events/{name}.yaml").read_text(encoding="utf-8")
+    config = cfnlint.api.ManualArgs(regions=["eu-west-1"])
+
+    assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
 
 
 @pytest.mark.timeout(600)

@@ -13,7 +13,7 @@ from tests.e2e.conftest import App, Run, arn
 pytestmark = pytest.mark.xdist_group("e2e")
 
 _YANK = "/services/rates/versions/1.5.0"
-_SECRET = "a-password-of-the-function"  # noqa: S105  # looked for where it must not be
+_SECRET = "a-password-of-the-function"  # looked for where it must not be
 
 
 def _scan(app: App) -> dict[str, Any]:

@@ -1,12 +1,18 @@
 """Each change of a service as an event on the stack's bus, and the examples of rules."""
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
+from samcli.yamlhelper import yaml_parse
 
 from local import processes
+from tests.conftest import ROOT
 from tests.e2e.conftest import BUS, App, arn
 
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -17,15 +23,40 @@ _PATTERN = {"source": ["service-discovery"], "detail": {"service": ["tides"]}}
 @pytest.fixture
 def queue(app: App) -> Iterator[str]:
     """Give the URL of a queue that a rule of the bus delivers the events of `tides` to."""
-    queues, events = app.emulator.queues(), app.emulator.events()
-    url = queues.create_queue(QueueName="tides")["QueueUrl"]
-    attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    events.put_rule(Name="tides", EventBusName=BUS, EventPattern=json.dumps(_PATTERN))
-    target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
-    events.put_targets(Rule="tides", EventBusName=BUS, Targets=[target])
+    url, arn_of_queue = _queue(app, "tides")
+    _put_rule(app, "tides", _PATTERN, {"Id": "queue", "Arn": arn_of_queue})
     yield url
-    events.remove_targets(Rule="tides", EventBusName=BUS, Ids=["queue"])
-    events.delete_rule(Name="tides", EventBusName=BUS)
+    _delete_rule(app, "tides", "queue")
+
+
+def _queue(app: App, name: str) -> tuple[str, str]:
+    """Create a queue; return its URL and its ARN."""
+    queues = app.emulator.queues()
+    url = queues.create_queue(QueueName=name)["QueueUrl"]
+    attributes = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    return url, attributes["Attributes"]["QueueArn"]
+
+
+def _put_rule(app: App, name: str, pattern: dict[str, Any], target: dict[str, Any]) -> None:
+    events = app.emulator.events()
+    events.put_rule(Name=name, EventBusName=BUS, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, EventBusName=BUS, Targets=[target])
+
+
+def _delete_rule(app: App, name: str, target: str) -> None:
+    events = app.emulator.events()
+    events.remove_targets(Rule=name, EventBusName=BUS, Ids=[target])
+    events.delete_rule(Name=name, EventBusName=BUS)
+
+
+def _messages(app: App, queue: str) -> list[Any]:
+    """Take what is in a queue."""
+    queues = app.emulator.queues()
+    response = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    messages = response.get("Messages", [])
+    for message in messages:
+        queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in messages]
 
 
 def _received(app: App, queue: str, count: int) -> dict[int, dict[str, Any]]:
@@ -33,15 +64,10 @@ def _received(app: App, queue: str, count: int) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
 
     def is_all() -> bool:
-        response = app.emulator.queues().receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        for message in response.get("Messages", []):
-            event = json.loads(message["Body"])
+        for event in _messages(app, queue):
             revision = event["detail"]["revision"]
             # At least once: one that comes again says the same.
             assert found.setdefault(revision, event)["detail"] == event["detail"]
-            app.emulator.queues().delete_message(
-                QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"]
-            )
         return len(found) == count
 
     processes.wait_until(is_all, within_s=180, what=f"{count} events are in the queue")
@@ -90,3 +116,98 @@ def test_each_change_is_an_event_in_a_rules_queue(app: App, queue: str) -> None:
         assert event["time"]
         seen_types.add(event["detail-type"])
     assert seen_types == set(types.values())
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[Any]]]:
+    """Run a chat's webhook; give its URL, and the list of what is posted to it."""
+    posted: list[Any] = []
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            posted.append((self.headers["Content-Type"].split(";")[0], json.loads(body)))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_arguments: object) -> None:
+            """Keep the test's output free of requests."""
+
+    with HTTPServer(("127.0.0.1", 0), Webhook) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/services/T/B/x", posted
+        server.shutdown()
+        thread.join()
+
+
+def _resources(example: str, **parameters: str) -> dict[str, dict[str, Any]]:
+    """Return the properties of an example's resources, with its parameters filled in."""
+    template = yaml_parse((ROOT / "examples/events" / example).read_text(encoding="utf-8"))
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict) and value.get("Ref") in parameters:
+            return parameters[value["Ref"]]
+        if isinstance(value, dict):
+            return {name: filled(each) for name, each in value.items()}
+        return [filled(each) for each in value] if isinstance(value, list) else value
+
+    return {name: filled(each["Properties"]) for name, each in template["Resources"].items()}
+
+
+def test_example_rules_post_to_a_chat_and_start_a_pipeline(
+    app: App, webhook: tuple[str, list[Any]]
+) -> None:
+    """The emulator's CloudFormation has no API destinations: they are made by its API."""
+    url, posted = webhook
+    events = app.emulator.events()
+    chat = _resources("chat.yaml", Services="moon*", WebhookUrl=url)
+    connection = events.create_connection(Name="chat", **chat["Connection"])["ConnectionArn"]
+    destination = events.create_api_destination(
+        **{"Name": "chat", **chat["Webhook"], "ConnectionArn": connection}
+    )["ApiDestinationArn"]
+    (target,) = chat["PostRule"]["Targets"]
+    target = {**target, "Arn": destination, "RoleArn": "arn:aws:iam::000000000000:role/post"}
+    _put_rule(app, "chat", chat["PostRule"]["EventPattern"], target)
+    queue, arn_of_queue = _queue(app, "pipeline")
+    pipeline = _resources("pipeline.yaml", Service="moon")
+    (target,) = pipeline["StartRule"]["Targets"]
+    # The emulator has no CodePipeline: the queue shows what it would be started with.
+    target = {"Id": "pipeline", "Arn": arn_of_queue, "InputTransformer": target["InputTransformer"]}
+    _put_rule(app, "pipeline", pipeline["StartRule"]["EventPattern"], target)
+
+    app.publish("sun", "1.0.0")
+    app.publish("moon", "1.0.0")
+    app.publish("moonrise", "2.0.0")
+    inputs: list[Any] = []
+
+    def is_delivered() -> bool:
+        inputs.extend(_messages(app, queue))
+        return len(posted) >= 2 and len(inputs) >= 1
+
+    processes.wait_until(is_delivered, within_s=180, what="chat and pipeline have the events")
+    _delete_rule(app, "chat", "chat")
+    _delete_rule(app, "pipeline", "pipeline")
+    by = app.registry.send("GET", "/services/moon/history").document["events"][0]["by"]
+    assert {kind for kind, _ in posted} == {"application/json"}
+    assert {document["text"] for _, document in posted} == {
+        f"{name} {version}: Service Version Published by {by}. The latest version is {version}."
+        for name, version in (("moon", "1.0.0"), ("moonrise", "2.0.0"))
+    }
+    for each in inputs:
+        assert each == {
+            "variables": [
+                {"name": "SERVICE", "value": "moon"},
+                {"name": "VERSION", "value": "1.0.0"},
+            ]
+        }
+    _assert_starts_a_pipeline(inputs[0])
+
+
+def _assert_starts_a_pipeline(document: dict[str, Any]) -> None:
+    """Check a document against CodePipeline's own description of `StartPipelineExecution`."""
+    model = botocore.session.Session().get_service_model("codepipeline")
+    shape = model.operation_model("StartPipelineExecution").input_shape
+    assert shape is not None
+    report = ParamValidator().validate({"name": "orders-tests", **document}, shape)
+    assert not report.has_errors(), report.generate_report()

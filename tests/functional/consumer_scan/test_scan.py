@@ -123,10 +123,8 @@ def test_nothing_but_the_needs_is_stored_logged_or_traced(
     create_function(functions, "broken", "users=1.2")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
         daemon.bind(("127.0.0.1", 0))
-        daemon.setblocking(False)
-        monkeypatch.setenv(
-            "AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:{}".format(daemon.getsockname()[1])
-        )
+        daemon.settimeout(0)
+        monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", f"127.0.0.1:{daemon.getsockname()[1]}")
         monkeypatch.setenv("LAMBDA_TASK_ROOT", "/var/task")
         monkeypatch.setenv("_X_AMZN_TRACE_ID", _TRACE)
         caplog.set_level(logging.NOTSET, "botocore")
