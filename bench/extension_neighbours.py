@@ -172,10 +172,10 @@ class RoundTrip:
         """Send the request; return how long the response took."""
         started = time.perf_counter_ns()
         self._stream.sendall(self._request)
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += self._stream.recv(65_536)
-        head, _, body = answer.partition(b"\r\n\r\n")
+        response = b""
+        while b"\r\n\r\n" not in response:
+            response += self._stream.recv(65_536)
+        head, _, body = response.partition(b"\r\n\r\n")
         left = int(head.lower().partition(b"content-length:")[2].split()[0]) - len(body)
         while left > 0:
             left -= len(self._stream.recv(65_536))
@@ -238,10 +238,10 @@ class Platform:
                 body += self._peer.recv(65_536)
         return head.split(b" ", 2)[1].decode().rpartition("/")[2], at
 
-    def answer(self, document: object) -> None:
+    def respond(self, document: object) -> None:
         """Respond to the call that was received."""
         if self._peer is None:
-            message = "nobody waits for an answer"
+            message = "no call waits for a response"
             raise LocalStackError(message)
         body = json.dumps(document).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n"
@@ -265,7 +265,7 @@ class Run:
     def start(self, services_file: Path | None) -> Start:
         """Serve its init; read the file as a function does that begins with that."""
         registered = self._received("register")
-        self._platform.answer({"functionName": "consumer"})
+        self._platform.respond({"functionName": "consumer"})
         file_ms = 0.0
         if services_file is not None:
             document = json.loads(services_file.read_bytes())
@@ -285,7 +285,7 @@ class Run:
             "invokedFunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:consumer",
         }
         sent = time.perf_counter_ns()
-        self._platform.answer(event)
+        self._platform.respond(event)
         return (self._received("next") - sent) / _NS_PER_MS
 
     def resident_kib(self) -> int:

@@ -106,7 +106,7 @@ class ContainerCredentials:
             self._client.close()
         if response.status != 200:
             raise CredentialsError(
-                f"{_ENDPOINT}: answer of {self._client.host}: status {response.status}"
+                f"{_ENDPOINT}: response of {self._client.host}: status {response.status}"
             )
         try:
             document = strict_json.loads(response.body)

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 LOOK_UP = "name look-up"
 CONNECTION = "connection"
 TLS = "TLS"
-ANSWER = "answer"
+RESPONSE = "response"
 _READ_SIZE = 4_096
 # Peers, and the network between, drop a connection that has been idle for a minute without notice.
 _IDLE_LIMIT_S = 50
@@ -144,7 +144,7 @@ class HttpClient:
                 return f"{CONNECTION} to {name} through the proxy {proxy}"
         if self.stage == LOOK_UP:
             return f"{LOOK_UP} of {self._endpoint.host}"
-        between = {CONNECTION: "to", TLS: "with", ANSWER: "of"}[self.stage]
+        between = {CONNECTION: "to", TLS: "with", RESPONSE: "of"}[self.stage]
         return f"{self.stage} {between} {name}"
 
     def fileno(self) -> "int | None":
@@ -372,14 +372,14 @@ class HttpClient:
     def _proxy_refusal(self, status: int) -> BrokenError:
         self.close()
         can_pass = status not in _PROXY_REFUSALS
-        return BrokenError(f"the proxy answers with status {status}", can_pass=can_pass)
+        return BrokenError(f"the proxy responds with status {status}", can_pass=can_pass)
 
     def _write(self, request: bytes, deadline: "float | None") -> None:
         stream = self._stream
         if stream is None:
             raise OSError(errno.ENOTCONN, "not connected")
         self._send_all(stream, request, deadline)
-        self.stage = ANSWER
+        self.stage = RESPONSE
         self._response = ResponseParser()
 
     def _send_all(self, stream: "Stream", data: bytes, deadline: "float | None") -> None:

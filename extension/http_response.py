@@ -6,7 +6,7 @@ Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compar
 from registry_model.text import DIGITS, first_not_in
 
 MAX_HEAD = 65_536
-# BatchGetItem answers with up to 16 MB, and JSON can take six characters for one.
+# BatchGetItem responds with up to 16 MB, and JSON can take six characters for one.
 MAX_BODY = 134_217_728
 _NO_BODY = (204, 304)
 _NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

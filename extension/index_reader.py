@@ -174,7 +174,7 @@ class IndexReader:
 
     @property
     def _described(self) -> str:
-        return f"table {self._table} in {self._region}: answer of {self._client.address}"
+        return f"table {self._table} in {self._region}: response of {self._client.address}"
 
     def _network_fault(self, error: "BrokenError | DeadlineError") -> str:
         fault = table_errors.describe_network_fault(self._client, error)

@@ -31,7 +31,7 @@ def look_up(
     Raises:
         NoSuchNameError: There is no such name.
         OSError: It has no address, or the name server fails.
-        DeadlineError: The name server did not answer in time.
+        DeadlineError: The name server did not respond in time.
         Ended: A signal asks the process to end.
     """
     families: "list[int]" = [socket.AF_INET] if ipv4_only else [socket.AF_INET, socket.AF_INET6]

@@ -52,7 +52,7 @@ class DeadlineError(Exception):
 
     def __init__(self) -> None:
         """Set the message."""
-        super().__init__("no answer in time")
+        super().__init__("no response in time")
 
 
 def _earliest(first: "float | None", second: "float | None") -> "float | None":

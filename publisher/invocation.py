@@ -79,7 +79,7 @@ class Invocations:
             result = self._recorded(request, self._result(request, work))
         responder.send(request, result)
         self._logger.info(
-            "request answered",
+            "request served",
             kind=request.kind.value,
             stack=request.resource.stack_name,
             logical_id=request.resource.logical_id,
@@ -118,7 +118,7 @@ class Invocations:
         except EXPECTED_ERRORS as error:
             self._logger.warning("request failed", kind=request.kind.value, reason=str(error))
             raise PublishFailedError(describe_failure(error)) from error
-        self._logger.info("request answered", kind=request.kind.value, result=result)
+        self._logger.info("request served", kind=request.kind.value, result=result)
         return result
 
 

@@ -1,4 +1,4 @@
-"""The Lambda function behind the API: composes its parts, and answers 500 to a bug."""
+"""The Lambda function behind the API: composes its parts, and responds 500 to a bug."""
 
 import gc
 
@@ -104,7 +104,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             "isBase64Encoded": False,
         }
     logger.info(
-        "request answered",
+        "request served",
         method=event.get("httpMethod"),
         path=event.get("path"),
         status=result["statusCode"],

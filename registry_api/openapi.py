@@ -398,7 +398,7 @@ DESCRIPTIONS: Mapping[str, _Description] = {
     ),
     "resolveNeeds": _Description(
         text="Check that everything a function needs will resolve",
-        detail="For a pipeline, before a deploy: the extension's own grammar and answers. "
+        detail="For a pipeline, before a deploy: the extension's own grammar and results.  "
         "Reads the index, which trails a publish by a moment.",
         body=schemas.ResolveRequest,
         sends={"needed": "users==1.x,billing"},

@@ -1,7 +1,7 @@
 """The services file: what a function reads, one member for each of its needs.
 
 Portable: runs under MicroPython and CPython. The extension writes it; the registry's dry run
-answers with the same members.
+returns the same members.
 """
 
 from registry_model import strict_json

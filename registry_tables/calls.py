@@ -87,7 +87,7 @@ def _mapped(error: ClientError) -> DynamoError | ClientError:
         return ThrottledError(str(error))
     if codes & _FULL:
         return FullError()
-    # A failing service answers with a 5xx status, and not always with a documented code.
+    # A failing service responds with a 5xx status, and not always with a documented code.
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code == _NO_TABLE or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return UnreachableError(str(error))

@@ -45,7 +45,7 @@ class IndexServer:
         self.delay_s = 0.0
         self.unprocessed = 0
         self.refused: dict[tuple[str, str], int] = {}
-        self.answer_anything: Fault | None = None
+        self.fault_on_connect: Fault | None = None
         self.at_connect: Fault | None = None
         self.credentials = Credentials("AKID", "SECRET", "TOKEN")
         self.tls = tls
@@ -120,14 +120,14 @@ class IndexServer:
             self._kept.add(connection)
             with connection, connection.makefile("rb") as reader:
                 while request := _read_request(reader):
-                    self._answer(connection, *request)
+                    self._respond(connection, *request)
             self._kept.discard(connection)
 
-    def _answer(
+    def _respond(
         self, connection: socket.socket, path: str, headers: dict[str, str], body: bytes
     ) -> None:
-        if self.answer_anything:
-            self.answer_anything(connection, body)
+        if self.fault_on_connect:
+            self.fault_on_connect(connection, body)
             return
         self._check_signature(path, headers, body)
         self.user_agents.append(headers.get("user-agent"))
@@ -150,11 +150,11 @@ class IndexServer:
             if key in items and key not in left
         ]
         unprocessed = [{"service": {"S": key[0]}, "selector": {"S": key[1]}} for key in left]
-        answer = {
+        response = {
             "Responses": {table: found},
             "UnprocessedKeys": {table: {"Keys": unprocessed}} if unprocessed else {},
         }
-        data = json.dumps(answer, ensure_ascii=False).encode()
+        data = json.dumps(response, ensure_ascii=False).encode()
         if self.fault:
             self.fault(connection, data)
         elif self.refused and left == keys:

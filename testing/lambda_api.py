@@ -56,11 +56,11 @@ class LambdaApi:
                 path = self.path.removeprefix("/2020-01-01/extension/")
                 api.calls.append((path, dict(self.headers), document))
                 if path != "register":
-                    self._answer(202, {"status": "OK"})
+                    self._respond(202, {"status": "OK"})
                 elif set(api.refused_events) & set(document["events"]):
-                    self._answer(403, {"errorType": "Extension.InvalidEventType"})
+                    self._respond(403, {"errorType": "Extension.InvalidEventType"})
                 else:
-                    self._answer(
+                    self._respond(
                         200,
                         {"functionName": "consumer"},
                         {"Lambda-Extension-Identifier": "the-identifier"},
@@ -71,14 +71,14 @@ class LambdaApi:
                 api.asks += 1
                 event = api.events.get() if api.next_status == 200 else {}
                 if api.next_status != 200:
-                    self._answer(api.next_status, {"errorType": "Container.Error"})
+                    self._respond(api.next_status, {"errorType": "Container.Error"})
                     return
                 if event.get("eventType") == "INVOKE":
                     event.setdefault("deadlineMs", int(time.time() * 1000) + 30_000)
-                self._answer(200, event, {"Lambda-Extension-Event-Identifier": "an-event"})
+                self._respond(200, event, {"Lambda-Extension-Event-Identifier": "an-event"})
                 api.sent += 1
 
-            def _answer(
+            def _respond(
                 self, status: int, document: object, headers: dict[str, str] | None = None
             ) -> None:
                 body = json.dumps(document).encode()

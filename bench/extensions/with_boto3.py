@@ -21,8 +21,8 @@ _BASE = "/2020-01-01/extension/"
 
 def _resolve(dynamodb: object, needs: list[tuple[str, str]]) -> None:
     keys = [{"service": {"S": name}, "selector": {"S": selector}} for name, selector in needs]
-    answer = dynamodb.batch_get_item(RequestItems={_TABLE: {"Keys": keys}})  # type: ignore[attr-defined]  # a client is made at run time
-    items = {item["service"]["S"]: item for item in answer["Responses"][_TABLE]}
+    response = dynamodb.batch_get_item(RequestItems={_TABLE: {"Keys": keys}})  # type: ignore[attr-defined]  # a client is made at run time
+    items = {item["service"]["S"]: item for item in response["Responses"][_TABLE]}
     members = {
         name: {
             "requested": selector,
@@ -51,9 +51,9 @@ def main() -> None:
         json.dumps({"events": ["INVOKE", "SHUTDOWN"]}),
         {"Lambda-Extension-Name": Path(sys.argv[0]).name},
     )
-    answer = platform.getresponse()
-    answer.read()
-    identifier = {"Lambda-Extension-Identifier": answer.headers["Lambda-Extension-Identifier"]}
+    response = platform.getresponse()
+    response.read()
+    identifier = {"Lambda-Extension-Identifier": response.headers["Lambda-Extension-Identifier"]}
     while True:
         platform.request("GET", _BASE + "event/next", headers=identifier)
         event = json.load(platform.getresponse())

@@ -146,7 +146,7 @@ def http_gateway(
                 return
             parts = urlsplit(seen.target)
             with one_at_a_time:
-                answer = response_of(
+                response = response_of(
                     handler,
                     event(
                         seen.method,
@@ -159,8 +159,8 @@ def http_gateway(
             if canned is not None:
                 self._give(canned.status, canned.headers, canned.body)
                 return
-            body = b"" if answer.document is None else json.dumps(answer.document).encode()
-            self._give(answer.status, answer.headers, body)
+            body = b"" if response.document is None else json.dumps(response.document).encode()
+            self._give(response.status, response.headers, body)
 
         do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  # http.server's
 

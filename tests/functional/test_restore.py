@@ -325,7 +325,7 @@ def test_function_restores_and_reports(registry: "DynamoDBClient") -> None:
     assert by_key(items_of(registry, tables.VERSIONS)) == by_key(backup)
 
 
-def test_function_answers_in_time(registry: "DynamoDBClient") -> None:
+def test_function_returns_in_time(registry: "DynamoDBClient") -> None:
     """With less than a minute left it does one page, and returns the cursor."""
     handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
     assert items_of(registry, BACKUP)

@@ -296,7 +296,7 @@ def test_keys_come_from_the_containers_endpoint_where_none_are_set(
         }
         connection.sendall(index_server.response_of(200, json.dumps(document).encode()))
 
-    keys.answer_anything = give
+    keys.fault_on_connect = give
     index.put("users", "latest", item("1.0.0", ARN))
     extension = start(
         "users",

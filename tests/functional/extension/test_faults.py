@@ -32,7 +32,7 @@ class Case:
     says: str
 
 
-def _answers(fault: Fault, says: str) -> Case:
+def _responds(fault: Fault, says: str) -> Case:
     """Return a case whose fault is in the response."""
 
     def begin(server: IndexServer, *_: Certificates) -> None:
@@ -52,8 +52,8 @@ def _connecting(fault: Fault, says: str) -> Case:
 
 
 def _refusing(kind: str, status: int = 400) -> Case:
-    says = f"answer of localhost:.*: status {status}, {kind}: said {kind}"
-    return _answers(index_server.refuses(kind, status), says)
+    says = f"response of localhost:.*: status {status}, {kind}: said {kind}"
+    return _responds(index_server.refuses(kind, status), says)
 
 
 def _forbids(connection: socket.socket, _data: bytes) -> None:
@@ -87,28 +87,28 @@ def _expire(server: IndexServer, own: Certificates, _: Certificates) -> None:
     server.drop()
 
 
-_SILENT = "answer of localhost:\\d+: no answer in time"
-_BROKEN = "answer of localhost:\\d+: .*(cut|reset|closed)"
+_SILENT = "response of localhost:\\d+: no response in time"
+_BROKEN = "response of localhost:\\d+: .*(cut|reset|closed)"
 CASES = {
     "refused": Case(_refuse, "connection to localhost:\\d+: connection refused .*VPC"),
-    "unreachable": Case(_vanish, "connection to localhost:\\d+: no answer in time .*VPC"),
-    "accepted and silent": _connecting(index_server.silence, "TLS with .*: no answer in time"),
+    "unreachable": Case(_vanish, "connection to localhost:\\d+: no response in time .*VPC"),
+    "accepted and silent": _connecting(index_server.silence, "TLS with .*: no response in time"),
     "no TLS": _connecting(index_server.no_tls, "TLS with localhost:\\d+: "),
     "handshake cut": _connecting(index_server.hang_up, "TLS with .*: connection (closed|reset)"),
     "another CA": Case(_be_another_ca, "TLS with .*(?i:certificate).*AWS_CA_BUNDLE"),
     "wrong host name": Case(_start_as_another_environment, "TLS with .*(?i:certificate|hostname)"),
     "expired certificate": Case(_expire, "TLS with .*(?i:certificate)"),
-    "asked and silent": _answers(index_server.silence, _SILENT),
-    "asked and gone": _answers(index_server.hang_up, _BROKEN),
-    "reset in mid-answer": _answers(index_server.reset, _BROKEN),
-    "cut in mid-answer": _answers(index_server.cut, "cut"),
-    "cut between chunks": _answers(index_server.cut_chunks, "cut"),
-    "slow drip": _answers(index_server.drip, _SILENT),
-    "length too long": _answers(index_server.promise_more, _SILENT),
-    "length too short": _answers(index_server.send_more, "malformed"),
-    "garbage": _answers(index_server.garbage, "not HTTP"),
-    "truncated document": _answers(index_server.cut_json, "malformed"),
-    "no document": _answers(index_server.not_json, "malformed"),
+    "asked and silent": _responds(index_server.silence, _SILENT),
+    "asked and gone": _responds(index_server.hang_up, _BROKEN),
+    "reset in mid-answer": _responds(index_server.reset, _BROKEN),
+    "cut in mid-answer": _responds(index_server.cut, "cut"),
+    "cut between chunks": _responds(index_server.cut_chunks, "cut"),
+    "slow drip": _responds(index_server.drip, _SILENT),
+    "length too long": _responds(index_server.promise_more, _SILENT),
+    "length too short": _responds(index_server.send_more, "malformed"),
+    "garbage": _responds(index_server.garbage, "not HTTP"),
+    "truncated document": _responds(index_server.cut_json, "malformed"),
+    "no document": _responds(index_server.not_json, "malformed"),
     "throttled": _refusing("ProvisionedThroughputExceededException"),
     "too many requests": _refusing("ThrottlingException", 429),
     "throttled request": _refusing("RequestThrottled"),
@@ -120,7 +120,7 @@ CASES = {
     "access denied": _refusing("AccessDeniedException"),
     "no such table": _refusing("ResourceNotFoundException"),
     "request timeout": _refusing("RequestTimeout", 408),
-    "page of a proxy": _answers(_forbids, "answer of localhost:.*: status 403"),
+    "page of a proxy": _responds(_forbids, "response of localhost:.*: status 403"),
     "500": _refusing("InternalServerError", 500),
     "503": _refusing("ServiceUnavailable", 503),
     "unprocessed for ever": Case(_leave_unprocessed, "left it unprocessed"),
@@ -228,7 +228,7 @@ def _leave_one_once(server: IndexServer) -> None:
     server.fault = leave
 
 
-def _answering(fault: Fault) -> Callable[[IndexServer], None]:
+def _responding(fault: Fault) -> Callable[[IndexServer], None]:
     def begin(server: IndexServer) -> None:
         server.fault = fault
 
@@ -237,8 +237,8 @@ def _answering(fault: Fault) -> Callable[[IndexServer], None]:
 
 ODDITIES: dict[str, Callable[[IndexServer], None]] = {
     "idle connection closed": _close_client_connections,
-    "chunked": _answering(index_server.chunked),
-    "closed after each answer": _answering(index_server.closes_after),
+    "chunked": _responding(index_server.chunked),
+    "closed after each response": _responding(index_server.closes_after),
     "unprocessed once": _leave_one_once,
 }
 

@@ -173,7 +173,7 @@ class KeysServer:
 
     def __post_init__(self) -> None:
         """Start to serve."""
-        self.server.answer_anything = self._give
+        self.server.fault_on_connect = self._give
 
     def _give(self, connection: socket.socket, _data: bytes) -> None:
         document = {
@@ -239,7 +239,7 @@ def test_keys_that_cannot_be_had_are_a_failed_check(
         keys.status = 500
     else:
         fault = {"malformed": index_server.not_json, "silent": index_server.silence}[trouble]
-        keys.server.answer_anything = fault
+        keys.server.fault_on_connect = fault
 
     lambda_api.invoke()
 

@@ -182,7 +182,7 @@ def _invoked(lambda_api: LambdaApi, extension: Extension) -> str:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"), [(None, "no answer in time"), (name_server.NO_SUCH_NAME, "no address")]
+    ("answer", "reason"), [(None, "no response in time"), (name_server.NO_SUCH_NAME, "no address")]
 )
 def test_failed_look_up_is_named(
     start: Start,

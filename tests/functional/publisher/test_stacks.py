@@ -201,7 +201,7 @@ def test_registry_that_stays_throttled_fails_the_request_in_time(
     assert "deploy again in a moment" in response["Reason"]
 
 
-def test_registry_that_hangs_is_answered_for_by_the_watchdog(
+def test_watchdog_responds_when_the_registry_hangs(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """CloudFormation does not wait for an hour, and a late success changes no response."""

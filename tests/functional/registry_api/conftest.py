@@ -80,9 +80,9 @@ def publish(call: Call) -> Publish:
     def _publish(*versions: str, **members: Any) -> GatewayResponse:
         for version in versions:
             wanted = {"name": "users", "version": version, "arn": arn_of(version)} | members
-            answer = call("POST", "/services", wanted)
-            assert answer.status == 201, answer
-        return answer
+            response = call("POST", "/services", wanted)
+            assert response.status == 201, response
+        return response
 
     return _publish
 

@@ -120,17 +120,17 @@ def response_of(handler: Handler, asked: dict[str, Any]) -> GatewayResponse:
         invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
         aws_request_id="r",
     )
-    answer = handler(asked, context)
+    response = handler(asked, context)
     # Lambda encodes it as JSON: if that fails, or is too large, the client gets a 502.
-    text = json.dumps(answer)
+    text = json.dumps(response)
     sent = {
-        **(answer.get("headers") or {}),
-        **{name: values[0] for name, values in (answer.get("multiValueHeaders") or {}).items()},
+        **(response.get("headers") or {}),
+        **{name: values[0] for name, values in (response.get("multiValueHeaders") or {}).items()},
     }
-    body = answer["body"]
+    body = response["body"]
     assert isinstance(body, str)
     document = json.loads(body) if body else None
-    return GatewayResponse(answer["statusCode"], sent, document, len(text))
+    return GatewayResponse(response["statusCode"], sent, document, len(text))
 
 
 def _multiple(texts: dict[str, str] | None) -> dict[str, list[str]] | None:

@@ -103,10 +103,10 @@ class AnyOperations(RuleBasedStateMachine):
         foretold = self.call(*request, query={"dry_run": "true"} | flags, by=by)
         assert self._versions_by_selector(name) == before
 
-        answer = self.call(*request, query=flags, by=by)
+        response = self.call(*request, query=flags, by=by)
 
         after = self._versions_by_selector(name)
-        if answer.status < 300:
+        if response.status < 300:
             assert foretold.status == 200
             assert foretold.document == {
                 "changes": [
@@ -118,8 +118,8 @@ class AnyOperations(RuleBasedStateMachine):
                 "consumers_total": 0,
             }
         else:
-            assert (foretold.status, foretold.document) == (answer.status, answer.document)
-        return answer
+            assert (foretold.status, foretold.document) == (response.status, response.document)
+        return response
 
     def _versions_by_selector(self, name: str) -> dict[str, str]:
         """Return what each selector of a service resolves to, from all that the API shows."""
@@ -150,14 +150,14 @@ class AnyOperations(RuleBasedStateMachine):
         """A new version, the same again, or with another ARN; into a channel or not."""
         wanted = {"name": name, "version": version, "arn": arn} | metadata | channel
 
-        answer = self.write(name, "POST", "/services", wanted, by=by)
+        response = self.write(name, "POST", "/services", wanted, by=by)
 
-        assert answer.status == self.model.publish(wanted, by)
+        assert response.status == self.model.publish(wanted, by)
         stands = self.model.services[name].find(version) if name in self.model.services else None
-        if answer.status == 409:
-            assert timeless(answer.document.get("current")) in (stands, None)
+        if response.status == 409:
+            assert timeless(response.document.get("current")) in (stands, None)
         else:
-            assert timeless(answer.document) == stands
+            assert timeless(response.document) == stands
 
     @rule(data=st.data(), channel=CHANNELS, by=CALLERS)
     def set_channel(self, data: st.DataObject, channel: str, by: str) -> None:
@@ -165,18 +165,18 @@ class AnyOperations(RuleBasedStateMachine):
         name, version = self._any_version(data)
 
         path = f"/services/{name}/channels/{channel}"
-        answer = self.write(name, "PUT", path, {"version": version}, by=by)
+        response = self.write(name, "PUT", path, {"version": version}, by=by)
 
-        assert answer.status == self.model.set_channel(name, channel, version, by)
-        if answer.status == 200:
-            assert answer.document == {"channel": channel, "version": version}
+        assert response.status == self.model.set_channel(name, channel, version, by)
+        if response.status == 200:
+            assert response.document == {"channel": channel, "version": version}
 
     @rule(name=NAMES, channel=CHANNELS, by=CALLERS)
     def delete_channel(self, name: str, channel: str, by: str) -> None:
         """A channel that is set or not."""
-        answer = self.write(name, "DELETE", f"/services/{name}/channels/{channel}", by=by)
+        response = self.write(name, "DELETE", f"/services/{name}/channels/{channel}", by=by)
 
-        assert answer.status == self.model.delete_channel(name, channel, by)
+        assert response.status == self.model.delete_channel(name, channel, by)
 
     @rule(data=st.data(), wanted=STATUSES, force=st.booleans(), by=CALLERS)
     def set_status(
@@ -186,14 +186,14 @@ class AnyOperations(RuleBasedStateMachine):
         name, version = self._any_version(data)
 
         path = f"/services/{name}/versions/{version}"
-        answer = self.write(name, "PATCH", path, wanted, force=force, by=by)
+        response = self.write(name, "PATCH", path, wanted, force=force, by=by)
 
-        assert answer.status == self.model.set_status(name, version, wanted, by, force=force)
-        if answer.status == 200:
-            assert timeless(answer.document) == self.model.services[name].find(version)
-        if answer.status == 409:
+        assert response.status == self.model.set_status(name, version, wanted, by, force=force)
+        if response.status == 200:
+            assert timeless(response.document) == self.model.services[name].find(version)
+        if response.status == 409:
             pointing = self.model.services[name].pointing_at(version)
-            assert all(f"'{channel}'" in answer.document["detail"] for channel in pointing)
+            assert all(f"'{channel}'" in response.document["detail"] for channel in pointing)
 
     @rule(data=st.data(), force=st.booleans(), by=CALLERS)
     def delete(self, data: st.DataObject, by: str, *, force: bool) -> None:
@@ -201,9 +201,9 @@ class AnyOperations(RuleBasedStateMachine):
         name, version = self._any_version(data)
 
         path = f"/services/{name}/versions/{version}"
-        answer = self.write(name, "DELETE", path, force=force, by=by)
+        response = self.write(name, "DELETE", path, force=force, by=by)
 
-        assert answer.status == self.model.delete(name, version, by, force=force)
+        assert response.status == self.model.delete(name, version, by, force=force)
 
     @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "users", "users-", "x"]))
     def list_services(self, limit: int, prefix: str) -> None:
@@ -237,20 +237,20 @@ class AnyOperations(RuleBasedStateMachine):
         service = self.model.services.get(name)
         record = service.find(version) if service else None
 
-        answer = self.call("GET", f"/services/{name}/versions/{version}")
+        response = self.call("GET", f"/services/{name}/versions/{version}")
 
-        assert answer.status == (200 if record else 404)
-        assert record is None or timeless(answer.document) == record
+        assert response.status == (200 if record else 404)
+        assert record is None or timeless(response.document) == record
 
     @invariant()
     def services_are_as_in_the_model(self) -> None:
         """Every service is as in the model, after each step, also after refused ones."""
         for name in ("users", "users-api"):
             service = self.model.services.get(name)
-            answer = self.call("GET", f"/services/{name}")
-            assert answer.status == (200 if service else 404)
+            response = self.call("GET", f"/services/{name}")
+            assert response.status == (200 if service else 404)
             if service:
-                assert timeless(answer.document) == service.document()
+                assert timeless(response.document) == service.document()
 
     def _any_version(self, data: st.DataObject) -> tuple[str, str]:
         """Draw a version, mostly an existing one."""
@@ -269,13 +269,13 @@ class AnyOperations(RuleBasedStateMachine):
         """Read a list to its end."""
         seen: list[Any] = []
         while True:
-            answer = self.call("GET", path, query=query)
-            assert answer.status == 200
-            assert len(answer.document[member]) <= int(query["limit"])
-            seen += timeless(answer.document[member])
-            if answer.document["cursor"] is None:
+            response = self.call("GET", path, query=query)
+            assert response.status == 200
+            assert len(response.document[member]) <= int(query["limit"])
+            seen += timeless(response.document[member])
+            if response.document["cursor"] is None:
                 return seen
-            query["cursor"] = answer.document["cursor"]
+            query["cursor"] = response.document["cursor"]
 
 
 class OnMemory(AnyOperations):
@@ -308,10 +308,10 @@ class OnDynamoDB(AnyOperations):
         service = self.model.services.get(name)
         expected = [service.resolve(selector) if service else None for selector in selectors]
         for selector, record in zip(selectors, expected, strict=True):
-            answer = self.call("GET", f"/services/{name}/resolve", query={"selector": selector})
-            assert answer.status == (200 if record else 404)
+            response = self.call("GET", f"/services/{name}/resolve", query={"selector": selector})
+            assert response.status == (200 if record else 404)
             for member in ("version", "arn", "status", "reason", "metadata") if record else ():
-                assert answer.document.get(member) == (record or {}).get(member)
+                assert response.document.get(member) == (record or {}).get(member)
         needed = ",".join(f"k{at}:{name}{selector}" for at, selector in enumerate(selectors))
         dry_run = self.call("POST", "/resolve", {"needed": needed}).document
         assert dry_run["resolved"] is all(expected)
@@ -341,7 +341,7 @@ def test_any_operations_respond_as_the_model_does() -> None:
     run_state_machine_as_test(OnMemory, settings=settings(max_examples=100, stateful_step_count=30))
 
 
-def test_any_operations_answer_so_on_dynamodb() -> None:
+def test_any_operations_respond_as_the_model_does_on_dynamodb() -> None:
     """The same on moto, with one client for all examples."""
     with aws() as client:
         OnDynamoDB.client = client

@@ -42,29 +42,29 @@ def service(call: Call) -> tuple[str | None, dict[str, str], int]:
     )
 
 
-def conflict(answer: GatewayResponse) -> str:
+def conflict(response: GatewayResponse) -> str:
     """Return the detail of a 409."""
-    assert answer.status == 409
-    assert answer.headers["Content-Type"] == PROBLEM
-    assert (answer.document["status"], answer.document["title"]) == (409, "Conflict")
-    detail: str = answer.document["detail"]
+    assert response.status == 409
+    assert response.headers["Content-Type"] == PROBLEM
+    assert (response.document["status"], response.document["title"]) == (409, "Conflict")
+    detail: str = response.document["detail"]
     return detail
 
 
-def test_yank_answers_with_the_record(ready: Call) -> None:
+def test_response_to_a_yank_is_the_record(ready: Call) -> None:
     """The response is the record that all readers get from now on."""
     before = ready("GET", TWO).document
 
-    answer = ready("PATCH", TWO, {"status": "yanked", "reason": "loses orders"})
+    response = ready("PATCH", TWO, {"status": "yanked", "reason": "loses orders"})
 
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.document == before | {
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.document == before | {
         "status": "yanked",
         "reason": "loses orders",
         "revision": 4,
     }
-    assert ready("GET", TWO).document == answer.document
+    assert ready("GET", TWO).document == response.document
     assert service(ready) == ("1.0.0", {}, 4)
 
 
@@ -84,10 +84,13 @@ def test_reason_is_kept_changed_and_cleared(ready: Call) -> None:
     ]
 
     for document, reason, revision in steps:
-        answer = ready("PATCH", TWO, document)
-        assert answer.status == 200
-        assert answer.document["status"] == document["status"]
-        assert (answer.document.get("reason"), answer.document["revision"]) == (reason, revision)
+        response = ready("PATCH", TWO, document)
+        assert response.status == 200
+        assert response.document["status"] == document["status"]
+        assert (response.document.get("reason"), response.document["revision"]) == (
+            reason,
+            revision,
+        )
         assert service(ready)[2] == revision
 
 
@@ -95,9 +98,9 @@ def test_longest_reason_is_kept_as_it_came(ready: Call) -> None:
     """It has 1,024 characters of any kind."""
     reason = '"\\\u20ac\U0001f389' * 256
 
-    answer = ready("PATCH", TWO, {"status": "yanked", "reason": reason})
+    response = ready("PATCH", TWO, {"status": "yanked", "reason": reason})
 
-    assert answer.document["reason"] == reason
+    assert response.document["reason"] == reason
     events = ready("GET", "/services/users/history").document["events"]
     assert events[0]["reason"] == reason
 
@@ -127,10 +130,10 @@ MALFORMED_STATUSES: list[tuple[object, list[str]]] = [
 def test_malformed_status_is_refused_with_every_fault(ready: Call) -> None:
     """Such a request changes nothing."""
     for document, pointers in MALFORMED_STATUSES:
-        answer = ready("PATCH", TWO, document)
+        response = ready("PATCH", TWO, document)
 
-        assert (answer.status, document) == (422, document)
-        assert sorted(answer.pointers()) == pointers
+        assert (response.status, document) == (422, document)
+        assert sorted(response.pointers()) == pointers
     assert service(ready) == ("2.0.0", {}, 3)
 
 
@@ -151,11 +154,11 @@ def test_version_that_a_channel_points_at_stays(ready: Call, take: tuple[object,
     assert service(ready)[0] == "1.0.0"
 
 
-def test_delete_answers_with_nothing(ready: Call) -> None:
+def test_response_to_a_delete_is_empty(ready: Call) -> None:
     """The status is 204, and only the history still has the version."""
-    answer = ready("DELETE", TWO)
+    response = ready("DELETE", TWO)
 
-    assert (answer.status, answer.document) == (204, None)
+    assert (response.status, response.document) == (204, None)
     assert ready("GET", TWO).status == 404
     assert ready("DELETE", TWO).status == 404
     assert ready("PATCH", TWO, {"status": "active"}).status == 404
@@ -169,9 +172,9 @@ def test_wrong_publish_is_deleted_and_made_again(ready: Call) -> None:
     assert conflict(ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN)))
     ready("DELETE", TWO)
 
-    answer = ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN))
+    response = ready("POST", "/services", publication(version="2.0.0", arn=OTHER_ARN))
 
-    assert (answer.status, answer.document["arn"], answer.document["revision"]) == (
+    assert (response.status, response.document["arn"], response.document["revision"]) == (
         201,
         OTHER_ARN,
         5,
@@ -189,10 +192,10 @@ def test_yanked_version_may_be_deleted(ready: Call) -> None:
     ready("PATCH", TWO, {"status": "yanked", "reason": "broken"})
     assert ready("DELETE", TWO).status == 204
 
-    answer = ready("POST", "/services", publication(version="2.0.0"))
+    response = ready("POST", "/services", publication(version="2.0.0"))
 
-    assert (answer.status, answer.document["status"]) == (201, "active")
-    assert "reason" not in answer.document
+    assert (response.status, response.document["status"]) == (201, "active")
+    assert "reason" not in response.document
 
 
 def test_service_outlives_its_last_version(ready: Call) -> None:
@@ -213,9 +216,9 @@ def test_service_outlives_its_last_version(ready: Call) -> None:
 
 def test_roll_back_is_one_call(ready: Call) -> None:
     """`latest` is pinned, `channels` shows it, and a newer publish does not undo it."""
-    answer = ready("PUT", LATEST, {"version": "1.0.0"})
+    response = ready("PUT", LATEST, {"version": "1.0.0"})
 
-    assert (answer.status, answer.document) == (200, {"channel": "latest", "version": "1.0.0"})
+    assert (response.status, response.document) == (200, {"channel": "latest", "version": "1.0.0"})
     assert service(ready) == ("1.0.0", {"latest": "1.0.0"}, 4)
     ready("POST", "/services", publication(version="4.0.0"))
     assert service(ready)[0] == "1.0.0"
@@ -228,9 +231,9 @@ def test_unpin_goes_back_to_the_highest(ready: Call) -> None:
     ready("PUT", LATEST, {"version": "1.0.0"})
     ready("POST", "/services", publication(version="1.5.0"))
 
-    answer = ready("DELETE", LATEST)
+    response = ready("DELETE", LATEST)
 
-    assert (answer.status, answer.document) == (204, None)
+    assert (response.status, response.document) == (204, None)
     assert service(ready) == ("2.0.0", {}, 6)
     again = ready("DELETE", LATEST)
     assert again.status == 404
@@ -265,9 +268,9 @@ def test_channel_that_may_not_point_there_is_a_conflict(
     """Unknown and yanked versions are refused, and pre-releases for `latest`."""
     ready("PATCH", ONE, {"status": "yanked"})
 
-    answer = ready("PUT", path, {"version": version})
+    response = ready("PUT", path, {"version": version})
 
-    assert named in conflict(answer)
+    assert named in conflict(response)
     assert service(ready) == ("2.0.0", {}, 4)
 
 
@@ -282,10 +285,10 @@ def test_channel_is_set_moved_and_deleted(ready: Call) -> None:
     ]
 
     for request, status, channels, revision in steps:
-        answer = ready(*request)
-        assert answer.status == status
+        response = ready(*request)
+        assert response.status == status
         if status == 200:
-            assert answer.document == {"channel": "beta", "version": channels["beta"]}
+            assert response.document == {"channel": "beta", "version": channels["beta"]}
         assert service(ready) == ("2.0.0", channels, revision)
 
 
@@ -316,10 +319,10 @@ MALFORMED_CHANNELS: list[tuple[object, list[str]]] = [
 def test_malformed_channel_is_refused_with_every_fault(ready: Call) -> None:
     """Such a request sets nothing."""
     for document, pointers in MALFORMED_CHANNELS:
-        answer = ready("PUT", BETA, document)
+        response = ready("PUT", BETA, document)
 
-        assert (answer.status, document) == (422, document)
-        assert sorted(answer.pointers()) == pointers
+        assert (response.status, document) == (422, document)
+        assert sorted(response.pointers()) == pointers
     assert service(ready) == ("2.0.0", {}, 3)
 
 
@@ -360,10 +363,10 @@ NOT_THERE: list[tuple[object, ...]] = [
 def test_change_of_something_unknown_is_a_404(ready: Call) -> None:
     """Malformed names and versions in a path are unknown; no service is created."""
     for change in NOT_THERE:
-        answer = ready(*change)
+        response = ready(*change)
 
-        assert (answer.status, change) == (404, change)
-        assert answer.headers["Content-Type"] == PROBLEM
-        assert answer.document["status"] == 404
+        assert (response.status, change) == (404, change)
+        assert response.headers["Content-Type"] == PROBLEM
+        assert response.document["status"] == 404
     assert service(ready) == ("2.0.0", {}, 3)
     assert len(ready("GET", "/services").document["services"]) == 1

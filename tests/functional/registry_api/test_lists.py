@@ -53,11 +53,11 @@ def test_service_shows_all_that_there_is_to_it(call: Call, publish: Publish) -> 
     latest = publish("1.1.0", metadata={"commit": "abc"}).document
     publish("2.0.0-rc.1", channel="beta")
 
-    answer = call("GET", "/services/users")
+    response = call("GET", "/services/users")
 
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    document = answer.document
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/json"
+    document = response.document
     times = document.pop("created_at"), document.pop("updated_at")
     assert all(len(time) == 20 and time.endswith("Z") for time in times)
     assert document == {
@@ -208,11 +208,11 @@ def test_history_has_actor_action_and_reason(call: Call, publish: Publish) -> No
     ):
         assert call(*request, by=operator).status in {200, 204}
 
-    answer = call("GET", "/services/users/history")
+    response = call("GET", "/services/users/history")
 
-    assert answer.status == 200
-    assert answer.document["cursor"] is None
-    events = answer.document["events"]
+    assert response.status == 200
+    assert response.document["cursor"] is None
+    events = response.document["events"]
     assert all(len(event["at"]) == 20 and event.pop("at").endswith("Z") for event in events)
     two = {"version": "2.0.0"}
     yank = {"action": "yank", "by": operator} | two
@@ -286,8 +286,8 @@ def test_cursor_is_good_for_its_own_list_alone(filled: Call, member: str) -> Non
     ]
 
     for other, query in others:
-        answer = filled("GET", other, query=query | {"cursor": cursor})
-        assert answer.status == (200 if (other, query) == (path, {}) else 422), (other, query)
+        response = filled("GET", other, query=query | {"cursor": cursor})
+        assert response.status == (200 if (other, query) == (path, {}) else 422), (other, query)
 
     with_prefix = filled("GET", "/services", query={"prefix": "users", "limit": "1"})
     for prefix in ("", "user", "users-"):
@@ -309,9 +309,9 @@ def test_altered_cursor_is_refused(filled: Call, member: str) -> None:
     ]
 
     for text in altered:
-        answer = filled("GET", path, query={"cursor": text})
-        assert (answer.status, answer.headers["Content-Type"]) == (422, PROBLEM)
-        assert answer.pointers() == ["/cursor"]
+        response = filled("GET", path, query={"cursor": text})
+        assert (response.status, response.headers["Content-Type"]) == (422, PROBLEM)
+        assert response.pointers() == ["/cursor"]
 
 
 @pytest.mark.parametrize(
@@ -335,10 +335,10 @@ def test_forged_cursor_is_refused(
 ) -> None:
     """The checksum is not a secret: a forged cursor must name a position in the list."""
     for position in positions:
-        answer = filled("GET", LISTS[member], query={"cursor": to_cursor(scope, position)})
+        response = filled("GET", LISTS[member], query={"cursor": to_cursor(scope, position)})
 
-        assert (answer.status, position) == (422, position)
-        assert answer.pointers() == ["/cursor"]
+        assert (response.status, position) == (422, position)
+        assert response.pointers() == ["/cursor"]
 
 
 def test_forged_cursor_outside_of_the_prefix_is_refused(filled: Call) -> None:
@@ -346,9 +346,9 @@ def test_forged_cursor_outside_of_the_prefix_is_refused(filled: Call) -> None:
     for position in ("billing", "other", "zebra", "user"):
         query = {"prefix": "users", "cursor": to_cursor("services/users", position)}
 
-        answer = filled("GET", "/services", query=query)
+        response = filled("GET", "/services", query=query)
 
-        assert (answer.status, position) == (422, position)
+        assert (response.status, position) == (422, position)
 
 
 LIMITS = ["0", "101", "-1", "1.0", "", "ten", "9" * 5_000, "\u0663", " 1", "+1", "1e1", "null"]
@@ -358,27 +358,27 @@ LIMITS = ["0", "101", "-1", "1.0", "", "ten", "9" * 5_000, "\u0663", " 1", "+1",
 def test_limit_is_a_number_from_1_to_100(filled: Call, member: str) -> None:
     """A page of another size than was asked for would break clients that count."""
     for limit in LIMITS:
-        answer = filled("GET", LISTS[member], query={"limit": limit})
+        response = filled("GET", LISTS[member], query={"limit": limit})
 
-        assert (answer.status, limit) == (422, limit)
-        assert answer.pointers() == ["/limit"]
+        assert (response.status, limit) == (422, limit)
+        assert response.pointers() == ["/limit"]
 
 
 @pytest.mark.parametrize("member", LISTS)
 def test_faults_of_a_query_are_named_at_once(filled: Call, member: str) -> None:
-    answer = filled("GET", LISTS[member], query={"cursor": "", "limit": "0"})
+    response = filled("GET", LISTS[member], query={"cursor": "", "limit": "0"})
 
-    assert sorted(answer.pointers()) == ["/cursor", "/limit"]
+    assert sorted(response.pointers()) == ["/cursor", "/limit"]
 
 
 @pytest.mark.parametrize("member", LISTS)
 def test_unknown_query_parameter_is_ignored(filled: Call, member: str) -> None:
     """Proxies and tools add their own."""
-    answer = filled("GET", LISTS[member], query={"limit": "100", "utm": "x", "Cursor": "y"})
+    response = filled("GET", LISTS[member], query={"limit": "100", "utm": "x", "Cursor": "y"})
 
-    assert answer.status == 200
-    assert len(answer.document[member]) == 4
-    assert answer.document["cursor"] is None
+    assert response.status == 200
+    assert len(response.document[member]) == 4
+    assert response.document["cursor"] is None
 
 
 def large(name: str, version: str) -> "VersionRecord":
@@ -389,7 +389,7 @@ def large(name: str, version: str) -> "VersionRecord":
     return valid.record(version, name=name, metadata=metadata)
 
 
-def test_page_of_large_records_fits_an_answer_of_lambdas(
+def test_page_of_large_records_fits_a_response_of_lambda(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
     """Lambda's responses have at most 6 MB: a page may hold fewer entries, and the list goes on."""

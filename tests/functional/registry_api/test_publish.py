@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-def test_publish_answers_with_the_record_and_where_it_is(call: Call) -> None:
+def test_response_to_a_publish_has_record_and_location(call: Call) -> None:
     """A pipeline can log both."""
-    answer = call("POST", "/services", publication(metadata={"commit": "abc"}))
+    response = call("POST", "/services", publication(metadata={"commit": "abc"}))
 
-    assert answer.status == 201
-    assert answer.headers["Location"] == "services/users/versions/1.4.2"
-    assert answer.headers["ETag"] == '"1"'
-    assert answer.headers["Content-Type"] == "application/json"
-    published_at = answer.document.pop("published_at")
+    assert response.status == 201
+    assert response.headers["Location"] == "services/users/versions/1.4.2"
+    assert response.headers["ETag"] == '"1"'
+    assert response.headers["Content-Type"] == "application/json"
+    published_at = response.document.pop("published_at")
     assert published_at.endswith("Z")
-    assert answer.document == {
+    assert response.document == {
         "name": "users",
         "version": "1.4.2",
         "arn": ARN,
@@ -64,11 +64,11 @@ def test_published_version_never_changes(
     """Consumers that pinned it would get something else; the refusal has the published record."""
     first = call("POST", "/services", publication())
 
-    answer = call("POST", "/services", publication(**other, **channel))
+    response = call("POST", "/services", publication(**other, **channel))
 
-    assert answer.status == 409
-    assert answer.headers["Content-Type"] == PROBLEM
-    assert answer.document["current"] == first.document
+    assert response.status == 409
+    assert response.headers["Content-Type"] == PROBLEM
+    assert response.document["current"] == first.document
     assert call("GET", "/services/users/versions/1.4.2").document == first.document
     service = call("GET", "/services/users").document
     assert (service["revision"], service["channels"]) == (1, {})
@@ -80,10 +80,10 @@ def test_current_of_a_conflict_is_the_whole_record(call: Call) -> None:
     path = "/services/users/versions/1.4.2"
     stands = call("PATCH", path, {"status": "yanked", "reason": "broken"}).document
 
-    answer = call("POST", "/services", publication())
+    response = call("POST", "/services", publication())
 
-    assert answer.status == 409
-    assert answer.document["current"] == stands
+    assert response.status == 409
+    assert response.document["current"] == stands
     assert stands["reason"] == "broken"
     assert stands["metadata"] == {"commit": "abc"}
 
@@ -103,13 +103,13 @@ def test_backport_never_moves_latest(call: Call, publish: Publish) -> None:
     """The last publish need not be the highest version."""
     publish("1.4.2", "2.0.0", "1.10.0", "1.9.0", "1.4.9", "3.0.0-rc.1")
 
-    answer = call("GET", "/services/users")
+    response = call("GET", "/services/users")
 
-    assert answer.status == 200
-    assert answer.document["latest"]["version"] == "2.0.0"
-    assert answer.document["revision"] == 6
-    assert answer.document["channels"] == {}
-    assert answer.document["created_at"] <= answer.document["updated_at"]
+    assert response.status == 200
+    assert response.document["latest"]["version"] == "2.0.0"
+    assert response.document["revision"] == 6
+    assert response.document["channels"] == {}
+    assert response.document["created_at"] <= response.document["updated_at"]
 
 
 def test_service_of_pre_releases_alone_has_no_latest(call: Call, publish: Publish) -> None:
@@ -140,9 +140,9 @@ def test_channel_is_set_in_the_publishs_own_change(call: Call) -> None:
 
 def test_channel_that_may_not_point_there_publishes_nothing(call: Call) -> None:
     """`latest` is for stable versions only."""
-    answer = call("POST", "/services", publication(version="2.0.0-rc.1", channel="latest"))
+    response = call("POST", "/services", publication(version="2.0.0-rc.1", channel="latest"))
 
-    assert answer.status == 409
+    assert response.status == 409
     assert call("GET", "/services/users").status == 404
 
 
@@ -152,11 +152,11 @@ def test_repetition_sets_no_channel_to_a_yanked_version(call: Call) -> None:
     path = "/services/users/versions/1.4.2"
     yanked = call("PATCH", path, {"status": "yanked"}).document
 
-    answer = call("POST", "/services", publication(channel="beta"))
+    response = call("POST", "/services", publication(channel="beta"))
 
-    assert answer.status == 409
-    assert "yanked" in answer.document["detail"]
-    assert answer.document["current"] == yanked
+    assert response.status == 409
+    assert "yanked" in response.document["detail"]
+    assert response.document["current"] == yanked
     assert call("GET", "/services/users").document["channels"] == {}
 
 
@@ -208,9 +208,9 @@ def test_publish_into_latest_pins_it(call: Call) -> None:
 )
 def test_every_well_formed_arn_is_accepted(call: Call, arn: str) -> None:
     """ARNs of every partition and of any service are accepted."""
-    answer = call("POST", "/services", publication(arn=arn))
+    response = call("POST", "/services", publication(arn=arn))
 
-    assert (answer.status, answer.document["arn"]) == (201, arn)
+    assert (response.status, response.document["arn"]) == (201, arn)
 
 
 def test_largest_publication_is_kept_as_it_came(call: Call) -> None:
@@ -222,9 +222,9 @@ def test_largest_publication_is_kept_as_it_came(call: Call) -> None:
         name="n" * 64, version="1.0.0-" + "r" * 58, metadata=metadata, channel="c" * 64
     )
 
-    answer = call("POST", "/services", wanted)
+    response = call("POST", "/services", wanted)
 
-    assert answer.status == 201
+    assert response.status == 201
     read = call("GET", "/services/" + "n" * 64 + "/versions/1.0.0-" + "r" * 58).document
     assert (read["metadata"], read["name"], read["version"]) == (
         metadata,
@@ -247,9 +247,9 @@ def test_caller_without_an_identity_is_unknown(call: Call, identity: dict[str, A
     """The history says so."""
     context = {"requestContext": {"requestId": "r", **identity}}
 
-    answer = call("POST", "/services", publication(), members=context)
+    response = call("POST", "/services", publication(), members=context)
 
-    assert answer.document["published_by"] == "unknown"
+    assert response.document["published_by"] == "unknown"
     events = call("GET", "/services/users/history").document["events"]
     assert [event["by"] for event in events] == ["unknown"]
 

@@ -39,11 +39,11 @@ ROUTES = [
 ]
 
 
-def is_problem(answer: GatewayResponse, status: int) -> bool:
+def is_problem(response: GatewayResponse, status: int) -> bool:
     """Return whether a response is a complete problem document (RFC 9457) with this status."""
-    document = answer.document
-    assert answer.status == status, answer
-    assert answer.headers["Content-Type"] == PROBLEM
+    document = response.document
+    assert response.status == status, response
+    assert response.headers["Content-Type"] == PROBLEM
     assert {"type", "title", "status", "detail"} <= set(document)
     assert document["status"] == status
     assert document["title"]
@@ -102,9 +102,9 @@ NOT_UTF8 = [b"\xff{}", b'{"needed": "\xe9"}', b"\xff\xfe{\0}\0", b"\xed\xa0\x80"
 def test_body_that_is_no_json_is_a_400(ready: Call, route: tuple[str, str]) -> None:
     """Malformed or hostile, it is never a 500, and changes nothing."""
     for body in NO_JSON:
-        answer = ready(*route, body=body)
-        assert is_problem(answer, 400), body[:40]
-        assert "JSON" in answer.document["detail"]
+        response = ready(*route, body=body)
+        assert is_problem(response, 400), body[:40]
+        assert "JSON" in response.document["detail"]
     for data in NOT_UTF8:
         body = base64.b64encode(data).decode()
         assert is_problem(ready(*route, body=body, members={"isBase64Encoded": True}), 400), data
@@ -126,10 +126,10 @@ def test_body_of_another_shape_is_a_422(
     """The fault is in JSON's outermost value, which is no object."""
     body = "null" if document == "null" else json.dumps(document)
 
-    answer = ready(*route, body=body)
+    response = ready(*route, body=body)
 
-    assert is_problem(answer, 422)
-    assert answer.pointers() == [""]
+    assert is_problem(response, 422)
+    assert response.pointers() == [""]
 
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
@@ -181,7 +181,7 @@ def test_content_type_of_a_body_is_ignored(ready: Call, route: tuple[str, str]) 
 
 def test_every_fault_of_a_publish_is_named_at_once(ready: Call) -> None:
     """One run of the pipeline shows every fault."""
-    answer = ready(
+    response = ready(
         "POST",
         "/services",
         {
@@ -195,8 +195,8 @@ def test_every_fault_of_a_publish_is_named_at_once(ready: Call) -> None:
         },
     )
 
-    assert is_problem(answer, 422)
-    faults = {error["pointer"]: error["detail"] for error in answer.document["errors"]}
+    assert is_problem(response, 422)
+    faults = {error["pointer"]: error["detail"] for error in response.document["errors"]}
     assert sorted(faults) == sorted(
         [
             *("/name", "/version", "/arn", "/channel", "/chanel", "/a~1~0b", "/metadata/"),
@@ -206,7 +206,7 @@ def test_every_fault_of_a_publish_is_named_at_once(ready: Call) -> None:
     assert "three numbers" in faults["/version"]
     assert "arn:partition" in faults["/arn"]
     assert "spelling" in faults["/chanel"]
-    assert all(faults[pointer] in answer.document["detail"] for pointer in faults)
+    assert all(faults[pointer] in response.document["detail"] for pointer in faults)
     assert revision(ready) == 1
 
 
@@ -214,17 +214,17 @@ def test_number_of_any_length_is_json(ready: Call) -> None:
     """Python limits the digits of integers; JSON does not."""
     body = f'{{"name": "users", "version": "3.0.0", "arn": {"1" * 5_000}}}'
 
-    answer = ready("POST", "/services", body=body)
+    response = ready("POST", "/services", body=body)
 
-    assert is_problem(answer, 422)
-    assert answer.pointers() == ["/arn"]
+    assert is_problem(response, 422)
+    assert response.pointers() == ["/arn"]
 
 
 def test_every_member_that_is_missing_is_named(ready: Call) -> None:
-    answer = ready("POST", "/services", {})
+    response = ready("POST", "/services", {})
 
-    assert is_problem(answer, 422)
-    assert sorted(answer.pointers()) == ["/arn", "/name", "/version"]
+    assert is_problem(response, 422)
+    assert sorted(response.pointers()) == ["/arn", "/name", "/version"]
 
 
 @pytest.mark.parametrize("count", [51, 10_000])
@@ -232,19 +232,19 @@ def test_metadata_has_fifty_entries_at_most(ready: Call, count: int) -> None:
     """Too many entries are one fault, not one for each entry."""
     wanted = publication(metadata={str(number): "" for number in range(count)})
 
-    answer = ready("POST", "/services", body=json.dumps(wanted, separators=(",", ":"))[: 10**6])
+    response = ready("POST", "/services", body=json.dumps(wanted, separators=(",", ":"))[: 10**6])
 
-    assert answer.status == (422 if count == 51 else 413)
+    assert response.status == (422 if count == 51 else 413)
     if count == 51:
-        assert answer.pointers() == ["/metadata"]
+        assert response.pointers() == ["/metadata"]
 
 
 @pytest.mark.parametrize("version", ["v1.2.3", "1.2", "01.2.3", "1.2.3+abc", "1.2.3-01", "1" * 65])
 def test_bad_version_is_refused_with_the_reason(call: Call, version: str) -> None:
-    answer = call("POST", "/services", publication(version=version))
+    response = call("POST", "/services", publication(version=version))
 
-    assert answer.status == 422
-    (error,) = answer.document["errors"]
+    assert response.status == 422
+    (error,) = response.document["errors"]
     assert error["pointer"] == "/version"
     assert len(error["detail"]) > 20
 
@@ -258,10 +258,10 @@ def test_refusal_of_a_huge_text_is_short(ready: Call) -> None:
         publication(arn=huge),
         publication(channel=huge),
     ):
-        answer = ready("POST", "/services", document)
-        assert is_problem(answer, 422)
-        assert len(answer.document["errors"][0]["detail"]) < 1_000
-        assert "\x1b" not in answer.document["detail"]
+        response = ready("POST", "/services", document)
+        assert is_problem(response, 422)
+        assert len(response.document["errors"][0]["detail"]) < 1_000
+        assert "\x1b" not in response.document["detail"]
 
 
 ODD_PATHS = [
@@ -335,8 +335,8 @@ def test_malformed_name_reads_no_table(call: Call, dynamodb: "DynamoDBClient") -
     for name in BAD_NAMES:
         for method, path in ROUTES:
             if "/users" in path:
-                answer = call(method, path.replace("users", name), BODIES.get((method, path)))
-                assert is_problem(answer, 404), (method, path, name)
+                response = call(method, path.replace("users", name), BODIES.get((method, path)))
+                assert is_problem(response, 404), (method, path, name)
         for method in ("PUT", "DELETE"):
             path = f"/services/users/channels/{name}"
             assert is_problem(call(method, path, {"version": "1.0.0"}), 404), name
@@ -365,15 +365,15 @@ def test_method_that_a_path_does_not_take_is_a_405(
 ) -> None:
     """The response lists the methods that it accepts."""
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
-        answer = ready(method, path, {"version": "1.0.0"})
+        response = ready(method, path, {"version": "1.0.0"})
 
-        assert is_problem(answer, 405), method
-        assert set(answer.headers["Allow"].split(", ")) == allowed
+        assert is_problem(response, 405), method
+        assert set(response.headers["Allow"].split(", ")) == allowed
     assert revision(ready) == 1
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
-def test_sparse_event_is_answered(ready: Call, route: tuple[str, str]) -> None:
+def test_sparse_event_is_served(ready: Call, route: tuple[str, str]) -> None:
     """API Gateway's console sends null for absent members."""
     sparse = {
         "headers": None,
@@ -385,9 +385,9 @@ def test_sparse_event_is_answered(ready: Call, route: tuple[str, str]) -> None:
     }
     document = BODIES.get(route)
 
-    answer = ready(*route, document, members=sparse)
+    response = ready(*route, document, members=sparse)
 
-    assert answer.status in {200, 201, 204, 404, 409}
+    assert response.status in {200, 201, 204, 404, 409}
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route[0] == "GET"], ids=" ".join)
@@ -402,25 +402,25 @@ def test_odd_query_is_never_a_bug(ready: Call, route: tuple[str, str], text: str
     """A URL may have any query."""
     queries = [{name: text} for name in ("prefix", "limit", "cursor", "selector", text)]
     for query in [*queries, {"prefix": text, "cursor": "A" * 16}]:
-        answer = ready(*route, query=query)
-        assert answer.status in {200, 404, 422}, query
+        response = ready(*route, query=query)
+        assert response.status in {200, 404, 422}, query
 
 
 def test_openapi_document_is_served(call: Call) -> None:
     """Other tests check its content."""
-    answer = call("GET", "/openapi.json")
+    response = call("GET", "/openapi.json")
 
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.document["openapi"].startswith("3.1")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.document["openapi"].startswith("3.1")
 
 
 def test_trailing_line_feed_is_a_404_with_any_method(ready: Call) -> None:
     """`$` in a pattern matches before it, so a write would reach the service without it."""
     for method, path in ROUTES:
-        answer = ready(method, path + "\n", BODIES.get((method, path)))
+        response = ready(method, path + "\n", BODIES.get((method, path)))
 
-        assert is_problem(answer, 404), (method, path)
+        assert is_problem(response, 404), (method, path)
     assert revision(ready) == 1
 
 
@@ -432,13 +432,13 @@ def test_custom_domain_with_a_base_path_serves_every_route(
     document = BODIES.get(route)
     plain = ready(*route, document, query={"dry_run": "true", "force": "true"})
 
-    answer = ready(
+    response = ready(
         *route, document, query={"dry_run": "true", "force": "true"}, base_path="/registry"
     )
 
-    assert answer.status == plain.status
+    assert response.status == plain.status
     if route != ("GET", "/openapi.json"):
-        assert answer.document == plain.document
+        assert response.document == plain.document
 
 
 def test_description_has_the_address_of_the_custom_domain(ready: Call) -> None:

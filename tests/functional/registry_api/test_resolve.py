@@ -63,12 +63,12 @@ SELECTORS: list[tuple[str | None, str, str]] = [
 def test_selector_gets_what_a_function_would_get(ready: Call) -> None:
     """The response is a member of the services file."""
     for selector, requested, version in SELECTORS:
-        answer = resolve(ready, selector)
+        response = resolve(ready, selector)
 
-        assert (answer.status, selector) == (200, selector)
-        assert answer.headers["Content-Type"] == "application/json"
+        assert (response.status, selector) == (200, selector)
+        assert response.headers["Content-Type"] == "application/json"
         metadata = {"metadata": {"team": "a"}} if version == "1.5.0" else {}
-        assert answer.document == metadata | {
+        assert response.document == metadata | {
             "requested": requested,
             "version": version,
             "arn": arn_of(version),
@@ -95,11 +95,11 @@ UNANSWERED = ["==3.x", "==2.1.x", "==9.9.9", "~=2.1", "~=1.4.3", ">=2.0.1", "@ga
 def test_selector_without_an_answer_is_a_404(ready: Call) -> None:
     """The refusal repeats the selector."""
     for selector in UNANSWERED:
-        answer = resolve(ready, selector)
+        response = resolve(ready, selector)
 
-        assert (answer.status, selector) == (404, selector)
-        assert answer.headers["Content-Type"] == PROBLEM
-        assert f"no version of 'users' matches '{selector}'" in answer.document["detail"]
+        assert (response.status, selector) == (404, selector)
+        assert response.headers["Content-Type"] == PROBLEM
+        assert f"no version of 'users' matches '{selector}'" in response.document["detail"]
 
 
 MALFORMED = [
@@ -112,12 +112,12 @@ MALFORMED = [
 def test_malformed_selector_is_a_422(ready: Call) -> None:
     """The fault has the words that the extension uses at init."""
     for selector in MALFORMED:
-        answer = resolve(ready, selector)
+        response = resolve(ready, selector)
 
-        assert (answer.status, selector) == (422, selector)
-        assert answer.headers["Content-Type"] == PROBLEM
-        assert answer.pointers() == ["/selector"]
-        assert len(answer.document["errors"][0]["detail"]) > 10
+        assert (response.status, selector) == (422, selector)
+        assert response.headers["Content-Type"] == PROBLEM
+        assert response.pointers() == ["/selector"]
+        assert len(response.document["errors"][0]["detail"]) > 10
 
 
 @pytest.mark.parametrize("selector", [None, "==1.x", "@beta"])
@@ -139,14 +139,14 @@ def dry_run(call: Call, needed: object) -> Any:
     return call("POST", "/resolve", {"needed": needed})
 
 
-def test_dry_run_answers_with_the_members_of_the_services_file(ready: Call) -> None:
+def test_dry_run_returns_members_of_the_services_file(ready: Call) -> None:
     """The members are in order, by key; unresolved ones have the reason."""
-    answer = dry_run(ready, "users==1.x, old:users==1.4.1 ,billing,, pre:billing==1.0.0-rc.1,")
+    response = dry_run(ready, "users==1.x, old:users==1.4.1 ,billing,, pre:billing==1.0.0-rc.1,")
 
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.document["resolved"] is False
-    services = answer.document["services"]
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.document["resolved"] is False
+    services = response.document["services"]
     assert list(services) == ["users", "old", "billing", "pre"]
     assert services["users"] == resolve(ready, "==1.x").document
     assert services["old"] == resolve(ready, "==1.4.1").document | {"service": "users"}
@@ -181,9 +181,9 @@ STRICT = [
 def test_dry_run_says_whether_a_strict_function_would_start(ready: Call) -> None:
     """`active` and `yanked` count as resolved; a pipeline needs to read only this member."""
     for needed, resolved in STRICT:
-        answer = dry_run(ready, needed)
+        response = dry_run(ready, needed)
 
-        assert (answer.status, answer.document["resolved"]) == (200, resolved), needed
+        assert (response.status, response.document["resolved"]) == (200, resolved), needed
 
 
 def test_nothing_needed_is_an_empty_document(ready: Call) -> None:
@@ -194,12 +194,12 @@ def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
     """Each fault has its position and its text, as the extension reports them."""
     needed = "users,users==1.x, bad name, billing=1.2, a<2, -x:users, ok==v1"
 
-    answer = dry_run(ready, needed)
+    response = dry_run(ready, needed)
 
-    assert answer.status == 422
-    assert answer.headers["Content-Type"] == PROBLEM
-    assert set(answer.pointers()) == {"/needed"}
-    details = [error["detail"] for error in answer.document["errors"]]
+    assert response.status == 422
+    assert response.headers["Content-Type"] == PROBLEM
+    assert set(response.pointers()) == {"/needed"}
+    details = [error["detail"] for error in response.document["errors"]]
     assert len(details) == 6
     for detail, text in zip(
         details, ["users==1.x", "bad name", "billing=1.2", "a<2", "-x:users", "ok==v1"], strict=True
@@ -209,10 +209,10 @@ def test_malformed_needs_are_refused_with_every_fault(ready: Call) -> None:
 
 def test_malformed_needs_are_reported_with_the_other_faults(ready: Call) -> None:
     """One run of the pipeline shows every fault."""
-    answer = ready("POST", "/resolve", {"needed": "u u,-", "strict": True})
+    response = ready("POST", "/resolve", {"needed": "u u,-", "strict": True})
 
-    assert answer.status == 422
-    assert sorted(answer.pointers()) == ["/needed", "/needed", "/strict"]
+    assert response.status == 422
+    assert sorted(response.pointers()) == ["/needed", "/needed", "/strict"]
 
 
 MALFORMED_DRY_RUNS: list[tuple[object, list[str]]] = [
@@ -229,19 +229,19 @@ MALFORMED_DRY_RUNS: list[tuple[object, list[str]]] = [
 
 def test_malformed_dry_run_is_refused(call: Call) -> None:
     for document, pointers in MALFORMED_DRY_RUNS:
-        answer = call("POST", "/resolve", document)
+        response = call("POST", "/resolve", document)
 
-        assert (answer.status, document) == (422, document)
-        assert sorted(answer.pointers()) == pointers
+        assert (response.status, document) == (422, document)
+        assert sorted(response.pointers()) == pointers
 
 
-def test_any_number_of_needs_is_answered(ready: Call) -> None:
+def test_any_number_of_needs_is_resolved(ready: Call) -> None:
     """They may take several batches of DynamoDB; each key has its own result."""
     needs = [f"k{number}:users==1.{number}.x" for number in range(250)]
 
-    answer = dry_run(ready, ",".join(needs))
+    response = dry_run(ready, ",".join(needs))
 
-    services = answer.document["services"]
+    services = response.document["services"]
     assert len(services) == 250
     assert {key for key in services if services[key]["status"] == "active"} == {"k4", "k5"}
 
@@ -289,29 +289,29 @@ def large(
     return call
 
 
-def test_largest_answer_fits_an_answer_of_lambdas(large: Call) -> None:
+def test_largest_resolution_fits_a_response_of_lambda(large: Call) -> None:
     """It has 6 MB, API Gateway's envelope included."""
     needs = [f"k{number}:users" for number in range(40)]
 
-    answer = dry_run(large, ",".join(needs))
+    response = dry_run(large, ",".join(needs))
 
-    assert answer.status == 200
-    assert len(answer.document["services"]) == 40
-    assert 3_000_000 < answer.size < 6_000_000
+    assert response.status == 200
+    assert len(response.document["services"]) == 40
+    assert 3_000_000 < response.size < 6_000_000
 
 
 @pytest.mark.parametrize("needs", [100, 1_500])
-def test_answer_that_is_too_large_is_refused(large: Call, needs: int) -> None:
+def test_resolution_that_is_too_large_is_refused(large: Call, needs: int) -> None:
     """Lambda would answer 502, or the function would run out of memory."""
     needed = ",".join(f"{number}:users" for number in range(needs))
     tracemalloc.start()
     try:
-        answer = dry_run(large, needed)
+        response = dry_run(large, needed)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert answer.status == 422
-    assert answer.pointers() == ["/needed"]
-    assert "fewer" in answer.document["errors"][0]["detail"]
+    assert response.status == 422
+    assert response.pointers() == ["/needed"]
+    assert "fewer" in response.document["errors"][0]["detail"]
     assert peak < 20_000_000

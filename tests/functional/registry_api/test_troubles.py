@@ -145,13 +145,13 @@ def trouble(routes: Routes) -> Iterator[Trouble]:
         yield Trouble(routes, patch)
 
 
-def comes_back(answer: GatewayResponse) -> bool:
+def comes_back(response: GatewayResponse) -> bool:
     """Return whether a response tells the client to try again."""
-    assert answer.status in {429, 503}, answer
-    assert answer.headers["Content-Type"] == PROBLEM
-    assert int(answer.headers["Retry-After"]) >= 1
-    assert answer.document["status"] == answer.status
-    assert "again" in answer.document["detail"]
+    assert response.status in {429, 503}, response
+    assert response.headers["Content-Type"] == PROBLEM
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.document["status"] == response.status
+    assert "again" in response.document["detail"]
     return True
 
 
@@ -197,10 +197,10 @@ def test_service_that_cannot_grow_any_more_says_so(ready: Call, trouble: Trouble
     error = client_error(CANCELLED, "None", "None", "ItemCollectionSizeLimitExceeded")
     trouble.make(error, "transact_write_items")
 
-    answer = ready("POST", "/services", publication(version="3.0.0"))
+    response = ready("POST", "/services", publication(version="3.0.0"))
 
-    assert answer.status == 409
-    assert "10 GB" in answer.document["detail"]
+    assert response.status == 409
+    assert "10 GB" in response.document["detail"]
     assert trouble.pauses == []
 
 
@@ -221,9 +221,9 @@ def test_write_that_lost_a_race_is_tried_again(
     with pytest.MonkeyPatch.context() as patch:
         trouble = Trouble(routes, patch)
         patch.setattr(client, "transact_write_items", fail_at_first)
-        answer = ready(*route)
+        response = ready(*route)
 
-    assert answer.status in {200, 201, 204}
+    assert response.status in {200, 201, 204}
     assert len(trouble.pauses) == len(LOST_RACES)
     assert ready("GET", "/services/users").document["revision"] == 6
 
@@ -240,9 +240,9 @@ def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") ->
         dynamodb.delete_table(TableName=name)
 
     for route in ROUTES:
-        answer = ready(*route)
-        assert answer.status == 503
-        assert comes_back(answer)
+        response = ready(*route)
+        assert response.status == 503
+        assert comes_back(response)
 
 
 @pytest.mark.parametrize("route", RESOLVES, ids=named)
@@ -261,7 +261,7 @@ def test_resolve_reads_the_index_only(
 
 
 @pytest.mark.parametrize("route", RESOLVES, ids=named)
-def test_batch_that_answers_nothing_is_throttled(
+def test_batch_without_results_is_throttled(
     ready: Call, routes: Routes, route: tuple[Any, ...]
 ) -> None:
     """Unprocessed keys are not absent ones: `missing` would stop a deploy."""
@@ -286,12 +286,12 @@ def test_bug_is_a_500_without_internal_details(
     """The status tells clients not to repeat the request."""
     trouble.make(error)
 
-    answer = ready("POST", "/services", publication(version="3.0.0"))
+    response = ready("POST", "/services", publication(version="3.0.0"))
 
-    assert (answer.status, answer.document["status"]) == (500, 500)
-    assert answer.headers["Content-Type"] == PROBLEM
-    assert "Retry-After" not in answer.headers
-    assert "said so" not in json.dumps(answer.document)
+    assert (response.status, response.document["status"]) == (500, 500)
+    assert response.headers["Content-Type"] == PROBLEM
+    assert "Retry-After" not in response.headers
+    assert "said so" not in json.dumps(response.document)
 
 
 def test_missing_credentials_count_as_unreachable(ready: Call, trouble: Trouble) -> None:
@@ -323,7 +323,7 @@ def test_request_leaves_one_log_line_with_its_id(ready: Call, log: io.StringIO) 
     ready("POST", "/services", publication())
 
     (line,) = lines(log.getvalue())
-    assert line["message"] == "request answered"
+    assert line["message"] == "request served"
     assert line["correlation_id"] == "request-1"
     assert (line["method"], line["path"], line["status"]) == ("POST", "/services", 201)
     assert line["level"] == "INFO"
@@ -335,10 +335,10 @@ def test_bug_is_logged_with_its_traceback_and_kept_from_the_client(
     """The request's id finds the traceback."""
     trouble.make(KeyError("inside"), "get_item")
 
-    answer = ready("GET", "/services/users")
+    response = ready("GET", "/services/users")
 
-    assert answer.status == 500
-    assert "inside" not in json.dumps(answer.document)
+    assert response.status == 500
+    assert "inside" not in json.dumps(response.document)
     failed, answered = lines(log.getvalue())
     assert (failed["level"], failed["message"]) == ("ERROR", "request failed")
     assert "KeyError" in failed["exception"]

@@ -390,7 +390,7 @@ def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: Lifecy
     assert world.path.stat().st_mtime == _START
 
 
-def test_partial_answer_is_written_and_is_no_success(world: LifecycleWorld) -> None:
+def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> None:
     """The answers that came are written; the age grows until every need is answered."""
     world.answers["billing"] = _answer("3.0.0")
     asked = world.read

@@ -217,7 +217,7 @@ def test_keys_that_a_batch_left_out_are_asked_for_again(dynamodb: "DynamoDBClien
     assert record is not None
 
 
-def test_batch_that_answers_nothing_is_throttled() -> None:
+def test_batch_without_results_is_throttled() -> None:
     """Without a limit the requests would outlast the gateway's timeout."""
     client = Client(
         batch_get_item=lambda **arguments: {

@@ -102,7 +102,7 @@ def test_secrets_in_a_response_are_not_logged(
     )
     kind = "com.amazon.coral.service#InvalidSignatureException"
     body = json.dumps({"__type": kind, "message": message}).encode()
-    index.answer_anything = lambda connection, _: connection.sendall(
+    index.fault_on_connect = lambda connection, _: connection.sendall(
         index_server.response_of(400, body)
     )
 
@@ -199,7 +199,7 @@ def test_refusal_is_not_asked_for_twice(
     assert len(index.requests) == 1
 
 
-def test_answer_may_call_the_table_by_its_plain_name(
+def test_response_may_have_the_tables_plain_name(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The request named it by its ARN."""
@@ -218,7 +218,7 @@ def test_answer_may_call_the_table_by_its_plain_name(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_answer_in_which_nothing_was_processed_has_no_entry_for_the_table(
+def test_response_without_processed_keys_may_lack_the_table(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The keys are asked for again, and no service is missing."""
@@ -306,7 +306,7 @@ def test_many_needs_with_one_key_are_asked_for_once(
     assert {each["version"] for each in extension.document().values()} == {"1.9.0"}
 
 
-def test_strict_init_with_a_partial_answer_fails(
+def test_strict_init_with_a_partial_response_fails(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The error names only the needs that stayed unprocessed."""
