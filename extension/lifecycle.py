@@ -203,7 +203,7 @@ class Lifecycle:
         return result
 
     def _adopt_leftover(self) -> bool:
-        """Take over an earlier run's answers; return whether they answer every need."""
+        """Adopt an earlier run's answers; return whether they answer every need."""
         leftover = self._file.leftover()
         if leftover is None:
             return False
@@ -320,7 +320,7 @@ class Lifecycle:
             self.limit = now + self._invocation_ends_at - _MARGIN_S - self._wall()
 
     def _beat(self, now: float) -> None:
-        """Give the check up if the environment was frozen: its connection is dead by now."""
+        """Interrupt the check if the environment was frozen: its connection is dead by now."""
         wall = self._wall()
         late_s = max(now - self._beat_at, wall - self._beat_wall - _BEAT_S)
         if now >= self._beat_at or late_s > _FROZEN_S:

@@ -24,7 +24,7 @@ _MOST_ADDRESSES = 6
 
 
 class NoSuchNameError(Exception):
-    """Name servers say that a host does not exist: asking again would end the same."""
+    """A host does not exist, by its name servers: another query would have the same result."""
 
 
 class TlsError(Exception):

@@ -23,14 +23,14 @@ def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Pa
 
     Raises:
         interpreter_build.BuildError: A step of the build failed.
-        sources.SourceError: A pinned source is nowhere to be had.
+        sources.SourceError: A pinned source was not found.
     """
     contents.check_links()
     modules = contents.portable_modules()
     built = interpreter_build.interpreter(arch, modules, _say)
     tools = interpreter_build.toolchain(interpreter_build.cache_folder(), _say)
     if interpreter:
-        # Under this name the very binary that ships is a plain interpreter, for the tests.
+        # Under the name `micropython` the program is a plain interpreter, for the tests.
         interpreter.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(built.binary, interpreter)
     with tempfile.TemporaryDirectory() as scratch:
@@ -39,7 +39,7 @@ def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Pa
         if zip_file:
             archive.write_zip(folder, zip_file)
         if output:
-            # SAM makes the folder beforehand and looks into that very one.
+            # SAM creates the folder before the build, so it must not be replaced.
             output.mkdir(parents=True, exist_ok=True)
             for path in output.iterdir():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
     """Parse the command line and build."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=sorted(interpreter_build.TARGETS), required=True)
-    parser.add_argument("--output", type=Path, help="the folder to lay the layer out in")
-    parser.add_argument("--zip", type=Path, help="the ZIP file to pack it into")
+    parser.add_argument("--output", type=Path, help="the folder to write the layer to")
+    parser.add_argument("--zip", type=Path, help="the ZIP file to write")
     parser.add_argument(
         "--interpreter", type=Path, help="where to copy the binary to; name it `micropython`"
     )

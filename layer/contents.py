@@ -71,7 +71,7 @@ def helper_files() -> dict[str, bytes]:
 def write_layer(
     folder: Path, arch: str, built: Interpreter, tools: Toolchain, modules: dict[str, bytes]
 ) -> None:
-    """Lay out in *folder* exactly what /opt shall hold.
+    """Write to *folder* exactly the files of /opt.
 
     Raises:
         BuildError: A pinned root certificate is not in the pinned bundle.

@@ -1,8 +1,8 @@
-"""How the static binary is made: MicroPython, Mbed TLS, our C module and our frozen Python.
+"""Build the static binary: MicroPython, Mbed TLS, our C module and our frozen Python.
 
 Two steps, each kept in the cache under a hash of what goes into it. The base (all that is C) takes
-a minute or two; freezing our Python into it and linking takes seconds. Builds of one base take
-turns; a build that is killed leaves nothing that a later one would trust.
+a minute or two; freezing our Python into it and linking takes seconds. Builds of one base wait
+for each other. A build that is killed leaves no entry in the cache.
 """
 
 import fcntl
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 
 
 class BuildError(Exception):
-    """The binary can't be built here; the message says why, and the way out."""
+    """The binary can't be built here; the message has the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Interpreter:
 
 
 def cache_folder() -> Path:
-    """Name the folder that builds are kept in."""
+    """Return the folder that builds are kept in."""
     named = os.environ.get("SERVICE_DISCOVERY_CACHE")
     if named:
         return Path(named)
@@ -89,8 +89,8 @@ def digest(*parts: str | bytes | Path) -> str:
 
 
 @contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """Wait for one's turn at *path*; the kernel gives it up when the process ends."""
+def _lock_of(path: Path) -> Iterator[None]:
+    """Hold the lock of *path*, which the kernel releases when the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -122,7 +122,7 @@ def toolchain(cache: Path, say: Say) -> Toolchain:
         BuildError: It can't be installed.
     """
     folder = cache / f"tools-{digest(_REQUIREMENTS, sys.version.split()[0])}"
-    with _turn(folder):
+    with _lock_of(folder):
         if not folder.is_dir():
             started = time.monotonic()
             with tempfile.TemporaryDirectory(dir=cache) as scratch:
@@ -174,7 +174,7 @@ def _compiler_environment(tools: Toolchain, cache: Path, target: str) -> dict[st
 def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) -> None:
     """Run MicroPython's make file in *port*.
 
-    It can't use a program whose path has a blank. So it gets names, and finds them on the PATH.
+    It can't use a program whose path has a blank, so it gets names that are on the PATH.
     """
     if not shutil.which("make"):
         message = "make is missing (Debian: apt-get install make)"
@@ -200,7 +200,7 @@ def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) ->
 
 
 def _unpack(archive: Path, into: Path) -> None:
-    """Unpack *archive*, whose one top folder becomes *into*."""
+    """Unpack *archive*; its only top folder becomes *into*."""
     with tempfile.TemporaryDirectory(dir=into.parent) as scratch, tarfile.open(archive) as tar:
         tar.extractall(scratch, filter="data")
         (top,) = Path(scratch).iterdir()
@@ -223,7 +223,7 @@ def _port_words(modules: str) -> list[str]:
 
 
 def _freeze(base: Path, modules: dict[str, bytes]) -> None:
-    """Lay out the Python to be frozen, in one order whatever the file system."""
+    """Write the Python to be frozen, in an order that does not depend on the file system."""
     folder = base / "frozen"
     if folder.exists():
         shutil.rmtree(folder)
@@ -236,12 +236,12 @@ def _freeze(base: Path, modules: dict[str, bytes]) -> None:
 
 
 def _make_base(base: Path, archives: dict[str, Path], environment: dict[str, str]) -> None:
-    """Compile all that is C into *base*."""
+    """Compile all the C code into *base*."""
     _unpack(archives["micropython"], base / "micropython")
     _unpack(archives["mbedtls"], base / "micropython/lib/mbedtls")
     library = base / "micropython/lib/micropython-lib"
     library.mkdir(parents=True, exist_ok=True)
-    # MicroPython's make looks for this file to see whether the submodule is there.
+    # MicroPython's make takes this file for a sign that the submodule exists.
     (library / "README.md").touch()
     shutil.copytree(HERE / "native", base / "native")
     shutil.copytree(HERE / "variant", base / "variant")
@@ -267,7 +267,7 @@ def interpreter(arch: str, modules: dict[str, bytes], say: Say) -> Interpreter:
 
     Raises:
         BuildError: A step of the build failed.
-        sources.SourceError: A pinned source is nowhere to be had.
+        sources.SourceError: A pinned source was not found.
     """
     machine = os.uname().machine
     if machine not in _HOST_TARGETS:
@@ -277,7 +277,7 @@ def interpreter(arch: str, modules: dict[str, bytes], say: Say) -> Interpreter:
     cache.mkdir(parents=True, exist_ok=True)
     tools = toolchain(cache, say)
     parts = sources.pinned_parts()
-    with _turn(cache / "sources"):
+    with _lock_of(cache / "sources"):
         obtained = {
             name: sources.obtain(parts[name], cache / "sources")
             for name in ("micropython", "mbedtls")
@@ -287,7 +287,7 @@ def interpreter(arch: str, modules: dict[str, bytes], say: Say) -> Interpreter:
     key = digest(arch, *hashes, *(HERE / name for name in _C_INPUTS))
     base = cache / f"base-{arch}-{key}"
     environment = _compiler_environment(tools, cache, TARGETS[arch])
-    with _turn(base):
+    with _lock_of(base):
         if not base.is_dir():
             started = time.monotonic()
             say(f"compiling MicroPython and Mbed TLS for {arch} (once, a minute or two) ...")

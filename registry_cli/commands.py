@@ -96,7 +96,7 @@ class RegistryCommand(click.Command):
 
 
 def with_tools(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Give a command's function its tools as the first argument."""
+    """Pass its tools to a command's function as the first argument."""
 
     @functools.wraps(function)
     def _with_tools(**params: Any) -> int | None:  # noqa: ANN401  # click's own
@@ -131,7 +131,7 @@ class RegistryGroup(click.Group):
         fallback: str | None = None,
         **kwargs: Any,  # noqa: ANN401  # click's own
     ) -> None:
-        """Name the members.
+        """Set the members.
 
         Args:
             fallback: The member that gets the arguments where none is named.

@@ -37,7 +37,7 @@ def stack_metrics(getenv: Callable[[str], str | None]) -> Metrics:
 
 
 def exempt_from_log_level(metrics: Metrics) -> None:
-    """Give this invocation's metrics a level that Lambda's log level does not drop.
+    """Write this invocation's metrics at a level that Lambda's log level does not drop.
 
     Metrics are lines of the log. Lambda counts a JSON line without level and time as INFO, and
     drops it where ApplicationLogLevel is higher (Developer Guide, "Log-level filtering"). No line

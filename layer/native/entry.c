@@ -25,7 +25,7 @@ extern const mp_frozen_module_t *const mp_frozen_mpy_content[];
 
 static char heap[HEAP_BYTES] __attribute__((aligned(16)));
 
-// The heap starts small, for what nearly every function needs, and grows by itself.
+// The heap starts small, for what nearly every function needs, and grows when it is full.
 size_t gc_get_max_new_split(void) {
     return LARGEST_GROWTH;
 }

@@ -237,7 +237,7 @@ static void *look_up(void *argument) {
         }
     }
     if (write(wanted->pipe, text, length) < 0) {
-        // The reader went on without this answer.
+        // The reader no longer waits for this result.
     }
     close(wanted->pipe);
     free(wanted);

@@ -54,7 +54,7 @@
 #define MBEDTLS_CTR_DRBG_C
 #define MBEDTLS_ENTROPY_C
 #define MBEDTLS_MD_C
-// Old roots are signed with SHA-1 by themselves. They have to parse; no signature by SHA-1 counts.
+// Old roots are self-signed with SHA-1. They have to parse; no signature by SHA-1 is accepted.
 #define MBEDTLS_SHA1_C
 #define MBEDTLS_SHA224_C
 #define MBEDTLS_SHA256_C

@@ -193,6 +193,8 @@ def _publication(version: str, arn: str, channel: str | None) -> Publication:
 class Convergence(RuleBasedStateMachine):
     """Publishers, workers and rebuilds, interleaved at every call."""
 
+    world: ConvergenceWorld
+
     def __init__(self) -> None:
         super().__init__()
         self._aws = mock_aws()

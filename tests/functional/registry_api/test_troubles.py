@@ -165,7 +165,7 @@ def contents(client: "DynamoDBClient") -> list[Any]:
 def test_dynamodb_error_is_never_a_500(
     ready: Call, trouble: Trouble, dynamodb: "DynamoDBClient", what: str
 ) -> None:
-    """Whatever DynamoDB's error, every route says when to try again, and nothing has changed."""
+    """For each of DynamoDB's errors every route says when to try again, and changes nothing."""
     before = contents(dynamodb)
     trouble.make(TROUBLES[what])
 
