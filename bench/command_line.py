@@ -33,7 +33,7 @@ def tables() -> Iterable[Table]:
             readings[name].append(_measure(arguments))
     rows = []
     for name, found in readings.items():
-        elapsed, processor = ([each[place] for each in found] for place in (0, 1))
+        elapsed, processor = ([each[column] for each in found] for column in (0, 1))
         is_promised = name == _PROMISED
         rows.append(
             Row(

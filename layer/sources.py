@@ -94,8 +94,8 @@ def obtain(part: Part, cache: Path) -> tuple[SourceFile, Path]:
     cache.mkdir(parents=True, exist_ok=True)
     for file in part.files:
         with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            for look in (_from_folder, _from_apt, _from_upstream):
-                found = look(file, Path(scratch), tried)
+            for obtain_file in (_from_folder, _from_apt, _from_upstream):
+                found = obtain_file(file, Path(scratch), tried)
                 if found is None:
                     continue
                 seen = _sha256(found)
@@ -195,8 +195,8 @@ def _from_apt(file: SourceFile, scratch: Path, tried: list[str]) -> Path | None:
             check=False,
         )
         if run.returncode:
-            said = " ".join(run.stderr.split()) or f"status {run.returncode}"
-            tried.append(f"{file.name}: apt-get {' '.join(words)}: {said[:400]}")
+            message = " ".join(run.stderr.split()) or f"status {run.returncode}"
+            tried.append(f"{file.name}: apt-get {' '.join(words)}: {message[:400]}")
             return None
     path = scratch / "download" / file.name
     if not path.is_file():

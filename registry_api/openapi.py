@@ -51,7 +51,7 @@ class _Parameter:
     """One parameter of an operation."""
 
     name: str
-    place: Literal["path", "query", "header"]
+    location: Literal["path", "query", "header"]
     text: str
     schema: Mapping[str, Any]
     example: object = None
@@ -59,8 +59,8 @@ class _Parameter:
     def to_json(self) -> dict[str, Any]:
         described = {
             "name": self.name,
-            "in": self.place,
-            "required": self.place == "path",
+            "in": self.location,
+            "required": self.location == "path",
             "description": self.text,
             "schema": dict(self.schema),
         }
@@ -100,11 +100,11 @@ class _Description:
 
 
 def _at(name: str, text: str, schema: Mapping[str, Any], example: str) -> _Parameter:
-    return _Parameter(name=name, place="path", text=text, schema=schema, example=example)
+    return _Parameter(name=name, location="path", text=text, schema=schema, example=example)
 
 
 def _query(name: str, text: str, schema: Mapping[str, Any], example: object = None) -> _Parameter:
-    return _Parameter(name=name, place="query", text=text, schema=schema, example=example)
+    return _Parameter(name=name, location="query", text=text, schema=schema, example=example)
 
 
 _PATH_PARAMETERS = {
@@ -139,14 +139,14 @@ _PAGING = (
 )
 _IF_NONE_MATCH = _Parameter(
     name="If-None-Match",
-    place="header",
+    location="header",
     text="The `ETag` of the record that the client has.",
     schema={"type": "string"},
     example='"7"',
 )
 _IF_MATCH = _Parameter(
     name="If-Match",
-    place="header",
+    location="header",
     text="The `ETag` that it must still have: a version's own to change its status or delete it, "
     "else the service's.",
     schema={"type": "string"},
@@ -627,7 +627,7 @@ def _success(success: _Success, schema_of: Mapping[object, Any]) -> dict[str, An
 def _refusals(entry: RouteEntry, operation: _Description) -> dict[HTTPStatus, str]:
     """Return what an operation refuses, in the order of the statuses."""
     refusals = dict(operation.refusals)
-    takes_query = any(each.place == "query" for each in operation.parameters)
+    takes_query = any(each.location == "query" for each in operation.parameters)
     if operation.body is not None:
         refusals[HTTPStatus.BAD_REQUEST] = "The body is not JSON."
         refusals[HTTPStatus.REQUEST_ENTITY_TOO_LARGE] = f"The body is over {MAX_BODY:,} bytes."

@@ -163,15 +163,15 @@ def _add_map(pieces: "list[str]", entries: "dict[str, str]") -> None:
     pieces.append("}")
 
 
-def _add_member(pieces: "list[str]", member: Member, spelled: "dict[str, str]") -> None:
+def _add_member(pieces: "list[str]", member: Member, encoded: "dict[str, str]") -> None:
     """Return a member as a JSON object on one line."""
     opening = '{"'
     for name, value in member.to_json():
         pieces += (opening, name, '": ')
         if isinstance(value, str):
-            text = spelled.get(value)
+            text = encoded.get(value)
             if text is None:
-                text = spelled[value] = strict_json.dumps(value)
+                text = encoded[value] = strict_json.dumps(value)
             pieces.append(text)
         else:
             _add_map(pieces, value)
@@ -182,18 +182,18 @@ def _add_member(pieces: "list[str]", member: Member, spelled: "dict[str, str]") 
 def render(members: "list[tuple[str, Member]]") -> bytes:
     """Return the whole document: an object with one member for each need, under its key.
 
-    In pieces that are joined once, and what members share spelled once: each text in between costs
+    In pieces that are joined once, and what members share encoded once: each text in between costs
     MicroPython memory and a look-up.
     """
     if not members:
         return b"{}\n"
     pieces: "list[str]" = []
-    spelled: "dict[str, str]" = {}
+    encoded: "dict[str, str]" = {}
     opening = '{\n"'
     for key, member in members:
         # No character that a key may have means anything to JSON.
         pieces += (opening, key, '": ')
-        _add_member(pieces, member, spelled)
+        _add_member(pieces, member, encoded)
         opening = ',\n"'
     pieces.append("\n}\n")
     return "".join(pieces).encode("utf-8")

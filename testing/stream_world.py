@@ -170,7 +170,7 @@ def implied_by(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
         for channel, version in service["channels"]["M"].items():
             chosen["latest" if channel == "latest" else "@" + channel] = version["S"]
         for selector, version in chosen.items():
-            said = {
+            answer = {
                 key: value
                 for key, value in versions[version].items()
                 if key in {"version", "arn", "status", "reason", "metadata"}
@@ -178,7 +178,7 @@ def implied_by(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
             for copy in range(copies):
                 partition = f"#{copy}#{name}" if copy else name
                 count = {"copies": {"N": str(copies)}} if copies > 1 else {}
-                found[(partition, selector)] = said | count
+                found[(partition, selector)] = answer | count
     return found
 
 

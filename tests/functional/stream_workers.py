@@ -109,13 +109,13 @@ class HalfDone:
         return call
 
     def _read(self, key: Key) -> dict[str, Any] | None:
-        item = self._client.get_item(TableName=key[0], Key=_spelled(key), ConsistentRead=True)
+        item = self._client.get_item(TableName=key[0], Key=_to_item_key(key), ConsistentRead=True)
         found: dict[str, Any] | None = item.get("Item")
         return found
 
     def _write(self, key: Key, item: dict[str, Any] | None) -> None:
         if item is None:
-            self._client.delete_item(TableName=key[0], Key=_spelled(key))
+            self._client.delete_item(TableName=key[0], Key=_to_item_key(key))
         else:
             self._client.put_item(TableName=key[0], Item=item)
 
@@ -131,5 +131,5 @@ def keys_in(actions: list[dict[str, Any]]) -> list[Key]:
     return found
 
 
-def _spelled(key: Key) -> dict[str, Any]:
+def _to_item_key(key: Key) -> dict[str, Any]:
     return {layout.SERVICE: {"S": key[1]}, layout.ENTRY: {"S": key[2]}}

@@ -82,9 +82,11 @@ class ConvergenceWorld:
         self.dynamodb.land()
         self._see_records()
 
-    def start(self, places: list[int]) -> Worker:
+    def start(self, positions: list[int]) -> Worker:
         """Start a worker with some records, in any order, some of them repeated."""
-        taken = [self.records[place % len(self.records)] for place in places if self.records]
+        taken = [
+            self.records[position % len(self.records)] for position in positions if self.records
+        ]
         worker = Worker(self.dynamodb, lambda client: self._process(client, taken))
         self._taken[worker] = taken
         self.workers.append(worker)
@@ -97,7 +99,7 @@ class ConvergenceWorld:
         self.workers.append(worker)
         return worker
 
-    def settle(self, worker: Worker) -> None:
+    def finish_worker(self, worker: Worker) -> None:
         """Look at an ended worker's records: those that it did not fail are delivered."""
         if worker.is_done and worker in self._taken:
             taken = self._taken.pop(worker)
@@ -148,7 +150,7 @@ class ConvergenceWorld:
         assert service is not None
         revision = int(service[layout.REVISION]["N"])
         self._implied_at[revision] = implied(self.client, copies=self.copies)
-        late = [key for place, key in enumerate(keys) if self._half & (1 << place)]
+        late = [key for position, key in enumerate(keys) if self._half & (1 << position)]
         self.dynamodb.hide({key: before[key] for key in late if before[key] != after[key]})
         return answer
 
@@ -254,11 +256,11 @@ class Convergence(RuleBasedStateMachine):
         """Apply the rest of the last change."""
         self.world.land()
 
-    @rule(places=st.lists(numbers, min_size=1, max_size=3))
-    def start_worker(self, places: list[int]) -> None:
+    @rule(positions=st.lists(numbers, min_size=1, max_size=3))
+    def start_worker(self, positions: list[int]) -> None:
         """Deliver some records, old ones among them, to another worker."""
         if len(self.world.workers) < 4:
-            self.world.start(places)
+            self.world.start(positions)
 
     @rule(count=st.integers(1, 2))
     def deliver_the_newest(self, count: int) -> None:
@@ -266,7 +268,7 @@ class Convergence(RuleBasedStateMachine):
         last = len(self.world.records) - 1
         worker = self.world.start(list(range(last, last - count, -1)))
         worker.finish()
-        self.world.settle(worker)
+        self.world.finish_worker(worker)
 
     @rule()
     def start_rebuild(self) -> None:
@@ -281,7 +283,7 @@ class Convergence(RuleBasedStateMachine):
             worker = self.world.workers[number % len(self.world.workers)]
             for _ in range(calls):
                 worker.step()
-            self.world.settle(worker)
+            self.world.finish_worker(worker)
 
     @rule(number=numbers)
     def kill(self, number: int) -> None:
@@ -289,7 +291,7 @@ class Convergence(RuleBasedStateMachine):
         if self.world.workers:
             worker = self.world.workers[number % len(self.world.workers)]
             worker.kill()
-            self.world.settle(worker)
+            self.world.finish_worker(worker)
 
     @invariant()
     def no_revision_goes_down(self) -> None:
@@ -396,7 +398,7 @@ def test_record_that_comes_before_its_change_is_whole_is_not_lost(
     _publish(world, "1.1.0", half=half)
     worker = world.start([0, 1])
     worker.finish()
-    world.settle(worker)
+    world.finish_worker(worker)
 
     world.drain()
 

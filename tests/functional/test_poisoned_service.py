@@ -99,9 +99,9 @@ def test_others_wait_no_longer_than_until_the_poisoned_record_is_given_up() -> N
     assert recompute.done == {_version(each) for each in others}
     given_up = [each for lane in lanes for each in lane.given_up]
     assert all(each in given_up for each in poison)
-    behind = -(-(longest_queue - _BATCH) // _BATCH)
-    assert behind > 0
-    assert rounds == 1 + retries + behind
+    waiting = -(-(longest_queue - _BATCH) // _BATCH)
+    assert waiting > 0
+    assert rounds == 1 + retries + waiting
 
 
 def _one_for_each(lanes: list[Lane]) -> list[dict[str, Any]]:

@@ -232,8 +232,8 @@ def test_unreadable_item_of_the_index_is_written_over(
 ) -> None:
     """Otherwise it would hold up its service for good."""
     publish(dynamodb, "1.0.0")
-    spoilt = {"service": {"S": "users"}, "selector": {"S": "1.x"}, "revision": {"S": "one"}}
-    dynamodb.put_item(TableName=tables.INDEX, Item=spoilt)
+    unreadable = {"service": {"S": "users"}, "selector": {"S": "1.x"}, "revision": {"S": "one"}}
+    dynamodb.put_item(TableName=tables.INDEX, Item=unreadable)
 
     assert handle(records_of(dynamodb)) == []
 
@@ -346,8 +346,8 @@ def test_copies_are_written_and_surplus_ones_deleted(
     items = dynamodb.scan(TableName=tables.INDEX)["Items"]
     names = {item["service"]["S"] for item in items}
     assert names == {index_layout.partition_key("users", copy) for copy in range(copies)}
-    told = {item["copies"]["N"] for item in items if "copies" in item}
-    assert told == ({str(copies)} if copies > 1 else set())
+    numbers = {item["copies"]["N"] for item in items if "copies" in item}
+    assert numbers == ({str(copies)} if copies > 1 else set())
 
 
 def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:

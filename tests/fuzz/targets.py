@@ -59,13 +59,13 @@ class FakeClient:
         """Do nothing."""
 
 
-def spelled(value: "Any") -> str:
+def canonical(value: "Any") -> str:
     """Return a document as a text that does not depend on the interpreter or the members' order."""
     if isinstance(value, dict):
-        members = sorted([spelled(name) + ":" + spelled(value[name]) for name in value])
+        members = sorted([canonical(name) + ":" + canonical(value[name]) for name in value])
         return "{" + ",".join(members) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join([spelled(each) for each in value]) + "]"
+        return "[" + ",".join([canonical(each) for each in value]) + "]"
     if isinstance(value, str):
         return "t" + str(binascii.hexlify(value.encode()), "ascii")
     if isinstance(value, bytes):
@@ -84,7 +84,7 @@ def _parsed(data: bytes, size: int) -> str:
     except HttpError:
         return "HttpError"
     kept = parser.keeps_alive
-    return spelled([parser.status, parser.headers, parser.body, parser.is_done, kept])
+    return canonical([parser.status, parser.headers, parser.body, parser.is_done, kept])
 
 
 def http(data: bytes) -> str:
@@ -99,7 +99,7 @@ def http(data: bytes) -> str:
 def document(data: bytes) -> str:
     """A document is parsed, or refused with a ValueError."""
     try:
-        return spelled(strict_json.loads(data))
+        return canonical(strict_json.loads(data))
     except ValueError:
         return "ValueError"
 
@@ -111,7 +111,9 @@ def needs(data: bytes) -> str:
     except UnicodeError:
         return "not UTF-8"
     try:
-        return spelled([[need.key, need.service, str(need.selector)] for need in parse_needs(text)])
+        return canonical(
+            [[need.key, need.service, str(need.selector)] for need in parse_needs(text)]
+        )
     except NeedsError as error:
         faults = error.faults
     assert faults, "refused without a fault"
@@ -119,7 +121,7 @@ def needs(data: bytes) -> str:
         end = fault.position + len(fault.text)
         assert fault.text, "a fault without a text"
         assert text[fault.position : end] == fault.text, "a fault elsewhere"
-    return spelled([[fault.position, fault.reason] for fault in faults])
+    return canonical([[fault.position, fault.reason] for fault in faults])
 
 
 def leftover(data: bytes) -> str:
@@ -135,8 +137,8 @@ def leftover(data: bytes) -> str:
     except UnicodeError:
         return "a key that no need has"
     for key, member in good:
-        assert spelled(again[key].to_json()) == spelled(member.to_json()), key
-    return spelled({key: members[key].to_json() for key in members})
+        assert canonical(again[key].to_json()) == canonical(member.to_json()), key
+    return canonical({key: members[key].to_json() for key in members})
 
 
 def batch(data: bytes) -> str:
@@ -162,7 +164,7 @@ def batch(data: bytes) -> str:
     for key in KEYS:
         answer = reading.answers.get(key)
         versions.append(answer.version if answer else str(key in reading.faults))
-    return spelled(versions + again)
+    return canonical(versions + again)
 
 
 def keys(data: bytes) -> str:
@@ -175,7 +177,7 @@ def keys(data: bytes) -> str:
     )
     provider._client = FakeClient(data)  # type: ignore[assignment]  # as above
     try:
-        return spelled(list(provider.get(0.0)))
+        return canonical(list(provider.get(0.0)))
     except credentials.CredentialsError:
         return "CredentialsError"
 
@@ -187,7 +189,7 @@ def event(data: bytes) -> str:
         seen = api.next()
     except extensions_api.PlatformError:
         return "PlatformError"
-    return spelled([seen.kind, seen.deadline_ms])
+    return canonical([seen.kind, seen.deadline_ms])
 
 
 def certificate(data: bytes) -> str:
@@ -196,7 +198,7 @@ def certificate(data: bytes) -> str:
     if data[:2] != certificates.DER_BEGIN:
         # The interpreters decode invalid base64 differently.
         return str(len(found))
-    return spelled([len(found), certificates.describe_refusal(data)])
+    return canonical([len(found), certificates.describe_refusal(data)])
 
 
 def proxy(data: bytes) -> str:
@@ -210,7 +212,7 @@ def proxy(data: bytes) -> str:
     if found is None:
         return "none"
     assert "s3cret" not in found.fault, found.fault
-    return spelled([found.endpoint.host, found.endpoint.port, found.fault, found.headers()])
+    return canonical([found.endpoint.host, found.endpoint.port, found.fault, found.headers()])
 
 
 def date(data: bytes) -> str:

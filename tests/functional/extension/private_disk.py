@@ -19,13 +19,13 @@ class PrivateDisk:
         self._size = size
         self.services_file = str(folder / "services.json")
 
-    def enter(self, *, spoilt_by: str = "") -> list[str]:
+    def enter(self, *, shell_command: str = "") -> list[str]:
         """Return the command that starts the extension on this disk.
 
         Args:
-            spoilt_by: What the shell does in the folder before the extension is started.
+            shell_command: What the shell does in the folder before the extension is started.
         """
-        script = _ENTER.format(f"{{ {spoilt_by} || :; }} 2>&- &&" if spoilt_by else "")
+        script = _ENTER.format(f"{{ {shell_command} || :; }} 2>&- &&" if shell_command else "")
         namespace = ["unshare", "--user", "--map-root-user", "--mount"]
         return [*namespace, "sh", "-c", script, f"size={self._size}", str(self._folder)]
 

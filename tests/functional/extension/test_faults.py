@@ -29,31 +29,31 @@ class Case:
     """A fault: how it begins, and what the log line must contain."""
 
     begin: Callable[[IndexServer, Certificates, Certificates], None]
-    says: str
+    message: str
 
 
-def _responds(fault: Fault, says: str) -> Case:
+def _responds(fault: Fault, message: str) -> Case:
     """Return a case whose fault is in the response."""
 
     def begin(server: IndexServer, *_: Certificates) -> None:
         server.fault = fault
 
-    return Case(begin, says)
+    return Case(begin, message)
 
 
-def _connecting(fault: Fault, says: str) -> Case:
+def _connecting(fault: Fault, message: str) -> Case:
     """Return a case whose fault begins when a client connects."""
 
     def begin(server: IndexServer, *_: Certificates) -> None:
         server.at_connect = fault
         server.drop()
 
-    return Case(begin, says)
+    return Case(begin, message)
 
 
 def _refusing(kind: str, status: int = 400) -> Case:
-    says = f"response of localhost:.*: status {status}, {kind}: said {kind}"
-    return _responds(index_server.refuses(kind, status), says)
+    message = f"response of localhost:.*: status {status}, {kind}: said {kind}"
+    return _responds(index_server.refuses(kind, status), message)
 
 
 def _forbids(connection: socket.socket, _data: bytes) -> None:
@@ -167,7 +167,7 @@ def test_extension_survives_and_recovers_from_each_fault(
         case.begin(registry, certificates, other_certificates)
         lambda_api.invoke()
         assert _file(extension) == before, "a failed check keeps the file, its time included"
-    _assert_one_clear_line(extension, case.says)
+    _assert_one_clear_line(extension, case.message)
     _heal(registry, certificates)
     wait_for(lambda: _is_well_again(lambda_api, extension), "the recovery")
 
@@ -199,11 +199,11 @@ def _assert_nothing_is_made_up(extension: Extension, name: str) -> None:
     assert extension.services_file.stat().st_mode & 0o7777 == 0o644
 
 
-def _assert_one_clear_line(extension: Extension, says: str) -> None:
+def _assert_one_clear_line(extension: Extension, message: str) -> None:
     """Check that one line has the table, the Region, the stage and the duration."""
     (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
     assert " WARN service-discovery: needs not resolved " in line
-    assert re.search(says, line), line
+    assert re.search(message, line), line
     assert "table ServiceIndex in eu-west-1" in line
     (took_ms,) = re.findall(r"took_ms=(\d+)", line)
     assert int(took_ms) < _SURELY_OVER_MS

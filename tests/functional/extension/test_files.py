@@ -75,11 +75,13 @@ def test_init_on_a_full_disk_fails_open(
     disk = PrivateDisk(tmp_path / "disk")
     index.put("users", "latest", item("1.0.0", ARN))
     # The fault exists before the extension starts, so its first write meets it.
-    spoilt_by = {
+    shell_command = {
         "full": "head -c 1000000 /dev/zero >ballast",
         "read-only": 'mount -o remount,ro "$1"',
     }[trouble]
-    extension = start("users", *disk.enter(spoilt_by=spoilt_by), SERVICES_FILE=disk.services_file)
+    extension = start(
+        "users", *disk.enter(shell_command=shell_command), SERVICES_FILE=disk.services_file
+    )
     lambda_api.wait_until_ready()
     lambda_api.invoke()
     assert not extension.services_file.exists()

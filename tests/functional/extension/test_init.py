@@ -353,11 +353,11 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """A rename replaces the link itself; its target stays."""
-    elsewhere = tmp_path / "elsewhere.json"
-    elsewhere.write_text('{"not": "ours"}', encoding="utf-8")
+    target = tmp_path / "elsewhere.json"
+    target.write_text('{"not": "ours"}', encoding="utf-8")
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
-    path.symlink_to(elsewhere)
+    path.symlink_to(target)
     index.put("users", "latest", item("1.0.0", ARN))
 
     extension = start("users")
@@ -365,7 +365,7 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
 
     assert not path.is_symlink()
     assert extension.document()["users"]["version"] == "1.0.0"
-    assert elsewhere.read_text(encoding="utf-8") == '{"not": "ours"}'
+    assert target.read_text(encoding="utf-8") == '{"not": "ours"}'
     assert [each.name for each in path.parent.iterdir()] == ["services.json"]
 
 

@@ -107,8 +107,8 @@ def test_name_outside_of_a_constraint_is_refused(
     start: Start, lambda_api: LambdaApi, registry: Registry, tmp_path: Path
 ) -> None:
     """A CA that may sign for one domain only can't sign for the registry."""
-    elsewhere = x509.NameConstraints([x509.DNSName("corp.example")], None)
-    limited = make_certificates(tmp_path / "limited", extension=elsewhere)
+    constraint = x509.NameConstraints([x509.DNSName("corp.example")], None)
+    limited = make_certificates(tmp_path / "limited", extension=constraint)
 
     extension = _run(start, lambda_api, registry(limited.good), limited.bundle)
 

@@ -11,7 +11,7 @@ from testing.lambda_api import LambdaApi
 from testing.proxy_server import ProxyServer
 from tests.functional.extension.conftest import Start
 
-_NOBODY = "http://127.0.0.1:9"
+_CLOSED_PORT = "http://127.0.0.1:9"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_https_goes_through_a_tunnel(
         "users",
         AWS_ENDPOINT_URL_DYNAMODB=registry.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
-        HTTP_PROXY=_NOBODY,
+        HTTP_PROXY=_CLOSED_PORT,
         **{name: proxy.address},
     )
     lambda_api.wait_until_ready()
@@ -122,7 +122,7 @@ def test_refusing_proxy_is_asked_once_and_named(
 
 
 def test_silent_proxy_is_named(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    extension = start("users", HTTP_PROXY=_NOBODY)
+    extension = start("users", HTTP_PROXY=_CLOSED_PORT)
     lambda_api.wait_until_ready()
 
     host = index.url.removeprefix("http://")
@@ -145,7 +145,7 @@ def test_excluded_host_is_called_directly(
         "users",
         AWS_ENDPOINT_URL_DYNAMODB=registry.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
-        HTTPS_PROXY=_NOBODY,
+        HTTPS_PROXY=_CLOSED_PORT,
         NO_PROXY=excluded.format(port=registry.url.rpartition(":")[2]),
     )
     lambda_api.wait_until_ready()

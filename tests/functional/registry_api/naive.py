@@ -145,18 +145,18 @@ class NaiveRegistry:
         """`POST /services`."""
         version, channel = wanted["version"], wanted.get("channel")
         service = self.services.get(wanted["name"]) or NaiveService(wanted["name"])
-        stands = service.find(version)
-        if stands and (
-            stands["arn"] != wanted["arn"]
-            or stands.get("metadata", {}) != wanted.get("metadata", {})
+        published = service.find(version)
+        if published and (
+            published["arn"] != wanted["arn"]
+            or published.get("metadata", {}) != wanted.get("metadata", {})
         ):
             return 409
-        status = stands["status"] if stands else "active"
+        status = published["status"] if published else "active"
         if channel and not service.may_point(channel, version, status):
             return 409
-        if stands and channel and service.channels.get(channel) != version:
+        if published and channel and service.channels.get(channel) != version:
             service.changed("set-channel", by, version=version, channel=channel)
-        if not stands:
+        if not published:
             revision = service.changed("publish", by, version=version, channel=channel)
             record = {
                 "name": service.name,
@@ -171,7 +171,7 @@ class NaiveRegistry:
         if channel:
             service.channels[channel] = version
         self.services[service.name] = service
-        return 200 if stands else 201
+        return 200 if published else 201
 
     def set_status(self, name: str, version: str, wanted: Document, by: str, *, force: bool) -> int:
         """`PATCH /services/{name}/versions/{version}`."""

@@ -153,11 +153,11 @@ class AnyOperations(RuleBasedStateMachine):
         response = self.write(name, "POST", "/services", wanted, by=by)
 
         assert response.status == self.model.publish(wanted, by)
-        stands = self.model.services[name].find(version) if name in self.model.services else None
+        expected = self.model.services[name].find(version) if name in self.model.services else None
         if response.status == 409:
-            assert timeless(response.document.get("current")) in (stands, None)
+            assert timeless(response.document.get("current")) in (expected, None)
         else:
-            assert timeless(response.document) == stands
+            assert timeless(response.document) == expected
 
     @rule(data=st.data(), channel=CHANNELS, by=CALLERS)
     def set_channel(self, data: st.DataObject, channel: str, by: str) -> None:
@@ -254,14 +254,14 @@ class AnyOperations(RuleBasedStateMachine):
 
     def _any_version(self, data: st.DataObject) -> tuple[str, str]:
         """Draw a version, mostly an existing one."""
-        there = [
+        existing = [
             (name, record["version"])
             for name, service in sorted(self.model.services.items())
             for record in service.records
         ]
         anywhere = st.tuples(NAMES, VERSIONS)
         drawn: tuple[str, str] = data.draw(
-            anywhere if not there else st.one_of(*[st.sampled_from(there)] * 4, anywhere)
+            anywhere if not existing else st.one_of(*[st.sampled_from(existing)] * 4, anywhere)
         )
         return drawn
 

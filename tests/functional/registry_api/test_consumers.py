@@ -263,13 +263,13 @@ def test_dry_run_lists_each_consumers_new_version(
     declare(need)
     document = {"arn": arn_of("1.5.0"), "channel": "beta"}
 
-    said = call("PUT", "/services/users/versions/1.5.0", document, query={"dry_run": "true"})
+    response = call("PUT", "/services/users/versions/1.5.0", document, query={"dry_run": "true"})
 
-    assert said.status == 200
+    assert response.status == 200
     if moves is None:
-        assert said.document["consumers"] == []
+        assert response.document["consumers"] == []
     else:
-        ((each,), total) = said.document["consumers"], said.document["consumers_total"]
+        ((each,), total) = response.document["consumers"], response.document["consumers_total"]
         assert total == 1
         assert (each["consumer"], each["from"], each["to"]) == ("orders", *moves)
         call("PUT", "/services/users/versions/1.5.0", document)
@@ -286,17 +286,17 @@ def test_no_more_than_a_hundred_consumers_are_listed_and_all_are_counted(
     for number in range(120):
         declare("users==1.x", f"orders-{number:03d}")
 
-    said = call(
+    response = call(
         "PUT",
         "/services/users/versions/1.5.0",
         {"arn": arn_of("1.5.0")},
         query={"dry_run": "true"},
     )
 
-    assert [each["consumer"] for each in said.document["consumers"]] == [
+    assert [each["consumer"] for each in response.document["consumers"]] == [
         f"orders-{number:03d}" for number in range(100)
     ]
-    assert said.document["consumers_total"] == 120
+    assert response.document["consumers_total"] == 120
 
 
 def test_registry_works_without_the_consumers_table(

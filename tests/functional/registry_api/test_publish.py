@@ -78,14 +78,14 @@ def test_current_of_a_conflict_is_the_whole_record(call: Call) -> None:
     """Its reason and metadata show an operator why."""
     call("POST", "/services", publication(metadata={"commit": "abc"}))
     path = "/services/users/versions/1.4.2"
-    stands = call("PATCH", path, {"status": "yanked", "reason": "broken"}).document
+    published = call("PATCH", path, {"status": "yanked", "reason": "broken"}).document
 
     response = call("POST", "/services", publication())
 
     assert response.status == 409
-    assert response.document["current"] == stands
-    assert stands["reason"] == "broken"
-    assert stands["metadata"] == {"commit": "abc"}
+    assert response.document["current"] == published
+    assert published["reason"] == "broken"
+    assert published["metadata"] == {"commit": "abc"}
 
 
 def test_yanked_version_stays_so_when_it_is_published_again(call: Call) -> None:
@@ -170,12 +170,12 @@ def test_publish_with_one_channel_too_many_publishes_nothing(
     )
 
     refused = call("POST", "/services", publication(version="1.1.0", channel="one-more"))
-    moved = call("POST", "/services", publication(version="1.2.0", channel="c7"))
+    second_publish = call("POST", "/services", publication(version="1.2.0", channel="c7"))
 
     assert refused.status == 409
     assert "100" in refused.document["detail"]
     assert call("GET", "/services/users/versions/1.1.0").status == 404
-    assert moved.status == 201
+    assert second_publish.status == 201
     events = call("GET", "/services/users/history").document["events"]
     assert [(event["revision"], event["channel"]) for event in events] == [(2, "c7")]
 

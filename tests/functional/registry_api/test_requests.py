@@ -443,10 +443,10 @@ def test_custom_domain_with_a_base_path_serves_every_route(
 
 def test_description_has_the_address_of_the_custom_domain(ready: Call) -> None:
     """Clients are generated from it."""
-    behind = ready("GET", "/openapi.json", base_path="/registry").document
+    document = ready("GET", "/openapi.json", base_path="/registry").document
     plain = ready("GET", "/openapi.json").document
 
-    assert behind["servers"] == [{"url": "https://api.example.com/registry"}]
+    assert document["servers"] == [{"url": "https://api.example.com/registry"}]
     assert plain["servers"] == [
         {"url": "https://abcdefghij.execute-api.eu-west-1.amazonaws.com/v1"}
     ]

@@ -124,7 +124,7 @@ def check_32_writers(store: VersionsTable) -> None:
         for step in CAREERS[number % 4][0]:
             try:
                 _until_done(lambda step=step: step(registry, number))  # type: ignore[misc]  # bound
-            except Exception as error:  # noqa: BLE001  # told below
+            except Exception as error:  # noqa: BLE001  # compared below
                 failures.append(error)
 
     writers = [threading.Thread(target=work, args=(number,)) for number in range(WRITERS)]
@@ -149,9 +149,9 @@ def check_32_writers(store: VersionsTable) -> None:
     assert all(record.metadata == {"writer": str(record.version.patch)} for record in records)
     events = store.history("users", limit=100, before=None).items
     assert [event.revision for event in events] == list(range(changes, 0, -1))
-    told = [(event.by, event.action) for event in reversed(events)]
+    recorded = [(event.by, event.action) for event in reversed(events)]
     for number in range(WRITERS):
-        its = [action for by, action in told if by == f"writer {number}"]
+        its = [action for by, action in recorded if by == f"writer {number}"]
         assert its == CAREERS[number % 4][1]
     last = {event.version: event.revision for event in reversed(events) if event.version}
     assert all(record.revision == last[record.version] for record in records)

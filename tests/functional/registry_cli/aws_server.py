@@ -111,10 +111,10 @@ class AwsServer:
             }
             headers = {"x-amzn-ErrorType": "AccessDeniedException"}
             return Canned(status=403, body=json.dumps(body).encode(), headers=headers)
-        place = int(query.get("Marker", ["0"])[0])
-        page: dict[str, Any] = {"Functions": self.functions[place : place + 1]}
-        if place + 1 < len(self.functions):
-            page["NextMarker"] = str(place + 1)
+        start = int(query.get("Marker", ["0"])[0])
+        page: dict[str, Any] = {"Functions": self.functions[start : start + 1]}
+        if start + 1 < len(self.functions):
+            page["NextMarker"] = str(start + 1)
         return Canned(status=200, body=json.dumps(page).encode())
 
     def _lambda(self, seen: SeenRequest) -> Canned:

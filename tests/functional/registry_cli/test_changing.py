@@ -124,14 +124,14 @@ def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
 
 def test_impact_is_one_sentence(run: Run, gateway: HttpGateway) -> None:
     """It has twelve consumers that move and one that loses its answer."""
-    moved = [
+    moving = [
         {"consumer": f"orders-{n}", "need": "users", "from": "1.4.2", "to": "1.5.0"}
         for n in range(12)
     ]
     lost = {"consumer": "mail", "need": "users==1.4.2", "from": "1.4.2", "to": None}
     document = {
         "changes": [{"selector": "latest", "from": "1.4.2", "to": "1.5.0"}],
-        "consumers": [*moved, lost],
+        "consumers": [*moving, lost],
         "consumers_total": 13,
     }
     gateway.script.append(Canned(status=200, body=json.dumps(document).encode()))

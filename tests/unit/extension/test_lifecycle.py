@@ -63,7 +63,7 @@ class LifecycleWorld:
 
     # The index.
     def read(
-        self, keys: list[tuple[str, str]], deadline: float, _elsewhere: object = None
+        self, keys: list[tuple[str, str]], deadline: float, _choose_others: object = None
     ) -> Reading:
         """Return the known answers, or none of them while there is a fault."""
         self.given_s.append(deadline - system.monotonic())
@@ -395,7 +395,9 @@ def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> N
     world.answers["billing"] = _answer("3.0.0")
     asked = world.read
 
-    def read(keys: list[tuple[str, str]], deadline: float, _elsewhere: object = None) -> Reading:
+    def read(
+        keys: list[tuple[str, str]], deadline: float, _choose_others: object = None
+    ) -> Reading:
         reading = asked(keys, deadline)
         if world.checks == 2:
             reading.faults["billing", "latest"] = "left unprocessed"

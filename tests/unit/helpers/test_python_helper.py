@@ -348,14 +348,14 @@ def test_services_can_be_never_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "says"),
+    ("member", "message"),
     [({"status": "gone"}, "'users': status 'gone'"), ({"version": "1.0.0"}, 'needs an "arn"')],
 )
 def test_services_refuses_a_member_that_no_file_could_have(
-    member: dict[str, str], says: str
+    member: dict[str, str], message: str
 ) -> None:
     """A mistake in a test's answers shows at once, not as a missing service."""
-    with pytest.raises(ValueError, match=says), services({"users": member}):
+    with pytest.raises(ValueError, match=message), services({"users": member}):
         pass
 
 

@@ -64,7 +64,7 @@ def test_invocation_of_terraform_is_parsed(action: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "message"),
     [
         ({}, "lifecycle_scope"),
         ({"Name": "users"}, "lifecycle_scope"),
@@ -74,6 +74,6 @@ def test_invocation_of_terraform_is_parsed(action: str) -> None:
         ({"RequestType": "Create"}, "has no RequestId"),
     ],
 )
-def test_other_event_is_refused(event: dict[str, Any], said: str) -> None:
-    with pytest.raises(EventError, match=said):
+def test_other_event_is_refused(event: dict[str, Any], message: str) -> None:
+    with pytest.raises(EventError, match=message):
         parse_event(event)

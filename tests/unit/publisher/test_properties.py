@@ -68,7 +68,7 @@ def test_every_fault_is_reported_at_once() -> None:
 
     faults = caught.value.faults
     assert len(faults) == 6
-    for said in (
+    for message in (
         "Chanel is no property of a service version: did you mean Channel?",
         "Arn is missing",
         "Name 'not one'",
@@ -76,11 +76,11 @@ def test_every_fault_is_reported_at_once() -> None:
         "Metadata.a must be a text",
         "OnDelete 'Drop': it must be one of Retain, Yank, Delete",
     ):
-        assert any(said in fault for fault in faults), faults
+        assert any(message in fault for fault in faults), faults
 
 
 @pytest.mark.parametrize(
-    ("properties", "said"),
+    ("properties", "message"),
     [
         ({"Version": None}, "exactly one of Version and VersionPrefix"),
         ({"VersionPrefix": "1"}, "exactly one of Version and VersionPrefix"),
@@ -92,8 +92,8 @@ def test_every_fault_is_reported_at_once() -> None:
         ({"Xyz": "1"}, "known are Name, Version"),
     ],
 )
-def test_fault_names_its_property(properties: dict[str, Any], said: str) -> None:
-    with pytest.raises(PropertiesError, match=said):
+def test_fault_names_its_property(properties: dict[str, Any], message: str) -> None:
+    with pytest.raises(PropertiesError, match=message):
         ServiceVersion.parse(_properties(**properties))
 
 

@@ -331,8 +331,8 @@ def test_wrong_properties_fail_with_every_fault_and_can_be_deleted(
 
     assert response["Status"] == "FAILED"
     assert response["PhysicalResourceId"] == "nothing-published"
-    for said in ("Chanel", "Arn is missing", "'1' is not a version"):
-        assert said in response["Reason"]
+    for message in ("Chanel", "Arn is missing", "'1' is not a version"):
+        assert message in response["Reason"]
     assert stack.status == "ROLLBACK_COMPLETE"
     assert publisher.registry.services == {}
 
@@ -459,7 +459,7 @@ def test_channel_set_in_a_race_is_set_back_to_the_last_version(
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (refusal(429, "too many requests"), "throttled or out of reach"),
         (refusal(403, "not authorized"), "the publisher may not call PUT /services/x"),
@@ -468,7 +468,7 @@ def test_channel_set_in_a_race_is_set_back_to_the_last_version(
     ],
 )
 def test_failure_has_a_reason_to_act_on(
-    publisher: PublisherInMemory, error: Exception, said: str
+    publisher: PublisherInMemory, error: Exception, message: str
 ) -> None:
     def fail(_name: str) -> None:
         raise error
@@ -477,7 +477,7 @@ def test_failure_has_a_reason_to_act_on(
     response = publisher.stack().create(of("1.0.0"))
 
     assert response["Status"] == "FAILED"
-    assert said in response["Reason"]
+    assert message in response["Reason"]
 
 
 def _terraform(kind: RequestKind, **properties: Any) -> TerraformRequest:

@@ -148,10 +148,10 @@ def registry_on(
     *,
     now: str = valid.NOW,
     sleep: Callable[[float], None] = lambda _: None,
-    dice: Callable[[], float] = lambda: 1.0,
+    random: Callable[[], float] = lambda: 1.0,
 ) -> Registry:
     """Return operations that never really wait."""
-    return Registry(store, now=lambda: now, sleep=sleep, random=dice)
+    return Registry(store, now=lambda: now, sleep=sleep, random=random)
 
 
 class MemoryIndexStore:

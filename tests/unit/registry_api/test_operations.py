@@ -188,7 +188,7 @@ def test_pinned_latest_outlives_higher_versions(registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    "look",
+    "read",
     [
         lambda registry: registry.service("nobody"),
         lambda registry: registry.versions("nobody", limit=1, after=None),
@@ -197,13 +197,13 @@ def test_pinned_latest_outlives_higher_versions(registry: Registry) -> None:
     ],
 )
 def test_unpublished_service_is_unknown(
-    registry: Registry, look: Callable[[Registry], object]
+    registry: Registry, read: Callable[[Registry], object]
 ) -> None:
     """An empty list would look like a service whose versions were deleted."""
     registry.publish(valid.publication(), "somebody")
 
     with pytest.raises(UnknownError):
-        look(registry)
+        read(registry)
 
 
 def test_lost_race_is_decided_anew(registry: Registry, store: MemoryVersionStore) -> None:
@@ -273,10 +273,10 @@ def test_pauses_are_jittered(store: MemoryVersionStore) -> None:
     """Writers that met once would otherwise meet again at each attempt."""
     pauses: list[float] = []
     store.before_commit = _lose
-    dice = iter([0.0, 0.5] + [1.0] * 100)
+    numbers = iter([0.0, 0.5] + [1.0] * 100)
 
     with pytest.raises(BusyError):
-        registry_on(store, sleep=pauses.append, dice=lambda: next(dice)).publish(
+        registry_on(store, sleep=pauses.append, random=lambda: next(numbers)).publish(
             valid.publication(), "somebody"
         )
 
@@ -325,7 +325,7 @@ def test_32_writers_at_once_lose_nothing(seed: int) -> None:
     revisions: dict[int, int] = {}
 
     def _publish(number: int) -> None:
-        registry = registry_on(store, sleep=_pause, dice=random.Random(number).random)
+        registry = registry_on(store, sleep=_pause, random=random.Random(number).random)
         while number not in outcomes:
             try:
                 outcome, record = registry.publish(

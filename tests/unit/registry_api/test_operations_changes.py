@@ -542,7 +542,7 @@ def test_highest_version_is_looked_for_when_the_last_change_is_whole(
 ) -> None:
     """A version that is just being published may be the highest, and not visible yet."""
     asked: list[str] = []
-    look = store.highest_stable
+    find_highest = store.highest_stable
 
     def see(_service: ServiceRecord) -> None:
         asked.append("whole")
@@ -551,7 +551,7 @@ def test_highest_version_is_looked_for_when_the_last_change_is_whole(
 
     def find(name: str, series: Series, *, below: Version) -> Version | None:
         asked.append("highest")
-        return look(name, series, below=below)
+        return find_highest(name, series, below=below)
 
     monkeypatch.setattr(store, "check_last_change", see)
     monkeypatch.setattr(store, "highest_stable", find)

@@ -115,7 +115,7 @@ def test_version_that_was_published_meanwhile_is_not_overwritten(
 ) -> None:
     """The service may have been read after another publish, and the version before it."""
     publish("1.0.0", "1.1.0")
-    stands = store.version("users", Version.parse("1.1.0"))
+    published = store.version("users", Version.parse("1.1.0"))
 
     with pytest.raises(RaceLostError):
         store.commit(
@@ -126,7 +126,7 @@ def test_version_that_was_published_meanwhile_is_not_overwritten(
             )
         )
 
-    assert store.version("users", Version.parse("1.1.0")) == stands
+    assert store.version("users", Version.parse("1.1.0")) == published
 
 
 def test_channel_is_not_set_to_a_version_that_has_changed(

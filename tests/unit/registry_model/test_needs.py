@@ -136,8 +136,8 @@ def test_blanks_and_empty_entries_mean_nothing(
     for alias, service, selector in wanted:
         operator = selector.rstrip("0123456789.abcdefghijklmnopqrstuvwxyz-")
         value = selector[len(operator) :]
-        spelled = [alias, ":", service, operator, value] if operator else [alias, ":", service]
-        entries += [blank() + "".join(part + blank() for part in spelled), *data.draw(_EMPTY)]
+        parts = [alias, ":", service, operator, value] if operator else [alias, ":", service]
+        entries += [blank() + "".join(part + blank() for part in parts), *data.draw(_EMPTY)]
 
     needs = parse_needs(",".join(entries))
 
@@ -188,13 +188,13 @@ def test_every_fault_is_named_with_its_place(entries: list[str]) -> None:
         needs = parse_needs(text)
     except NeedsError as error:
         seen = [(fault.position, fault.text) for fault in error.faults]
-        told = str(error)
+        message = str(error)
     else:
         assert {need.key for need in needs} == keys
-        seen, told = [], ""
+        seen, message = [], ""
 
     assert seen == expected
-    assert all(f"at {position}: '{entry}'" in told for position, entry in expected)
+    assert all(f"at {position}: '{entry}'" in message for position, entry in expected)
 
 
 @given(st.text(max_size=12))
@@ -203,12 +203,12 @@ def test_any_text_is_a_selector_or_refused(text: str) -> None:
     try:
         selector = parse_selector(text)
     except SelectorError as error:
-        told = str(error)
+        message = str(error)
     else:
         assert parse_selector(str(selector)).index_selector == selector.index_selector
-        told = "taken"
+        message = "taken"
 
-    assert told
+    assert message
 
 
 @given(st.text(max_size=70))

@@ -30,12 +30,12 @@ def test_formatted_version_is_parsed_back(version: Version) -> None:
 
 @given(VERSIONS.map(str), st.data())
 def test_text_is_a_version_if_it_matches_the_specifications_expression(
-    spelled: str, data: st.DataObject
+    valid: str, data: st.DataObject
 ) -> None:
     """Versions with one character more, less or changed are tested."""
-    at = data.draw(st.integers(0, len(spelled)))
-    end = data.draw(st.integers(at, min(at + 1, len(spelled))))
-    text = spelled[:at] + data.draw(st.sampled_from(["", *"019.-+aZxv \n\u0661"])) + spelled[end:]
+    at = data.draw(st.integers(0, len(valid)))
+    end = data.draw(st.integers(at, min(at + 1, len(valid))))
+    text = valid[:at] + data.draw(st.sampled_from(["", *"019.-+aZxv \n\u0661"])) + valid[end:]
     is_version = (
         _SUGGESTED.fullmatch(text) is not None
         and len(text) <= 64

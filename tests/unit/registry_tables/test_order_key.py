@@ -57,6 +57,6 @@ def test_published_list_of_versions_is_in_order_by_key() -> None:
 
 def test_encoding_of_order_keys_does_not_change() -> None:
     """Existing tables contain such keys: another encoding would need a migration."""
-    spelled = {text: order_key(Version.parse(text)) for text in ("1.4.2", "10.0.0-rc.11")}
+    keys = {text: order_key(Version.parse(text)) for text in ("1.4.2", "10.0.0-rc.11")}
 
-    assert spelled == {"1.4.2": "a1.a4.a2~", "10.0.0-rc.11": "b10.a0.a0-1rc!0b11"}
+    assert keys == {"1.4.2": "a1.a4.a2~", "10.0.0-rc.11": "b10.a0.a0-1rc!0b11"}

@@ -364,9 +364,9 @@ def test_answers_are_read_as_the_extension_reads_them(dynamodb: "DynamoDBClient"
         return dynamodb.batch_get_item(**arguments)
 
     index = index_on(Client(batch_get_item=watched))
-    nobody = [(f"s{number}", "latest") for number in range(200)]
+    absent = [(f"s{number}", "latest") for number in range(200)]
 
-    found = index.answers([*nobody, ("users", "1.x"), ("users", "1.x"), ("users", "latest")])
+    found = index.answers([*absent, ("users", "1.x"), ("users", "1.x"), ("users", "latest")])
 
     assert list(found) == [("users", "1.x")]
     assert found["users", "1.x"].version == answer.version

@@ -24,21 +24,21 @@ def highest_in(versions: set[Version], query: Series) -> Version | None:
 
 @given(st.frozensets(_versions, max_size=8), st.frozensets(_versions, max_size=4))
 def test_narrower_series_is_looked_up_only_if_a_wider_one_does_not_answer_it(
-    there: frozenset[Version], moved: frozenset[Version]
+    existing: frozenset[Version], changed: frozenset[Version]
 ) -> None:
     """To publish a new highest version takes one look-up for its three series."""
     asked: list[Series] = []
 
     def look_up(query: Series) -> Version | None:
         asked.append(query)
-        return highest_in(set(there), query)
+        return highest_in(set(existing), query)
 
-    queries = projection.affected_by(set(moved), set()).series
+    queries = projection.affected_by(set(changed), set()).series
     found = projection.highest_of(queries, look_up)
 
-    assert found == {query: highest_in(set(there), query) for query in queries}
+    assert found == {query: highest_in(set(existing), query) for query in queries}
     assert len(asked) == len(set(asked))
-    highest = highest_in(set(there), Series())
+    highest = highest_in(set(existing), Series())
     if highest is None or all(query.includes(highest) for query in queries):
         assert len(asked) <= 1
 
