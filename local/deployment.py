@@ -8,7 +8,7 @@ from pathlib import Path
 
 from botocore.credentials import Credentials
 
-from local import processes
+from local import build_cache, processes
 from local.emulator import REGION, Emulator
 from local.execution_environment import own_arch
 from registry_client.signed_http import SignedHttp
@@ -69,7 +69,7 @@ def python_runtime() -> str:
 
 
 def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
-    """Build the app below *folder*; return the folder of the result.
+    """Build the app below *folder*, unless it was built before; return the folder of the result.
 
     Args:
         layers: The architectures to build layers for, separated by blanks; all if empty.
@@ -78,6 +78,11 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
         LocalStackError: `sam build` failed.
     """
     built = folder / "build"
+    build_cache.copy_or_build(built, layers, lambda: _sam_build(emulator, folder, built, layers))
+    return built
+
+
+def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> None:
     processes.run_to_end(
         [
             *_SAM,
@@ -91,7 +96,6 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
         cwd=folder,
         within_s=_BUILD_WITHIN_S,
     )
-    return built
 
 
 def deploy_template(

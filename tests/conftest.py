@@ -21,6 +21,12 @@ settings.load_profile("busy-machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 _E2E = ROOT / "tests/e2e"
+# Their tests run emulators of their own.
+_WITHOUT_THE_APP = {"test_demo.py", "test_recipes.py"}
+
+
+def _needs_the_app(module: Path) -> bool:
+    return _E2E in module.parents and module.name not in _WITHOUT_THE_APP
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types here
@@ -31,7 +37,7 @@ class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has 
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
-        return "e2e" if _E2E in (ROOT / module).parents else module
+        return "app" if _needs_the_app(ROOT / module) else module
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -42,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the deployed app's tests first, because they are the longest group."""
-    items.sort(key=lambda item: _E2E not in item.path.parents)
+    items.sort(key=lambda item: not _needs_the_app(item.path))
 
 
 def product_version() -> str:

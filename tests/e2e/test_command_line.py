@@ -12,8 +12,6 @@ from local import processes
 from local.processes import ROOT
 from tests.e2e.conftest import App, arn
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -16,8 +16,6 @@ from testing.service_functions import publish_function
 from tests.conftest import ROOT
 from tests.e2e.conftest import App
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 _EXAMPLES = ROOT / "examples/consumers"
 _REFERENCE = re.compile(r"\{\{resolve:ssm:([\w/-]+)\}\}")
 _INDEX = {"latest": "1.4.2", "1.x": "1.4.2", "1.4.x": "1.4.2", "1.4.2": "1.4.2"}

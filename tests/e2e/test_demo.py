@@ -9,15 +9,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import interpreter_build
 import pytest
 
 from local import processes
 from local.deployment import registry_at
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
-Start = Callable[[str], "subprocess.Popen[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def start(temporary: Path) -> Iterator[Start]:
     """Start a command, with settings of the user's own that must not matter."""
     started: list[subprocess.Popen[str]] = []
 
-    def _start(command: str) -> "subprocess.Popen[str]":
+    def _start(command: str, **variables: str) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             [sys.executable, "-m", "local", command],
             cwd=ROOT,
@@ -45,6 +44,7 @@ def start(temporary: Path) -> Iterator[Start]:
                 "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
                 "HTTP_PROXY": "http://127.0.0.1:1",
                 "http_proxy": "http://127.0.0.1:1",
+                **variables,
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -99,9 +99,15 @@ def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("at", ["1. Start", "2. sam build", "3. sam deploy"])
-def test_demo_that_is_told_to_end_leaves_nothing(start: Start, temporary: Path, at: str) -> None:
+def test_demo_that_is_told_to_end_leaves_nothing(
+    start: Start, temporary: Path, tmp_path: Path, at: str
+) -> None:
     """A run that is cut short must not fill the machine with emulators."""
-    demo = start("demo")
+    no_build_yet = {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "SERVICE_DISCOVERY_CACHE": str(interpreter_build.cache_folder()),
+    }
+    demo = start("demo", **(no_build_yet if "build" in at else {}))
     told = _read_until(demo, at)
 
     demo.send_signal(signal.SIGTERM)

@@ -13,8 +13,6 @@ from local import loopback
 from tests.conftest import BuiltLayer
 from tests.e2e.conftest import App
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 # What /opt holds: the extension, and the helpers for Python and Node.js.
 _LAYER = {"extensions", "nodejs", "python", "service-discovery"}
 

@@ -8,8 +8,6 @@ import pytest
 from local import processes
 from tests.e2e.conftest import App, Run, arn
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 _ONE_VERSION = {"latest": "1.0.0", "1.x": "1.0.0", "1.0.x": "1.0.0", "1.0.0": "1.0.0"}
 _TWO_VERSIONS = {"latest": "1.1.0", "1.x": "1.1.0", "1.0.x": "1.0.0", "1.0.0": "1.0.0"} | {
     "1.1.x": "1.1.0",

@@ -4,13 +4,9 @@ import json
 import re
 from typing import Any
 
-import pytest
-
 from local import processes
 from local.deployment import STACK
 from tests.e2e.conftest import App, arn
-
-pytestmark = pytest.mark.xdist_group("e2e")
 
 
 def test_each_selector_with_an_answer_has_one_item(app: App) -> None:

@@ -14,8 +14,6 @@ from local.processes import LocalStackError
 from tests.conftest import ROOT
 from tests.e2e.conftest import App, Run, arn
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 _ENDED_WITHIN_S = 180
 _EXAMPLES = ROOT / "examples/services"
 

@@ -18,8 +18,6 @@ from testing.service_functions import publish_function
 from tests.conftest import ROOT
 from tests.docs.listings import listings
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 _RECIPES = listings(ROOT / "docs/recipes.md")
 _GONE = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:gone:7"
 

@@ -12,8 +12,6 @@ from local import processes
 from registry_client.signed_http import RegistryResponse
 from tests.e2e.conftest import App, arn
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 

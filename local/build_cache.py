@@ -1,0 +1,77 @@
+"""The last build of the app: an unchanged checkout is not built again."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.processes import ROOT
+
+# Tests, documentation and results are no part of a build; every other file counts as one.
+_IGNORED = {"__pycache__", "bench", "build", "docs", "examples", "node_modules", "testing", "tests"}
+
+
+def cache_folder() -> Path:
+    """Return the folder in which the local stack and the tests keep what they fetch and build."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "service-discovery"
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds the file *lock*, and hold it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """Return the files of the checkout that a build may read, in one order."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name in _IGNORED or path.name.endswith(".egg-info"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _sources(path)
+        elif path.is_file():
+            yield path
+
+
+def _key(checkout: Path, layers: str) -> str:
+    """Return a digest of everything that decides what a build contains."""
+    digest = hashlib.sha256(f"{sys.version}\0{layers}\0".encode())
+    for path in _sources(checkout):
+        digest.update(f"{path.relative_to(checkout)}\0{path.stat().st_mode}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def copy_or_build(
+    into: Path, layers: str, build: Callable[[], None], *, checkout: Path = ROOT
+) -> None:
+    """Copy the last build if it was made from the same files; else build, and keep the result.
+
+    Args:
+        into: The folder of the build, which does not exist yet.
+        layers: The architectures that the build has layers for; all if empty.
+        build: Builds into that folder.
+        checkout: The folder of the sources.
+    """
+    folder = cache_folder()
+    with one_at_a_time(folder / "build.lock"):
+        # A build with all layers serves those who need one.
+        for kept_layers in ("", layers):
+            kept = folder / f"build-{kept_layers or 'all'}"
+            key_file = kept.with_name(f"{kept.name}.key")
+            key = _key(checkout, kept_layers)
+            if key_file.is_file() and key_file.read_text(encoding="ascii") == key:
+                shutil.copytree(kept, into)
+                return
+        build()
+        key_file.unlink(missing_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.copytree(into, kept)
+        key_file.write_text(key, encoding="ascii")
