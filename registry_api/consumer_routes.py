@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler import Response
 
-from registry_api import schemas
+from registry_api import documents, schemas
 from registry_api.consumers import Consumers
 from registry_api.operations import Registry
 from registry_api.requests import GatewayRequest, consumer_in, service_in
@@ -53,7 +53,7 @@ class ConsumerRoutes:
 
     def _consumer(self, consumer: str) -> Response[str]:
         found = self._consumers.consumer(consumer_in(consumer))
-        return json_response(HTTPStatus.OK, schemas.consumer_document(found))
+        return json_response(HTTPStatus.OK, documents.consumer_document(found))
 
     def _delete(self, consumer: str) -> Response[str]:
         name = consumer_in(consumer)
@@ -68,7 +68,7 @@ class ConsumerRoutes:
         paging = request.paging(scope)
         after = None if paging.after is None else _listed_name(paging.after, prefix)
         page = self._consumers.consumers(prefix, limit=paging.limit, after=after)
-        entries = ((each.name, schemas.consumer_document(each)) for each in page.items)
+        entries = ((each.name, documents.consumer_document(each)) for each in page.items)
         return page_response("consumers", scope, entries, page.last)
 
     def _list_of_service(self, name: str) -> Response[str]:
@@ -79,7 +79,9 @@ class ConsumerRoutes:
         if paging.after is not None:
             after = position_in(parse_position, paging.after)
         page = self._consumers.consumers_of(service.name, limit=paging.limit, after=after)
-        entries = ((each.position, schemas.service_consumer_document(each)) for each in page.items)
+        entries = (
+            (each.position, documents.service_consumer_document(each)) for each in page.items
+        )
         return page_response("consumers", scope, entries, page.last)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from registry_api import cursors, schemas
+from registry_api import cursors, fields, schemas
 from registry_api.problems import ProblemError, invalid, pointer
 from registry_api.refusals import UnknownError
 from registry_model.needs import name_fault
@@ -227,7 +227,7 @@ def consumer_in(text: str) -> str:
     """
     # Some clients encode a colon in a path, which need not be (RFC 3986, section 3.3).
     name = text.replace("%3A", ":").replace("%3a", ":")
-    if not re.fullmatch(schemas.CONSUMER_NAME, name):
+    if not re.fullmatch(fields.CONSUMER_NAME, name):
         message = (
             f"there is no consumer {name!r}: a name has 1 to 256 letters, digits, '.', '_', ':' "
             "and '-', and starts with a letter or a digit"

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from aws_lambda_powertools.event_handler import Response
 
-from registry_api import cursors, schemas
+from registry_api import cursors, documents
 from registry_api.problems import invalid
 from registry_model.services_file import Member
 
@@ -76,7 +76,7 @@ def resolution_response(members: Iterable[tuple[str, Member]]) -> Response[str]:
     resolved = True
     for key, member in members:
         resolved = resolved and member.is_resolved
-        text = f"{json.dumps(key)}: {json.dumps(schemas.member_document(member))}"
+        text = f"{json.dumps(key)}: {json.dumps(documents.member_document(member))}"
         left -= len(text)
         if left < 0:
             detail = f"the result has over {MAX_RESPONSE:,} bytes; ask for fewer at once"

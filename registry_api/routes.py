@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from registry_api import entity_tags, schemas
+from registry_api import documents, entity_tags, schemas
 from registry_api.consumer_routes import ConsumerRoutes
 from registry_api.consumers import Consumers
 from registry_api.operations import Publication, PublishOutcome, Registry, WriteTerms
@@ -136,26 +136,26 @@ class Routes:
         if paging.after is not None:
             after = position_in(lambda text: _service_name(text, prefix), paging.after)
         page = self._registry.services(prefix, limit=paging.limit, after=after)
-        entries = ((view.service.name, schemas.summary_document(view)) for view in page.items)
+        entries = ((view.service.name, documents.summary_document(view)) for view in page.items)
         return page_response("services", scope, entries, page.last)
 
     def _service(self, name: str) -> Response[str]:
         view = self._registry.service(service_in(name))
         tag = entity_tags.service_tag(view.service.revision)
-        return self._unless_known(tag, lambda: schemas.service_document(view))
+        return self._unless_known(tag, lambda: documents.service_document(view))
 
     def _versions(self, name: str) -> Response[str]:
         scope = f"versions/{service_in(name)}"
         paging = self._request.paging(scope)
         after = None if paging.after is None else position_in(Version.parse, paging.after)
         page = self._registry.versions(name, limit=paging.limit, after=after)
-        entries = ((str(each.version), schemas.version_document(each)) for each in page.items)
+        entries = ((str(each.version), documents.version_document(each)) for each in page.items)
         return page_response("versions", scope, entries, page.last)
 
     def _version(self, name: str, version: str) -> Response[str]:
         record = self._registry.version(service_in(name), version_in(name, version))
         tag = entity_tags.version_tag(record.revision)
-        return self._unless_known(tag, lambda: schemas.version_document(record))
+        return self._unless_known(tag, lambda: documents.version_document(record))
 
     def _set_status(self, name: str, version: str) -> Response[str]:
         at = service_in(name), version_in(name, version)
@@ -199,7 +199,7 @@ class Routes:
         if flags.dry_run:
             return self._rehearsed(set_channel)
         set_channel(self._registry)
-        return json_response(HTTPStatus.OK, schemas.channel_document(channel, version))
+        return json_response(HTTPStatus.OK, documents.channel_document(channel, version))
 
     def _delete_channel(self, name: str, channel: str) -> Response[str]:
         at = service_in(name), channel_in(name, channel)
@@ -221,7 +221,7 @@ class Routes:
         except needs.SelectorError as error:
             raise invalid([{"pointer": "/selector", "detail": str(error)}]) from error
         member = self._resolver.resolve_one(name, selector)
-        return json_response(HTTPStatus.OK, schemas.member_document(member))
+        return json_response(HTTPStatus.OK, documents.member_document(member))
 
     def _resolve_needs(self) -> Response[str]:
         wanted = needs.parse_needs(self._request.parsed(schemas.ResolveRequest).needed)
@@ -232,7 +232,7 @@ class Routes:
         paging = self._request.paging(scope)
         before = None if paging.after is None else position_in(_revision, paging.after)
         page = self._registry.history(name, limit=paging.limit, before=before)
-        entries = ((str(each.revision), schemas.event_document(each)) for each in page.items)
+        entries = ((str(each.revision), documents.event_document(each)) for each in page.items)
         return page_response("events", scope, entries, page.last)
 
     def _describe(self) -> Response[str]:
@@ -255,7 +255,9 @@ class Routes:
 
     def _rehearsed(self, write: Callable[[Registry], object]) -> Response[str]:
         """Return what a write would change."""
-        return json_response(HTTPStatus.OK, schemas.impact_document(self._registry.dry_run(write)))
+        return json_response(
+            HTTPStatus.OK, documents.impact_document(self._registry.dry_run(write))
+        )
 
     def _unless_known(self, tag: str, document: Callable[[], object]) -> Response[str]:
         """Return a document with its entity tag, unless the client says that it has it."""
@@ -286,14 +288,14 @@ class Routes:
 
     def _conflict(self, error: ConflictError) -> Response[str]:
         self._count("Conflicts")
-        current = {"current": schemas.version_document(error.current)} if error.current else {}
+        current = {"current": documents.version_document(error.current)} if error.current else {}
         return ProblemError(HTTPStatus.CONFLICT, str(error), members=current).to_response()
 
     def _guarded(self, error: GuardError) -> Response[str]:
         self._count("Conflicts")
         members = {
             "selectors": list(error.selectors),
-            "consumers": schemas.consumer_documents(error.consumers),
+            "consumers": documents.consumer_documents(error.consumers),
             "consumers_total": len(error.consumers),
         }
         return ProblemError(HTTPStatus.CONFLICT, str(error), members=members).to_response()
@@ -348,7 +350,7 @@ def _version_response(
 ) -> Response[str]:
     """Return a version's record, with the entity tag that the next write can expect."""
     tag = {"ETag": entity_tags.version_tag(record.revision)}
-    return json_response(status, schemas.version_document(record), tag | (headers or {}))
+    return json_response(status, documents.version_document(record), tag | (headers or {}))
 
 
 def _service_name(text: str, prefix: str) -> str:

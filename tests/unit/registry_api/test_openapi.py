@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from registry_api import openapi, schemas
+from registry_api import descriptions, fields, openapi
 from registry_api.route_table import ROUTES
 from registry_model import needs
 from registry_model.version import MAX_LENGTH, Version, VersionError
@@ -32,7 +32,7 @@ def test_document_is_openapi_3_1() -> None:
 
 def test_every_route_is_described_and_nothing_else() -> None:
     """The description has exactly the routes of the route table."""
-    assert sorted(openapi.DESCRIPTIONS) == sorted(entry.name for entry in ROUTES)
+    assert sorted(descriptions.DESCRIPTIONS) == sorted(entry.name for entry in ROUTES)
     assert len(OPERATIONS) == len(ROUTES)
 
 
@@ -89,7 +89,7 @@ def test_examples_are_valid_for_their_schemas(
         OAS31Validator(resolvable).validate(example)
 
 
-@given(_TEXTS | st.from_regex(schemas.SELECTOR_PATTERN, fullmatch=True))
+@given(_TEXTS | st.from_regex(fields.SELECTOR_PATTERN, fullmatch=True))
 def test_selectors_pattern_is_the_parsers_grammar(text: str) -> None:
     """Values made from the pattern are accepted, and others are refused."""
     assume(len(text.partition("==")[2].strip()) <= MAX_LENGTH)
@@ -100,10 +100,10 @@ def test_selectors_pattern_is_the_parsers_grammar(text: str) -> None:
     else:
         is_good = True
 
-    assert bool(re.fullmatch(schemas.SELECTOR_PATTERN, text)) == is_good
+    assert bool(re.fullmatch(fields.SELECTOR_PATTERN, text)) == is_good
 
 
-@given(_TEXTS | st.from_regex(schemas.NEEDED_PATTERN, fullmatch=True))
+@given(_TEXTS | st.from_regex(fields.NEEDED_PATTERN, fullmatch=True))
 def test_needs_pattern_is_the_parsers_grammar(text: str) -> None:
     """Except for repeated keys and versions that are too long, which no pattern can express."""
     try:
@@ -115,10 +115,10 @@ def test_needs_pattern_is_the_parsers_grammar(text: str) -> None:
     else:
         is_good = True
 
-    assert bool(re.fullmatch(schemas.NEEDED_PATTERN, text)) == is_good
+    assert bool(re.fullmatch(fields.NEEDED_PATTERN, text)) == is_good
 
 
-@given(_TEXTS | st.from_regex(schemas.VERSION_PATTERN, fullmatch=True))
+@given(_TEXTS | st.from_regex(fields.VERSION_PATTERN, fullmatch=True))
 def test_versions_pattern_is_the_parsers_grammar(text: str) -> None:
     """The pattern and the parser accept the same texts."""
     assume(len(text) <= MAX_LENGTH)
@@ -129,10 +129,10 @@ def test_versions_pattern_is_the_parsers_grammar(text: str) -> None:
     else:
         is_good = True
 
-    assert bool(re.fullmatch(schemas.VERSION_PATTERN, text)) == is_good
+    assert bool(re.fullmatch(fields.VERSION_PATTERN, text)) == is_good
 
 
-@given(_TEXTS | st.from_regex(schemas.NAME_PATTERN, fullmatch=True) | st.text(max_size=70))
+@given(_TEXTS | st.from_regex(fields.NAME_PATTERN, fullmatch=True) | st.text(max_size=70))
 def test_names_pattern_is_the_parsers_grammar(text: str) -> None:
     """The pattern and the parser accept the same texts."""
-    assert bool(re.fullmatch(schemas.NAME_PATTERN, text)) == (needs.name_fault(text) is None)
+    assert bool(re.fullmatch(fields.NAME_PATTERN, text)) == (needs.name_fault(text) is None)

@@ -5,13 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from registry_api.documents import service_document, version_document
 from registry_api.operations import ServiceView
-from registry_api.schemas import (
-    PublishRequest,
-    faults_of,
-    service_document,
-    version_document,
-)
+from registry_api.schemas import PublishRequest, faults_of
 from registry_model.version import Version
 from registry_tables.records import Status
 from tests.unit.registry_api import valid
