@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bench import services
 from bench.meter import Usage, metered
 from bench.report import Row, Table
-from registry_api.operations import Publication, Registry
+from registry_api.operations import Registry
+from registry_api.values import Publication
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.records import Action as History

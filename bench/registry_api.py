@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from bench import services
 from bench.meter import Usage, metered
 from bench.report import Row, Table
-from registry_api.operations import Publication, Registry, WriteTerms
+from registry_api.operations import Registry
+from registry_api.values import Publication, WriteTerms
 from registry_model.version import Version
 from registry_tables.versions_table import VersionsTable
 from testing import tables as dynamodb

@@ -5,7 +5,6 @@ from typing import cast
 
 from registry_api.consumers import ServiceConsumer
 from registry_api.impact import ConsumerChange, Impact
-from registry_api.operations import ServiceView
 from registry_api.schemas import (
     ChannelDocument,
     ConsumerChangeDocument,
@@ -18,6 +17,7 @@ from registry_api.schemas import (
     SummaryDocument,
     VersionDocument,
 )
+from registry_api.values import ServiceView
 from registry_model.services_file import Member
 from registry_model.version import Version
 from registry_tables.consumers_layout import Consumer

@@ -1,4 +1,4 @@
-"""Why the operations refuse a request. `routes.py` makes each one an HTTP status."""
+"""Why the operations refuse a request. `refusal_statuses.py` has each one's HTTP status."""
 
 from collections.abc import Sequence
 

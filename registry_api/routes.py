@@ -10,16 +10,9 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from registry_api import documents, entity_tags, schemas
 from registry_api.consumer_routes import ConsumerRoutes
 from registry_api.consumers import Consumers
-from registry_api.operations import Publication, PublishOutcome, Registry, WriteTerms
-from registry_api.problems import ProblemError, invalid, try_again
-from registry_api.refusals import (
-    BusyError,
-    ConflictError,
-    GuardError,
-    InvalidError,
-    PreconditionError,
-    UnknownError,
-)
+from registry_api.operations import Registry
+from registry_api.problems import ProblemError, invalid
+from registry_api.refusal_statuses import PROBLEMS, problem_of
 from registry_api.requests import GatewayRequest, channel_in, service_in, version_in
 from registry_api.resolution import NeedsResolver
 from registry_api.responses import (
@@ -30,18 +23,19 @@ from registry_api.responses import (
     resolution_response,
 )
 from registry_api.route_table import ROUTES
+from registry_api.values import Publication, PublishOutcome, WriteTerms
 from registry_model import needs
 from registry_model.version import Version
-from registry_tables.errors import (
-    DamagedItemError,
-    FullError,
-    RaceLostError,
-    ThrottledError,
-    UnreachableError,
-)
 from registry_tables.records import Status, VersionRecord
 
 Count = Callable[[str], None]
+
+# The statuses of malformed requests.
+_REJECTED = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+}
 
 
 class Routes:
@@ -76,18 +70,7 @@ class Routes:
             path = entry.path.replace("{", "<").replace("}", ">")
             self._app.route(path, method=entry.method)(handlers[entry.name])
         self._app.not_found(self._not_found)
-        self._app.exception_handler(ProblemError)(self._refused)
-        self._app.exception_handler(InvalidError)(self._invalid)
-        self._app.exception_handler(UnknownError)(_unknown)
-        self._app.exception_handler(PreconditionError)(_precondition)
-        self._app.exception_handler(GuardError)(self._guarded)
-        self._app.exception_handler(ConflictError)(self._conflict)
-        self._app.exception_handler(FullError)(self._full)
-        self._app.exception_handler(BusyError)(_busy)
-        self._app.exception_handler(RaceLostError)(_race_lost)
-        self._app.exception_handler(ThrottledError)(_throttled)
-        self._app.exception_handler(UnreachableError)(_unreachable)
-        self._app.exception_handler(DamagedItemError)(_damaged)
+        self._app.exception_handler([ProblemError, *PROBLEMS])(self._refuse)
 
     def respond(self, event: dict[str, Any], context: Any) -> dict[str, Any]:  # noqa: ANN401  # Lambda's
         """Return the response to one event of API Gateway."""
@@ -279,65 +262,13 @@ class Routes:
             return problem.to_response()
         return ProblemError(HTTPStatus.NOT_FOUND, "there is no such path").to_response()
 
-    def _refused(self, problem: ProblemError) -> Response[str]:
-        self._count("RejectedRequests")
+    def _refuse(self, error: Exception) -> Response[str]:
+        problem = problem_of(error)
+        if problem.status is HTTPStatus.CONFLICT:
+            self._count("Conflicts")
+        elif problem.status in _REJECTED:
+            self._count("RejectedRequests")
         return problem.to_response()
-
-    def _invalid(self, error: InvalidError) -> Response[str]:
-        return self._refused(invalid([{"pointer": error.pointer, "detail": str(error)}]))
-
-    def _conflict(self, error: ConflictError) -> Response[str]:
-        self._count("Conflicts")
-        current = {"current": documents.version_document(error.current)} if error.current else {}
-        return ProblemError(HTTPStatus.CONFLICT, str(error), members=current).to_response()
-
-    def _guarded(self, error: GuardError) -> Response[str]:
-        self._count("Conflicts")
-        members = {
-            "selectors": list(error.selectors),
-            "consumers": documents.consumer_documents(error.consumers),
-            "consumers_total": len(error.consumers),
-        }
-        return ProblemError(HTTPStatus.CONFLICT, str(error), members=members).to_response()
-
-    def _full(self, _error: FullError) -> Response[str]:
-        self._count("Conflicts")
-        detail = (
-            "the service holds the 10 GB that one service may, its history included; continue "
-            "under another name"
-        )
-        return ProblemError(HTTPStatus.CONFLICT, detail).to_response()
-
-
-def _unknown(error: UnknownError) -> Response[str]:
-    return ProblemError(HTTPStatus.NOT_FOUND, str(error)).to_response()
-
-
-def _precondition(error: PreconditionError) -> Response[str]:
-    return ProblemError(HTTPStatus.PRECONDITION_FAILED, str(error)).to_response()
-
-
-def _busy(error: BusyError) -> Response[str]:
-    return try_again(HTTPStatus.SERVICE_UNAVAILABLE, str(error)).to_response()
-
-
-def _race_lost(_error: RaceLostError) -> Response[str]:
-    return _busy(BusyError())
-
-
-def _throttled(_error: ThrottledError) -> Response[str]:
-    detail = "the registry is throttled; try again in a moment"
-    return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
-
-
-def _unreachable(_error: UnreachableError) -> Response[str]:
-    detail = "the registry can't reach one of its tables; try again in a moment"
-    return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
-
-
-def _damaged(error: DamagedItemError) -> Response[str]:
-    detail = f"{error}; docs/operations.md says how to restore it"
-    return try_again(HTTPStatus.SERVICE_UNAVAILABLE, detail).to_response()
 
 
 def _is_path(template: str, path: str) -> bool:

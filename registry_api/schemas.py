@@ -19,8 +19,9 @@ from registry_api.fields import (
     Time,
     VersionText,
 )
-from registry_api.operations import MAX_CHANNELS, Publication
 from registry_api.problems import pointer
+from registry_api.rules import MAX_CHANNELS
+from registry_api.values import Publication
 from registry_model.needs import NeedsError
 from registry_model.version import Version
 from registry_tables.arn import Arn

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 
-from registry_api.operations import Publication, Registry, WriteTerms
+from registry_api.operations import Registry
+from registry_api.values import Publication, WriteTerms
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn

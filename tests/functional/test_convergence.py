@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from moto import mock_aws
 
-from registry_api.operations import Publication
 from registry_api.refusals import RegistryError
+from registry_api.values import Publication
 from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout

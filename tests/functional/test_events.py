@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from registry_api.operations import WriteTerms
+from registry_api.values import WriteTerms
 from registry_model.version import Version
 from stream_sync.event_bus import EventBus
 from testing.faulty_bus import FaultyBus

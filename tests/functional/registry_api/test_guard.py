@@ -278,7 +278,7 @@ def test_consumers_needs_are_guarded_and_shown(
         *(("exact", "==1.1.0"), ("minor", "==1.1.x"), ("least", ">=1.1"), ("major", "==1.x")),
         *(("calm", "==1.0.0"), ("beta", "@beta"), ("outdated", "==1.1.0")),
     )
-    monkeypatch.setattr(routes._registry, "_consumers", consumers)
+    monkeypatch.setattr(routes._registry._guard, "consumers", consumers)
     path = "/services/users/versions/1.1.0"
 
     refused = act(ready, "DELETE", path)
@@ -305,7 +305,7 @@ def test_guard_and_dry_run_list_a_hundred_consumers(
 ) -> None:
     """The numbers count all of them."""
     needs = [(f"c{number:03}", "==1.1.x") for number in range(120)]
-    monkeypatch.setattr(routes._registry, "_consumers", ScriptedConsumerNeeds(*needs))
+    monkeypatch.setattr(routes._registry._guard, "consumers", ScriptedConsumerNeeds(*needs))
 
     refused = act(ready, "DELETE", "/services/users/versions/1.1.0").document
 
@@ -318,7 +318,7 @@ def test_consumers_that_cannot_be_read_hold_up_nothing(
 ) -> None:
     """The guard applies without them."""
     monkeypatch.setattr(
-        routes._registry, "_consumers", ScriptedConsumerNeeds(error=ThrottledError())
+        routes._registry._guard, "consumers", ScriptedConsumerNeeds(error=ThrottledError())
     )
 
     assert act(ready, "DELETE", "/services/users/versions/1.1.0").status == 204

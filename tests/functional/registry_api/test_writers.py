@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from registry_api.operations import Publication, Registry
+from registry_api.operations import Registry
 from registry_api.refusals import BusyError
+from registry_api.values import Publication
 from registry_model.version import Version
 from registry_tables.arn import Arn
 from registry_tables.records import Action, Status

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from registry_api.operations import MAX_CHANNELS, Publication, PublishOutcome, Registry
+from registry_api.operations import Registry
 from registry_api.refusals import BusyError, ConflictError, UnknownError
+from registry_api.rules import MAX_CHANNELS
+from registry_api.values import Publication, PublishOutcome
 from registry_model.version import Version
 from registry_tables.errors import RaceLostError, ThrottledError
 from registry_tables.records import Action

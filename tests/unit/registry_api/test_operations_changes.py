@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from registry_api.operations import MAX_CHANNELS, PublishOutcome, Registry
+from registry_api.operations import Registry
 from registry_api.refusals import BusyError, ConflictError, UnknownError
+from registry_api.rules import MAX_CHANNELS
+from registry_api.values import PublishOutcome
 from registry_model.version import Version
 from registry_tables.errors import RaceLostError, ThrottledError
 from registry_tables.records import Action, ServiceRecord, Status

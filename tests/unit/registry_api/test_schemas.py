@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from registry_api.documents import service_document, version_document
-from registry_api.operations import ServiceView
 from registry_api.schemas import PublishRequest, faults_of
+from registry_api.values import ServiceView
 from registry_model.version import Version
 from registry_tables.records import Status
 from tests.unit.registry_api import valid

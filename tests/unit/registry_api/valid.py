@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from registry_api.operations import Publication, WriteTerms
+from registry_api.values import Publication, WriteTerms
 from registry_model.index_layout import Answer
 from registry_model.version import Version
 from registry_tables.arn import Arn
