@@ -1,4 +1,4 @@
-"""The app as it is deployed: one stack on the emulator for all of these tests."""
+"""The deployed app: one stack on the emulator for all of these tests."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ BUS = "changes"
 
 
 def arn(service: str, version: str) -> str:
-    """Name the function that a version of a service is."""
+    """Return the ARN of the function that a version of a service is."""
     return f"arn:aws:lambda:us-east-1:123456789012:function:{service}:{version.replace('.', '-')}"
 
 
@@ -37,7 +37,7 @@ class App:
         return self.registry.send("POST", "/services", document | members)
 
     def wait_for_index(self, service: str, expected: dict[str, str]) -> dict[str, dict[str, Any]]:
-        """Wait until the index has these selectors of a service, and no others; give its items."""
+        """Wait until the index has exactly these selectors of a service; return their items."""
         items: dict[str, dict[str, Any]] = {}
 
         def is_there() -> bool:

@@ -1,4 +1,4 @@
-"""`service-registry` against the deployed app, as somebody at another terminal calls it."""
+"""`service-registry` against the deployed app, as a user at another terminal runs it."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def run(app: App) -> Run:
-    """Run the command line; the registry is found by its stack, on the emulator."""
+    """Run the command line, which finds the registry by its stack on the emulator."""
 
     def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -40,7 +40,7 @@ def _document(ended: "subprocess.CompletedProcess[str]", status: int = 0) -> Any
 
 
 def test_published_version_is_resolved_pinned_and_explained(app: App, run: Run) -> None:
-    """Five minutes with it: publish, look, roll back, see who did what."""
+    """A user publishes, looks, rolls back, and reads the history."""
     for version in ("1.0.0", "1.1.0"):
         ended = run("publish", "shell", version, "--arn", arn("shell", version), "--json")
         assert _document(ended)["outcome"] == "published"
@@ -84,7 +84,7 @@ def test_index_is_rebuilt_and_verified_by_the_stacks_function(app: App, run: Run
 
 
 def test_policies_name_the_deployed_api_and_index(app: App, run: Run) -> None:
-    """They are made from the stack."""
+    """The API and the index table are read from the stack's outputs."""
     url = app.deployment.outputs["RegistryUrl"]
     api = url.removeprefix("https://").partition(".")[0]
 

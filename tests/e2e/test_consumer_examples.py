@@ -31,13 +31,13 @@ def users(app: App) -> str:
 
 
 def _python(folder: Path) -> tuple[list[str], dict[str, str]]:
-    # As Lambda's runtime for Python searches: the function's folder, then the layers'.
+    # In the order of Lambda's runtime for Python: the function's folder, then the layers'.
     variables = {"PYTHONPATH": f"{folder / 'src'}:/opt/python", "PYTHONDONTWRITEBYTECODE": "1"}
     return [sys.executable, "-m", "awslambdaric", "app.handler"], variables
 
 
 def _node(folder: Path) -> tuple[list[str], dict[str, str]]:
-    # Lambda's runtime for Node.js searches NODE_PATH for ES modules too, which Node.js does not.
+    # Lambda's runtime for Node.js also looks for ES modules in NODE_PATH; Node.js does not.
     modules = folder / "node_modules"
     modules.mkdir()
     (modules / "service-discovery").symlink_to("/opt/nodejs/node_modules/service-discovery")
@@ -52,7 +52,7 @@ def _shell(folder: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def _resolve_parameters(template: Path, aws: Emulator) -> None:
-    """Replace `{{resolve:ssm:...}}` as CloudFormation does: the emulator leaves it as it is."""
+    """Replace `{{resolve:ssm:...}}` as CloudFormation does; the emulator does not."""
     client = boto3.client(
         "ssm",
         region_name=REGION,
@@ -73,7 +73,7 @@ _RUN = {"sam-python": _python, "sam-node": _node, "sam-shell": _shell}
 
 @pytest.mark.parametrize("name", _RUN)
 def test_example_calls_the_service(name: str, app: App, users: str, tmp_path: Path) -> None:
-    """Deployed as its README says; then run with the variables that it was deployed with."""
+    """It is deployed as its README says, then run with the variables that it was deployed with."""
     folder = shutil.copytree(_EXAMPLES / name, tmp_path / name)
     command, variables = _RUN[name](folder)
     _resolve_parameters(folder / "template.yaml", app.emulator)

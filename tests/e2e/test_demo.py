@@ -1,4 +1,4 @@
-"""`make demo` and `make run`, as a newcomer runs them."""
+"""`make demo` and `make run`, as a new user runs them."""
 
 import os
 import re
@@ -21,7 +21,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Path:
-    """Make the folder that a run has for its temporary files."""
+    """Create the folder that a run has for its temporary files."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     return folder
@@ -29,7 +29,7 @@ def temporary(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(temporary: Path) -> Iterator[Start]:
-    """Start a command, with settings of the user's own that must not matter."""
+    """Start a command, with the user's own settings, which must not matter."""
     started: list[subprocess.Popen[str]] = []
 
     def _start(command: str, **variables: str) -> "subprocess.Popen[str]":
@@ -61,7 +61,7 @@ def start(temporary: Path) -> Iterator[Start]:
 
 
 def test_demo_tells_the_whole_story_and_leaves_nothing(start: Start, temporary: Path) -> None:
-    """Two commands from an empty machine to the product doing its one job."""
+    """Two commands lead from a fresh machine to a working product."""
     demo = start("demo")
 
     told, _ = demo.communicate(timeout=230)
@@ -76,7 +76,7 @@ def test_demo_tells_the_whole_story_and_leaves_nothing(start: Start, temporary: 
 def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
     start: Start, temporary: Path
 ) -> None:
-    """What it says about calling the registry can be pasted, and holds."""
+    """The printed commands for calling the registry work when they are pasted."""
     run = start("run")
     told = _read_until(run, "Ctrl-C stops everything")
 
@@ -102,7 +102,7 @@ def test_run_keeps_the_registry_up_until_ctrl_c_and_leaves_nothing(
 def test_demo_that_is_told_to_end_leaves_nothing(
     start: Start, temporary: Path, tmp_path: Path, at: str
 ) -> None:
-    """A run that is cut short must not fill the machine with emulators."""
+    """An interrupted run must leave no emulator running."""
     no_build_yet = {
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
         "SERVICE_DISCOVERY_CACHE": str(interpreter_build.cache_folder()),
@@ -128,7 +128,7 @@ def _read_until(process: "subprocess.Popen[str]", text: str) -> str:
 
 
 def _paste(told: str) -> str:
-    """Run the commands that were printed, as they are, but the one for the AWS CLI."""
+    """Run the printed commands unchanged, except the one for the AWS CLI."""
     lines = told[told.index("  unset AWS_PROFILE") :].splitlines()
     until = next(number for number, line in enumerate(lines) if "from any language" in line)
     script = "\n".join(lines[:until])
@@ -139,7 +139,7 @@ def _paste(told: str) -> str:
 
 
 def _left_behind(temporary: Path) -> list[str]:
-    """Name the files that a run has left, and the processes: their environment names its folder."""
+    """Return the files that a run has left, and its processes: their environment has its folder."""
     left = [path.name for path in temporary.iterdir()]
     for path in Path("/proc").iterdir():
         if path.name.isdecimal() and int(path.name) != os.getpid():

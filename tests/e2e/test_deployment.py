@@ -17,8 +17,8 @@ from tests.e2e.conftest import App
 _LAYER = {"extensions", "nodejs", "python", "service-discovery"}
 
 
-def test_outputs_say_where_everything_is(app: App) -> None:
-    """Pipelines and consumers' stacks need nothing but these."""
+def test_outputs_have_every_address(app: App) -> None:
+    """Pipelines and consumers' stacks need no other values."""
     outputs = app.deployment.outputs
 
     assert outputs["IndexTableName"] == "ServiceIndex"
@@ -30,8 +30,8 @@ def test_outputs_say_where_everything_is(app: App) -> None:
     assert table["StreamSpecification"]["StreamEnabled"]
 
 
-def test_built_layer_is_what_the_layers_own_build_makes(app: App, layer: BuiltLayer) -> None:
-    """What is tested everywhere else is what ships."""
+def test_built_layer_is_the_same_as_the_layers_own_build(app: App, layer: BuiltLayer) -> None:
+    """The layer that the other tests use is the one that ships."""
     assert _contents(app.deployment.layer) == _contents(layer.folder)
     assert [path.name for path in (app.deployment.layer / "extensions").iterdir()] == [
         "service-discovery"
@@ -41,12 +41,12 @@ def test_built_layer_is_what_the_layers_own_build_makes(app: App, layer: BuiltLa
 
 @pytest.mark.parametrize("output", ["ExtensionLayerArn", "ExtensionLayerArm64Arn"])
 def test_deployed_layer_has_a_program_that_can_be_run(app: App, output: str) -> None:
-    """Without the mode in the ZIP file every function with the layer fails to start."""
+    """Without the mode in the ZIP file no function with the layer could start."""
     name, version = app.deployment.outputs[output].split(":")[-2:]
     found = app.emulator.functions().get_layer_version(LayerName=name, VersionNumber=int(version))
 
-    with loopback.urlopen(found["Content"]["Location"], timeout=30) as answer:
-        archive = zipfile.ZipFile(io.BytesIO(answer.read()))
+    with loopback.urlopen(found["Content"]["Location"], timeout=30) as response:
+        archive = zipfile.ZipFile(io.BytesIO(response.read()))
 
     program = archive.getinfo("extensions/service-discovery")
     assert program.external_attr >> 16 & 0o111 == 0o111
@@ -61,8 +61,8 @@ def test_deployed_layer_has_a_program_that_can_be_run(app: App, output: str) -> 
         ("ConsumerScanFunction", "consumer_scan"),
     ],
 )
-def test_artefact_stands_by_itself(app: App, function: str, package: str) -> None:
-    """The emulator's Python has packages that Lambda's has not."""
+def test_artefact_imports_without_other_packages(app: App, function: str, package: str) -> None:
+    """The emulator's Python has packages that Lambda's does not have."""
     artefact = app.deployment.layer.parent / function
     script = (
         f"import sys; sys.path.insert(0, {str(artefact)!r})\n"
@@ -99,7 +99,7 @@ def test_artefact_stands_by_itself(app: App, function: str, package: str) -> Non
     ],
 )
 def test_artefact_holds_nothing_that_it_does_not_run(app: App, function: str, package: str) -> None:
-    """Tests and tools in production are size, and a surface."""
+    """Tests and tools in production would add size, and code to attack."""
     artefact = app.deployment.layer.parent / function
     ours = {
         *("registry_api", "stream_sync", "consumer_scan", "publisher", "registry_cli"),

@@ -1,4 +1,4 @@
-"""The API does what its own description says, as it is deployed."""
+"""The deployed API does what its own description says."""
 
 import os
 import subprocess
@@ -17,18 +17,18 @@ _SEED = 20_261_125
 
 def test_description_is_openapi(app: App) -> None:
     """Clients are generated from it."""
-    answer = app.registry.send("GET", "/openapi.json")
+    response = app.registry.send("GET", "/openapi.json")
 
-    assert answer.status == 200
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.document["openapi"].startswith("3.1.")
-    OpenAPIV31SpecValidator(answer.document).validate()
+    assert response.status == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(response.document).validate()
 
 
-def test_what_is_made_from_the_description_is_answered_as_it_says(app: App, tmp_path: Path) -> None:
-    """Examples, edge cases, made-up requests both good and bad, and whole sequences of them."""
+def test_responses_are_as_the_description_says(app: App, tmp_path: Path) -> None:
+    """The requests are examples, edge cases, random ones, and sequences of them."""
     url = app.deployment.registry_url
-    # The interpreter's own module rather than a console script that may not be on the path.
+    # Run as a module: a console script may not be on the path.
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(_CONFIG)),
         *("run", f"{url}/openapi.json", "--url", url),
@@ -45,7 +45,7 @@ def test_what_is_made_from_the_description_is_answered_as_it_says(app: App, tmp_
     )
 
     assert tested.returncode == 0, tested.stdout + tested.stderr
-    # All but the one that gave the description itself.
+    # All checks but the one that read the description.
     paths = app.registry.send("GET", "/openapi.json").document["paths"]
     tried = sum(map(len, paths.values())) - 1
     assert f"{tried} selected / {tried} total" in tested.stdout

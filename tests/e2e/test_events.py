@@ -22,7 +22,7 @@ _PATTERN = {"source": ["service-discovery"], "detail": {"service": ["tides"]}}
 
 @pytest.fixture
 def queue(app: App) -> Iterator[str]:
-    """Give the URL of a queue that a rule of the bus delivers the events of `tides` to."""
+    """Return the URL of a queue that a rule of the bus delivers the events of `tides` to."""
     url, arn_of_queue = _queue(app, "tides")
     _put_rule(app, "tides", _PATTERN, {"Id": "queue", "Arn": arn_of_queue})
     yield url
@@ -50,7 +50,7 @@ def _delete_rule(app: App, name: str, target: str) -> None:
 
 
 def _messages(app: App, queue: str) -> list[Any]:
-    """Take what is in a queue."""
+    """Read and delete the messages in a queue."""
     queues = app.emulator.queues()
     response = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
     messages = response.get("Messages", [])
@@ -66,7 +66,7 @@ def _received(app: App, queue: str, count: int) -> dict[int, dict[str, Any]]:
     def is_all() -> bool:
         for event in _messages(app, queue):
             revision = event["detail"]["revision"]
-            # At least once: one that comes again says the same.
+            # Events are sent at least once; a repeated one has the same content.
             assert found.setdefault(revision, event)["detail"] == event["detail"]
         return len(found) == count
 
@@ -75,7 +75,7 @@ def _received(app: App, queue: str, count: int) -> dict[int, dict[str, Any]]:
 
 
 def test_each_change_is_an_event_in_a_rules_queue(app: App, queue: str) -> None:
-    """From the request through stream, index and bus; each of the six kinds once."""
+    """Each of the six kinds of change goes from the request through stream, index and bus."""
     path = "/services/tides"
     requests: list[tuple[str, str, dict[str, str] | None]] = [
         ("PUT", f"{path}/versions/1.0.0", {"arn": arn("tides", "1.0.0")}),
@@ -120,7 +120,7 @@ def test_each_change_is_an_event_in_a_rules_queue(app: App, queue: str) -> None:
 
 @pytest.fixture
 def webhook() -> Iterator[tuple[str, list[Any]]]:
-    """Run a chat's webhook; give its URL, and the list of what is posted to it."""
+    """Run a chat's webhook; return its URL, and the list of what is posted to it."""
     posted: list[Any] = []
 
     class Webhook(BaseHTTPRequestHandler):
@@ -131,7 +131,7 @@ def webhook() -> Iterator[tuple[str, list[Any]]]:
             self.end_headers()
 
         def log_message(self, *_arguments: object) -> None:
-            """Keep the test's output free of requests."""
+            """Do not write to the test's output."""
 
     with HTTPServer(("127.0.0.1", 0), Webhook) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -172,7 +172,7 @@ def test_example_rules_post_to_a_chat_and_start_a_pipeline(
     queue, arn_of_queue = _queue(app, "pipeline")
     pipeline = _resources("pipeline.yaml", Service="moon")
     (target,) = pipeline["StartRule"]["Targets"]
-    # The emulator has no CodePipeline: the queue shows what it would be started with.
+    # The emulator has no CodePipeline: the queue has the input that would start it.
     target = {"Id": "pipeline", "Arn": arn_of_queue, "InputTransformer": target["InputTransformer"]}
     _put_rule(app, "pipeline", pipeline["StartRule"]["EventPattern"], target)
 

@@ -19,7 +19,7 @@ _TWO_VERSIONS = {"latest": "1.1.0", "1.x": "1.1.0", "1.0.x": "1.0.0", "1.0.0": "
 def test_new_version_reaches_a_running_function(
     app: App, run: Run, tmp_path: Path, runtime: str
 ) -> None:
-    """The product's one job: a fresh ARN, with the processes that were there before."""
+    """A running function gets a new ARN; its processes stay the same."""
     service = f"fresh-{runtime}"
     app.publish(service, "1.0.0")
     app.wait_for_index(service, _ONE_VERSION)
@@ -29,7 +29,7 @@ def test_new_version_reaches_a_running_function(
 
     app.publish(service, "1.1.0")
     app.wait_for_index(service, _TWO_VERSIONS)
-    # A check on INVOKE races the function: it is certain for the next one.
+    # A check on INVOKE runs beside the function: its result is certain for the next one.
     function.invoke()
     last = function.invoke()
 
@@ -51,21 +51,21 @@ def test_new_version_reaches_a_running_function(
 
 
 @pytest.mark.parametrize("runtime", ["python", "shell"])
-def test_service_that_nobody_published_is_missing(app: App, run: Run, runtime: str) -> None:
-    """The function starts, reads why, and has its other services."""
+def test_unpublished_service_is_missing(app: App, run: Run, runtime: str) -> None:
+    """The function starts, reads the reason, and has its other services."""
     app.publish("known", "1.0.0")
     app.wait_for_index("known", _ONE_VERSION)
     function = run(runtime, "known,nobody==1.x")
 
-    answer = function.invoke()
+    response = function.invoke()
 
-    assert answer.status == 200
-    assert answer.payload["at_start"]["nobody"] == {
+    assert response.status == 200
+    assert response.payload["at_start"]["nobody"] == {
         "requested": "1.x",
         "status": "missing",
         "error": "no version of 'nobody' matches '==1.x'",
     }
-    assert answer.payload["at_start"]["known"]["status"] == "active"
+    assert response.payload["at_start"]["known"]["status"] == "active"
 
 
 def test_missing_service_is_found_once_it_is_published(app: App, run: Run) -> None:
@@ -82,19 +82,19 @@ def test_missing_service_is_found_once_it_is_published(app: App, run: Run) -> No
 
 
 def test_function_that_needs_nothing_gets_an_empty_file(run: Run) -> None:
-    """The layer may be attached before anybody says what for."""
+    """The layer may be attached before any service is needed."""
     assert run("python", "").invoke().payload["now"] == {}
 
 
 def test_malformed_needs_fail_the_init_with_every_fault(run: Run) -> None:
-    """Whoever deploys it sees what is wrong at once, all of it."""
+    """The error of the deployment has every fault at once."""
     function = run("shell", "users=1.2, users<2")
 
-    answers = [function.invoke(), function.invoke()]
+    responses = [function.invoke(), function.invoke()]
 
-    assert [answer.status for answer in answers] == [502, 502]
+    assert [response.status for response in responses] == [502, 502]
     log = function.log.read_text(encoding="utf-8")
-    # What was reported to Lambda is named by us; the emulator's log has its kind alone.
+    # We define what is reported to Lambda; the emulator's log shows only its kind.
     assert "type=Extension.ConfigurationError" in log
     assert "Invoke DONE failed: Extension.InitError" in log
     assert "at 0: 'users=1.2'" in log
@@ -102,19 +102,19 @@ def test_malformed_needs_fail_the_init_with_every_fault(run: Run) -> None:
 
 
 def test_strict_function_does_not_start_without_its_services(run: Run) -> None:
-    """Where an answer is needed, no start is better than a start without."""
+    """With STRICT a function that needs an answer does not start without it."""
     function = run("shell", "nobody", SERVICE_DISCOVERY_STRICT="true")
 
-    answers = [function.invoke(), function.invoke()]
+    responses = [function.invoke(), function.invoke()]
 
-    assert [answer.status for answer in answers] == [502, 502]
+    assert [response.status for response in responses] == [502, 502]
     log = function.log.read_text(encoding="utf-8")
     assert "type=Extension.ResolveError" in log
     assert "'nobody'" in log
 
 
 def test_registry_out_of_reach_fails_no_invocation(app: App, run: Run) -> None:
-    """An outage of ours is nobody else's: the function runs, and the file says why."""
+    """An outage of the registry is not an outage of the function, and the file says why."""
     (nobody_there,) = processes.free_ports(1)
     function = run(
         "python",
@@ -123,17 +123,17 @@ def test_registry_out_of_reach_fails_no_invocation(app: App, run: Run) -> None:
         SERVICE_DISCOVERY_TIMEOUT_MS="200",
     )
 
-    answer = function.invoke()
+    response = function.invoke()
 
-    assert answer.status == 200
-    member = answer.payload["at_start"]["users"]
+    assert response.status == 200
+    member = response.payload["at_start"]["users"]
     assert (member["requested"], member["status"]) == ("latest", "unavailable")
     assert member["error"]
     assert app.emulator.url.rpartition(":")[2] != str(nobody_there)
 
 
 def test_shutdown_is_clean(app: App, run: Run) -> None:
-    """Lambda counts an extension's exit status: another one than 0 is a crash in its metrics."""
+    """Lambda counts any other exit status as a crash."""
     app.publish("ending", "1.0.0")
     function = run("shell", "ending", AWS_LAMBDA_LOG_LEVEL="DEBUG")
     function.invoke()

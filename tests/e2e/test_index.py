@@ -1,4 +1,4 @@
-"""The index table as the stream leaves it: what anybody with one key may rely on."""
+"""The index table after the stream was processed, as any reader sees it."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from tests.e2e.conftest import App, arn
 
 
 def test_each_selector_with_an_answer_has_one_item(app: App) -> None:
-    """A reader needs no rule of ours: the key is the question, the item the answer."""
+    """The key is the question, and the item is the answer."""
     app.publish("orders", "1.4.2", metadata={"team": "sales"})
     app.publish("orders", "1.5.0")
     app.publish("orders", "2.0.0-rc.1", channel="beta")
@@ -47,7 +47,7 @@ def test_each_selector_with_an_answer_has_one_item(app: App) -> None:
 
 
 def test_lower_version_published_later_moves_only_its_own_series(app: App) -> None:
-    """A backport must not take `latest` back."""
+    """A backport must not move `latest` back."""
     app.publish("backported", "2.0.0")
     before = app.wait_for_index(
         "backported", {"latest": "2.0.0", "2.x": "2.0.0", "2.0.x": "2.0.0", "2.0.0": "2.0.0"}
@@ -66,7 +66,7 @@ def test_lower_version_published_later_moves_only_its_own_series(app: App) -> No
 
 
 def test_channel_latest_pins_the_latest(app: App) -> None:
-    """A roll-back is one publish away, and a newer version does not undo it."""
+    """A publish can roll back, and a newer version does not undo it."""
     app.publish("pinned", "1.0.0", channel="latest")
     app.publish("pinned", "1.1.0")
 
@@ -87,7 +87,7 @@ def test_channel_latest_pins_the_latest(app: App) -> None:
 
 
 def test_each_change_invokes_the_function_with_one_record(app: App) -> None:
-    """A change writes several items; the filter lets its history entry alone through."""
+    """A change writes several items; the filter lets only its history entry through."""
     app.publish("filtered", "1.0.0", channel="beta")
     app.publish("filtered", "1.1.0")
     expected = {"latest": "1.1.0", "1.x": "1.1.0", "1.0.x": "1.0.0", "1.1.x": "1.1.0"}

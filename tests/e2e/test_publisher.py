@@ -191,7 +191,7 @@ def test_deleted_stack_does_what_is_asked(
 
 
 def test_wrong_properties_are_in_the_stacks_events(stack: TemplateStack) -> None:
-    """A person who looks at the failed stack sees all of them."""
+    """The failed stack's events show all of them."""
     status = stack.create({"Name": "t wrong", "Version": "v1", "Chanel": "beta"})
 
     assert status == "ROLLBACK_COMPLETE"
@@ -200,7 +200,7 @@ def test_wrong_properties_are_in_the_stacks_events(stack: TemplateStack) -> None
 
 
 def test_terraforms_invocation_publishes(app: App) -> None:
-    """What the provider sends for `lifecycle_scope = "CRUD"`."""
+    """The request is the one that the provider sends for `lifecycle_scope = "CRUD"`."""
     functions = app.emulator.functions()
     payload = _of("t-terraform", "1.0.0") | {"tf": {"action": "create", "prev_input": None}}
 
@@ -221,7 +221,7 @@ def example(app: App, tmp_path: Path) -> Iterator[Example]:
     """Deploy the SAM example with some code: `example("Ada")`, or with a resource that fails."""
     folder = shutil.copytree(_EXAMPLES, tmp_path / "services")
     template, source = folder / "sam/template.yaml", folder / "users/app.py"
-    # A service of its own: other tests publish versions of `users` to the same registry.
+    # A service of its own, since other tests publish `users` to the same registry.
     original = template.read_text("utf-8").replace("Name: users\n", "Name: sam-users\n")
     code = source.read_text("utf-8")
     numbers = itertools.count(1)
@@ -242,7 +242,7 @@ def example(app: App, tmp_path: Path) -> Iterator[Example]:
 def test_consumer_of_the_sam_example_reads_the_right_arn_throughout(
     example: Example, run: Run
 ) -> None:
-    """Deployed, updated and rolled back; the consumer is never deployed again."""
+    """It is deployed, updated and rolled back; the consumer is never deployed again."""
     first = example("Ada")
     consumer = run("shell", "users:sam-users==1.x")
 

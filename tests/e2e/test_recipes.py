@@ -24,7 +24,7 @@ _GONE = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:gone:7"
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    """Run an emulator without the app: what is called is all that is needed."""
+    """Run an emulator without the app: these tests only call functions."""
     with emulator(tmp_path_factory.mktemp("recipes") / "aws") as found:
         yield found
 
@@ -63,7 +63,7 @@ def _environment(aws: Emulator) -> dict[str, str]:
 
 
 def _python(aws: Emulator, listing: str, program: str) -> str:
-    """Run a listing with a program after it, and return what is printed."""
+    """Run a listing with a program after it; return its output."""
     return subprocess.run(
         [sys.executable, "-c", f"{listing}\n{program}"],
         env=_environment(aws),
@@ -165,7 +165,7 @@ except lambda_client.exceptions.ResourceNotFoundException as error:
 def test_one_retry_when_the_version_is_gone(
     aws: Emulator, users: str, second: str, expected: str
 ) -> None:
-    """The second answer is called once, and only if it is another one."""
+    """The second answer is called once, and only if it differs."""
     answers = [_GONE, users if second == "users" else _GONE]
     listing = _listing("python", "ResourceNotFoundException")
 
@@ -176,7 +176,7 @@ def test_one_retry_when_the_version_is_gone(
 
 
 def test_circuit_breaker_for_each_service(aws: Emulator, users: str) -> None:
-    """Five failures of one service open its circuit, and leave another's closed."""
+    """Five failures of one service open its circuit, and leave the other's closed."""
     _client(aws, "dynamodb").create_table(
         TableName="CircuitBreakerState",
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],

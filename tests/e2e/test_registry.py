@@ -1,4 +1,4 @@
-"""The registry's API over HTTP, deployed: what a pipeline may rely on."""
+"""The deployed registry's API over HTTP, as a pipeline uses it."""
 
 import concurrent.futures
 import re
@@ -16,7 +16,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def test_published_version_is_there_to_be_read(app: App) -> None:
-    """What a pipeline is told is what everybody else then sees."""
+    """The response to a publish is the record that all readers see."""
     published = app.publish("books", "1.4.2", metadata={"team": "shelf"})
 
     record = published.document
@@ -40,7 +40,7 @@ def test_published_version_is_there_to_be_read(app: App) -> None:
 
 
 def test_unchanged_version_is_not_sent_again(app: App) -> None:
-    """Pipelines poll; a 304 costs neither side a document."""
+    """A client that polls gets a 304 without a document."""
     app.publish("etags", "1.0.0")
     first = app.registry.send("GET", "/services/etags/versions/1.0.0")
 
@@ -52,7 +52,7 @@ def test_unchanged_version_is_not_sent_again(app: App) -> None:
 
 
 def test_publishing_again_changes_nothing_and_never_moves_a_version(app: App) -> None:
-    """A pipeline may repeat itself, and a published version means one thing for ever."""
+    """A pipeline may repeat itself, and a published version never changes."""
     first = app.publish("repeated", "1.0.0").document
 
     same = app.publish("repeated", "1.0.0")
@@ -66,7 +66,7 @@ def test_publishing_again_changes_nothing_and_never_moves_a_version(app: App) ->
 
 
 def test_versions_are_listed_from_the_highest_down_in_pages(app: App) -> None:
-    """Precedence is SemVer's, not the alphabet's and not the order of publishing."""
+    """The order is SemVer precedence, not text or time."""
     ordered = ["10.0.0", "2.0.0", "2.0.0-rc.10", "2.0.0-rc.2", "1.10.0", "1.9.0"]
     for version in ("1.9.0", "2.0.0", "1.10.0", "10.0.0", "2.0.0-rc.10", "2.0.0-rc.2"):
         assert app.publish("listed", version).status == 201
@@ -101,23 +101,23 @@ def test_versions_are_listed_from_the_highest_down_in_pages(app: App) -> None:
 def test_malformed_publication_is_refused_with_its_fault(
     app: App, document: dict[str, Any], pointer: str
 ) -> None:
-    """Whoever reads the pipeline's log sees which member is wrong, and nothing was published."""
-    answer = app.registry.send("POST", "/services", {"arn": arn("faulty", "1.0.0"), **document})
+    """The response names the wrong member, and nothing was published."""
+    response = app.registry.send("POST", "/services", {"arn": arn("faulty", "1.0.0"), **document})
 
-    assert answer.status == 422
-    assert answer.headers["content-type"].startswith("application/problem+json")
-    assert {"type", "title", "status", "detail", "errors"} <= set(answer.document)
-    assert [error["pointer"] for error in answer.document["errors"]] == [pointer]
+    assert response.status == 422
+    assert response.headers["content-type"].startswith("application/problem+json")
+    assert {"type", "title", "status", "detail", "errors"} <= set(response.document)
+    assert [error["pointer"] for error in response.document["errors"]] == [pointer]
     assert app.registry.send("GET", "/services/faulty").status == 404
 
 
 def test_every_fault_is_named_at_once(app: App) -> None:
-    """One run of the pipeline is enough to find them all."""
+    """One run of the pipeline shows every fault."""
     document = {"name": "", "version": "1", "arn": "x", "more": 1}
 
-    answer = app.registry.send("POST", "/services", document)
+    response = app.registry.send("POST", "/services", document)
 
-    pointers = {error["pointer"] for error in answer.document["errors"]}
+    pointers = {error["pointer"] for error in response.document["errors"]}
     assert pointers == {"/name", "/version", "/arn", "/more"}
 
 
@@ -155,21 +155,21 @@ def test_every_fault_is_named_at_once(app: App) -> None:
 def test_refusals_are_problem_details(
     app: App, method: str, path: str, body: bytes | None, status: int
 ) -> None:
-    """A client handles every refusal by one rule, whatever was wrong."""
-    answer = app.registry.send(method, path, body=body)
+    """A client handles all refusals in one way."""
+    response = app.registry.send(method, path, body=body)
 
-    assert answer.status == status
-    assert answer.headers["content-type"].startswith("application/problem+json")
-    assert answer.document["status"] == status
-    assert answer.document["title"]
-    assert answer.document["detail"]
+    assert response.status == status
+    assert response.headers["content-type"].startswith("application/problem+json")
+    assert response.document["status"] == status
+    assert response.document["title"]
+    assert response.document["detail"]
 
 
 BAD = "/services/night/versions/2.0.0"
 
 
-def test_operator_gets_through_a_bad_night(app: App) -> None:
-    """Look, roll back, yank, mend, go on: every route, as a person uses them at 3 a.m."""
+def test_operator_rolls_back_and_corrects_a_bad_release(app: App) -> None:
+    """An operator looks, rolls back, yanks, corrects and unpins: every route is used."""
     _release(app)
     _roll_back(app)
     _mend(app)
@@ -187,7 +187,7 @@ def test_operator_gets_through_a_bad_night(app: App) -> None:
 
 
 def _release(app: App) -> None:
-    """Let the pipeline publish a bad version, which everybody gets."""
+    """Publish a bad version, which becomes the latest."""
     app.publish("night", "1.4.2", channel="stable")
     app.publish("night", "2.0.0", metadata={"commit": "abc"})
     app.publish("night", "2.1.0-rc.1", channel="beta")
@@ -196,7 +196,7 @@ def _release(app: App) -> None:
 
 
 def _roll_back(app: App) -> None:
-    """Roll back in one call, then yank: neither `latest` nor a range finds it, the pin does."""
+    """Roll back in one call, then yank: afterwards only the exact selector resolves to it."""
     pinned = app.registry.send("PUT", "/services/night/channels/latest", {"version": "1.4.2"})
     assert (pinned.status, pinned.document) == (200, {"channel": "latest", "version": "1.4.2"})
     assert _latest(app) == "1.4.2"
@@ -218,7 +218,7 @@ def _roll_back(app: App) -> None:
 
 
 def _mend(app: App) -> None:
-    """Publish what is mended, see before the deploy that all will resolve, and unpin."""
+    """Publish the corrected version, try it with a dry run, and unpin."""
     assert app.publish("night", "2.0.1").status == 201
     needed = {"needed": "night==2.x,old:night==2.0.0,rc:night@beta,night2:night~=2.0.1"}
     processes.wait_until(
@@ -241,7 +241,7 @@ def _mend(app: App) -> None:
 
 
 def _clean_up(app: App) -> None:
-    """Delete the bad version, publish its number anew, drop a channel; the index follows."""
+    """Delete the bad version, publish its number again, delete a channel; the index follows."""
     call = app.registry.send
     assert call("DELETE", BAD).status == 204
     assert call("GET", BAD).status == 404
@@ -268,12 +268,12 @@ def _resolve(app: App, selector: str) -> RegistryResponse:
 
 
 def _wait_until_resolved(app: App, selector: str, version: str | None) -> None:
-    """Wait until the index has an answer, or none any more."""
+    """Wait until the index has an answer, or has none any more."""
 
     def is_so() -> bool:
-        answer = _resolve(app, selector)
-        assert answer.status in {200, 404}
-        return (answer.document.get("version") if answer.status == 200 else None) == version
+        response = _resolve(app, selector)
+        assert response.status in {200, 404}
+        return (response.document.get("version") if response.status == 200 else None) == version
 
     processes.wait_until(is_so, within_s=60, what=f"night{selector} is {version}")
 
@@ -291,7 +291,7 @@ def _history(app: App) -> list[dict[str, Any]]:
 
 
 def test_services_are_listed_by_name_in_pages(app: App) -> None:
-    """What there is, for whoever comes new; the list may trail by a moment."""
+    """The list may trail by a moment."""
     names = [f"catalog.{letter}" for letter in "edcba"]
     for name in names:
         app.publish(name, "1.0.0")
@@ -312,12 +312,12 @@ def test_services_are_listed_by_name_in_pages(app: App) -> None:
 
 
 def test_32_writers_at_once_lose_nothing(app: App) -> None:
-    """Many pipelines and an operator at the same minute: every change counts once."""
+    """Many pipelines and an operator write at once: every change counts once."""
     app.publish("busy", "0.1.0")
 
     def work(number: int) -> list[int]:
         version = f"1.{number}.0"
-        # The first version of the series may be yanked before another one is published.
+        # The first version of the series may be yanked before the next one is published.
         path = f"/services/busy/versions/{version}?force=true"
         channel = {"channel": f"c{number}"} if number % 4 == 0 else {}
         steps: list[Callable[[], RegistryResponse]] = [
@@ -350,8 +350,8 @@ def test_32_writers_at_once_lose_nothing(app: App) -> None:
 
 
 def _until_done(step: Callable[[], RegistryResponse]) -> int:
-    """Come back for as long as the service is busy, as a pipeline does that is told a 503."""
+    """Repeat while the service is busy, as a pipeline does after a 503."""
     while True:
-        answer = step()
-        if answer.status not in {429, 503}:
-            return answer.status
+        response = step()
+        if response.status not in {429, 503}:
+            return response.status

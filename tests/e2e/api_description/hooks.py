@@ -1,4 +1,4 @@
-"""What the API's description can't express to generators of requests."""
+"""Requests that the API's description can't express to a generator."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The registry on AWS's own DynamoDB Local: what moto accepts or never does may differ there."""
+"""The registry on AWS's own DynamoDB Local, which may differ from moto."""
 
 from random import Random
 from typing import TYPE_CHECKING
@@ -37,10 +37,10 @@ def index_is_right(database: Database) -> bool:
 
 
 @pytest.mark.timeout(600)
-def test_any_operations_answer_as_documented(
+def test_any_operations_respond_as_documented(
     client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The state machine that runs on moto, on the other engine."""
+    """The state machine that runs on moto, on this engine."""
     monkeypatch.setattr(test_any_operations.OnDynamoDB, "client", client, raising=False)
     run_state_machine_as_test(
         test_any_operations.OnDynamoDB, settings=settings(max_examples=3, stateful_step_count=15)
@@ -49,19 +49,19 @@ def test_any_operations_answer_as_documented(
 
 @pytest.mark.timeout(600)
 def test_32_writers_at_once_lose_nothing(client: "DynamoDBClient") -> None:
-    """Here transactions really conflict."""
+    """On this engine transactions really conflict."""
     test_writers.check_32_writers(VersionsTable(client, tables.VERSIONS))
 
 
 @pytest.mark.timeout(600)
 def test_32_publishes_of_one_version_are_one(client: "DynamoDBClient") -> None:
-    """Likewise."""
+    """The same for one version."""
     test_writers.check_32_publishes(VersionsTable(client, tables.VERSIONS))
 
 
 @pytest.mark.timeout(600)
 def test_drained_stream_means_a_right_index(engine: DynamoDbLocal) -> None:
-    """With writers that meet, records that repeat and come in any order, and workers that die."""
+    """Writers compete, records repeat in any order, and workers are killed."""
     run = engine_run.run(engine.database(), operations=240, writers=3, seed=1)
 
     assert (run.differences, run.lost) == (0, 0)
@@ -72,7 +72,7 @@ def test_drained_stream_means_a_right_index(engine: DynamoDbLocal) -> None:
 
 
 def test_restored_registry_goes_on(database: Database, client: "DynamoDBClient") -> None:
-    """Restore, rebuild, and a publish whose revision was another change's before."""
+    """A restore, a rebuild, and a publish whose revision another change had before."""
     tables.make_versions_table(client, "Backup")
     for version in ("1.0.0", "1.1.0"):
         publish(client, version)
@@ -99,7 +99,7 @@ def test_restored_registry_goes_on(database: Database, client: "DynamoDBClient")
 def test_history_that_is_written_over_reaches_the_index(
     database: Database, client: "DynamoDBClient"
 ) -> None:
-    """Where a restore left newer entries in place, the next change is a MODIFY in the stream."""
+    """After a restore that left newer entries, the next change is a MODIFY in the stream."""
     publish(client, "1.0.0")
     before = engine_run.scan(database, tables.VERSIONS)
     publish(client, "2.0.0")
@@ -118,7 +118,7 @@ def test_history_that_is_written_over_reaches_the_index(
 
 
 def test_rebuild_makes_a_lost_index_anew(database: Database, client: "DynamoDBClient") -> None:
-    """Page by page, on an engine with its own ideas of pages."""
+    """This engine's pages have other sizes."""
     random = Random(1)
     for number in range(130):
         publish(client, f"{random.randint(0, 3)}.{random.randint(0, 9)}.{number}")
