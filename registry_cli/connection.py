@@ -28,6 +28,7 @@ _URL_OUTPUT = "RegistryUrl"
 _INVOKED_S = 300
 _ATTEMPTS = 5
 _SUGGESTED_FROM = 500
+_ALMOST_THE_SAME = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,10 @@ class Connection:
             return self.session.region_name
         except BotoCoreError:
             return None
+
+    def endpoint_url(self) -> str | None:
+        """Return where AWS is called instead of at its own addresses, such as an emulator."""
+        return self.options.endpoint_url or self.env.get("AWS_ENDPOINT_URL") or None
 
     @property
     def region(self) -> str:
@@ -252,7 +257,7 @@ class Connection:
 
     def _url_of_stack(self) -> str:
         url = self.stack.output(_URL_OUTPUT).rstrip("/")
-        endpoint = self.options.endpoint_url or self.env.get("AWS_ENDPOINT_URL")
+        endpoint = self.endpoint_url()
         found = _api_of(url)
         # An emulator serves deployed APIs below its own address.
         return found.emulated_at(endpoint) if endpoint and found else url
@@ -332,9 +337,17 @@ class Connection:
 
     def similar_services(self, name: str) -> str:
         """Return a question that names the services that were probably meant."""
-        services = zip(self.registry().services(), range(_SUGGESTED_FROM), strict=False)
-        question = did_you_mean(name, [each["name"] for each, _ in services])
+        question = did_you_mean(name, self._some_services())
         return f"{question} `service-registry list` shows the services".strip()
+
+    def almost_the_same_service(self, name: str) -> str:
+        """Return a question that names another service of nearly this name; empty for none."""
+        others = [each for each in self._some_services() if each != name]
+        return did_you_mean(name, others, cutoff=_ALMOST_THE_SAME)
+
+    def _some_services(self) -> list[str]:
+        services = zip(self.registry().services(), range(_SUGGESTED_FROM), strict=False)
+        return [each["name"] for each, _ in services]
 
 
 def _is_missing(error: "ClientError") -> bool:

@@ -23,6 +23,7 @@ _SIGN_IN = (
     "sign in as for the AWS CLI: `aws sso login`, `aws configure`, AWS_PROFILE or --profile; "
     "`aws sts get-caller-identity` shows who you are"
 )
+_CHECK_ADDRESS = "check the address: it is the stack's output RegistryUrl, with its /v1 at the end"
 _NOT_ALLOWED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"}
 )
@@ -36,6 +37,7 @@ _BAD_CREDENTIALS = frozenset(
         "IncompleteSignature",
     }
 )
+_THROTTLED = frozenset({"Throttling", "ThrottlingException", "TooManyRequestsException"})
 _ACTION = re.compile(r"not authorized to perform: (\S+)(?: on resource: (\S+))?")
 
 
@@ -70,9 +72,9 @@ class CommandError(Exception):
         self.failure = failure
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return a question that names the closest of the known names; empty where none is close."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=cutoff)
     return f"did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
 
 
@@ -117,7 +119,7 @@ def _no_response(error: "RegistryClientError") -> Failure:
         )
     return Failure(
         what=str(error),
-        way_out="check the address: it is the stack's output RegistryUrl, with its /v1 at the end",
+        way_out=_CHECK_ADDRESS,
     )
 
 
@@ -148,8 +150,7 @@ def _forbidden(error: "RefusalError", where: str, connection: "Connection") -> F
         return Failure(
             what=f"API Gateway refused the request: {detail}",
             where=where,
-            way_out="check the address: it is the stack's output RegistryUrl, with its /v1 at the "
-            "end",
+            way_out=_CHECK_ADDRESS,
         )
     if "expired" in detail or "security token" in detail or "signature" in detail.lower():
         clock = "; is this machine's clock right?" if "ignature" in detail else ""
@@ -191,8 +192,10 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
     from registry_client.errors import RegistryClientError
 
     parts = error.path.split("/")
-    if len(parts) < 3 or parts[1] != "services":
+    if parts[1] == "consumers" and len(parts) > 2:
         return "`service-registry consumers list` shows the consumers"
+    if len(parts) < 3:
+        return _CHECK_ADDRESS
     name = parts[2]
     try:
         registry = connection.registry()
@@ -212,6 +215,10 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
 
 
 def _standing(error: "RefusalError") -> str:
+    lost = error.problem.get("selectors")
+    if isinstance(lost, list):
+        # The API's own words name its query parameter; the way out has this command's option.
+        return f"this would take the last answer away from {_lost(error.problem)}"
     current = error.problem.get("current")
     if isinstance(current, dict) and "arn" in current:
         return f"{error.detail or error}; what stands is {current['arn']}"
@@ -221,14 +228,8 @@ def _standing(error: "RefusalError") -> str:
 def _way_past(error: "RefusalError") -> str:
     if error.status == 412:
         return "it has changed since it was shown to you; look again, and repeat"
-    if "selectors" in error.problem or "consumers" in error.problem:
-        lost = [str(each) for each in error.problem.get("selectors") or []]
-        hit = _consumers_of(error.problem)
-        return (
-            "publish or activate another version first, or repeat with --force"
-            + (f"; selectors that would lose their answer: {', '.join(lost)}" if lost else "")
-            + (f"; consumers that would: {', '.join(hit)}" if hit else "")
-        )
+    if isinstance(error.problem.get("selectors"), list):
+        return "publish or activate another version first, or repeat with --force"
     if isinstance(error.problem.get("current"), dict):
         name, version = (shlex.quote(str(error.problem["current"].get(key))) for key in _KEYS)
         return (
@@ -240,6 +241,11 @@ def _way_past(error: "RefusalError") -> str:
 
 _KEYS = ("name", "version")
 _LISTED = 10
+
+
+def _lost(problem: dict[str, Any]) -> str:
+    named = (("selectors", problem["selectors"]), ("consumers", _consumers_of(problem)))
+    return " and ".join(f"the {what} {', '.join(map(str, each))}" for what, each in named if each)
 
 
 def _consumers_of(problem: dict[str, Any]) -> list[str]:
@@ -271,7 +277,9 @@ def _aws_refusal(error: "ClientError", connection: "Connection") -> Failure:
                 else ""
             ),
         )
-    return Failure(what=message, where=where)
+    if code in _THROTTLED:
+        return Failure(what=message, where=where, way_out="try again in a moment")
+    return Failure(what=message, where=where, way_out="correct what AWS names, and repeat")
 
 
 def _aws_trouble(error: "BotoCoreError", connection: "Connection") -> Failure:
@@ -295,13 +303,24 @@ def _aws_trouble(error: "BotoCoreError", connection: "Connection") -> Failure:
             what=str(error), way_out="`aws configure list-profiles` shows the profiles there are"
         )
     if isinstance(error, exceptions.EndpointConnectionError):
-        region = connection.region_or_none()
-        return Failure(
-            what=str(error),
-            way_out=f"is {region!r} the right Region? Check --region, --endpoint-url, your network "
-            "and HTTPS_PROXY",
+        return Failure(what=str(error), way_out=_other_endpoint(connection))
+    return Failure(
+        what=str(error),
+        way_out="`aws configure list` shows the profile, keys and Region, and where each is from",
+    )
+
+
+def _other_endpoint(connection: "Connection") -> str:
+    endpoint = connection.endpoint_url()
+    if endpoint:
+        return (
+            f"start what should be at {endpoint}; for AWS itself, leave out --endpoint-url and "
+            "AWS_ENDPOINT_URL"
         )
-    return Failure(what=str(error))
+    return (
+        f"is {connection.region_or_none()!r} the right Region? Check --region, your network, VPN "
+        "and HTTPS_PROXY"
+    )
 
 
 def no_region() -> Failure:

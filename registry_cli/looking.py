@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import click
 
@@ -10,6 +11,9 @@ from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_cli.failures import NOT_RESOLVED
 from registry_client.documents import MemberJson, ResolutionJson, VersionJson
 from registry_model.needs import parse_needs
+
+# The index follows a change within seconds; the clocks of two machines may differ.
+_FOLLOWS_WITHIN = timedelta(seconds=30)
 
 
 @click.command("list", cls=RegistryCommand)
@@ -170,6 +174,11 @@ def print_resolution(tools: Tools, found: ResolutionJson) -> None:
     )
 
 
+def _has_just_changed(updated_at: str) -> bool:
+    age = datetime.now(UTC) - datetime.fromisoformat(updated_at)
+    return abs(age) < _FOLLOWS_WITHIN
+
+
 def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
     """Print why needs have no answer, and which service was probably meant."""
     from registry_client.errors import RegistryClientError
@@ -183,5 +192,10 @@ def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
             if not registry.has_service(name):
                 suggestion = (
                     f"; there is no such service; {tools.connection.similar_services(name)}"
+                )
+            elif _has_just_changed(registry.service(name)["updated_at"]):
+                suggestion = (
+                    "; the service has just changed, and answers follow in a second or two: "
+                    "resolve it again"
                 )
         tools.output.note(f"Not resolved: {key}: {member.get('error', 'no answer')}{suggestion}")

@@ -1,6 +1,8 @@
 """`publish`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +10,9 @@ from registry_cli.arguments import NAME, VERSION
 from registry_cli.changing import print_plan
 from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_client.version_prefix import VersionPrefixError, version_from_arn
+
+if TYPE_CHECKING:
+    from registry_client.documents import VersionJson
 
 
 def metadata_of(pairs: Sequence[str]) -> dict[str, str]:
@@ -35,6 +40,21 @@ def _version_from(prefix: str, arn: str) -> str:
     except VersionPrefixError as error:
         message = f"--version-prefix: {error}"
         raise click.UsageError(message) from error
+
+
+def _note_new_service(tools: Tools, record: "VersionJson") -> None:
+    """Ask about the name: a misspelt one makes a new service, and no consumer finds the version."""
+    from registry_client.errors import RegistryClientError
+
+    # A pipeline may publish one service, and not look at the others.
+    with suppress(RegistryClientError):
+        name, version = record["name"], record["version"]
+        question = tools.connection.almost_the_same_service(name)
+        if question:
+            tools.output.note(
+                f"Note: {name!r} is a new service; {question} Then take it back: "
+                f"`service-registry delete {name} {version} --force`"
+            )
 
 
 @click.command(cls=RegistryCommand)
@@ -87,6 +107,8 @@ def publish(
         return
     published = registry.publish(request)
     record = published.record
+    if published.is_new and record["revision"] == 1:
+        _note_new_service(tools, record)
     if tools.output.is_json:
         outcome = "published" if published.is_new else "unchanged"
         tools.output.document({**record, "outcome": outcome})

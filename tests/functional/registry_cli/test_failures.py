@@ -1,7 +1,9 @@
 """Errors: what, where and the way out on stderr, and an exit status for each kind."""
 
 import json
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -130,11 +132,54 @@ def test_registry_that_does_not_respond(run: Run) -> None:
     assert "RegistryUrl" in ended.err
 
 
+def test_emulator_that_does_not_run(run: Run, environment: pytest.MonkeyPatch) -> None:
+    """The variable is left over in this terminal, and `make run` has ended."""
+    environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+
+    ended = run("list")
+
+    assert ended.status == 1
+    assert "Way out: start what should be at http://127.0.0.1:1; for AWS itself" in ended.err
+
+
+def test_profile_that_does_not_fit_together(run: Run, environment: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        environment.delenv(name)
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        "[profile dev]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = nobody\n",
+        encoding="utf-8",
+    )
+
+    ended = run("list", "--profile", "dev")
+
+    assert ended.status == 1
+    assert "nobody" in ended.err
+    assert "Way out: `aws configure list`" in ended.err
+
+
+def test_profile_that_has_not_signed_in(run: Run, environment: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        environment.delenv(name)
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        "[profile dev]\nsso_session = nowhere\nsso_account_id = 123456789012\n"
+        "sso_role_name = Dev\n[sso-session nowhere]\nsso_region = eu-west-1\n"
+        "sso_start_url = https://nowhere.example.com\n",
+        encoding="utf-8",
+    )
+
+    ended = run("list", "--profile", "dev")
+
+    assert ended.status == 1
+    assert "Token for nowhere does not exist" in ended.err
+    assert "Way out: sign in as for the AWS CLI: `aws sso login`" in ended.err
+
+
 @pytest.mark.parametrize(
     "canned",
     [
         Canned(status=200, body=b"<html>"),
         Canned(status=404, body=b"not here"),
+        Canned(status=404, body=b'{"message": "Stage v2 not found"}'),
         Canned(status=403, body=b'{"message": "Missing Authentication Token"}'),
         Canned(status=403, body=b'{"message": "Forbidden"}'),
     ],
@@ -225,8 +270,10 @@ def test_guard_names_selectors_consumers_and_force(run: Run, gateway: HttpGatewa
     ended = run("yank", "users", "1.0.0")
 
     assert ended.status == 4
-    assert "--force" in ended.err
-    assert "latest, 1.x" in ended.err
+    assert "Way out: publish or activate another version first, or repeat with --force" in ended.err
+    assert (
+        "the last answer away from the selectors latest, 1.x and the consumers orders" in ended.err
+    )
     assert "orders-0, orders-1" in ended.err
     assert "and 30 more" in ended.err
 

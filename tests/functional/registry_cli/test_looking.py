@@ -153,6 +153,20 @@ def test_resolve_suggests_similar_services(run: Run, publish: Publish) -> None:
     assert "did you mean 'users'?" in run("resolve", "usres").err
 
 
+def test_version_that_the_index_does_not_have_yet_is_resolved_a_moment_later(
+    run: Run, publish: Publish
+) -> None:
+    """A pipeline publishes, and resolves at once."""
+    run("publish", "users", "1.0.0", "--arn", ARN)
+
+    ended = run("resolve", "users")
+    publish()
+
+    assert ended.status == 3
+    assert "the service has just changed, and answers follow in a second or two" in ended.err
+    assert run("resolve", "users").status == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.functional.http_gateway import HttpGateway
-from tests.functional.registry_cli.conftest import ARN, OTHER_ARN, Run
+from tests.functional.http_gateway import Canned, HttpGateway
+from tests.functional.registry_cli.conftest import ARN, OTHER_ARN, Publish, Run
+
+_FIRST = b'{"name": "users", "version": "1.0.0", "arn": "arn", "revision": 1}'
 
 
 def test_version_is_published_by_path(run: Run, gateway: HttpGateway) -> None:
@@ -13,11 +15,8 @@ def test_version_is_published_by_path(run: Run, gateway: HttpGateway) -> None:
     assert ended.status == 0
     assert ended.out == f"published users 1.4.2 = {ARN}, revision 1\n"
     assert ended.err == ""
-    method, target = gateway.calls()[-1]
-    assert (method, target.partition("_user_request_")[2]) == (
-        "PUT",
-        "/services/users/versions/1.4.2",
-    )
+    calls = [(method, target.partition("_user_request_")[2]) for method, target in gateway.calls()]
+    assert ("PUT", "/services/users/versions/1.4.2") in calls
 
 
 def test_json_is_the_record_and_what_was_done(run: Run) -> None:
@@ -101,3 +100,30 @@ def test_mistake_is_a_usage_error_that_publishes_nothing(
     assert (ended.status, ended.out) == (2, "")
     assert ended.err
     assert run("list", "--json").document == {"services": []}
+
+
+def test_new_service_of_nearly_the_same_name_is_asked_about(run: Run, publish: Publish) -> None:
+    """A typo makes a new service: the publish goes well, and no consumer finds the version."""
+    publish("1.0.0", name="orders")
+
+    misspelt = run("publish", "order", "1.1.0", "--arn", ARN, "--json")
+    other = run("publish", "billing", "1.0.0", "--arn", ARN)
+    known = run("publish", "order", "1.2.0", "--arn", ARN)
+
+    assert misspelt.status == 0
+    assert misspelt.document["version"] == "1.1.0"
+    assert "'order' is a new service; did you mean 'orders'?" in misspelt.err
+    assert "`service-registry delete order 1.1.0 --force`" in misspelt.err
+    assert (other.err, known.err) == ("", "")
+
+
+def test_pipeline_that_may_not_look_at_other_services_is_not_disturbed(
+    run: Run, gateway: HttpGateway
+) -> None:
+    forbidden = Canned(status=403, body=b'{"detail": "not authorized"}')
+    gateway.script.extend([Canned(status=201, body=_FIRST), forbidden])
+
+    ended = run("publish", "users", "1.0.0", "--arn", ARN)
+
+    assert (ended.status, ended.err) == (0, "")
+    assert len(gateway.script) == 0
