@@ -1,11 +1,17 @@
-"""`policy`: what its policies allow and do not allow, by moto's policy evaluator."""
+"""`policy`: what its policies allow and do not allow, by two evaluators: moto's and pbac.
+
+moto's reads actions and resources; pbac, a package of npm's, conditions too.
+"""
 
 import json
-from typing import Any
+import subprocess
+from typing import Any, NamedTuple
 
+import cfnlint.api
 import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
+from testing import node_packages
 from tests.functional.http_gateway import HttpGateway
 from tests.functional.registry_cli.aws_server import ACCOUNT, API, AwsServer
 from tests.functional.registry_cli.conftest import Publish, Run
@@ -24,6 +30,53 @@ def allows(policy: Any, action: str, resource: str, **values: Any) -> bool:
     return bool(found == PermissionResult.PERMITTED)
 
 
+_PBAC = """
+const PBAC = require("pbac");
+const { policy, requests } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+for (const statement of policy.Statement) {
+  for (const name of ["Action", "Resource"]) statement[name] = [statement[name]].flat();
+}
+const evaluator = new PBAC([policy]);
+console.log(JSON.stringify(requests.map((each) => evaluator.evaluate(each))));
+"""
+
+
+class IamRequest(NamedTuple):
+    """A request as IAM sees it; `keys` are the partition keys of a request to DynamoDB."""
+
+    action: str
+    resource: str
+    keys: tuple[str, ...] = ()
+
+
+def evaluate(policy: Any, requests: list[IamRequest]) -> dict[IamRequest, bool]:
+    """Evaluate requests with pbac."""
+    described = [
+        {
+            "action": each.action,
+            "resource": each.resource,
+            "context": {"dynamodb": {"LeadingKeys": list(each.keys)}},
+        }
+        for each in requests
+    ]
+    ended = subprocess.run(
+        [node_packages.node(), "-e", _PBAC],
+        cwd=node_packages.node_modules().parent,
+        input=json.dumps({"policy": policy, "requests": described}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return dict(zip(requests, json.loads(ended.stdout), strict=True))
+
+
+def invocations(*methods_and_paths: str) -> list[IamRequest]:
+    """Return the requests of the registry's routes."""
+    return [IamRequest("execute-api:Invoke", _API + each) for each in methods_and_paths]
+
+
 def invokes(policy: Any, method_and_path: str) -> bool:
     """Evaluate whether a policy lets a request through API Gateway."""
     return allows(policy, "execute-api:Invoke", _API + method_and_path)
@@ -36,56 +89,66 @@ def test_publisher_may_publish_its_services(run: Run) -> None:
     assert invokes(policy, "PUT/services/billing/versions/2.0.0-rc.1")
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        "PUT/services/orders/versions/1.4.2",
-        "PUT/services/users2/versions/1.4.2",
-        "PUT/services/users/channels/latest",
-        "POST/services",
-        "PATCH/services/users/versions/1.4.2",
-        "DELETE/services/users/versions/1.4.2",
-        "GET/services/users",
-        "GET/services",
-        "PUT/consumers/orders",
-    ],
-)
+_NOT_A_PUBLISHERS = [
+    "PUT/services/orders/versions/1.4.2",
+    "PUT/services/users2/versions/1.4.2",
+    "PUT/services/users/channels/latest",
+    "POST/services",
+    "PATCH/services/users/versions/1.4.2",
+    "DELETE/services/users/versions/1.4.2",
+    "GET/services/users",
+    "GET/services",
+    "PUT/consumers/orders",
+]
+_AN_OPERATORS = [
+    "GET/services/users",
+    "GET/services/users/versions",
+    "GET/services/users/versions/1.4.2",
+    "GET/services/users/history",
+    "GET/services/users/consumers",
+    "PATCH/services/users/versions/1.4.2",
+    "DELETE/services/users/versions/1.4.2",
+    "PUT/services/users/channels/latest",
+    "DELETE/services/users/channels/beta",
+]
+_NOT_AN_OPERATORS = [
+    "PUT/services/users/versions/1.4.2",
+    "POST/services",
+    "PATCH/services/orders/versions/1.4.2",
+    "DELETE/services/users2/versions/1.4.2",
+    "PUT/services/orders/channels/latest",
+    "DELETE/consumers/orders",
+]
+
+
+@pytest.mark.parametrize("request_", _NOT_A_PUBLISHERS)
 def test_publisher_may_do_nothing_else(run: Run, request_: str) -> None:
     """A stolen pipeline credential can't redirect another service."""
     assert not invokes(run("policy", "publisher", "users").document, request_)
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        "GET/services/users",
-        "GET/services/users/versions",
-        "GET/services/users/versions/1.4.2",
-        "GET/services/users/history",
-        "GET/services/users/consumers",
-        "PATCH/services/users/versions/1.4.2",
-        "DELETE/services/users/versions/1.4.2",
-        "PUT/services/users/channels/latest",
-        "DELETE/services/users/channels/beta",
-    ],
-)
+@pytest.mark.parametrize("request_", _AN_OPERATORS)
 def test_operator_may_look_after_its_service(run: Run, request_: str) -> None:
     assert invokes(run("policy", "operator", "users").document, request_)
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        "PUT/services/users/versions/1.4.2",
-        "POST/services",
-        "PATCH/services/orders/versions/1.4.2",
-        "DELETE/services/users2/versions/1.4.2",
-        "PUT/services/orders/channels/latest",
-        "DELETE/consumers/orders",
-    ],
-)
+@pytest.mark.parametrize("request_", _NOT_AN_OPERATORS)
 def test_operator_may_neither_publish_nor_touch_other_services(run: Run, request_: str) -> None:
     assert not invokes(run("policy", "operator", "users").document, request_)
+
+
+def test_second_evaluator_agrees_on_publisher_and_operator(run: Run) -> None:
+    """One evaluator's mistake is not the other's."""
+    publisher = run("policy", "publisher", "users").document
+    operator = run("policy", "operator", "users").document
+
+    for policy, allowed, refused in (
+        (publisher, ["PUT/services/users/versions/1.4.2"], _NOT_A_PUBLISHERS),
+        (operator, _AN_OPERATORS, _NOT_AN_OPERATORS),
+    ):
+        found = evaluate(policy, invocations(*allowed, *refused))
+
+        assert [each for each, is_allowed in found.items() if is_allowed] == invocations(*allowed)
 
 
 def test_rights_end_at_the_registrys_own_api_stage_account_and_region(run: Run) -> None:
@@ -193,12 +256,48 @@ def test_consumer_may_call_in_no_other_way(called: Any) -> None:
 def test_consumer_reads_the_answers_to_its_needs_alone(called: Any) -> None:
     """Copies of the index (docs/scale.md) have partition keys of their own."""
     policy = called(f"{_LAMBDA}:42").document
+    read, batch = "dynamodb:GetItem", "dynamodb:BatchGetItem"
+    allowed = [
+        IamRequest(read, _INDEX, ("users",)),
+        IamRequest(batch, _INDEX, ("users", "users")),
+        IamRequest(batch, _INDEX, ("users", "#1#users", "#49#users")),
+        IamRequest("lambda:InvokeFunction", f"{_LAMBDA}:43"),
+    ]
+    refused = [
+        IamRequest(read, _INDEX, ("billing",)),
+        IamRequest(read, _INDEX, ("users2",)),
+        IamRequest(read, _INDEX, ("#1#billing",)),
+        IamRequest(batch, _INDEX, ("users", "billing")),
+        IamRequest(read, f"{_INDEX}2", ("users",)),
+        IamRequest("dynamodb:Query", _INDEX, ("users",)),
+        IamRequest("dynamodb:PutItem", _INDEX, ("users",)),
+        IamRequest("lambda:InvokeFunction", f"{_LAMBDA}2:43"),
+    ]
 
-    (read,) = (each for each in policy["Statement"] if each["Resource"] == _INDEX)
-    assert read["Condition"] == {
-        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["users", "#*#users"]}
+    found = evaluate(policy, allowed + refused)
+
+    assert [each for each, is_allowed in found.items() if is_allowed] == allowed
+
+
+@pytest.mark.parametrize("service", ["lambda", "sqs", "sns", "states", "events"])
+def test_policies_are_ones_that_iam_takes(run: Run, called: Any, service: str) -> None:
+    """cfn-lint knows the language, the actions and the resources that each one is for."""
+    resource = {"lambda": "function:users:42", "states": "stateMachine:users:1"}
+    resource |= {"events": "event-bus/users"}
+    arn = f"arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource.get(service, 'users')}"
+    policies = [called(arn).document]
+    policies += [run("policy", kind, "users").document for kind in ("publisher", "operator")]
+    template = {
+        "Resources": {
+            f"Policy{number}": {
+                "Type": "AWS::IAM::ManagedPolicy",
+                "Properties": {"PolicyDocument": policy},
+            }
+            for number, policy in enumerate(policies)
+        }
     }
-    assert sorted(read["Action"]) == ["dynamodb:BatchGetItem", "dynamodb:GetItem"]
+
+    assert [str(each) for each in cfnlint.api.lint(json.dumps(template))] == []
 
 
 def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServer) -> None:
