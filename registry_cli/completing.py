@@ -17,8 +17,8 @@ def completion(tools: Tools, shell: str) -> int | None:
     r"""Print the completion script of SHELL.
 
     \b
-    bash, in ~/.bashrc:   eval "$(service-registry completion bash)"
-    zsh, in ~/.zshrc:     eval "$(service-registry completion zsh)"
+    bash, in ~/.bashrc:                  eval "$(service-registry completion bash)"
+    zsh, in ~/.zshrc, after `compinit`:  eval "$(service-registry completion zsh)"
     fish:  service-registry completion fish > ~/.config/fish/completions/service-registry.fish
     """
     from click.shell_completion import get_completion_class

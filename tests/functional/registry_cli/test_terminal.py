@@ -4,10 +4,12 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -211,14 +213,6 @@ def test_interrupted_question_changes_nothing(
     assert _writes(gateway) == []
 
 
-def _complete(shell: str, script: str) -> str:
-    done = subprocess.run(
-        [shell, "-c", script], capture_output=True, text=True, check=False, timeout=_WITHIN_S
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script_is_printed(at_terminal: AtTerminal, shell: str) -> None:
     seen = at_terminal("completion", shell, is_piped=True)
@@ -227,23 +221,63 @@ def test_completion_script_is_printed(at_terminal: AtTerminal, shell: str) -> No
     assert "_SERVICE_REGISTRY_COMPLETE" in seen.out
 
 
-def test_bash_completes_commands_and_options(at_terminal: AtTerminal, tmp_path: object) -> None:
-    """A real bash runs the script, which asks this command for completions."""
-    source = at_terminal("completion", "bash", is_piped=True).out
-    command = f"{tmp_path}/service-registry"
-    with open(command, "w", encoding="utf-8") as file:  # noqa: PTH123  # no folder of its own
-        file.write(f'#!/bin/sh\nexec {sys.executable} -m registry_cli "$@"\n')
-    os.chmod(command, 0o755)  # noqa: PTH101  # likewise
-    words = {"pu": "publish", "channel s": "set", "yank --rea": "--reason"}
-    for typed, expected in words.items():
-        script = f"""
+# What each shell does at the tabulator key, with the script that `completion` prints.
+_ASKS = {
+    "bash": """
 {source}
-export PATH={tmp_path}:$PATH PYTHONPATH={ROOT}
-COMP_WORDS=(service-registry {typed}) COMP_CWORD={len(typed.split())}
+COMP_WORDS=(service-registry {typed}) COMP_CWORD={count}
 _service_registry_completion service-registry
 printf '%s\\n' "${{COMPREPLY[@]}}"
-"""
-        assert expected in _complete("bash", script).split()
+""",
+    "zsh": """
+autoload -U compinit && compinit -D -u
+{source}
+compadd() {{ print -l -- $completions }}
+_describe() {{ print -l -- ${{completions_with_descriptions%%:*}} }}
+words=(service-registry {typed}) CURRENT=$(({count} + 1))
+_service_registry_completion
+""",
+    "fish": """
+{source}
+complete -C "service-registry {typed}"
+""",
+}
+
+
+@pytest.mark.parametrize("shell", _ASKS)
+def test_shell_completes_commands_and_options(
+    at_terminal: AtTerminal, tmp_path: Path, shell: str
+) -> None:
+    """The script, in the real shell, asks this very command what there is."""
+    found = shutil.which(shell)
+    if found is None:
+        pytest.skip(f"{shell} is not installed here")
+    source = at_terminal("completion", shell, is_piped=True).out
+    command = tmp_path / "service-registry"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m registry_cli "$@"\n')
+    command.chmod(0o755)
+    for typed, expected in {
+        "pu": "publish",
+        "channel s": "set",
+        "yank --rea": "--reason",
+    }.items():
+        script = _ASKS[shell].format(source=source, typed=typed, count=len(typed.split()))
+
+        done = subprocess.run(
+            [found, "-c", script],
+            env={
+                "PATH": f"{tmp_path}:{os.environ['PATH']}",
+                "HOME": str(tmp_path),
+                "PYTHONPATH": str(ROOT),
+                "LANG": "C.UTF-8",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_WITHIN_S,
+        )
+
+        assert expected in done.stdout.split(), done.stderr
 
 
 def test_help_teaches_at_once(at_terminal: AtTerminal) -> None:
