@@ -1,4 +1,4 @@
-"""`python -m local demo` and `python -m local run`."""
+"""`python -m local demo`, `run` and `function`."""
 
 import argparse
 import shlex
@@ -11,9 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from local import processes, story
+from local import own_function, processes, story
 from local.emulator import REGION
+from local.own_function import OwnFunction
 from local.processes import LocalStackError
+from local.services import deploy_service
 from local.story import Stage
 from registry_client.errors import RegistryClientError
 
@@ -88,29 +90,45 @@ def run() -> None:
             _stop(stage, stack, folder)
 
 
+def _programs(stage: Stage, folder: Path) -> Path:
+    """Write the commands that the user calls from another terminal; return their folder."""
+    python = f"PYTHONPATH={shlex.quote(str(processes.ROOT))} exec {shlex.quote(sys.executable)} -m"
+    layer = shlex.quote(str(stage.deployment.layer))
+    commands = {
+        "service-registry": f"{python} registry_cli",
+        "run-function": f"{python} local function --layer {layer}",
+    }
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, command in commands.items():
+        (programs / name).write_text(f'#!/bin/sh\n{command} "$@"\n', encoding="utf-8")
+        (programs / name).chmod(0o755)
+    return programs
+
+
 def _how_to_call(stage: Stage, folder: Path) -> str:
     """Return commands that can be pasted as they are."""
-    python = stage.functions["python"].invoke_url()
-    command = f"PYTHONPATH={shlex.quote(str(processes.ROOT))} {shlex.quote(sys.executable)}"
+    consumer = stage.functions["python"].invoke_url()
+    newer = deploy_service(stage.emulator, "users", "1.6.0")
+    example = shlex.quote(str(processes.ROOT / "examples/consumers/sam-python/src"))
     return f"""
 The registry is running; call it from another terminal, in bash or zsh:
 
   unset AWS_PROFILE AWS_SESSION_TOKEN SERVICE_REGISTRY_URL SERVICE_REGISTRY_STACK
   export AWS_ENDPOINT_URL={stage.emulator.url} AWS_REGION={REGION} NO_PROXY=127.0.0.1
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
-  service-registry() {{ {command} -m registry_cli "$@"; }}
+  export PATH={shlex.quote(str(_programs(stage, folder)))}:$PATH
 
   # list the services, and the versions of one
   service-registry list
   service-registry versions users
 
-  # publish a newer version, and show what a function would get
-  service-registry publish users 1.6.0 \\
-    --arn arn:aws:lambda:us-east-1:123456789012:function:users:44
+  # publish a newer version, which is deployed already, and show what a function would get
+  service-registry publish users 1.6.0 --arn {newer}
   service-registry resolve users
 
   # invoke the sample function a second later, and once more: it returns its services file
-  curl -s {python} -d '{{}}'; echo
+  curl -s {consumer} -d '{{}}'; echo
 
   # roll back (without --yes it shows what will change, and asks)
   service-registry pin users 1.5.0 --yes
@@ -123,18 +141,60 @@ The registry is running; call it from another terminal, in bash or zsh:
   aws dynamodb get-item --table-name {stage.deployment.outputs["IndexTableName"]} \\
     --key '{{"service": {{"S": "users"}}, "selector": {{"S": "1.x"}}}}'
 
+  # run a function of your own with the layer (docs/local.md); this one is an example
+  run-function {example} --handler app.handler --needed users==1.x
+
 Logs are below {folder}. Ctrl-C stops everything."""
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="the story, then stop everything")
+    commands.add_parser("run", help="the story, then keep it up until Ctrl-C")
+    function = commands.add_parser(
+        "function", prog="run-function", help="a function of yours, beside `make run`"
+    )
+    function.add_argument("folder", type=Path, help="the folder with its code")
+    function.add_argument(
+        "--handler",
+        default="app.handler",
+        help="as in Lambda: FILE.FUNCTION (default: %(default)s)",
+    )
+    function.add_argument("--needed", default="", help="NEEDED_SERVICES, as in users==1.x")
+    function.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable; repeatable"
+    )
+    function.add_argument("--layer", type=Path, required=True, help=argparse.SUPPRESS)
+    return parser
+
+
+def _run_function(parsed: argparse.Namespace) -> int:
+    pairs = [each.partition("=") for each in parsed.env]
+    own = OwnFunction(
+        folder=parsed.folder,
+        handler=parsed.handler,
+        needed=parsed.needed,
+        layer=parsed.layer,
+        variables={name: value for name, _, value in pairs},
+    )
+    try:
+        own_function.run(own)
+    except LocalStackError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
 
 
 def main(arguments: list[str]) -> int:
     """Parse the command line and run the command."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("command", choices=("demo", "run"))
-    wanted = parser.parse_args(arguments)
+    wanted = argument_parser().parse_args(arguments)
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupted)
     processes.adopt_orphans()
     try:
+        if wanted.command == "function":
+            return _run_function(wanted)
         demo() if wanted.command == "demo" else run()
     except (LocalStackError, RegistryClientError):
         return 1

@@ -93,6 +93,10 @@ class ExecutionEnvironment:
         """Return the URL at which the function can be invoked."""
         return self._url
 
+    def is_running(self) -> bool:
+        """Return whether the environment still runs."""
+        return self._process.poll() is None
+
     def processes(self) -> ProcessTree:
         """Return the extension's and the runtime's processes.
 

@@ -41,7 +41,7 @@ _FRAME = """\
 _HEADING = re.compile(r"^\d+\. ")
 _FACT = re.compile(r"^   (?:\w+ = |POST |index:)")
 _TIME = re.compile(r"^   done in .*\n|, in [\d.]+ s(?=\.$)", re.MULTILINE)
-_CHANGED = re.compile(r"users:4[23]|\b1\.[45]\.[02]\b")
+_CHANGED = re.compile(r"users:[12]\b|\b1\.[45]\.[02]\b")
 
 
 def _styled(line: str) -> Text:

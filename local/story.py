@@ -19,11 +19,11 @@ from local.deployment import Deployment
 from local.emulator import Emulator, credentials, emulator
 from local.execution_environment import ExecutionEnvironment, ProcessTree
 from local.processes import LocalStackError
+from local.services import deploy_service
 from registry_client.signed_http import SignedHttp
 from registry_model.index_layout import answer_from_item, item_key
 
 NEEDS = "users,billing==1.x"
-_ARN = "arn:aws:lambda:us-east-1:123456789012:function"
 _SEEN_WITHIN_S = 60
 
 
@@ -63,6 +63,13 @@ class Stage:
     steps: Steps
 
 
+def _deploy_and_publish(aws: Emulator, registry: SignedHttp, name: str, version: str) -> str:
+    """Deploy a version of a service's function, and publish it; return its ARN."""
+    arn = deploy_service(aws, name, version)
+    publish(registry, name, version, arn)
+    return arn
+
+
 def publish(registry: SignedHttp, name: str, version: str, arn: str) -> None:
     """Publish a version, as a pipeline would.
 
@@ -76,7 +83,7 @@ def publish(registry: SignedHttp, name: str, version: str, arn: str) -> None:
             f"POST /services {document}: expected 201, got {response.status}: {response.document}"
         )
         raise LocalStackError(message)
-    _print(f"   POST /services  {name} {version} -> 201 {response.headers.get('location')}")
+    _print(f"   POST /services  {name} {version} = {arn} -> 201")
 
 
 def wait_for_index(
@@ -153,7 +160,7 @@ def _functions(
     return found
 
 
-def _first_answers(functions: dict[str, ExecutionEnvironment]) -> dict[str, ProcessTree]:
+def _first_answers(functions: dict[str, ExecutionEnvironment], arn: str) -> dict[str, ProcessTree]:
     """Invoke each function for the first time; return the processes that handled it."""
     trees = {}
     for name, function in functions.items():
@@ -166,14 +173,16 @@ def _first_answers(functions: dict[str, ExecutionEnvironment]) -> dict[str, Proc
         for moment in ("at_start", "now"):
             members = result[moment]
             _expect(f"{name}, users {moment}", "1.4.2", members["users"].get("version"))
-            _expect(f"{name}, users {moment}", f"{_ARN}:users:42", members["users"].get("arn"))
+            _expect(f"{name}, users {moment}", arn, members["users"].get("arn"))
             _expect(f"{name}, billing {moment}", "1.0.0", members["billing"].get("version"))
     _print("   the file, as module code read it at the function's start:")
     _show(_invoke(functions["python"])["at_start"])
     return trees
 
 
-def _new_answers(functions: dict[str, ExecutionEnvironment], trees: dict[str, ProcessTree]) -> None:
+def _new_answers(
+    functions: dict[str, ExecutionEnvironment], trees: dict[str, ProcessTree], old: str, new: str
+) -> None:
     """Invoke until each function reads the new ARN; check that nothing was restarted."""
     for name, function in functions.items():
         started = time.monotonic()
@@ -187,8 +196,8 @@ def _new_answers(functions: dict[str, ExecutionEnvironment], trees: dict[str, Pr
                 message = f"{name}: still {result['now']['users']} after {invocations} invocations"
                 raise LocalStackError(message)
             time.sleep(0.2)
-        _expect(f"{name}, the new ARN", f"{_ARN}:users:43", result["now"]["users"]["arn"])
-        _expect(f"{name}, its start", f"{_ARN}:users:42", result["at_start"]["users"]["arn"])
+        _expect(f"{name}, the new ARN", new, result["now"]["users"]["arn"])
+        _expect(f"{name}, its start", old, result["at_start"]["users"]["arn"])
         _expect(f"{name}, its processes", trees[name], function.processes())
         _print(
             f"   {name} function: new ARN after {invocations} invocations; still runtime process "
@@ -216,18 +225,18 @@ def run_story(stack: ExitStack, folder: Path) -> Stage:
             _print(f"   {name} = {value}")
     registry = deployed.registry()
     table = deployed.outputs["IndexTableName"]
-    with steps.step("A pipeline publishes users 1.4.2 and billing 1.0.0"):
-        publish(registry, "users", "1.4.2", f"{_ARN}:users:42")
-        publish(registry, "billing", "1.0.0", f"{_ARN}:billing:7")
+    with steps.step("A pipeline deploys and publishes users 1.4.2 and billing 1.0.0"):
+        old = _deploy_and_publish(aws, registry, "users", "1.4.2")
+        _deploy_and_publish(aws, registry, "billing", "1.0.0")
         wait_for_index(aws, table, "users", "latest", "1.4.2")
         wait_for_index(aws, table, "billing", "1.x", "1.0.0")
     with steps.step(f"Two functions start, with the layer and NEEDED_SERVICES={NEEDS}"):
         functions = _functions(stack, folder, aws, deployed)
-        trees = _first_answers(functions)
-    with steps.step("The pipeline publishes users 1.5.0; no function is redeployed"):
-        publish(registry, "users", "1.5.0", f"{_ARN}:users:43")
+        trees = _first_answers(functions, old)
+    with steps.step("The pipeline deploys and publishes users 1.5.0; no consumer is redeployed"):
+        new = _deploy_and_publish(aws, registry, "users", "1.5.0")
         wait_for_index(aws, table, "users", "latest", "1.5.0")
-        _new_answers(functions, trees)
+        _new_answers(functions, trees, old, new)
     return Stage(
         emulator=aws, deployment=deployed, registry=registry, functions=functions, steps=steps
     )

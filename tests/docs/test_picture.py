@@ -36,5 +36,5 @@ def test_picture_in_the_readme_is_the_scripts_and_loads_nothing() -> None:
     """A page that shows it sends requests to no other host."""
     svg = (ROOT / "docs/images/demo.svg").read_text(encoding="utf-8")
 
-    assert "users:43" in _text(svg)
+    assert "function:users:2" in _text(svg)
     assert re.findall(r"url\((?!#)|href=|@import", svg) == []

@@ -11,8 +11,8 @@ import pytest
 from local import deployment
 from local.emulator import REGION, Emulator, credentials
 from local.execution_environment import Function, execution_environment
+from local.services import deploy_service
 from testing import node_packages
-from testing.service_functions import publish_function
 from tests.conftest import ROOT
 from tests.e2e.conftest import App
 
@@ -24,7 +24,7 @@ _INDEX = {"latest": "1.4.2", "1.x": "1.4.2", "1.4.x": "1.4.2", "1.4.2": "1.4.2"}
 @pytest.fixture(scope="module")
 def users(app: App) -> str:
     """Publish `users` 1.4.2, a function on the emulator, and return its ARN."""
-    arn = publish_function(app.emulator, "users")
+    arn = deploy_service(app.emulator, "users", "1.4.2")
     app.publish("users", "1.4.2", arn=arn)
     app.wait_for_index("users", _INDEX)
     return arn
@@ -43,7 +43,7 @@ def _node(folder: Path) -> tuple[list[str], dict[str, str]]:
     (modules / "service-discovery").symlink_to("/opt/nodejs/node_modules/service-discovery")
     for each in node_packages.node_modules().iterdir():
         (modules / each.name).symlink_to(each)
-    runtime = str(ROOT / "testing/node_runtime.mjs")
+    runtime = str(ROOT / "local/node_runtime.mjs")
     return [node_packages.node(), runtime, str(folder / "src"), "app.handler"], {}
 
 
@@ -108,3 +108,38 @@ def test_example_calls_the_service(name: str, app: App, users: str, tmp_path: Pa
     else:
         expected = {"status": 200, "greeting": "Hello, Ada!", "users": "1.4.2"}
         assert invocation.payload == expected
+
+
+def test_image_has_the_layer_where_lambda_looks(app: App, users: str, tmp_path: Path) -> None:
+    """The image is not built: that takes a container engine and the base image.
+
+    Its files are put where the Dockerfile copies them, and its command runs there.
+    """
+    example = _EXAMPLES / "container-image"
+    text = (example / "Dockerfile").read_text(encoding="utf-8")
+    copies = dict(re.findall(r"^COPY (.*) (\S+)$", text, re.MULTILINE))
+    (handler,) = re.findall(r'^CMD \["(.*)"\]$', text, re.MULTILINE)
+    assert copies == {"--from=layer /": "/opt/", "app.py": "${LAMBDA_TASK_ROOT}/"}
+    layer = shutil.copytree(app.deployment.layer, tmp_path / "opt")
+    task = tmp_path / "task"
+    task.mkdir()
+    shutil.copy(example / "app.py", task)
+    function = Function(
+        name="container-image",
+        command=[sys.executable, "-m", "awslambdaric", handler],
+        variables={
+            **credentials(),
+            # AWS's base image searches the task's folder, and then /opt/python.
+            "PYTHONPATH": f"{task}:/opt/python",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_ENDPOINT_URL": app.emulator.url,
+            "NEEDED_SERVICES": "users==1.x",
+            "SERVICES_FILE": str(tmp_path / "services.json"),
+        },
+    )
+
+    with execution_environment(function, layer, tmp_path / "run") as environment:
+        invocation = environment.invoke({"user": 7})
+
+    assert users
+    assert invocation.payload == {"status": 200, "greeting": "Hello, Ada!", "users": "1.4.2"}

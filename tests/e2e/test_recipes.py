@@ -13,8 +13,8 @@ import pytest
 from service_discovery.testing import services
 
 from local.emulator import ACCOUNT, REGION, Emulator, credentials, emulator
+from local.services import deploy_service
 from testing import node_packages
-from testing.service_functions import publish_function
 from tests.conftest import ROOT
 from tests.docs.listings import listings
 
@@ -32,7 +32,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 @pytest.fixture(scope="module")
 def users(aws: Emulator) -> str:
     """Return the ARN of a version of a function that can be called."""
-    return publish_function(aws, "users")
+    return deploy_service(aws, "users", "1.4.2")
 
 
 def _listing(language: str, contains: str) -> str:

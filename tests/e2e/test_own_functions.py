@@ -1,0 +1,144 @@
+"""`run-function`: the two functions of README, and what can go wrong, on the deployed app."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import loopback, processes
+from local.services import deploy_service
+from testing import node_packages
+from tests.conftest import ROOT
+from tests.docs.listings import the_listing
+from tests.e2e.conftest import App
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+_WITHIN_S = 60
+_URL = re.compile(r"curl -s (\S+) ")
+
+
+@pytest.fixture(scope="module")
+def users(app: App) -> str:
+    """Publish a service that can be called, under a name that no other test has."""
+    arn = deploy_service(app.emulator, "own-users", "1.4.2")
+    app.publish("own-users", "1.4.2", arn=arn)
+    app.wait_for_index("own-users", dict.fromkeys(("latest", "1.x", "1.4.x", "1.4.2"), "1.4.2"))
+    return arn
+
+
+class OwnFunction:
+    """A function that runs."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        """Read what the command says, until the function's log begins."""
+        assert process.stdout is not None
+        self.told = ""
+        while "Its log:" not in self.told:
+            line = process.stdout.readline()
+            assert line, self.told
+            self.told += line
+
+    def invoke(self, event: object) -> Any:
+        """Invoke it as the command says."""
+        found = _URL.search(self.told)
+        assert found
+        request = urllib.request.Request(found[1], data=json.dumps(event).encode(), method="POST")
+        with loopback.urlopen(request, timeout=_WITHIN_S) as response:
+            return json.load(response)
+
+
+def _command(app: App, *arguments: str) -> list[str]:
+    layer = ["--layer", str(app.deployment.layer)]
+    return [sys.executable, "-m", "local", "function", *layer, *arguments]
+
+
+@contextmanager
+def _running(app: App, *arguments: str) -> Iterator[OwnFunction]:
+    process = subprocess.Popen(
+        _command(app, *arguments),
+        cwd=ROOT,
+        env=app.emulator.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield OwnFunction(process)
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=_WITHIN_S)
+        assert process.returncode == 130
+        assert "Stopped." in rest
+        assert "(rapid)" not in rest
+    finally:
+        processes.end(process)
+
+
+def _python(folder: Path) -> None:
+    (folder / "app.py").write_text(the_listing("README.md", "python"), encoding="utf-8")
+
+
+def _node(folder: Path) -> None:
+    (folder / "app.mjs").write_text(the_listing("README.md", "js"), encoding="utf-8")
+    # As after `npm install @aws-sdk/client-lambda`.
+    (folder / "node_modules").symlink_to(node_packages.node_modules())
+
+
+def _common_js(folder: Path) -> None:
+    code = 'const { getService } = require("service-discovery");\n'
+    code += 'exports.handler = async () => ({ name: "Ada", ...getService("users") });\n'
+    (folder / "app.js").write_text(code, encoding="utf-8")
+
+
+@pytest.mark.parametrize("write", [_python, _node, _common_js])
+def test_function_from_the_readme_calls_the_service(
+    app: App, users: str, tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    """Copied from README, and run by what docs/local.md says: nothing has to be guessed."""
+    if write is not _python:
+        node_packages.node()
+    write(tmp_path)
+
+    with _running(app, str(tmp_path), "--needed", "users:own-users==1.x") as function:
+        answer = function.invoke({"user": 7})
+
+    assert users
+    assert answer["name"] == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("files", "variables", "expected"),
+    [
+        (["main.py"], {}, "has no app.py, app.mjs, app.js, app.cjs or bootstrap"),
+        (["app.py"], {"AWS_ENDPOINT_URL": ""}, "start `make run`, and paste the lines"),
+    ],
+)
+def test_mistake_is_named_with_the_way_out(
+    app: App, tmp_path: Path, files: list[str], variables: dict[str, str], expected: str
+) -> None:
+    for name in files:
+        (tmp_path / name).write_text("", encoding="utf-8")
+
+    ended = subprocess.run(
+        _command(app, str(tmp_path)),
+        cwd=ROOT,
+        env={**os.environ, **app.emulator.environment(), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_WITHIN_S,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("Error: ")
+    assert expected in ended.stderr
