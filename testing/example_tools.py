@@ -3,6 +3,7 @@
 Callers pin the versions. There is no lock file: that would name the address of a registry.
 """
 
+import fcntl
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 
 from local.processes import ROOT
 
+CDK = ("aws-cdk-lib==2.275.0", "constructs>=10,<11")
 _INSTALLED_WITHIN_S = 150
 
 
@@ -56,6 +58,14 @@ def _run(command: list[str]) -> None:
 
 
 def _once(folder: Path, packages: tuple[str, ...], install: Callable[[], None]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Tests run in several processes: one installs, the others wait for it.
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _install(folder, packages, install)
+
+
+def _install(folder: Path, packages: tuple[str, ...], install: Callable[[], None]) -> None:
     stamp = folder / "installed"
     if stamp.exists():
         return

@@ -9,7 +9,12 @@ import pytest
 
 from local.processes import ROOT
 
-_PACKAGES = ("@aws-sdk/client-lambda@3.1164.0", "pbac@0.3.2", "typescript@5.9.3")
+_PACKAGES = (
+    "@aws-sdk/client-lambda@3.1164.0",
+    "@cdktf/hcl2json@0.21.0",
+    "pbac@0.3.2",
+    "typescript@5.9.3",
+)
 _INSTALLED_WITHIN_S = 200
 
 

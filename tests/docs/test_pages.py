@@ -13,7 +13,9 @@ import click
 import pytest
 from samcli.yamlhelper import yaml_parse
 
+from local.__main__ import argument_parser
 from registry_cli.main import cli
+from testing import hcl
 from tests.conftest import ROOT
 from tests.docs.listings import CodeListing, listings, pages
 
@@ -62,6 +64,11 @@ def test_python_listing_is_python(listing: CodeListing) -> None:
 @pytest.mark.parametrize("listing", _of("json"), ids=_ids(_of("json")))
 def test_json_listing_is_json(listing: CodeListing) -> None:
     json.loads(listing.text.replace("…", "x"))
+
+
+@pytest.mark.parametrize("listing", _of("hcl"), ids=_ids(_of("hcl")))
+def test_terraform_listing_is_well_formed(listing: Listing) -> None:
+    assert hcl.parse(listing.text)["resource"]
 
 
 @pytest.mark.parametrize("listing", _of("js"), ids=_ids(_of("js")))
@@ -114,6 +121,52 @@ def test_resources_in_a_listing_pass_cfn_lint(listing: CodeListing) -> None:
     assert [str(fault) for fault in faults] == []
 
 
+def _documents_of_iam() -> list[Listing]:
+    return [each for each in _of("json") if '"2012-10-17"' in each.text]
+
+
+@pytest.mark.parametrize("listing", _documents_of_iam(), ids=_ids(_documents_of_iam()))
+def test_policy_in_a_listing_passes_cfn_lint(listing: Listing) -> None:
+    policy = json.loads(listing.text)
+    is_trust = "Principal" in policy["Statement"][0]
+    role = {
+        "Type": "AWS::IAM::Role" if is_trust else "AWS::IAM::ManagedPolicy",
+        "Properties": {"AssumeRolePolicyDocument" if is_trust else "PolicyDocument": policy},
+    }
+
+    faults = cfnlint.api.lint(json.dumps({"Resources": {"Listing": role}}))
+
+    assert [str(fault) for fault in faults] == []
+
+
+def test_workflow_gives_the_action_what_it_takes() -> None:
+    """A misspelt input is no error at GitHub: it is ignored."""
+    action = yaml_parse((ROOT / "action.yml").read_text(encoding="utf-8"))
+    (workflow,) = (each.text for each in _of("yaml") if "id-token" in each.text)
+    steps = yaml_parse(workflow)["jobs"]["deploy"]["steps"]
+    (published,) = (each for each in steps if each.get("id") == "publish")
+    used = re.findall(r"steps\.publish\.outputs\.(\w+)", workflow)
+
+    assert set(published["with"]) <= set(action["inputs"])
+    required = {name for name, each in action["inputs"].items() if each.get("required")}
+    assert required <= set(published["with"])
+    assert used
+    assert set(used) <= set(action["outputs"])
+
+
+def test_dockerfile_is_that_of_the_example() -> None:
+    """But for where the layer's content is: the page names a folder beside it."""
+    (listing,) = _of("dockerfile")
+    example = (ROOT / "examples/consumers/container-image/Dockerfile").read_text(encoding="utf-8")
+    instructions = [
+        line.replace("--from=layer /", "layer/")
+        for line in example.splitlines()
+        if line and not line.startswith("#")
+    ]
+
+    assert listing.text.splitlines() == instructions
+
+
 def _commands() -> list[tuple[str, str]]:
     """Return each `service-registry` command of the pages, with where it is."""
     found = []
@@ -121,17 +174,17 @@ def _commands() -> list[tuple[str, str]]:
         text = page.read_text(encoding="utf-8")
         found += [(name, command) for command in _COMMAND.findall(text)]
         for each in listings(page):
-            lines = each.text.replace("\\\n", " ").splitlines()
-            found += [
-                (str(each), line) for line in lines if line.lstrip().startswith("service-registry ")
-            ]
+            # A pipeline's file has its commands in a list.
+            lines = [line.lstrip(" -") for line in each.text.replace("\\\n", " ").splitlines()]
+            found += [(str(each), line) for line in lines if line.startswith("service-registry ")]
     return found
 
 
 @pytest.mark.parametrize(("where", "command"), _commands())
 def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
     """Each command has the arguments and options that the command line accepts."""
-    words = shlex.split(command.partition("  #")[0].replace("…", "x"))[1:]
+    text = re.sub(r"\$\w+_TAG", "1.4.2", command.partition("  #")[0].replace("…", "x"))
+    words = shlex.split(text)[1:]
     found: click.Command | None = cli
     context = click.Context(cli, info_name="service-registry")
     while isinstance(found, click.Group) and words and not words[0].startswith("-"):
@@ -145,6 +198,22 @@ def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
     elif found is not None and words:
         # A command in a sentence may have no arguments.
         found.make_context(found.name or "", words)
+
+
+def test_function_is_run_with_options_that_there_are() -> None:
+    """`make run` makes the command `run-function`."""
+    commands = [
+        command
+        for page in _PAGES.values()
+        for command in re.findall(r"`?(run-function src[^`\n]*)", page.read_text(encoding="utf-8"))
+    ]
+
+    assert len(commands) >= 2
+    for command in commands:
+        parsed = argument_parser().parse_args(
+            ["function", "--layer", "layer", *shlex.split(command)[1:]]
+        )
+        assert parsed.needed == "users==1.x"
 
 
 _PLAIN = [each for each in _of("", "sh") if each.page != "docs/architecture.md"]

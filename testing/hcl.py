@@ -1,0 +1,46 @@
+"""Terraform's language, read by HashiCorp's own parser, which a package of npm's contains.
+
+`terraform validate` needs the AWS provider, which comes from HashiCorp's registry alone. So what
+the tests check is the grammar, and that what an expression refers to is defined.
+"""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+from testing import node_packages
+
+_PARSE = """
+const { parse } = require("@cdktf/hcl2json");
+parse("main.tf", require("fs").readFileSync(0, "utf8")).then(
+  (found) => console.log(JSON.stringify(found)),
+  (error) => { console.error(String(error)); process.exitCode = 1; },
+);
+"""
+_REFERENCE = re.compile(r"\b(data\.)?((?:aws|archive)_\w+)\.(\w+)\.\w+")
+
+
+def parse(text: str) -> Any:
+    """Parse a configuration; the test fails where it is malformed."""
+    ended = subprocess.run(
+        [node_packages.node(), "-e", _PARSE],
+        cwd=node_packages.node_modules().parent,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def undefined(document: Any) -> set[str]:
+    """Return what the expressions of a configuration refer to and it does not define."""
+    found = set()
+    for is_data, kind, name in _REFERENCE.findall(json.dumps(document)):
+        blocks = document.get("data" if is_data else "resource", {})
+        if name not in blocks.get(kind, {}):
+            found.add(f"{is_data}{kind}.{name}")
+    return found
