@@ -67,7 +67,7 @@ def test_json_listing_is_json(listing: CodeListing) -> None:
 
 
 @pytest.mark.parametrize("listing", _of("hcl"), ids=_ids(_of("hcl")))
-def test_terraform_listing_is_well_formed(listing: Listing) -> None:
+def test_terraform_listing_is_well_formed(listing: CodeListing) -> None:
     assert hcl.parse(listing.text)["resource"]
 
 
@@ -121,12 +121,12 @@ def test_resources_in_a_listing_pass_cfn_lint(listing: CodeListing) -> None:
     assert [str(fault) for fault in faults] == []
 
 
-def _documents_of_iam() -> list[Listing]:
+def _documents_of_iam() -> list[CodeListing]:
     return [each for each in _of("json") if '"2012-10-17"' in each.text]
 
 
 @pytest.mark.parametrize("listing", _documents_of_iam(), ids=_ids(_documents_of_iam()))
-def test_policy_in_a_listing_passes_cfn_lint(listing: Listing) -> None:
+def test_policy_in_a_listing_passes_cfn_lint(listing: CodeListing) -> None:
     policy = json.loads(listing.text)
     is_trust = "Principal" in policy["Statement"][0]
     role = {
@@ -134,7 +134,7 @@ def test_policy_in_a_listing_passes_cfn_lint(listing: Listing) -> None:
         "Properties": {"AssumeRolePolicyDocument" if is_trust else "PolicyDocument": policy},
     }
 
-    faults = cfnlint.api.lint(json.dumps({"Resources": {"Listing": role}}))
+    faults = cfnlint.api.lint(json.dumps({"Resources": {"CodeListing": role}}))
 
     assert [str(fault) for fault in faults] == []
 

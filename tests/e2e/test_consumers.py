@@ -7,7 +7,7 @@ import pytest
 
 from local import processes
 from local.emulator import ACCOUNT, REGION
-from testing.service_functions import create_consumer
+from testing.consumer_functions import create_consumer
 from tests.e2e.conftest import App, Run, arn
 
 pytestmark = pytest.mark.xdist_group("e2e")

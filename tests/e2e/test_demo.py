@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,10 @@ def test_demo_tells_the_whole_story_and_leaves_nothing(start: Start, temporary: 
     assert told.count("still runtime process") == 2, told
     assert "000000000000:function:users:1" in told
     assert "000000000000:function:users:2" in told
+    svg = ET.fromstring((ROOT / "docs/images/demo.svg").read_text(encoding="utf-8"))
+    picture = "".join(svg.itertext()).replace("\xa0", " ")
+    steps = re.findall(r"^\d+\. .*", told, re.MULTILINE)
+    assert [step for step in steps if step not in picture] == [], "make the picture anew"
     assert _left_behind(temporary) == []
 
 

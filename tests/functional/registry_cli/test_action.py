@@ -38,7 +38,7 @@ class Runner:
     """A machine of GitHub's with a job's environment."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        """Keep the job's environment."""
+        """Set the job's environment."""
         self.folder = folder
         self._environment = environment
         (folder / "temp").mkdir()
