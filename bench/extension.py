@@ -12,7 +12,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from bench import extension_neighbours as neighbours
@@ -53,7 +53,7 @@ def tables() -> Iterable[Table]:
         programs = extension_programs.build(folder / "programs")
         roots = programs.own.layer / "service-discovery/roots.der"
         with (
-            _undisturbed(),
+            neighbours.undisturbed(),
             neighbours.index(folder, roots) as index,
             neighbours.platform() as platform,
         ):
@@ -62,18 +62,6 @@ def tables() -> Iterable[Table]:
             yield bench.invocations()
             yield bench.many_invocations()
             yield bench.cold_starts()
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Run this process and its children at the highest priority, if root may."""
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    with suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, *before)
 
 
 def _typical(values: Sequence[float]) -> float:

@@ -1,6 +1,7 @@
 """What a read of the services file costs, and how old its answer is.
 
-SIGSTOP and SIGCONT freeze and thaw both processes, the extension and the reader.
+A freeze is SIGSTOP for both processes, the extension and the reader. The environments take turns:
+each is frozen for more than MAX_AGE while the others have their rounds.
 """
 
 import json
@@ -12,21 +13,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import extension_neighbours as neighbours
+from bench.extension_neighbours import NEEDS, IndexProcess, Platform, RoundTrip, Run
 from bench.report import Row, Table
 from local.execution_environment import own_arch
 from local.processes import ROOT
-from testing.arns import ARN as _ARN
 from testing.held_readers import is_leased
-from testing.index_server import IndexServer, item
-from testing.lambda_api import LambdaApi
-from testing.waiting import wait_for
 
+_ENVIRONMENTS = 20
 _ROUNDS = 1_000
+_ROUNDS_OF_TEN = 200
 _ROUNDS_BEFORE = 100
+_MAX_AGE_S = 1
 _FRESH_READS = 2_000
 _READS_A_SECOND = 1_000
 _SECONDS = 5
@@ -34,14 +36,16 @@ _MOST_WAIT_MS = 0.5
 _MOST_OPEN_MS = 0.1
 _MOST_CPU = 0.02
 _NS_PER_MS = 1_000_000
-# Waits for a line, opens the file at that path, and prints how long that took and the document.
+# Waits for a line, opens the file that it names, and prints the time that took and the document.
 _READER = """
 import os, sys, time
 for line in sys.stdin:
-    path, count, pause = line.split()
+    path, count, gap = line.split()
     times = []
+    due = time.monotonic()
     for _ in range(int(count)):
-        time.sleep(float(pause))
+        due += float(gap)
+        time.sleep(max(0, due - time.monotonic()))
         began = time.perf_counter_ns()
         fd = os.open(path, os.O_RDONLY)
         times.append(time.perf_counter_ns() - began)
@@ -59,107 +63,122 @@ class _Read:
     version: str
 
 
-class _World:
-    """An extension, its neighbours and a reader."""
+class _Environment:
+    """An extension, its platform and a reader."""
 
-    def __init__(self, program: Path, folder: Path, **variables: str) -> None:
-        self.holds = variables.get("SERVICE_DISCOVERY_HOLD_MS") != "0"
-        self.api = LambdaApi()
-        self._server = self.api.start()
-        self.index = IndexServer()
-        self.publish(0)
-        self.file = folder / "services.json"
-        self.file.unlink(missing_ok=True)
+    def __init__(self, program: Path, index: IndexProcess, file: Path, **variables: str) -> None:
+        self.file = file
+        self.platform = Platform()
         self._reader = subprocess.Popen(
-            [sys.executable, "-c", _READER],
+            [sys.executable, "-IS", "-c", _READER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
         )
-        self.extension = subprocess.Popen(
-            [str(program)],
-            env={
-                "AWS_LAMBDA_RUNTIME_API": self.api.address,
-                "AWS_ENDPOINT_URL_DYNAMODB": self.index.url,
+        self.run = Run(
+            self.platform,
+            program,
+            {
+                "NEEDED_SERVICES": ",".join(NEEDS),
+                "SERVICES_FILE": str(file),
+                "AWS_ENDPOINT_URL_DYNAMODB": index.url,
+                "AWS_CA_BUNDLE": str(index.bundle),
                 "AWS_REGION": "eu-west-1",
-                "AWS_ACCESS_KEY_ID": "AKID",
-                "AWS_SECRET_ACCESS_KEY": "SECRET",
-                "AWS_SESSION_TOKEN": "TOKEN",
-                "NEEDED_SERVICES": "users",
-                "SERVICES_FILE": str(self.file),
+                "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+                "AWS_SECRET_ACCESS_KEY": "secret",
                 **variables,
             },
         )
-        self.api.wait_until_ready()
+        self.run.start(None)
         self.read()
 
     def close(self) -> None:
         """End everything."""
-        for process in (self.extension, self._reader):
-            process.kill()
-            process.wait()
-        self.index.close()
-        self._server.shutdown()
-        self._server.server_close()
+        self.run.end()
+        self._reader.kill()
+        self._reader.communicate()
+        self.platform.close()
 
-    def publish(self, minor: int) -> None:
-        """Change the answer."""
-        self.index.put("users", "latest", item(f"1.{minor}.0", _ARN, revision=minor + 1))
-
-    def read(self, path: Path | None = None, *, count: int = 1, pause_s: float = 0) -> _Read:
+    def read(self, path: Path | None = None, *, count: int = 1, gap_s: float = 0) -> _Read:
         """Have the reader open the file."""
-        self.begin_read(path, count=count, pause_s=pause_s)
+        self.begin_read(path, count=count, gap_s=gap_s)
         return self.end_read()
 
-    def begin_read(self, path: Path | None = None, *, count: int = 1, pause_s: float = 0) -> None:
+    def begin_read(self, path: Path | None = None, *, count: int = 1, gap_s: float = 0) -> None:
         """Have the reader open the file, without waiting for it."""
         assert self._reader.stdin is not None
-        self._reader.stdin.write(f"{path or self.file} {count} {pause_s}\n")
+        self._reader.stdin.write(f"{path or self.file} {count} {gap_s}\n")
 
     def end_read(self) -> _Read:
         """Return what was read."""
         assert self._reader.stdout is not None
         taken, _, document = self._reader.stdout.readline().partition(" ")
-        version = json.loads(document)["users"]["version"] if "users" in document else ""
+        version = json.loads(document)[NEEDS[0]]["version"] if NEEDS[0] in document else ""
         return _Read(open_ms=int(taken) / _NS_PER_MS, version=version)
 
     def freeze(self) -> None:
-        """Stop extension and reader, and wait until they stand still.
-
-        Lambda freezes no environment within the millisecond after a read in which the file is not
-        leased yet.
-        """
-        if self.holds:
-            wait_for(lambda: is_leased(self.file), "the lease")
-        pids = (self.extension.pid, self._reader.pid)
+        """Stop extension and reader, and wait until they stand still."""
+        pids = (self.run.pid, self._reader.pid)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
-        wait_for(lambda: all(_state(pid) == "T" for pid in pids), "both processes frozen")
+        while any(_state(pid) != "T" for pid in pids):
+            time.sleep(0)
 
     def thaw(self) -> None:
-        """Let both go on."""
-        for pid in (self.extension.pid, self._reader.pid):
+        """Let both go on, the reader first."""
+        for pid in (self._reader.pid, self.run.pid):
             os.kill(pid, signal.SIGCONT)
 
     def processor_s(self) -> float:
         """Return how much processor time the extension has used."""
-        fields = Path(f"/proc/{self.extension.pid}/stat").read_text("utf-8").rpartition(")")[2]
-        user, system = fields.split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        schedule = Path(f"/proc/{self.run.pid}/schedstat").read_text("utf-8")
+        return int(schedule.split()[0]) / 1e9
 
 
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
 
 
+@dataclass
+class _World:
+    """Environments in turns, and the index."""
+
+    index: IndexProcess
+    environments: list[_Environment]
+    frozen_at: dict[int, float] = field(default_factory=dict)
+
+    def turns(self, rounds: int) -> "Iterator[tuple[_Environment, str]]":
+        """Return each environment in turn, once its last check is due, with a new answer's version.
+
+        It is frozen before and after.
+        """
+        for number, environment in enumerate(self.environments):
+            environment.freeze()
+            self.frozen_at[number] = time.monotonic()
+        for turn in range(rounds):
+            number = turn % len(self.environments)
+            environment = self.environments[number]
+            time.sleep(max(0, self.frozen_at[number] + _MAX_AGE_S + 0.05 - time.monotonic()))
+            yield environment, self.index.publish_next()
+            environment.freeze()
+            self.frozen_at[number] = time.monotonic()
+        for environment in self.environments:
+            environment.thaw()
+
+
 @contextmanager
-def _world(program: Path, folder: Path, **variables: str) -> Iterator[_World]:
-    world = _World(program, folder, **variables)
-    try:
-        yield world
-    finally:
-        world.close()
+def _world(
+    program: Path, index: IndexProcess, folder: Path, *, environments: int = 1, **variables: str
+) -> Iterator[_World]:
+    with ExitStack() as stack:
+        started = []
+        for number in range(environments):
+            file = folder / f"services-{number}.json"
+            file.unlink(missing_ok=True)
+            started.append(_Environment(program, index, file, **variables))
+            stack.callback(started[-1].close)
+        yield _World(index, started)
 
 
 def tables() -> Iterable[Table]:
@@ -170,90 +189,126 @@ def tables() -> Iterable[Table]:
         build = [sys.executable, "layer/build.py", "--arch", own_arch(), "--output", str(layer)]
         subprocess.run(build, cwd=ROOT, check=True)
         program = layer / "extensions/service-discovery"
-        yield _after_freezes(program, folder)
-        yield _fresh(program, folder)
+        roots = layer / "service-discovery/roots.der"
+        with neighbours.undisturbed(), neighbours.index(folder, roots) as index:
+            yield _after_freezes(program, index, folder)
+            yield _fresh(program, index, folder)
 
 
-def _rounds(world: _World, rounds: int) -> tuple[float, list[float]]:
-    """Freeze, publish, thaw, invoke and read; return the share of old answers, and the waits."""
-    old = 0
-    waits = []
-    for number in range(1, rounds + 1):
-        world.freeze()
-        world.publish(number)
-        asked = world.api.asks
-        world.thaw()
-        world.api.events.put({"eventType": "INVOKE", "requestId": "r"})
-        read = world.read()
-        old += read.version != f"1.{number}.0"
-        waits.append(read.open_ms)
-        world.api.wait_until_ready(asked + 1)
-    return old / rounds, waits
-
-
-def _check_ms(world: _World) -> float:
-    """Return how long an INVOKE with a check takes: one round trip, and what the platform adds."""
-    times = []
-    for _ in range(100):
-        began = time.perf_counter_ns()
-        world.api.invoke()
-        times.append((time.perf_counter_ns() - began) / _NS_PER_MS)
-    return statistics.median(times)
-
-
-def _after_freezes(program: Path, folder: Path) -> Table:
-    with _world(program, folder, SERVICE_DISCOVERY_MAX_AGE="0") as world:
-        old, waits = _rounds(world, _ROUNDS)
-        check_ms = _check_ms(world)
-    with _world(
-        program, folder, SERVICE_DISCOVERY_MAX_AGE="0", SERVICE_DISCOVERY_HOLD_MS="0"
-    ) as world:
-        old_before, waits_before = _rounds(world, _ROUNDS_BEFORE)
-    beyond = statistics.median(waits) - check_ms
-    return Table(
-        title="A read as the first thing after a freeze, with a new answer in the table",
-        columns=["held", "not held"],
-        rows=[
-            Row(
-                what="old answers",
-                values=[f"{old:.1%}", f"{old_before:.0%}"],
-                limit="none",
-                holds=old == 0,
-            ),
-            Row(
-                what="open(), median, ms",
-                values=[f"{statistics.median(each):.2f}" for each in (waits, waits_before)],
-            ),
-            Row(
-                what="… more than an event's check, ms",
-                values=[f"{beyond:.2f}", ""],
-                limit=f"at most {_MOST_WAIT_MS:g}",
-                holds=beyond <= _MOST_WAIT_MS,
-            ),
-            Row(
-                what="open(), 99th percentile, ms",
-                values=[
-                    f"{statistics.quantiles(each, n=100)[98]:.2f}" for each in (waits, waits_before)
-                ],
-            ),
-        ],
-        notes=f"{_ROUNDS:,} rounds; not held (HOLD_MS 0): {_ROUNDS_BEFORE}. An event's check takes "
-        f"{check_ms:.2f} ms here.",
+def _invoke(environment: _Environment) -> None:
+    environment.platform.respond(
+        {"eventType": "INVOKE", "deadlineMs": int(time.time() * 1000) + 30_000, "requestId": "r"}
     )
 
 
-def _fresh(program: Path, folder: Path) -> Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rounds:
+    """What was read as the first thing after freezes."""
+
+    old: int
+    unleased: int
+    waits_ms: list[float]
+    trips_ms: list[float]
+
+    @property
+    def old_share(self) -> str:
+        """The share of old answers."""
+        return f"{self.old / len(self.waits_ms):.1%}"
+
+    @property
+    def beyond_ms(self) -> float:
+        """How much longer than a bare round trip `open` takes: medians."""
+        return statistics.median(self.waits_ms) - statistics.median(self.trips_ms)
+
+    def wait_ms(self, percent: int) -> str:
+        """Return a percentile of the waits."""
+        return f"{statistics.quantiles(self.waits_ms, n=100)[percent - 1]:.2f}"
+
+
+def _rounds(
+    program: Path, index: IndexProcess, folder: Path, *, needs: int, rounds: int, **variables: str
+) -> _Rounds:
+    """Thaw, invoke and read; freeze as soon as a platform could."""
+    trip = RoundTrip(index)
+    old = unleased = 0
+    waits = []
+    trips = []
+    with _world(
+        program,
+        index,
+        folder,
+        environments=_ENVIRONMENTS,
+        NEEDED_SERVICES=",".join(NEEDS[:needs]),
+        SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S),
+        **variables,
+    ) as world:
+        for environment, version in world.turns(rounds):
+            trips.append(trip.take_ms())
+            unleased += not is_leased(environment.file)
+            environment.begin_read()
+            environment.thaw()
+            _invoke(environment)
+            read = environment.end_read()
+            environment.platform.receive()
+            old += read.version != version
+            waits.append(read.open_ms)
+    trip.close()
+    return _Rounds(old=old, unleased=unleased, waits_ms=waits, trips_ms=trips)
+
+
+def _after_freezes(program: Path, index: IndexProcess, folder: Path) -> Table:
+    one = _rounds(program, index, folder, needs=1, rounds=_ROUNDS)
+    ten = _rounds(program, index, folder, needs=len(NEEDS), rounds=_ROUNDS_OF_TEN)
+    before = _rounds(
+        program,
+        index,
+        folder,
+        needs=1,
+        rounds=_ROUNDS_BEFORE,
+        SERVICE_DISCOVERY_HOLD_MS="0",
+    )
+    every = (one, ten, before)
+    return Table(
+        title="A read as the first thing after a freeze, with a new answer in the table",
+        columns=["one need", "ten needs", "not held"],
+        rows=[
+            Row(
+                what="old answers",
+                values=[each.old_share for each in every],
+                limit="none of those held",
+                holds=one.old + ten.old == 0,
+            ),
+            Row(
+                what="frozen without a lease",
+                values=[str(each.unleased) for each in (one, ten)] + [""],
+            ),
+            Row(what="open(), median, ms", values=[each.wait_ms(50) for each in every]),
+            Row(
+                what="… more than a bare round trip, ms",
+                values=[f"{each.beyond_ms:.2f}" for each in (one, ten)] + [""],
+                limit=f"one need: at most {_MOST_WAIT_MS:g}",
+                holds=one.beyond_ms <= _MOST_WAIT_MS,
+            ),
+            Row(what="open(), 99th percentile, ms", values=[each.wait_ms(99) for each in every]),
+        ],
+        notes=f"{_ROUNDS:,} rounds with one need, {_ROUNDS_OF_TEN} with ten, {_ROUNDS_BEFORE} with "
+        f"HOLD_MS 0. A bare round trip takes {statistics.median(one.trips_ms):.2f} ms here.",
+    )
+
+
+def _fresh(program: Path, index: IndexProcess, folder: Path) -> Table:
     plain = folder / "plain.json"
     plain.write_text("{}", encoding="utf-8")
-    with _world(program, folder, SERVICE_DISCOVERY_MAX_AGE="86400") as world:
-        leased = world.read(count=_FRESH_READS, pause_s=0.003).open_ms
-        without = world.read(plain, count=_FRESH_READS, pause_s=0.003).open_ms
-        before = world.processor_s()
+    with _world(program, index, folder, SERVICE_DISCOVERY_MAX_AGE="86400") as world:
+        (environment,) = world.environments
+        leased = environment.read(count=_FRESH_READS, gap_s=0.003).open_ms
+        without = environment.read(plain, count=_FRESH_READS, gap_s=0.003).open_ms
+        before = environment.processor_s()
         count = _READS_A_SECOND * _SECONDS
         began = time.monotonic()
-        world.read(count=count, pause_s=0.0008)
+        environment.read(count=count, gap_s=1 / _READS_A_SECOND)
         took = time.monotonic() - began
-        share = (world.processor_s() - before) / took
+        share = (environment.processor_s() - before) / took
     more = leased - without
     return Table(
         title="A read of a fresh file",
@@ -273,5 +328,5 @@ def _fresh(program: Path, folder: Path) -> Table:
                 holds=share <= _MOST_CPU,
             ),
         ],
-        notes=f"{_FRESH_READS:,} reads, 3 ms apart; then {count:,} without a pause to speak of.",
+        notes=f"{_FRESH_READS:,} reads, 3 ms apart; then {count:,}, 1 ms apart.",
     )

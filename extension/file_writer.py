@@ -60,6 +60,8 @@ class ServicesFile:
         # The file in place, open for as long as it may be leased, and its size.
         self._fd: "int | None" = None
         self._size = 0
+        # The leased files that were in place before, and their sizes: readers may wait for them.
+        self._replaced: "list[tuple[int, int]]" = []
         # What `stat` returned when this process last wrote or touched the file.
         self._left: "tuple[int, int, int, int, int] | None" = None
 
@@ -89,7 +91,7 @@ class ServicesFile:
             OSError: The file can't be written.
         """
         staging, fd = self._stage(document, mtime_ns)
-        if not self._lease(fd):
+        if not self._lease(fd, 0):
             system.close(fd)
             system.remove(staging)
             return False
@@ -97,8 +99,15 @@ class ServicesFile:
         self._keep(fd, len(document), is_leased=True)
         return True
 
+    @property
+    def has_replaced(self) -> bool:
+        """Whether readers may wait for a file that was in place before."""
+        return bool(self._replaced)
+
     def replace(self, document: bytes, mtime_ns: int, *, is_leased: bool) -> None:
-        """Put *document* in place in one step, and let held readers read it.
+        """Put *document* in place in one step.
+
+        It is also written into the files that held readers wait for, which `let_replaced_go` ends.
 
         Args:
             is_leased: Whether the new file should be leased, if possible.
@@ -110,29 +119,53 @@ class ServicesFile:
         self._left = None
         staging, fd = self._stage(document, mtime_ns)
         # Leased before it can be opened: there is no moment at which a reader is not held.
-        has_lease = is_leased and self._lease(fd)
+        has_lease = is_leased and self._lease(fd, 0)
         self._put_in_place(staging, fd)
         self._left = system.stat(self.path)
         if self._fd is not None and self.is_leased:
-            # Readers that opened the path before now wait for the old file.
-            self._fill(self._fd, document, mtime_ns)
+            self._replaced.append((self._fd, self._size))
+            self._fd = None
         self._keep(fd if has_lease else None, len(document), is_leased=has_lease)
+        self._replaced = [
+            (each, self._fill(each, size_before, document, mtime_ns))
+            for each, size_before in self._replaced
+        ]
         if not has_lease:
             system.close(fd)
         # A watcher of the folder sees this as the last event: the file is there, and not deleted.
         system.set_mtime(self.path, mtime_ns)
 
-    def arm(self) -> bool:
+    def arm(self, patience_us: int) -> bool:
         """Lease the file again; return whether it is leased now.
 
         It can't be while a reader has it open.
+
+        Args:
+            patience_us: For how many microseconds to wait until readers have closed it.
         """
         if self._fd is not None and not self.is_leased:
-            self.is_leased = self._lease(self._fd)
+            self.is_leased = self._lease(self._fd, patience_us)
         return self.is_leased
+
+    def notice(self) -> bool:
+        """Return whether a reader waits for the lease's end that was not known of."""
+        # The signal may have been for the file that was in place before.
+        if self._fd is None or not self.is_leased or not system.is_awaited(self._fd):
+            return False
+        is_first = not self.is_awaited
+        self.is_awaited = True
+        return is_first
+
+    def let_replaced_go(self) -> None:
+        """Let the readers go on that wait for a file that was in place before."""
+        for fd, _ in self._replaced:
+            # That ends its lease.
+            system.close(fd)
+        self._replaced = []
 
     def let_go(self) -> None:
         """End the lease: readers go on. `arm` can lease the same file again."""
+        self.let_replaced_go()
         if self._fd is not None and self.is_leased:
             self.is_leased = self.is_awaited = False
             try:
@@ -143,6 +176,7 @@ class ServicesFile:
 
     def release(self) -> None:
         """End the lease for good."""
+        self.let_replaced_go()
         self._keep(None, 0, is_leased=False)
 
     def is_as_left(self) -> bool:
@@ -158,6 +192,8 @@ class ServicesFile:
         Raises:
             OSError: It can't be set.
         """
+        for fd, _ in self._replaced:
+            system.set_mtime(fd, mtime_ns)
         system.set_mtime(self.path, mtime_ns)
         self._left = system.stat(self.path)
 
@@ -190,9 +226,9 @@ class ServicesFile:
         if before is not None:
             system.close(before)
 
-    def _lease(self, fd: int) -> bool:
+    def _lease(self, fd: int, patience_us: int) -> bool:
         try:
-            system.lease(fd)
+            system.lease(fd, patience_us)
         except OSError as error:
             if error.errno != _EAGAIN:
                 self.can_lease = False
@@ -236,12 +272,14 @@ class ServicesFile:
             _remove(staging)
             raise
 
-    def _fill(self, fd: int, document: bytes, mtime_ns: int) -> None:
-        """Write *document* into the leased file, which held readers are about to read.
+    def _fill(self, fd: int, size: int, document: bytes, mtime_ns: int) -> int:
+        """Write *document* into a leased file of *size* bytes, which held readers will read.
 
         If there is no room for it they read what is in the file.
+
+        Returns:
+            The file's size now.
         """
-        size = self._size
         view = memoryview(document)
         if len(document) > size:
             # What needs room is written first, so that a full disk leaves a whole document.
@@ -249,7 +287,7 @@ class ServicesFile:
                 system.write_at(fd, view[size:], size)
             except OSError:
                 system.truncate(fd, size)
-                return
+                return size
         if len(document) < size:
             # Blanks replace what is cut off: if this process dies in between, readers still find
             # one JSON document.
@@ -258,6 +296,7 @@ class ServicesFile:
         else:
             system.write_at(fd, view[:size], 0)
         system.set_mtime(fd, mtime_ns)
+        return len(document)
 
     def _make_folders(self) -> None:
         at = self.path.find("/", 1)

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 # Reports of one signal, of which a read returns whole ones.
 _REPORTS_BYTES = 128 * 16
-_FIRST_PAUSE_S = 0.001
-# A lease can't be placed while a reader has the file open: how often that is tried again.
+# A freeze between a reader's close and the next lease would lose that lease's first reader: place
+# it as soon as the reader has closed the file, which most do within this time.
+_PATIENCE_US = 600
+# After that: how soon it is tried again, and at which share of the time since the reader came.
+_FIRST_RETRY_S = 0.001
 _LONGEST_RETRY_S = 0.05
-# Many readers a second: each lease costs some 0.1 ms of processor time.
-_LONGEST_PAUSE_S = 0.02
-_BURST_S = 0.05
+_RETRY_SHARE = 4
+# Each lease costs some 0.1 ms of processor time. Of more reads than this a second, and a few more
+# at first, only some are held.
+_LEASES_A_SECOND = 100
+_MOST_CREDIT = 50
 
 
 class HeldReaders:
@@ -52,7 +57,8 @@ class HeldReaders:
         self._is_spent = False
         self._held_at = 0.0
         self._let_go_at = 0.0
-        self._pause_s = _FIRST_PAUSE_S
+        # How many leases may be placed at once.
+        self._credit = float(_MOST_CREDIT)
         self._retry_at: "float | None" = None
 
     @property
@@ -76,18 +82,14 @@ class HeldReaders:
             system.read(self._signals, _REPORTS_BYTES)
         except OSError:
             return
-        if not self._file.is_leased:
-            return
-        if not self._file.is_awaited:
-            self._file.is_awaited = True
+        if self._file.notice():
             self._held_at = system.monotonic()
 
     def begin_invocation(self) -> None:
-        """Lease the file soon after each read again: another invocation's readers are to come."""
-        self._pause_s = _FIRST_PAUSE_S
-        self._let_go_at = 0.0
+        """Hold each of the coming readers again: they may be another invocation's."""
+        self._credit = float(_MOST_CREDIT)
         if self._retry_at is not None:
-            self._retry_at = min(self._retry_at, system.monotonic() + _FIRST_PAUSE_S)
+            self._retry_at = system.monotonic()
 
     def begin_check(self, limit_s: "float | None") -> None:
         """Hold readers from now on.
@@ -98,13 +100,18 @@ class HeldReaders:
         self._limit_s = limit_s
         self._is_checking = True
         self._is_spent = False
-        if self.is_at_rest and not self._file.is_leased and not self._file.arm():
+        if self.is_at_rest and not self._file.arm(0):
             self._renew()
         self.run_timers(system.monotonic())
+
+    def begin_again(self) -> None:
+        """Count the time for holding from now on: the environment was frozen meanwhile."""
+        self._held_at = system.monotonic()
 
     def end_check(self) -> None:
         """Let go the readers that were held, and lease the file for the next check."""
         self._is_checking = self._is_spent = False
+        self._file.let_replaced_go()
         if not self.is_at_rest:
             self._file.release()
             self._retry_at = None
@@ -114,28 +121,38 @@ class HeldReaders:
             self._try_again(system.monotonic())
 
     def let_go(self) -> None:
-        """Let all readers go that wait, and lease the file again soon."""
+        """Let all readers go that wait, and lease the file again as soon as they have closed it."""
         now = system.monotonic()
         self._file.let_go()
-        if now - self._let_go_at < _BURST_S:
-            self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-        else:
-            self._pause_s = _FIRST_PAUSE_S
+        earned = max(0.0, now - self._let_go_at) * _LEASES_A_SECOND
+        self._credit = min(_MOST_CREDIT, self._credit + earned)
         self._let_go_at = now
-        self._retry_at = now + self._pause_s if self.is_at_rest else None
+        self._retry_at = None
+        if not self.is_at_rest or self._is_spent:
+            return
+        if self._credit < 1:
+            self._retry_at = now + 1 / _LEASES_A_SECOND
+            return
+        self._credit -= 1
+        if not self._file.arm(_PATIENCE_US):
+            self._retry_at = now + _FIRST_RETRY_S
 
     def wakes_at(self) -> "float | None":
         """Return when `run_timers` has something to do; None for never."""
-        if self._file.is_awaited and self._is_checking and self._limit_s is not None:
+        if self._is_holding and self._is_checking and self._limit_s is not None:
             return self._held_at + self._limit_s
         return None if self._is_spent else self._retry_at
+
+    @property
+    def _is_holding(self) -> bool:
+        return self._file.is_awaited or self._file.has_replaced
 
     def run_timers(self, now: float) -> None:
         """Let readers go whose time is over, and lease the file again where it is time to."""
         at = self.wakes_at()
         if at is None or now < at:
             return
-        if self._file.is_awaited:
+        if self._is_holding:
             # Once for each check: a reader that comes later in this check does not wait.
             self._is_spent = True
             self.let_go()
@@ -143,12 +160,11 @@ class HeldReaders:
             self._try_again(now)
 
     def _try_again(self, now: float) -> None:
-        if self._file.arm():
-            self._retry_at = None
+        self._retry_at = None
+        if self._file.arm(0):
             return
         self._renew()
         if self._file.is_leased or not self._file.is_open or not self.is_at_rest:
-            self._retry_at = None
             return
-        self._pause_s = min(self._pause_s * 2, _LONGEST_RETRY_S)
-        self._retry_at = now + self._pause_s
+        pause_s = (now - self._let_go_at) / _RETRY_SHARE
+        self._retry_at = now + min(_LONGEST_RETRY_S, max(_FIRST_RETRY_S, pause_s))

@@ -11,7 +11,7 @@ from extension.credentials import CredentialsError, NoCredentialsError
 from extension.http_client import BrokenError, HttpClient
 from extension.product_version import VERSION
 from extension.signing_clock import SigningClock
-from extension.sigv4 import sign
+from extension.sigv4 import SigningKeys, sign
 from extension.table_errors import LATER, NEVER, ONCE, TableError
 from extension.waiting import DeadlineError
 from registry_model import strict_json
@@ -69,15 +69,16 @@ class Reading:
         self.faults: "dict[Key, str]" = {}
 
 
-class _LastResponse:
-    """The last response to one request, so that the same bytes are not parsed again."""
+class _LastExchange:
+    """The last request, and its response: the same bytes are neither made nor parsed again."""
 
-    __slots__ = ("answers", "digest", "keys")
+    __slots__ = ("answers", "body", "digest", "keys")
 
     def __init__(
-        self, keys: "list[Key]", digest: bytes, answers: "dict[Key, Answer | None]"
+        self, keys: "list[Key]", body: bytes, digest: bytes, answers: "dict[Key, Answer | None]"
     ) -> None:
         self.keys = keys
+        self.body = body
         self.digest = digest
         self.answers = answers
 
@@ -114,8 +115,9 @@ class IndexReader:
         self._path = path
         self._clock = SigningClock(wall)
         self._random = random
+        self._signing_keys = SigningKeys(region, "dynamodb")
         # By the number of the request within its read.
-        self._last: "dict[int, _LastResponse]" = {}
+        self._last: "dict[int, _LastExchange]" = {}
 
     def read(
         self,
@@ -187,7 +189,10 @@ class IndexReader:
         if system.monotonic() >= deadline:
             raise DeadlineError
         credentials = self._get_credentials(deadline)
-        body = self._body(keys)
+        last = self._last.get(number)
+        if last is not None and last.keys != keys:
+            last = None
+        body = self._body(keys) if last is None else last.body
         headers = sign(
             [
                 ("content-type", "application/x-amz-json-1.0"),
@@ -197,8 +202,7 @@ class IndexReader:
             method="POST",
             path=self._path,
             body=body,
-            region=self._region,
-            service="dynamodb",
+            keys=self._signing_keys,
             credentials=credentials,
             timestamp=self._clock.timestamp(),
         )
@@ -211,14 +215,13 @@ class IndexReader:
         if response.status != 200:
             raise self._refusal(response, credentials)
         digest = hashlib.sha256(response.body).digest()
-        last = self._last.get(number)
-        if last is not None and last.digest == digest and last.keys == keys:
+        if last is not None and last.digest == digest:
             reading.answers.update(last.answers)
             return []
         left = self._accept(self._document(response), keys, reading)
         answers = {key: reading.answers[key] for key in keys if key in reading.answers}
         if len(answers) == len(keys):
-            self._last[number] = _LastResponse(keys, digest, answers)
+            self._last[number] = _LastExchange(keys, body, digest, answers)
         return left
 
     def _get_credentials(self, deadline: float) -> "Credentials":

@@ -155,12 +155,13 @@ class Lifecycle:
         if self._readers.signals in readable:
             self._readers.notice()
         now = system.monotonic()
+        if self._is_checking:
+            # First: after a freeze the readers' time is counted anew.
+            self._beat(now)
         self._readers.run_timers(now)
         for descriptor in readable:
             if descriptor != self._readers.signals:
                 self._receive(now)
-        if self._is_checking:
-            self._beat(now)
 
     def _init(self) -> None:
         is_known = self._adopt_leftover()
@@ -262,9 +263,11 @@ class Lifecycle:
         is_checked, self._is_checked = self._is_checked, False
         self._readers.begin_invocation()
         self._invocation_ends_at = event.deadline_ms / 1000
-        if is_checked or not self._schedule.is_due(self._wall()):
+        is_due = not is_checked and self._schedule.is_due(self._wall())
+        if is_due and self._check_in_time(self._invocation_ends_at):
             return
-        self._check_in_time(self._invocation_ends_at)
+        if self._file.is_awaited:
+            self._readers.let_go()
 
     def _expects_event(self) -> bool:
         """Return whether a reader should wait a moment for the event that makes a check due."""
@@ -321,14 +324,19 @@ class Lifecycle:
 
     def _beat(self, now: float) -> None:
         """Interrupt the check if the environment was frozen: its connection is dead by now."""
-        wall = self._wall()
-        late_s = max(now - self._beat_at, wall - self._beat_wall - _BEAT_S)
-        if now >= self._beat_at or late_s > _FROZEN_S:
-            self._beat_at = now + _BEAT_S
-            self._beat_wall = wall
-        if late_s > _FROZEN_S:
+        if self._was_frozen(now):
             self._is_frozen = True
             raise Interrupted
+        if now >= self._beat_at:
+            self._begin_beat(now)
+
+    def _begin_beat(self, now: float) -> None:
+        self._beat_at = now + _BEAT_S
+        self._beat_wall = self._wall()
+
+    def _was_frozen(self, now: float) -> bool:
+        """Return whether the environment was frozen since the last beat."""
+        return max(now - self._beat_at, self._wall() - self._beat_wall - _BEAT_S) > _FROZEN_S
 
     def _check(self, time_s: float, hold_s: "float | None") -> "CheckResult | None":
         """Ask about every need, and put the file right.
@@ -341,8 +349,8 @@ class Lifecycle:
             None if the platform has ended the process meanwhile.
         """
         started = system.monotonic()
-        result = None
-        while result is None:
+        is_repeated = False
+        while True:
             self._readers.begin_check(hold_s)
             result = self._resolve(time_s)
             if self._failure is not None:
@@ -350,16 +358,23 @@ class Lifecycle:
             if result is None and not self._is_frozen:
                 self._readers.end_check()
                 return None
-            if result is None and self._event is not None:
+            if result is not None:
+                now = self._wall()
+                is_in_place = self._put_right(result, now)
+                # A freeze since the answer came has made it old. A large answer on a slow processor
+                # looks the same: ask again once.
+                if is_repeated or not self._was_frozen(system.monotonic()):
+                    break
+                is_repeated = True
+            self._readers.begin_again()
+            if self._event is not None:
                 time_s = min(time_s, self._invocation_ends_at - _MARGIN_S - self._wall())
-        now = self._wall()
-        is_in_place = self._put_right(result, now)
         if is_in_place and not result.faults:
             self._schedule.succeeded(now)
         else:
             self._schedule.failed(now)
-        self._log_result(result, system.monotonic() - started)
         self._readers.end_check()
+        self._log_result(result, system.monotonic() - started)
         gc.collect()
         return result
 
@@ -368,7 +383,7 @@ class Lifecycle:
         started = system.monotonic()
         self.limit = None
         self._is_frozen = False
-        self._beat_at, self._beat_wall = started + _BEAT_S, self._wall()
+        self._begin_beat(started)
         self._is_checking = True
         try:
             return self._resolver.resolve(started + time_s)

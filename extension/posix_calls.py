@@ -6,6 +6,7 @@ function raises OSError with the kernel's number.
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -18,6 +19,8 @@ _F_SETLEASE = 1024
 # Which signal reports a reader that waits for a leased file: see `lease`.
 _LEASE_SIGNAL = signal.SIGRTMIN
 _SIGSET_BYTES = 128
+# A reader usually closes the file within this time, in microseconds.
+_FIRST_PAUSE_US = 20
 
 
 def create(path: str) -> int:
@@ -69,14 +72,31 @@ def stat(path: str) -> "tuple[int, int, int, int, int]":
     return info.st_mode, info.st_size, info.st_mtime_ns, info.st_ino, info.st_dev
 
 
-def lease(fd: int) -> int:
+def lease(fd: int, patience_us: int) -> None:
     """Place a write lease on an open file: the kernel holds other processes that open it.
 
-    Raises OSError with EAGAIN while another process has the file open.
+    Raises OSError with EAGAIN if another process has the file open, and does not close it within
+    *patience_us* microseconds.
     """
-    # F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
-    fcntl.fcntl(fd, _F_SETSIG, _LEASE_SIGNAL)
-    return fcntl.fcntl(fd, _F_SETLEASE, fcntl.F_WRLCK)
+    pause_us = _FIRST_PAUSE_US
+    while True:
+        # F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
+        fcntl.fcntl(fd, _F_SETSIG, _LEASE_SIGNAL)
+        try:
+            fcntl.fcntl(fd, _F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as error:
+            if error.errno != errno.EAGAIN or patience_us <= 0:
+                raise
+        else:
+            return
+        time.sleep(pause_us / 1_000_000)
+        patience_us -= pause_us
+        pause_us *= 2
+
+
+def is_awaited(fd: int) -> bool:
+    """Return whether somebody waits for the end of the lease on *fd*."""
+    return fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_WRLCK
 
 
 def end_lease(fd: int) -> int:

@@ -52,14 +52,33 @@ def _encoded(path: str) -> str:
     return "".join([chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in path.encode("utf-8")])
 
 
+class SigningKeys:
+    """Derives the key that signs a day's requests, and keeps the last one."""
+
+    def __init__(self, region: str, service: str) -> None:
+        """Set the scope; nothing is derived yet."""
+        self.region = region
+        self.service = service
+        self._of = ("", "")
+        self._key = b""
+
+    def get(self, secret: str, date: str) -> bytes:
+        """Return the key for a secret access key and a date."""
+        if self._of != (secret, date):
+            key = _hmac(("AWS4" + secret).encode("utf-8"), date)
+            for part in (self.region, self.service, "aws4_request"):
+                key = _hmac(key, part)
+            self._of, self._key = (secret, date), key
+        return self._key
+
+
 def sign(
     headers: "Sequence[tuple[str, str]]",
     *,
     method: str,
     path: str,
     body: bytes,
-    region: str,
-    service: str,
+    keys: SigningKeys,
     credentials: Credentials,
     timestamp: str,
 ) -> "list[tuple[str, str]]":
@@ -68,6 +87,7 @@ def sign(
     Args:
         headers: Other headers to sign; names in lower case, `host` among them.
         path: The path as it is sent, without a query.
+        keys: The signing keys of the Region and the service.
         timestamp: The time as `20261123T080000Z`.
     """
     signed = list(headers) + [("x-amz-date", timestamp)]
@@ -79,11 +99,9 @@ def sign(
     lines += [f"{name}:{' '.join(value.split())}" for name, value in signed]
     lines += ["", names, _sha256(body).hex()]
     date = timestamp[:8]
-    scope = f"{date}/{region}/{service}/aws4_request"
+    scope = f"{date}/{keys.region}/{keys.service}/aws4_request"
     canonical = _sha256("\n".join(lines).encode("utf-8")).hex()
-    key = _hmac(("AWS4" + credentials.secret_access_key).encode("utf-8"), date)
-    for part in (region, service, "aws4_request"):
-        key = _hmac(key, part)
+    key = keys.get(credentials.secret_access_key, date)
     signature = _hmac(key, "\n".join([_ALGORITHM, timestamp, scope, canonical])).hex()
     credential = f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}"
     signed.append(("authorization", f"{credential}, SignedHeaders={names}, Signature={signature}"))

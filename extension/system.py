@@ -24,6 +24,7 @@ stat = posix_calls.stat
 read = posix_calls.read
 refused_certificate = posix_calls.refused_certificate
 lease = posix_calls.lease
+is_awaited = posix_calls.is_awaited
 end_lease = posix_calls.end_lease
 start_look_up = posix_calls.look_up
 umask = posix_calls.umask

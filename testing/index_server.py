@@ -131,7 +131,6 @@ class IndexServer:
             return
         self._check_signature(path, headers, body)
         self.user_agents.append(headers.get("user-agent"))
-        self.dates.append(headers["x-amz-date"])
         document = json.loads(body)
         self.requests.append(document)
         ((table, wanted),) = document["RequestItems"].items()
@@ -173,6 +172,7 @@ class IndexServer:
         """Sign the request with botocore and compare the signatures."""
         scope = headers["authorization"].split("Credential=")[1].split("/")
         self.regions.append(scope[2])
+        self.dates.append(headers["x-amz-date"])
         signed = headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
         assert set(signed) == {"host", "content-type", "x-amz-date", "x-amz-target"} | (
             {"x-amz-security-token"} if self.credentials.token else set()

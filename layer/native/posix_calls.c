@@ -23,6 +23,8 @@
 
 // Which signal reports a reader that waits for a leased file: see call_lease.
 #define LEASE_SIGNAL SIGRTMIN
+// A reader usually closes the file within this time.
+#define FIRST_PAUSE_US 20
 
 static mp_obj_t checked(long result) {
     if (result < 0) {
@@ -120,12 +122,30 @@ static mp_obj_t call_stat(mp_obj_t path) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_stat_obj, call_stat);
 
-static mp_obj_t call_lease(mp_obj_t fd) {
-    // F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
-    checked(fcntl(mp_obj_get_int(fd), F_SETSIG, LEASE_SIGNAL));
-    return checked(fcntl(mp_obj_get_int(fd), F_SETLEASE, F_WRLCK));
+static mp_obj_t call_lease(mp_obj_t fd_in, mp_obj_t patience_us) {
+    int fd = mp_obj_get_int(fd_in);
+    long left_us = mp_obj_get_int(patience_us), pause_us = FIRST_PAUSE_US;
+    for (;;) {
+        // F_UNLCK resets the signal to SIGIO (fs/locks.c, lease_modify): set it before every lease.
+        checked(fcntl(fd, F_SETSIG, LEASE_SIGNAL));
+        if (!fcntl(fd, F_SETLEASE, F_WRLCK)) {
+            return mp_const_none;
+        }
+        if (errno != EAGAIN || left_us <= 0) {
+            mp_raise_OSError(errno);
+        }
+        struct timespec pause = {0, pause_us * 1000};
+        nanosleep(&pause, NULL);
+        left_us -= pause_us;
+        pause_us *= 2;
+    }
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(call_lease_obj, call_lease);
+static MP_DEFINE_CONST_FUN_OBJ_2(call_lease_obj, call_lease);
+
+static mp_obj_t call_is_awaited(mp_obj_t fd) {
+    return mp_obj_new_bool(fcntl(mp_obj_get_int(fd), F_GETLEASE) != F_WRLCK);
+}
+static MP_DEFINE_CONST_FUN_OBJ_1(call_is_awaited_obj, call_is_awaited);
 
 static mp_obj_t call_end_lease(mp_obj_t fd) {
     return checked(fcntl(mp_obj_get_int(fd), F_SETLEASE, F_UNLCK));
@@ -310,6 +330,7 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR_set_mtime), MP_ROM_PTR(&call_set_mtime_obj)},
     {MP_ROM_QSTR(MP_QSTR_stat), MP_ROM_PTR(&call_stat_obj)},
     {MP_ROM_QSTR(MP_QSTR_lease), MP_ROM_PTR(&call_lease_obj)},
+    {MP_ROM_QSTR(MP_QSTR_is_awaited), MP_ROM_PTR(&call_is_awaited_obj)},
     {MP_ROM_QSTR(MP_QSTR_end_lease), MP_ROM_PTR(&call_end_lease_obj)},
     {MP_ROM_QSTR(MP_QSTR_umask), MP_ROM_PTR(&call_umask_obj)},
     {MP_ROM_QSTR(MP_QSTR_watch_signals), MP_ROM_PTR(&call_watch_signals_obj)},

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -70,6 +71,10 @@ def _read_in_other_process(extension: Extension) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         ["cat", str(extension.services_file)], stdout=subprocess.PIPE, text=True
     )
+
+
+def _wait_until_held(reader: "subprocess.Popen[str]") -> None:
+    wait_for(lambda: is_held(reader.pid), "the reader held")
 
 
 def test_reader_after_a_freeze_gets_the_new_answer(
@@ -315,7 +320,7 @@ def test_extension_that_dies_lets_its_readers_go_on(
     index.fault = index_server.silence
     _wait_until_due(extension)
     reader = _read_in_other_process(extension)
-    wait_for(lambda: is_held(reader.pid), "the reader held")
+    _wait_until_held(reader)
 
     extension.process.kill()
 
@@ -335,7 +340,7 @@ def test_end_does_not_wait_for_a_readers_check(
     index.fault = index_server.silence
     _wait_until_due(extension)
     reader = _read_in_other_process(extension)
-    wait_for(lambda: is_held(reader.pid), "the reader held")
+    _wait_until_held(reader)
 
     began = time.monotonic()
     lambda_api.shut_down()
@@ -348,8 +353,8 @@ def test_end_does_not_wait_for_a_readers_check(
 def test_freeze_in_the_middle_of_a_readers_check_begins_it_anew(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """By then its connection is dead, and its time is over."""
-    extension = _ready(start, lambda_api, index)
+    """The connection is dead by then, and the time for the check and for holding is over."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="1500")
     index.fault = index_server.silence
     _wait_until_due(extension)
     reader = _read_in_other_process(extension)
@@ -363,6 +368,53 @@ def test_freeze_in_the_middle_of_a_readers_check_begins_it_anew(
 
     assert json.loads(text)["users"]["version"] == "1.1.0"
     assert "WARN" not in extension.log()
+
+
+def test_freeze_at_any_moment_leaves_the_next_reader_held(
+    start: Start, index: IndexServer, tmp_path: Path
+) -> None:
+    """Before, in and after a check that another reader began."""
+    _publish(index, 0)
+    extensions = [
+        start(
+            "users",
+            SERVICES_FILE=str(tmp_path / f"{number}/services.json"),
+            SERVICE_DISCOVERY_MAX_AGE="1",
+            SERVICE_DISCOVERY_HOLD_MS="5000",
+        )
+        for number in range(8)
+    ]
+    for extension in extensions:
+        wait_for(extension.services_file.exists, "the file")
+        extension.wait_until_resolved()
+    moments = random.Random(12)  # only to mix
+    leased = 0
+    for minor in (1, 3):
+        for extension in extensions:
+            _wait_until_due(extension)
+        _publish(index, minor)
+        early = []
+        for extension in extensions:
+            early.append(_read_in_other_process(extension))
+            time.sleep(moments.uniform(0, 0.006))
+            os.kill(extension.process.pid, signal.SIGSTOP)
+        wait_for(lambda: all(each.state() == "T" for each in extensions), "all frozen")
+        frozen = [each for each in extensions if is_leased(each.services_file)]
+        leased += len(frozen)
+        _publish(index, minor + 1)
+        readers = [_read_in_other_process(extension) for extension in frozen]
+        for reader in readers:
+            _wait_until_held(reader)
+        time.sleep(1.05)
+        for extension in extensions:
+            os.kill(extension.process.pid, signal.SIGCONT)
+        for reader in readers:
+            version = json.loads(reader.communicate()[0])["users"]["version"]
+            assert version == f"1.{minor + 1}.0"
+        for reader in early:
+            reader.communicate()
+    # The others were frozen while their reader had the file open.
+    assert leased > len(extensions)
 
 
 def test_modification_time_and_mode_are_the_same_for_a_held_reader(

@@ -53,6 +53,7 @@ class LifecycleWorld:
     fault: str = ""
     is_broken: bool = False
     given_s: list[float] = field(default_factory=list)
+    frozen_s: list[float] = field(default_factory=list)
     events: list[Callable[[], Event]] = field(default_factory=list)
     registered: list[list[str]] = field(default_factory=list)
     refused: tuple[str, ...] = ()
@@ -75,6 +76,8 @@ class LifecycleWorld:
                 reading.faults[key] = self.fault
             else:
                 reading.answers[key] = self.answers.get(key[0])
+        if self.frozen_s:
+            self.now += self.frozen_s.pop(0)
         return reading
 
     # The platform.
@@ -509,3 +512,23 @@ def test_schedule_never_stops_for_longer_than_it_may(
         assert schedule.is_due(now + _FAR)
         assert schedule.is_due(now - _FAR)
         assert 0 <= schedule.wait_s() <= max(max_age_s, 1)
+
+
+def test_freeze_behind_the_answer_makes_it_old(world: LifecycleWorld) -> None:
+    """The index is asked again before a reader gets an answer from before the freeze."""
+    world.after(31, frozen_s=[3_600])
+
+    world.run()
+
+    assert world.checks == 3
+    assert world.path.stat().st_mtime == _START + 31 + 3_600
+
+
+def test_answer_that_always_takes_long_is_asked_for_once_more(world: LifecycleWorld) -> None:
+    """A slow processor looks like a freeze."""
+    world.after(31, frozen_s=[2.0] * 10)
+
+    world.run()
+
+    assert world.checks == 3
+    assert world.path.stat().st_mtime == _START + 31 + 4

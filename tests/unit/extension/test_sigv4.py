@@ -6,7 +6,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.sigv4 import Credentials, sign
+from extension.sigv4 import Credentials, SigningKeys, sign
 
 _TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=90)
 
@@ -28,6 +28,9 @@ def test_signature_is_botocores(
         ("host", "dynamodb.example:8000"),
         ("x-amz-target", "DynamoDB_20120810.BatchGetItem"),
     ]
+    keys = SigningKeys(region, "dynamodb")
+    # Of another day: the key that is kept must not be used.
+    keys.get(secret, "20261122")
 
     signed = dict(
         sign(
@@ -35,8 +38,7 @@ def test_signature_is_botocores(
             method="POST",
             path=path,
             body=body,
-            region=region,
-            service="dynamodb",
+            keys=keys,
             credentials=Credentials(key_id, secret, token),
             timestamp="20261123T080000Z",
         )

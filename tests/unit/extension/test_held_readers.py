@@ -1,0 +1,37 @@
+"""Which readers are held, as far as this process can see it alone."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from extension import system
+from extension.file_writer import ServicesFile
+from extension.held_readers import HeldReaders
+
+
+@pytest.fixture
+def signals() -> Iterator[int]:
+    """Watch the leases' signal, and let it through again afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    descriptor = system.watch_leases()
+    yield descriptor
+    os.close(descriptor)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_signal_of_the_file_before_ends_no_lease(tmp_path: Path, signals: int) -> None:
+    """A freeze just before the lease's end would let the next reader through."""
+    file = ServicesFile(str(tmp_path / "services.json"), wall=time.time, random=lambda: 0.5)
+    assert file.hold(b"{}\n", 0)
+    readers = HeldReaders(file, signals, hold_s=1, renew=lambda: None)
+
+    signal.raise_signal(signal.SIGRTMIN)
+    readers.notice()
+
+    assert file.is_leased
+    assert not file.is_awaited
+    file.release()
