@@ -3,9 +3,12 @@
 It shares no code with the registry, and reads all records for each answer.
 """
 
+import copy
 from typing import Any
 
 Document = dict[str, Any]
+# A consumer's need: alias or None, service, selector.
+NaiveNeed = tuple[str | None, str, str]
 
 
 def precedence(version: str) -> tuple[Any, ...]:
@@ -69,17 +72,16 @@ class NaiveService:
         """Return the channels that point at a version."""
         return [channel for channel in self.channels if self.channels[channel] == version]
 
-    def guards(self, version: str) -> bool:
-        """Return whether `latest` or the major series loses its only answer with a version."""
-        record = self.find(version)
-        if not record or record["status"] != "active":
-            return False
-        series = version.split(".", maxsplit=1)[0] + "."
-        before = self.latest(), self.highest(series)
-        record["status"] = "yanked"
-        after = self.latest(), self.highest(series)
-        record["status"] = "active"
-        return any(was and not is_now for was, is_now in zip(before, after, strict=True))
+    def without(self, version: str, *, deleted: bool) -> "NaiveService":
+        """Return what the service would be with a version deleted, or else yanked."""
+        after = copy.deepcopy(self)
+        for record in after.records:
+            if record["version"] == version:
+                record["status"] = "yanked"
+        after.records = [
+            record for record in after.records if not deleted or record["version"] != version
+        ]
+        return after
 
     def versions_by_selector(self) -> dict[str, str]:
         """Return the version that each selector resolves to."""
@@ -135,11 +137,67 @@ class NaiveService:
         return latest if latest and precedence(latest["version"]) >= precedence(least) else None
 
 
+def need_text(need: NaiveNeed) -> str:
+    """Return a need as text."""
+    alias, service, selector = need
+    return f"{alias}:{service}{selector}" if alias else f"{service}{selector}"
+
+
+class NaiveConsumer:
+    """One consumer: where it comes from, and its needs."""
+
+    def __init__(self, source: str, needs: list[NaiveNeed]) -> None:
+        self.source = source
+        self.needs = needs
+
+    def needed(self) -> str:
+        """Return the needs as text."""
+        return ",".join(map(need_text, self.needs))
+
+
 class NaiveRegistry:
     """All services; each change returns the status of its request."""
 
     def __init__(self) -> None:
         self.services: dict[str, NaiveService] = {}
+        self.consumers: dict[str, NaiveConsumer] = {}
+
+    def moved_needs(self, before: NaiveService, after: NaiveService) -> list[Document]:
+        """Return the consumers' needs that a change of a service moves, as a dry run does."""
+        moved = []
+        for name, consumer in self.consumers.items():
+            for alias, service, selector in consumer.needs:
+                was, is_now = before.resolve(selector), after.resolve(selector)
+                answers = [each and each["version"] for each in (was, is_now)]
+                if service == before.name and answers[0] != answers[1]:
+                    # A need of `latest` is shown in its shortest form.
+                    shown = "" if selector in {"==latest", "@latest"} else selector
+                    text = need_text((alias, service, shown))
+                    moved.append(
+                        {"consumer": name, "need": text, "from": answers[0], "to": answers[1]}
+                    )
+        return sorted(moved, key=lambda each: (each["consumer"], each["need"]))
+
+    def lost(self, name: str, version: str, *, deleted: bool) -> tuple[list[str], list[Document]]:
+        """Return the selectors and needs that the guard of a yank or a deletion protects."""
+        before = self.services.get(name)
+        if not before:
+            return [], []
+        after = before.without(version, deleted=deleted)
+        gone = before.index().keys() - after.index().keys()
+        selectors = gone & {"latest", version.split(".", maxsplit=1)[0] + ".x"}
+        needs = self.moved_needs(before, after)
+        return sorted(selectors), [each for each in needs if each["from"] and not each["to"]]
+
+    def scan(self, prefix: str, found: dict[str, list[NaiveNeed]]) -> None:
+        """Record what a scan has found; remove what is gone."""
+        scanned = {name for name, each in self.consumers.items() if each.source == "scan"}
+        for name in scanned - found.keys():
+            if name.startswith(prefix):
+                del self.consumers[name]
+        for name, needs in found.items():
+            if name not in self.consumers or name in scanned:
+                self.consumers[name] = NaiveConsumer("scan", needs)
 
     def publish(self, wanted: Document, by: str) -> int:
         """`POST /services`."""
@@ -185,7 +243,9 @@ class NaiveRegistry:
                 record["status"] = "active"
                 record["revision"] = service.changed("activate", by, version=version)
             return 200
-        if service.pointing_at(version) or (not force and service.guards(version)):
+        if service.pointing_at(version):
+            return 409
+        if not force and any(self.lost(name, version, deleted=False)):
             return 409
         reason = wanted.get("reason")
         if record["status"] == "active" or reason not in {None, record.get("reason")}:
@@ -200,7 +260,9 @@ class NaiveRegistry:
         record = service.find(version) if service else None
         if not service or not record:
             return 404
-        if service.pointing_at(version) or (not force and service.guards(version)):
+        if service.pointing_at(version):
+            return 409
+        if not force and any(self.lost(name, version, deleted=True)):
             return 409
         service.records.remove(record)
         service.changed("delete", by, version=version)

@@ -12,10 +12,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from registry_api.consumers import Consumers
+from consumer_scan.listing import FoundConsumer, Scope
+from consumer_scan.recording import ScanRecorder
+from registry_api.consumers import Consumers, ConsumerStore
 from registry_api.resolution import NeedsResolver
 from registry_api.routes import Routes
-from registry_api.store import IndexStore, VersionStore
+from registry_tables.consumers_table import ConsumersTable
 from registry_tables.index_table import IndexTable
 from registry_tables.versions_table import VersionsTable
 from testing import tables
@@ -28,14 +30,23 @@ from tests.functional.registry_api.gateway import (
     event,
     response_of,
 )
-from tests.functional.registry_api.naive import NaiveRegistry, NaiveService
+from tests.functional.registry_api.naive import (
+    NaiveConsumer,
+    NaiveNeed,
+    NaiveRegistry,
+    NaiveService,
+)
 from tests.unit.registry_api.memory_consumers import MemoryConsumerStore
-from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
+from tests.unit.registry_api.memory_store import MemoryIndexStore, MemoryVersionStore, registry_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from registry_api.store import IndexStore, VersionStore
+
+    Stores = tuple[VersionStore, IndexStore, ConsumerStore]
 
 NAMES = st.sampled_from(["users", "users-api"])
 NUMBERS = st.sampled_from(["0", "1", "2", "10"])
@@ -62,7 +73,17 @@ SELECTORS = (
     | st.builds(">={}.{}".format, NUMBERS, NUMBERS)
     | st.builds("=={}".format, VERSIONS)
 )
-TIMES = ("published_at", "created_at", "updated_at", "at")
+CONSUMERS = st.sampled_from(["orders", "1:eu:orders", "1:eu:invoices"])
+NEEDS = st.lists(
+    st.tuples(st.none() | st.sampled_from(["old", "new"]), NAMES, SELECTORS),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda need: need[0] or need[1],
+)
+SCANNED = st.dictionaries(
+    st.sampled_from(["1:eu:orders", "1:eu:invoices", "1:eu:invoices:live"]), NEEDS
+)
+TIMES = ("published_at", "created_at", "updated_at", "at", "seen_at")
 
 
 def timeless(document: Any) -> Any:
@@ -78,13 +99,13 @@ class AnyOperations(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model = NaiveRegistry()
-        versions, index = self.make_stores()
+        versions, index, consumers = self.make_stores()
         resolver = NeedsResolver(index)
-        consumers = Consumers(MemoryConsumerStore(), resolver)
-        routes = Routes(registry_on(versions), consumers, resolver, lambda _: None)
+        registry = registry_on(versions, consumers=consumers)
+        routes = Routes(registry, Consumers(consumers, resolver), resolver, lambda _: None)
         self.handler: Callable[..., Any] = routes.respond
 
-    def make_stores(self) -> tuple[VersionStore, IndexStore]:
+    def make_stores(self) -> "Stores":
         """Create empty tables."""
         raise NotImplementedError
 
@@ -99,14 +120,17 @@ class AnyOperations(RuleBasedStateMachine):
             name: The service.
         """
         flags = {"force": "true"} if force else {}
-        before = self._versions_by_selector(name)
+        service = self._shown_service(name)
+        before = service.versions_by_selector()
         foretold = self.call(*request, query={"dry_run": "true"} | flags, by=by)
-        assert self._versions_by_selector(name) == before
+        assert self._shown_service(name).versions_by_selector() == before
 
         response = self.call(*request, query=flags, by=by)
 
-        after = self._versions_by_selector(name)
+        changed = self._shown_service(name)
+        after = changed.versions_by_selector()
         if response.status < 300:
+            moved = self.model.moved_needs(service, changed)
             assert foretold.status == 200
             assert foretold.document == {
                 "changes": [
@@ -114,21 +138,21 @@ class AnyOperations(RuleBasedStateMachine):
                     for each in sorted(before.keys() | after.keys())
                     if before.get(each) != after.get(each)
                 ],
-                "consumers": [],
-                "consumers_total": 0,
+                "consumers": moved,
+                "consumers_total": len(moved),
             }
         else:
             assert (foretold.status, foretold.document) == (response.status, response.document)
         return response
 
-    def _versions_by_selector(self, name: str) -> dict[str, str]:
-        """Return what each selector of a service resolves to, from all that the API shows."""
+    def _shown_service(self, name: str) -> NaiveService:
+        """Return a service as the API shows it."""
         service = NaiveService(name)
         found = self.call("GET", f"/services/{name}")
         if found.status == 200:
             service.channels = found.document["channels"]
             service.records = self._pages(f"/services/{name}/versions", "versions", limit="100")
-        return service.versions_by_selector()
+        return service
 
     @rule(
         name=NAMES,
@@ -185,6 +209,7 @@ class AnyOperations(RuleBasedStateMachine):
         """Yank or activate a version, for the first time or again."""
         name, version = self._any_version(data)
 
+        lost = self.model.lost(name, version, deleted=False)
         path = f"/services/{name}/versions/{version}"
         response = self.write(name, "PATCH", path, wanted, force=force, by=by)
 
@@ -194,16 +219,49 @@ class AnyOperations(RuleBasedStateMachine):
         if response.status == 409:
             pointing = self.model.services[name].pointing_at(version)
             assert all(f"'{channel}'" in response.document["detail"] for channel in pointing)
+            assert pointing or _lost(response) == lost
 
     @rule(data=st.data(), force=st.booleans(), by=CALLERS)
     def delete(self, data: st.DataObject, by: str, *, force: bool) -> None:
         """Delete a version that exists or not."""
         name, version = self._any_version(data)
 
+        lost = self.model.lost(name, version, deleted=True)
         path = f"/services/{name}/versions/{version}"
         response = self.write(name, "DELETE", path, force=force, by=by)
 
         assert response.status == self.model.delete(name, version, by, force=force)
+        if response.status == 409:
+            assert self.model.services[name].pointing_at(version) or _lost(response) == lost
+
+    @rule(name=CONSUMERS, needs=NEEDS)
+    def declare(self, name: str, needs: list[NaiveNeed]) -> None:
+        """A consumer, for the first time or again."""
+        consumer = NaiveConsumer("declared", needs)
+
+        response = self.call("PUT", f"/consumers/{name}", {"needed": consumer.needed()})
+
+        assert response.status == 200
+        self.model.consumers[name] = consumer
+
+    @rule(name=CONSUMERS)
+    def forget(self, name: str) -> None:
+        """A consumer that exists or not."""
+        response = self.call("DELETE", f"/consumers/{name}")
+
+        assert response.status == (204 if self.model.consumers.pop(name, None) else 404)
+
+    @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "1:eu:", "orders", "x"]))
+    def list_consumers(self, limit: int, prefix: str) -> None:
+        """All consumers, page by page."""
+        seen = self._pages("/consumers", "consumers", limit=str(limit), prefix=prefix)
+
+        assert seen == [
+            {"consumer": name, "needed": consumer.needed(), "source": consumer.source}
+            | ({"arn": ARN} if consumer.source == "scan" else {})
+            for name, consumer in sorted(self.model.consumers.items())
+            if name.startswith(prefix)
+        ]
 
     @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "users", "users-", "x"]))
     def list_services(self, limit: int, prefix: str) -> None:
@@ -278,12 +336,18 @@ class AnyOperations(RuleBasedStateMachine):
             query["cursor"] = response.document["cursor"]
 
 
+def _lost(refusal: GatewayResponse) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the selectors and the needs that the guard names."""
+    assert refusal.document["consumers_total"] == len(refusal.document["consumers"])
+    return refusal.document["selectors"], refusal.document["consumers"]
+
+
 class OnMemory(AnyOperations):
     """The rules only, many times."""
 
-    def make_stores(self) -> tuple[VersionStore, IndexStore]:
-        """Create a table in memory, without an index."""
-        return MemoryVersionStore(), None  # type: ignore[return-value]  # nothing here resolves
+    def make_stores(self) -> "Stores":
+        """Create tables in memory, and an index without answers, which nothing here compares."""
+        return MemoryVersionStore(), MemoryIndexStore({}), MemoryConsumerStore()
 
 
 class OnDynamoDB(AnyOperations):
@@ -291,12 +355,58 @@ class OnDynamoDB(AnyOperations):
 
     client: "DynamoDBClient"
 
-    def make_stores(self) -> tuple[VersionStore, IndexStore]:
-        """Create both tables on moto."""
+    def make_stores(self) -> "Stores":
+        """Create the tables on moto."""
         tables.renew_tables(self.client)
+        self.clock = 0
+        self.consumers = ConsumersTable(
+            self.client,
+            tables.CONSUMERS,
+            now_s=self._now_s,
+            timestamp=lambda: "2026-11-23T08:00:00Z",
+            sleep=lambda _: None,
+            random=lambda: 0.5,
+        )
         return (
             VersionsTable(self.client, tables.VERSIONS),
             IndexTable(self.client, tables.INDEX),
+            self.consumers,
+        )
+
+    def _now_s(self) -> float:
+        """Return a clock that goes back now and then, as those of different machines do."""
+        self.clock += 1
+        return 1_000.0 + self.clock % 7
+
+    @rule(found=SCANNED)
+    def scan(self, found: dict[str, list[NaiveNeed]]) -> None:
+        """A scan of one account and Region, which comes to its end."""
+        recorder = ScanRecorder(self.consumers, Scope(account_id="1", region="eu"))
+        recorder.record(
+            FoundConsumer(name=name, needed=NaiveConsumer("scan", needs).needed(), arn=ARN)
+            for name, needs in found.items()
+        )
+        recorder.remove_gone([])
+
+        self.model.scan("1:eu:", found)
+
+    @precondition(lambda self: self.model.services and self.model.consumers)
+    @rule(name=NAMES, limit=st.integers(1, 4))
+    def list_consumers_of_a_service(self, name: str, limit: int) -> None:
+        """Once the stream is drained, each need is listed with the version that it gets."""
+        service = self.model.services.get(name)
+        if service is None:
+            return
+        drain(self.client)
+
+        seen = self._pages(f"/services/{name}/consumers", "consumers", limit=str(limit))
+
+        assert [(each["consumer"], each["key"], each["version"]) for each in seen] == sorted(
+            (consumer_name, alias or name, found and found["version"])
+            for consumer_name, consumer in self.model.consumers.items()
+            for alias, needed_service, selector in consumer.needs
+            if needed_service == name
+            for found in [service.resolve(selector)]
         )
 
     @precondition(lambda self: self.model.services)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from registry_api.operations import Registry
-from registry_api.store import VersionStore
+from registry_api.store import ConsumerNeeds, VersionStore
 from registry_model.index_layout import Answer
 from registry_model.version import Version
 from registry_tables.errors import RaceLostError
@@ -149,9 +149,10 @@ def registry_on(
     now: str = valid.NOW,
     sleep: Callable[[float], None] = lambda _: None,
     random: Callable[[], float] = lambda: 1.0,
+    consumers: ConsumerNeeds | None = None,
 ) -> Registry:
     """Return operations that never really wait."""
-    return Registry(store, now=lambda: now, sleep=sleep, random=random)
+    return Registry(store, now=lambda: now, sleep=sleep, random=random, consumers=consumers)
 
 
 class MemoryIndexStore:
