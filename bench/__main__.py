@@ -20,7 +20,7 @@ _BENCHMARKS = (
 )
 
 # These need more than the tools in .venv, or take long: they run only if named.
-_ON_REQUEST = ("engine",)
+_ON_REQUEST = ("engine", "impact")
 
 
 def main(arguments: list[str]) -> int:

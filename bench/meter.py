@@ -7,6 +7,7 @@ and values. The cost of secondary indexes is left out: it is the same for each v
 """
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,13 +43,17 @@ class Usage:
 def metered(client: "DynamoDBClient") -> Iterator[Usage]:
     """Count what is used through *client*."""
     usage = Usage()
-    requests: list[dict[str, Any]] = []
+    lock = threading.Lock()
 
-    def before(params: dict[str, Any], **_: object) -> None:
-        requests.append(params)
+    # A request's context is its own: several threads may use the client.
+    def before(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+        context["metered"] = params
 
-    def after(parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        _count(usage, model.name, requests.pop(), parsed)
+    def after(
+        parsed: dict[str, Any], model: "OperationModel", context: dict[str, Any], **_: object
+    ) -> None:
+        with lock:
+            _count(usage, model.name, context["metered"], parsed)
 
     events = client.meta.events
     events.register("provide-client-params.dynamodb", before)

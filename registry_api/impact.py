@@ -129,13 +129,19 @@ def consumer_changes(
 ) -> tuple[ConsumerChange, ...]:
     """Return each consumer's need that resolves to another version, given what selectors do."""
     changes = {each.selector: each for each in selectors}
+    # Ten thousand consumers of one service ask for it in a handful of ways.
+    moves: dict[str, tuple[Version | None, Version | None]] = {}
     found = []
     for each in needs:
         selector = each.need.selector
         change = changes.get(selector.index_selector)
         if change is None:
             continue
-        before, after = _accepted(selector, change.before), _accepted(selector, change.after)
+        move = moves.get(selector.requested)
+        if move is None:
+            move = _accepted(selector, change.before), _accepted(selector, change.after)
+            moves[selector.requested] = move
+        before, after = move
         if before != after:
             found.append(
                 ConsumerChange(consumer=each.consumer, need=str(each), before=before, after=after)

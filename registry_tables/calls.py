@@ -1,10 +1,10 @@
 """Calls to DynamoDB: the client's settings, what its errors mean, and reads of many items."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,12 +19,17 @@ from registry_tables.errors import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
 
 Item = Mapping[str, Any]
 
 # A table that does not answer fails a request within 10 s: API Gateway waits for 29.
 CLIENT_CONFIG = Config(
-    connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
+    connect_timeout=1,
+    read_timeout=3,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    # DynamoDB checks each request itself. Doing it twice takes a sixth of the time of many reads.
+    parameter_validation=False,
 )
 
 _THROTTLED = frozenset(
@@ -95,20 +100,31 @@ def _mapped(error: ClientError) -> DynamoError | ClientError:
 
 
 def batch_get(
-    client: "DynamoDBClient", table: str, keys: Iterable[Mapping[str, Any]], *, consistent: bool
+    client: "DynamoDBClient",
+    table: str,
+    keys: Iterable[Mapping[str, Any]],
+    *,
+    consistent: bool,
+    attributes: Sequence[str] = (),
 ) -> Iterator[Item]:
     """Read the items of any number of distinct keys: those that exist, in no order.
+
+    Args:
+        attributes: Those to read; all if empty. Fewer cost less of botocore's time.
 
     Raises:
         ThrottledError, UnreachableError: Not all of them could be read.
     """
+    options: dict[str, Any] = {"ConsistentRead": consistent}
+    if attributes:
+        names = {f"#{position}": name for position, name in enumerate(attributes)}
+        options |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
     unread = [dict(key) for key in keys]
     while unread:
         requested, rest = unread[:_MAX_BATCH_KEYS], unread[_MAX_BATCH_KEYS:]
         with mapped_errors():
-            response = client.batch_get_item(
-                RequestItems={table: {"Keys": requested, "ConsistentRead": consistent}}
-            )
+            request = cast("KeysAndAttributesTypeDef", {"Keys": requested, **options})
+            response = client.batch_get_item(RequestItems={table: request})
         yield from response["Responses"].get(table, [])
         unprocessed = response.get("UnprocessedKeys", {}).get(table)
         left = [dict(key) for key in unprocessed["Keys"]] if unprocessed else []

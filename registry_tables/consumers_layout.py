@@ -172,15 +172,12 @@ def need_to_item(need: ConsumerNeed) -> dict[str, Any]:
     }
 
 
-def need_from_item(item: Item) -> ConsumerNeed:
-    """Parse the item of one need."""
-    generation, _, key = item[ENTRY]["S"].removeprefix(NEED_PREFIX).partition("#")
+def need_from_item(service: str, item: Item) -> ConsumerNeed:
+    """Parse the item of one need of *service*, of which its position and the need are enough."""
+    consumer, _, entry = item[POSITION]["S"].partition("#")
+    generation, _, key = entry.removeprefix(NEED_PREFIX).partition("#")
     selector = _selector(item[NEED]["S"].partition(":")[2])
-    return ConsumerNeed(
-        consumer=item[CONSUMER]["S"],
-        generation=generation,
-        need=Need(key, item[SERVICE]["S"], selector),
-    )
+    return ConsumerNeed(consumer=consumer, generation=generation, need=Need(key, service, selector))
 
 
 def position_key(service: str, position: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _WRITES = 25
 _READS = 100
 # Head items are read by several threads: at 10,000 consumers of one service, one after the other
 # would take most of a request's time.
-_THREADS = 8
+READ_THREADS = 8
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.05
 
@@ -186,7 +186,7 @@ class ConsumersTable:
         if len(batches) == 1:
             generations = self._generations(batches[0])
         elif batches:
-            with ThreadPoolExecutor(max_workers=_THREADS) as pool:
+            with ThreadPoolExecutor(max_workers=READ_THREADS) as pool:
                 for found in pool.map(self._generations, batches):
                     generations |= found
         return [need for need in needs if generations.get(need.consumer) == need.generation]
@@ -307,11 +307,16 @@ class ConsumersTable:
                 TableName=self._table,
                 IndexName=layout.NEEDS_INDEX,
                 KeyConditionExpression="#service = :service",
-                ExpressionAttributeNames={"#service": layout.SERVICE},
+                ProjectionExpression="#position, #need",
+                ExpressionAttributeNames={
+                    "#service": layout.SERVICE,
+                    "#position": layout.POSITION,
+                    "#need": layout.NEED,
+                },
                 ExpressionAttributeValues={":service": {"S": service}},
                 **options,
             )
-        needs = list(map(layout.need_from_item, response["Items"]))
+        needs = [layout.need_from_item(service, item) for item in response["Items"]]
         last = response.get("LastEvaluatedKey")
         return needs, last[layout.POSITION]["S"] if last else None
 
@@ -322,7 +327,13 @@ class ConsumersTable:
 
     def _generations(self, names: Sequence[str]) -> dict[str, str]:
         keys = map(layout.head_key, names)
-        items = batch_get(self._client, self._table, keys, consistent=True)
+        items = batch_get(
+            self._client,
+            self._table,
+            keys,
+            consistent=True,
+            attributes=(layout.CONSUMER, layout.GENERATION),
+        )
         return {item[layout.CONSUMER]["S"]: item[layout.GENERATION]["S"] for item in items}
 
     def _write(self, requests: "list[WriteRequestTypeDef]") -> None:

@@ -1,12 +1,20 @@
 """Consumers: declared, read, removed, and their part in guard and dry run."""
 
+import random
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bench.meter import Usage, metered
+from registry_tables.consumers_table import ConsumersTable
+from registry_tables.versions_table import VersionsTable
 from testing import tables
+from testing.stream_world import no_sleep
 from tests.functional.registry_api.gateway import Call, Publish, arn_of
+from tests.unit.registry_api import valid
+from tests.unit.registry_api.memory_store import registry_on
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -297,6 +305,45 @@ def test_no_more_than_a_hundred_consumers_are_listed_and_all_are_counted(
         f"orders-{number:03d}" for number in range(100)
     ]
     assert response.document["consumers_total"] == 120
+
+
+def test_publish_reads_no_consumers_and_a_dry_run_those_that_it_moves(
+    publish: Publish, dynamodb: "DynamoDBClient", declare: Callable[..., None]
+) -> None:
+    """`make bench BENCH=impact` has the figures at 10,000 consumers."""
+    publish("1.4.2")
+    table = ConsumersTable(
+        dynamodb,
+        tables.CONSUMERS,
+        now_s=time.time,
+        timestamp=str,
+        sleep=no_sleep,
+        random=random.random,
+    )
+    store = VersionsTable(dynamodb, tables.VERSIONS)
+    registry = registry_on(store, consumers=table)
+
+    def usage(version: str, *, is_dry: bool = False) -> Usage:
+        new = valid.publication(version)
+        with metered(dynamodb) as used:
+            if is_dry:
+                registry.dry_run(lambda to: to.publish(new, "somebody"))
+            else:
+                registry.publish(new, "somebody")
+        return used
+
+    without = usage("1.5.0").calls
+    dry_without = usage("1.6.0", is_dry=True)
+    declare("users==1.x", "moves")
+    declare("users==1.4.x", "stays")
+    for number in range(20):
+        declare("billing", f"other-{number}")
+
+    assert usage("1.6.0").calls == without
+    dry_run = usage("1.7.0", is_dry=True)
+    # Both needs, and the head of the one that moves.
+    assert dry_run.items - dry_without.items == 3
+    assert (dry_run.calls - dry_without.calls).total() == 1
 
 
 def test_registry_works_without_the_consumers_table(

@@ -39,7 +39,7 @@ def test_consumer_is_read_as_it_was_written(members: dict[str, str]) -> None:
 def test_need_is_read_as_it_was_written(text: str) -> None:
     written = _need(text)
 
-    read = layout.need_from_item(layout.need_to_item(written))
+    read = layout.need_from_item("users", layout.need_to_item(written))
 
     assert (read.consumer, read.generation) == (written.consumer, written.generation)
     assert (read.need.key, read.need.service) == (written.need.key, written.need.service)
