@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bench.meter import Usage, metered
 from bench.report import Row, Table
 from registry_api.impact import Impact
-from registry_api.operations import Publication, Registry
+from registry_api.operations import Registry
+from registry_api.values import Publication
 from registry_model.needs import parse_needs
 from registry_model.version import Version
 from registry_tables import consumers_layout as layout
@@ -33,9 +34,6 @@ _BATCH = 25
 _LIMIT_S = 1.5
 # What DynamoDB is taken to need for each call, of a hundred items or of a page of a query.
 _CALL_S = 0.02
-# Lambda gives a function of 1,024 MB this share of a processor (Lambda Developer Guide,
-# "Configure Lambda function memory": 1,769 MB are one).
-_SHARE = 1_024 / 1_769
 _ROUNDS = 5
 
 
@@ -87,7 +85,7 @@ def tables() -> Iterable[Table]:
     rows = []
     for case, cost in costs.items():
         alone = costs[_Case(consumers=case.consumers)]
-        on_lambda_s = cost.cpu_s / _SHARE + _waits(cost.dry_run) * _CALL_S
+        on_lambda_s = cost.cpu_s + _waits(cost.dry_run) * _CALL_S
         rows.append(
             Row(
                 what=str(case),
@@ -118,9 +116,9 @@ def tables() -> Iterable[Table]:
             "calls of a publish",
         ],
         rows=rows,
-        notes="In the function: the processor's time at the share that Lambda gives 1,024 MB, and "
+        notes="In the function, which has one whole processor: the processor's time, and "
         f"{_CALL_S * 1000:g} ms for each call that waits for the one before. Here: with DynamoDB "
-        "Local on the same processors. Also held to: reads in proportion to the service's own "
+        "Local on the same processors. Also checked: reads in proportion to the service's own "
         "consumers, and a publish that makes the same calls as without any.",
     )
 
