@@ -18,6 +18,7 @@ from local.processes import ROOT
 
 CDK = ("aws-cdk-lib==2.275.0", "constructs>=10,<11")
 _INSTALLED_WITHIN_S = 150
+_ENDED_WITHIN_S = 300
 
 
 def python_with(*packages: str) -> Path:
@@ -77,3 +78,16 @@ def _install(folder: Path, packages: tuple[str, ...], install: Callable[[], None
     except subprocess.SubprocessError as error:
         pytest.skip(f"{', '.join(packages)} cannot be installed here: {error}")
     stamp.write_text("")
+
+
+def run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of an example in its folder; the caller looks at the result."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_ENDED_WITHIN_S,
+    )

@@ -14,6 +14,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from testing.arns import ARN
+
 Fault = Callable[[socket.socket, bytes], None]
 
 
@@ -98,6 +100,12 @@ class IndexServer:
     def put(self, service: str, selector: str, attributes: dict[str, Any]) -> None:
         """Put an item."""
         self.items[service, selector] = attributes
+
+    def publish(
+        self, service: str, version: str, *, selector: str = "latest", **members: Any
+    ) -> None:
+        """Let a selector resolve to a version, with the ARN of all tests."""
+        self.put(service, selector, item(version, ARN, **members))
 
     def _serve_beside(self, listener: socket.socket) -> None:
         def accept() -> None:

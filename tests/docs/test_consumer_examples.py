@@ -1,9 +1,7 @@
 """The examples of consumers: their own unit tests, and what can be checked without AWS."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,24 +23,12 @@ _SAME_FILES = {
 }
 
 
-def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 @pytest.mark.parametrize("name", _PYTHON)
 def test_unit_tests_in_python_pass(name: str, tmp_path: Path) -> None:
     """As a user runs them: in the example's folder, copied out of the repository."""
     folder = shutil.copytree(EXAMPLES / name, tmp_path / name)
 
-    ran = _run(
+    ran = example_tools.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         folder,
         PYTHONPATH=str(ROOT / "helpers/python"),
@@ -64,14 +50,14 @@ def test_unit_tests_in_javascript_pass(tmp_path: Path) -> None:
     for each in node_packages.node_modules().iterdir():
         (folder / "node_modules" / each.name).symlink_to(each)
 
-    ran = _run([node_packages.node(), "--test"], folder)
+    ran = example_tools.run([node_packages.node(), "--test"], folder)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "# pass 2" in ran.stdout
 
 
 def test_unit_tests_in_shell_pass() -> None:
-    ran = _run(["bash", "tests/test.sh"], EXAMPLES / "sam-shell")
+    ran = example_tools.run(["bash", "tests/test.sh"], EXAMPLES / "sam-shell")
 
     assert (ran.returncode, ran.stdout) == (0, "3 tests passed\n"), ran.stderr
 
@@ -106,7 +92,7 @@ def test_terraform_configuration_is_formatted() -> None:
     if terraform is None:
         pytest.skip("terraform is not installed here: the format was not checked")
 
-    formatted = _run([terraform, "fmt", "-check", "-diff"], EXAMPLES / "terraform")
+    formatted = example_tools.run([terraform, "fmt", "-check", "-diff"], EXAMPLES / "terraform")
 
     assert formatted.returncode == 0, formatted.stdout + formatted.stderr
 
@@ -116,7 +102,7 @@ def test_cdk_app_is_synthesized(tmp_path: Path) -> None:
     python = example_tools.python_with(*example_tools.CDK)
     folder = shutil.copytree(EXAMPLES / "cdk", tmp_path / "cdk")
 
-    ran = _run([str(python), "app.py"], folder, CDK_OUTDIR=str(tmp_path / "out"))
+    ran = example_tools.run([str(python), "app.py"], folder, CDK_OUTDIR=str(tmp_path / "out"))
 
     assert ran.returncode == 0, ran.stderr
     template = json.loads((tmp_path / "out/checkout.template.json").read_text(encoding="utf-8"))

@@ -1,10 +1,8 @@
 """The examples of services that publish themselves, and of rules: what needs no AWS."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,18 +17,6 @@ from testing.arns import ARN as _ARN
 from tests.conftest import ROOT
 
 _EXAMPLES = ROOT / "examples/services"
-
-
-def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 def _assert_publishes(resources: dict[str, Any]) -> None:
@@ -78,7 +64,7 @@ def test_cdk_app_is_synthesized(tmp_path: Path) -> None:
     python = example_tools.python_with(*example_tools.CDK)
     folder = shutil.copytree(_EXAMPLES, tmp_path / "services") / "cdk"
 
-    ran = _run([str(python), "app.py"], folder, CDK_OUTDIR=str(tmp_path / "out"))
+    ran = example_tools.run([str(python), "app.py"], folder, CDK_OUTDIR=str(tmp_path / "out"))
 
     assert ran.returncode == 0, ran.stderr
     template = json.loads((tmp_path / "out/users.template.json").read_text(encoding="utf-8"))
@@ -93,7 +79,7 @@ def test_serverless_service_is_packaged(tmp_path: Path) -> None:
     serverless = example_tools.node_program("serverless", "osls@3.51.0")
     folder = shutil.copytree(_EXAMPLES / "serverless", tmp_path / "serverless")
 
-    ran = _run(
+    ran = example_tools.run(
         [str(serverless), "package"],
         folder,
         AWS_ACCESS_KEY_ID="none",
@@ -139,7 +125,7 @@ def test_terraform_configuration_is_formatted() -> None:
     if terraform is None:
         pytest.skip("terraform is not installed here: the format was not checked")
 
-    formatted = _run([terraform, "fmt", "-check", "-diff"], _EXAMPLES / "terraform")
+    formatted = example_tools.run([terraform, "fmt", "-check", "-diff"], _EXAMPLES / "terraform")
 
     assert formatted.returncode == 0, formatted.stdout + formatted.stderr
 
@@ -148,7 +134,9 @@ def test_unit_tests_pass(tmp_path: Path) -> None:
     """Run as a user runs them: in a copy of the folder, out of the repository."""
     folder = shutil.copytree(_EXAMPLES, tmp_path / "services")
 
-    ran = _run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder)
+    ran = example_tools.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], folder
+    )
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "1 passed" in ran.stdout

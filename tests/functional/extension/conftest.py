@@ -160,6 +160,15 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return make_certificates(tmp_path_factory.mktemp("tls") / "certificates")
 
 
+@pytest.fixture
+def tls_index(certificates: Certificates) -> Iterator[IndexServer]:
+    """Serve an index over TLS, with `users` at 1.4.2."""
+    server = IndexServer(tls=certificates.good, name="localhost")
+    server.publish("users", "1.4.2")
+    yield server
+    server.close()
+
+
 @pytest.fixture(scope="session")
 def other_certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Make a CA that is not trusted."""

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,7 +21,7 @@ def test_check_that_changes_nothing_moves_the_modification_time_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Age is now minus mtime, and a function need not parse the same document again."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users")
     lambda_api.wait_until_ready()
     before = extension.services_file.stat()
@@ -37,8 +36,8 @@ def test_check_that_changes_nothing_moves_the_modification_time_alone(
 def test_changed_answer_replaces_the_file(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    index.put("users", "latest", item("1.0.0", ARN))
-    index.put("billing", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
+    index.publish("billing", "1.0.0")
     extension = start("users,billing")
     lambda_api.wait_until_ready()
     before = extension.document()
@@ -53,7 +52,7 @@ def test_changed_answer_replaces_the_file(
 
 
 def test_no_check_before_max_age(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     start("users", SERVICE_DISCOVERY_MAX_AGE="600")
     lambda_api.wait_until_ready()
 
@@ -68,7 +67,7 @@ def test_checks_share_one_connection(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A handshake for each check would cost more than the check."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     start("users")
     lambda_api.wait_until_ready()
 
@@ -83,10 +82,10 @@ def test_freeze_longer_than_max_age_makes_a_check_due(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The wall clock goes on while an environment is frozen."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
     lambda_api.wait_until_ready()
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
     os.kill(extension.process.pid, signal.SIGSTOP)
     age = extension.services_file.stat().st_mtime
     wait_for(lambda: time.time() - age > 1.1, "more than MAX_AGE")
@@ -102,7 +101,7 @@ def test_changed_file_is_restored(
     start: Start, lambda_api: LambdaApi, index: IndexServer, damage: str
 ) -> None:
     """A function that deletes files in /tmp must not lose its services."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users")
     lambda_api.wait_until_ready()
     # The first resolve may still serve the first event.
@@ -121,7 +120,7 @@ def test_missing_is_an_answer_and_logged_when_it_begins_and_ends(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A deleted service is not a fault of the network."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users")
     lambda_api.wait_until_ready()
     gone = index.items.pop(("users", "latest"))
@@ -142,10 +141,10 @@ def test_stale_read_does_not_replace_an_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Reads are eventually consistent: an older item is accepted when it comes twice."""
-    index.put("users", "latest", item("2.0.0", ARN, revision=9))
+    index.publish("users", "2.0.0", revision=9)
     extension = start("users")
     lambda_api.wait_until_ready()
-    index.put("users", "latest", item("1.0.0", ARN, revision=4))
+    index.publish("users", "1.0.0", revision=4)
 
     lambda_api.invoke()
     assert extension.document()["users"]["version"] == "2.0.0"
@@ -155,8 +154,8 @@ def test_stale_read_does_not_replace_an_answer(
 
 def test_partial_answers_count(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
     """Each need has its own result."""
-    index.put("a", "latest", item("1.0.0", ARN))
-    index.put("b", "latest", item("1.0.0", ARN))
+    index.publish("a", "1.0.0")
+    index.publish("b", "1.0.0")
     index.unprocessed = 1
 
     extension = start("a,b", SERVICE_DISCOVERY_TIMEOUT_MS="300")
@@ -171,7 +170,7 @@ def test_invocation_with_too_little_time_left_has_no_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A check never makes the function time out."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     start("users")
     lambda_api.wait_until_ready()
 
@@ -184,7 +183,7 @@ def test_check_ends_before_the_invocations_deadline(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """This holds however long the check itself would take."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     lambda_api.wait_until_ready()
     index.fault = index_server.silence
@@ -199,7 +198,7 @@ def test_failed_check_pauses_before_the_next(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A registry in trouble gets no more load, and the next invocation does not wait again."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     start("users", SERVICE_DISCOVERY_MAX_AGE="0")
     lambda_api.wait_until_ready()
     index.fault = index_server.refuses("AccessDeniedException")
@@ -220,7 +219,7 @@ def test_end_is_clean_at_every_stage(
     """Any other exit status would be a failure in the platform's log."""
     if stop == "event" and moment == "first resolve":
         pytest.skip("the platform sends SHUTDOWN to whoever has asked for it")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     if moment == "first resolve":
         index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
@@ -253,10 +252,10 @@ def test_managed_instances_are_served_on_a_timer(
 ) -> None:
     """They have no INVOKE event, and are never frozen."""
     lambda_api.refused_events = ("INVOKE",)
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
     lambda_api.wait_until_ready()
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
 
     wait_for(lambda: extension.document()["users"]["version"] == "1.1.0", "the new answer")
 
@@ -299,7 +298,7 @@ def test_keys_come_from_the_containers_endpoint_where_none_are_set(
         connection.sendall(index_server.response_of(200, json.dumps(document).encode()))
 
     keys.fault_on_connect = give
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start(
         "users",
         AWS_ACCESS_KEY_ID="",
@@ -316,39 +315,30 @@ def test_keys_come_from_the_containers_endpoint_where_none_are_set(
     keys.close()
 
 
-@pytest.fixture
-def secure(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS."""
-    server = IndexServer(tls=certificates.good, name="localhost")
-    server.put("users", "latest", item("1.0.0", ARN))
-    yield server
-    server.close()
-
-
 def test_tls_with_a_trusted_certificate(
-    start: Start, lambda_api: LambdaApi, secure: IndexServer, certificates: Certificates
+    start: Start, lambda_api: LambdaApi, tls_index: IndexServer, certificates: Certificates
 ) -> None:
     """AWS_CA_BUNDLE replaces the shipped roots; there is one handshake."""
     extension = start(
-        "users", AWS_ENDPOINT_URL_DYNAMODB=secure.url, AWS_CA_BUNDLE=str(certificates.bundle)
+        "users", AWS_ENDPOINT_URL_DYNAMODB=tls_index.url, AWS_CA_BUNDLE=str(certificates.bundle)
     )
     lambda_api.wait_until_ready()
     lambda_api.invoke()
 
-    assert extension.document()["users"]["version"] == "1.0.0"
-    assert secure.connections == 1
+    assert extension.document()["users"]["version"] == "1.4.2"
+    assert tls_index.connections == 1
 
 
 def test_other_authorities_are_not_trusted(
-    start: Start, lambda_api: LambdaApi, secure: IndexServer
+    start: Start, lambda_api: LambdaApi, tls_index: IndexServer
 ) -> None:
     """Without AWS_CA_BUNDLE a chain has to end at one of Amazon's roots or the system's."""
-    extension = start("users", AWS_ENDPOINT_URL_DYNAMODB=secure.url)
+    extension = start("users", AWS_ENDPOINT_URL_DYNAMODB=tls_index.url)
     lambda_api.wait_until_ready()
 
     member = extension.document()["users"]
     assert member["status"] == "unavailable"
-    assert secure.requests == []
+    assert tls_index.requests == []
     assert "certificate" in member["error"].lower()
 
 
@@ -359,7 +349,7 @@ def test_memory_stays_flat(
     if interpreter != "micropython":
         pytest.skip("what ships is what counts")
     for number in range(10):
-        index.put(f"s{number}", "latest", item("1.0.0", ARN))
+        index.publish(f"s{number}", "1.0.0")
     extension = start(",".join(f"s{number}" for number in range(10)))
     lambda_api.wait_until_ready()
     for _ in range(100):
@@ -379,7 +369,7 @@ def test_large_document_is_handled_whole(
     """A hundred needs with the most metadata that is allowed: 5.8 MB."""
     metadata = {"M": {f"k{n:0127d}"[:128]: {"S": "v" * 1024} for n in range(50)}}
     for number in range(100):
-        index.put(f"s{number}", "latest", item("1.0.0", ARN, metadata=metadata))
+        index.publish(f"s{number}", "1.0.0", metadata=metadata)
 
     extension = start(
         ",".join(f"s{number}" for number in range(100)), SERVICE_DISCOVERY_TIMEOUT_MS="30000"

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testing import tables
-from testing.arns import ARN
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.stream_world import lambda_context, publish, records_of
 from tests.functional.extension.conftest import Start
@@ -54,7 +53,7 @@ def with_copies(index: IndexServer, copies: int, version: str = "1.0.0") -> None
     """Put an item and its copies."""
     for copy in range(copies):
         name = f"#{copy}#users" if copy else "users"
-        index.put(name, "latest", item(version, ARN, copies={"N": str(copies)}))
+        index.publish(name, version, copies={"N": str(copies)})
 
 
 def test_checks_spread_over_the_copies_that_stream_sync_writes(
@@ -123,7 +122,7 @@ def test_lost_copies_are_missing_only_if_the_original_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A missing copy alone does not make a service `missing`."""
-    index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
+    index.publish("users", "1.0.0", copies={"N": "50"})
     extension = start("users")
     lambda_api.wait_until_ready()
     for _ in range(5):
@@ -140,7 +139,7 @@ def test_lost_copy_and_a_refused_original_keep_the_file(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A refused request does not make a service `missing`."""
-    index.put("users", "latest", item("1.0.0", ARN, copies={"N": "50"}))
+    index.publish("users", "1.0.0", copies={"N": "50"})
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
     lambda_api.wait_until_ready()
     before = extension.services_file.read_bytes()
@@ -161,7 +160,7 @@ def test_cold_start_in_a_storm_finds_a_copy(
     The original may be alone in its request, or beside keys of other partitions.
     """
     with_copies(index, 50)
-    index.put("billing", "latest", item("1.0.0", ARN))
+    index.publish("billing", "1.0.0")
     index.refused["users", "latest"] = MANY
 
     extension = start(["users", "users,billing"][others], SERVICE_DISCOVERY_TIMEOUT_MS="20000")
@@ -190,7 +189,7 @@ def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
 ) -> None:
     """A guessed copy that does not exist is no answer."""
     if is_published:
-        index.put("users", "latest", item("1.0.0", ARN))
+        index.publish("users", "1.0.0")
     index.refused["users", "latest"] = 6
 
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")

@@ -6,15 +6,14 @@ one clear line, and the extension recovers when the fault ends.
 
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from testing import index_server
-from testing.arns import ARN
 from testing.certificates import Certificates
-from testing.index_server import Fault, IndexServer, item
+from testing.index_server import Fault, IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
@@ -128,13 +127,11 @@ CASES = {
 
 
 @pytest.fixture
-def registry(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS."""
-    server = IndexServer(tls=certificates.good, name="localhost")
-    server.put("users", "latest", item("1.0.0", ARN))
-    server.put("billing", "latest", item("2.0.0", ARN))
-    yield server
-    server.close()
+def registry(tls_index: IndexServer) -> IndexServer:
+    """Return an index with two services."""
+    tls_index.publish("users", "1.0.0")
+    tls_index.publish("billing", "2.0.0")
+    return tls_index
 
 
 @pytest.mark.parametrize("moment", ["init", "INVOKE"])
@@ -260,7 +257,7 @@ def test_unusual_but_valid_response_is_no_fault(
     )
     lambda_api.wait_until_ready()
     for number in range(3):
-        registry.put("users", "latest", item(f"1.{number}.0", ARN, revision=number + 1))
+        registry.publish("users", f"1.{number}.0", revision=number + 1)
         ODDITIES[name](registry)
         lambda_api.invoke()
 

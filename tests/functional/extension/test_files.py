@@ -31,7 +31,7 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
 ) -> None:
     """A function that fills its disk loses freshness for a while, but no answer."""
     disk = PrivateDisk(tmp_path / "disk")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     # A leased file is open for writing, and the kernel remounts no disk with such a file.
     hold_ms = {"full": "250", "read-only": "0"}[trouble]
     extension = start(
@@ -43,7 +43,7 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
     lambda_api.wait_until_ready()
     before = extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
     disk.fill(extension) if trouble == "full" else disk.remount(extension, "ro")
-    index.put("users", "latest", item("2.0.0", ARN, revision=2))
+    index.publish("users", "2.0.0", revision=2)
 
     for _ in range(3):
         lambda_api.invoke()
@@ -73,7 +73,7 @@ def test_init_on_a_full_disk_fails_open(
 ) -> None:
     """The function runs without the file, and gets it when there is room."""
     disk = PrivateDisk(tmp_path / "disk")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     # The fault exists before the extension starts, so its first write meets it.
     shell_command = {
         "full": "head -c 1000000 /dev/zero >ballast",
@@ -131,7 +131,7 @@ def test_room_for_a_part_of_the_new_document_leaves_the_old_one_and_nothing_else
 ) -> None:
     """A staged file that could not be completed must not take the function's last space."""
     disk = PrivateDisk(tmp_path / "disk", size="64k")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", *disk.enter(), SERVICES_FILE=disk.services_file)
     lambda_api.wait_until_ready()
     before = extension.services_file.read_bytes()
@@ -153,7 +153,7 @@ def test_file_in_folders_that_are_not_there(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """Missing folders are made with a mode that lets everybody enter, at init and later."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     path = tmp_path / "a/b c/d/services.json"
     extension = start("users", SERVICES_FILE=str(path))
     lambda_api.wait_until_ready()
@@ -209,7 +209,7 @@ def test_leftover_that_is_no_regular_file_is_replaced_at_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """Opening a pipe would wait for a writer without end."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     os.mkfifo(path)
@@ -224,7 +224,7 @@ def test_folder_in_the_files_place_is_only_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """The function runs all the same, and gets its file once the folder is gone."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     path = tmp_path / "run/services.json"
     path.mkdir(parents=True)
     extension = start("users")
@@ -307,8 +307,8 @@ def test_member_that_has_not_changed_keeps_its_time_over_a_restart(
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(json.dumps({"users": KNOWN, "billing": KNOWN}))
-    index.put("users", "latest", item("1.0.0", ARN))
-    index.put("billing", "latest", item("1.1.0", ARN))
+    index.publish("users", "1.0.0")
+    index.publish("billing", "1.1.0")
 
     extension = start("users,billing")
     lambda_api.wait_until_ready()

@@ -14,7 +14,7 @@ from extension.init_mark import InitMark
 from testing import index_server
 from testing.arns import ARN
 from testing.held_readers import is_held
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
@@ -83,7 +83,7 @@ def test_init_waits_where_waiting_is_wanted(
     start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
 ) -> None:
     """No caller waits for such an init, and its first invocation should find an answer."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     index.delay_s = 0.5
     extension = start("users", **variables)
     wait_for(lambda: bool(index.requests), "the first resolve")
@@ -98,7 +98,7 @@ def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The invocation ends when the resolve has ended, and nothing is asked twice."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     index.delay_s = 0.7
     extension = start("users")
     wait_for(lambda: bool(index.requests), "the first resolve")
@@ -142,7 +142,7 @@ def test_leftover_is_not_read_early_where_the_init_waits(
 ) -> None:
     """There HOLD_MS shortens nothing."""
     _leave(tmp_path)
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     index.delay_s = 1
     extension = start(
         "users", SERVICE_DISCOVERY_HOLD_MS="0", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start"
@@ -202,7 +202,7 @@ def test_freeze_in_the_middle_leaves_it_the_first(start: Start, index: IndexServ
     wait_for(lambda: extension.state() == "T", "the frozen process")
     reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
     index.fault = None
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     time.sleep(2)
 
     os.kill(extension.process.pid, signal.SIGCONT)

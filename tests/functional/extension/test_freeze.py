@@ -13,9 +13,8 @@ import pytest
 from botocore.credentials import Credentials
 
 from testing import index_server
-from testing.arns import ARN
 from testing.held_readers import is_held
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
@@ -63,11 +62,11 @@ def test_thawed_process_checks_at_the_next_invocation(
     meanwhile: Callable[[IndexServer], None],
 ) -> None:
     """The first check after a freeze succeeds, whatever has happened to its connection."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
     lambda_api.wait_until_ready()
     freeze(extension)
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
     meanwhile(index)
     wait_past_max_age(extension)
     thaw(extension)
@@ -83,7 +82,7 @@ def test_freeze_shorter_than_max_age_makes_no_check_due(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Most freezes are short, and must not cost a read each."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE="600")
     lambda_api.wait_until_ready()
 
@@ -99,11 +98,11 @@ def test_event_that_comes_to_a_frozen_process_is_not_lost(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The platform thaws the environment with the event already sent."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
     lambda_api.wait_until_ready()
     freeze(extension)
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
     wait_past_max_age(extension)
     lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
     wait_for(lambda: lambda_api.sent == 1, "the event on its way")
@@ -119,7 +118,7 @@ def test_freeze_in_the_middle_of_a_question(
     start: Start, lambda_api: LambdaApi, index: IndexServer, moment: str
 ) -> None:
     """A response that never came is a failed check; the process goes on, and asks again."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     if moment == "first resolve":
         index.fault = index_server.silence
     extension = start(
@@ -149,7 +148,7 @@ def test_freeze_in_the_middle_of_a_question(
 
 def test_early_reader_continues_when_the_extension_dies(start: Start, index: IndexServer) -> None:
     """The kernel lets the reader continue, with a document of `unavailable` members."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
     wait_for(lambda: bool(index.requests), "the first resolve")
@@ -203,14 +202,14 @@ def test_restored_snapshot_checks_with_the_keys_of_the_day(
     """Memory, file and connections are as old as the publish, and the keys have expired."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S), **keys.variables())
     lambda_api.wait_until_ready()
     assert extension.document()["users"]["version"] == "1.0.0"
     freeze(extension)
     keys.secret = "NEW"
     index.credentials = Credentials("AKID", "NEW", "TOKEN-OF-NEW")
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
     index.reopen()
     wait_past_max_age(extension)
     thaw(extension)
@@ -229,7 +228,7 @@ def test_keys_that_cannot_be_had_are_a_failed_check(
     """The log says that the credentials are missing, and not the registry."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300", **keys.variables())
     lambda_api.wait_until_ready()
     before = extension.services_file.stat().st_mtime_ns

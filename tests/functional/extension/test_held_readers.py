@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from testing import index_server
-from testing.arns import ARN
 from testing.held_readers import is_held, is_leased
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
@@ -32,7 +31,7 @@ _OTHER_READERS = {
 
 
 def _publish(index: IndexServer, minor: int) -> None:
-    index.put("users", "latest", item(f"1.{minor}.0", ARN, revision=minor + 1))
+    index.publish("users", f"1.{minor}.0", revision=minor + 1)
 
 
 def _version(extension: Extension) -> str:
@@ -65,6 +64,16 @@ def _ready(start: Start, lambda_api: LambdaApi, index: IndexServer, **variables:
 
 def _wait_until_due(extension: Extension) -> None:
     wait_for(lambda: _age_s(extension) > 1.05, "more than MAX_AGE")
+
+
+def _begin_silent_check(extension: Extension, index: IndexServer) -> "subprocess.Popen[str]":
+    """Let the index fall silent, and start a reader whose check waits for it."""
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+    reader = _read_in_other_process(extension)
+    wait_for(lambda: len(index.requests) == 2, "the reader's check")
+    _wait_until_held(reader)
+    return reader
 
 
 def _read_in_other_process(extension: Extension) -> "subprocess.Popen[str]":
@@ -258,16 +267,8 @@ def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The check ends 200 ms before the invocation's deadline, whatever the timeout."""
-    extension = _ready(
-        start,
-        lambda_api,
-        index,
-        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
-    )
-    index.fault = index_server.silence
-    _wait_until_due(extension)
-    reader = _read_in_other_process(extension)
-    wait_for(lambda: len(index.requests) == 2, "the reader's check")
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="30000")
+    reader = _begin_silent_check(extension, index)
 
     began = time.monotonic()
     lambda_api.invoke(deadlineMs=int(time.time() * 1000) + 700)
@@ -317,10 +318,7 @@ def test_extension_that_dies_lets_its_readers_go_on(
 ) -> None:
     """They get the last good document."""
     extension = _ready(start, lambda_api, index)
-    index.fault = index_server.silence
-    _wait_until_due(extension)
-    reader = _read_in_other_process(extension)
-    _wait_until_held(reader)
+    reader = _begin_silent_check(extension, index)
 
     extension.process.kill()
 
@@ -331,16 +329,8 @@ def test_end_does_not_wait_for_a_readers_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The event SHUTDOWN ends the check, and lets the reader go."""
-    extension = _ready(
-        start,
-        lambda_api,
-        index,
-        SERVICE_DISCOVERY_TIMEOUT_MS="30000",
-    )
-    index.fault = index_server.silence
-    _wait_until_due(extension)
-    reader = _read_in_other_process(extension)
-    _wait_until_held(reader)
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="30000")
+    reader = _begin_silent_check(extension, index)
 
     began = time.monotonic()
     lambda_api.shut_down()

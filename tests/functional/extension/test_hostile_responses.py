@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from testing import index_server
-from testing.arns import ARN
 from testing.certificates import Certificates
-from testing.index_server import Fault, IndexServer, item
+from testing.index_server import Fault, IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
@@ -66,7 +65,7 @@ def test_absurd_response_ends_at_the_deadline(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
     """The deadline holds however fast a peer sends, and parsers have limits."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     index.fault = (ENDLESS | ABSURD)[name]
 
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
@@ -175,7 +174,7 @@ def test_temporary_failure_is_retried_within_the_timeout(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
     """A short failure of the network or the table costs no resolve."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     index.fault = _once(index, PASSING[name])
 
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
@@ -204,7 +203,7 @@ def test_response_may_have_the_tables_plain_name(
 ) -> None:
     """The request named it by its ARN."""
     arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ServiceIndex"
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     def rename(connection: socket.socket, data: bytes) -> None:
         connection.sendall(
@@ -222,7 +221,7 @@ def test_response_without_processed_keys_may_lack_the_table(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The keys are asked for again, and no service is missing."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     left = {"service": {"S": "users"}, "selector": {"S": "latest"}}
     document = {"Responses": {}, "UnprocessedKeys": {"ServiceIndex": {"Keys": [left]}}}
     index.fault = _once(index, _body(json.dumps(document)))
@@ -238,7 +237,7 @@ def test_response_without_the_table_makes_no_service_missing(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A response without the table's items does not make a service `missing`."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
     lambda_api.wait_until_ready()
     for text in ('{"Responses":{}}', '{"Responses":{"Other":[]}}', "{}"):
@@ -252,9 +251,9 @@ def test_malformed_item_costs_its_own_need_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Only one answer is missing, and the log names the attribute."""
-    index.put("good", "latest", item("1.0.0", ARN))
-    index.put("bad", "latest", item("1.0.0", ARN, status={"S": "happy"}))
-    index.put("odd", "latest", item("one", ARN))
+    index.publish("good", "1.0.0")
+    index.publish("bad", "1.0.0", status={"S": "happy"})
+    index.publish("odd", "one")
 
     extension = start("good,bad,least:odd>=1")
     lambda_api.wait_until_ready()
@@ -271,7 +270,7 @@ def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
 ) -> None:
     """With more than a hundred needs, the answers of the other calls count."""
     for number in range(250):
-        index.put(f"s{number}", "latest", item(f"1.0.{number}", ARN))
+        index.publish(f"s{number}", f"1.0.{number}")
 
     def refuse_the_second(connection: socket.socket, data: bytes) -> None:
         if len(index.requests) == 2:
@@ -293,7 +292,7 @@ def test_many_needs_with_one_key_are_asked_for_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A call has up to a hundred distinct keys, for any number of needs."""
-    index.put("users", "1.x", item("1.9.0", ARN))
+    index.publish("users", "1.9.0", selector="1.x")
     needs = ",".join(f"n{number}:users~=1.{number % 3}" for number in range(150))
 
     extension = start(needs)
@@ -310,8 +309,8 @@ def test_strict_init_with_a_partial_response_fails(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The error names only the needs that stayed unprocessed."""
-    index.put("a", "latest", item("1.0.0", ARN))
-    index.put("b", "latest", item("1.0.0", ARN))
+    index.publish("a", "1.0.0")
+    index.publish("b", "1.0.0")
     index.unprocessed = 1
 
     extension = start("a,b", SERVICE_DISCOVERY_STRICT="true", SERVICE_DISCOVERY_TIMEOUT_MS="300")
@@ -346,7 +345,7 @@ def test_address_must_be_in_the_certificate(
     """A certificate is verified for a numeric address, too."""
     context = certificates.good if is_named else certificates.other_name
     server = IndexServer(tls=context, name="127.0.0.1")
-    server.put("users", "latest", item("1.0.0", ARN))
+    server.publish("users", "1.0.0")
 
     extension = start(
         "users",

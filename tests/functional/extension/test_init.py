@@ -22,10 +22,10 @@ def test_init_resolves_every_need_in_one_call(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """One request resolves needs of every form."""
-    index.put("users", "latest", item("1.4.2", ARN, metadata={"M": {"team": {"S": "süß 😀"}}}))
+    index.publish("users", "1.4.2", metadata={"M": {"team": {"S": "süß 😀"}}})
     index.put("billing", "1.x", item("1.9.0", "arn:aws:sqs:eu-west-1:123456789012:b"))
-    index.put("users", "2.0.0", item("2.0.0", ARN, status={"S": "yanked"}, reason={"S": "leak"}))
-    index.put("users", "@beta", item("2.1.0-rc.1", ARN))
+    index.publish("users", "2.0.0", selector="2.0.0", status={"S": "yanked"}, reason={"S": "leak"})
+    index.publish("users", "2.1.0-rc.1", selector="@beta")
 
     extension = start(
         "users, billing ~= 1.4,old:users==2.0.0,b:users@beta,high:users>=1.5,gone==1.*,same:users"
@@ -69,7 +69,7 @@ def test_early_readers_wait_and_then_read_the_whole_document(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Module code in any language may read the file while the first resolve goes on."""
-    index.put("users", "latest", item("1.4.2", ARN, metadata={"M": {"k": {"S": "x" * 300_000}}}))
+    index.publish("users", "1.4.2", metadata={"M": {"k": {"S": "x" * 300_000}}})
     index.delay_s = 3
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000")
     wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
@@ -96,7 +96,7 @@ def test_file_is_never_absent_or_partial_once_registered(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """This holds from the first moment that function code can run."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users")
     wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
     stop = threading.Event()
@@ -110,7 +110,7 @@ def test_file_is_never_absent_or_partial_once_registered(
     reader.start()
     lambda_api.wait_until_ready()
     for minor in range(30):
-        index.put("users", "latest", item(f"1.{minor}.0", ARN, revision=minor + 1))
+        index.publish("users", f"1.{minor}.0", revision=minor + 1)
         lambda_api.invoke()
     stop.set()
     reader.join()
@@ -137,7 +137,7 @@ def test_more_than_a_hundred_needs_take_a_call_for_each_hundred(
 ) -> None:
     """BatchGetItem takes 100 keys; the number of needs is not limited."""
     for number in range(250):
-        index.put(f"s{number}", "latest", item(f"1.0.{number}", ARN))
+        index.publish(f"s{number}", f"1.0.{number}")
 
     extension = start(",".join(f"s{number}" for number in range(250)))
     lambda_api.wait_until_ready()
@@ -209,7 +209,7 @@ def test_leftover_file_that_answers_everything_keeps_its_age(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A function reads the age of the answers."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     first = start("users")
     lambda_api.wait_until_ready()
     lambda_api.shut_down()
@@ -232,7 +232,7 @@ def test_leftover_that_is_no_whole_document_is_ignored(
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -243,7 +243,7 @@ def test_leftover_that_is_no_whole_document_is_ignored(
 def test_strict_init_fails_naming_each_need(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users,billing==1.x,orders", SERVICE_DISCOVERY_STRICT="true")
 
@@ -259,7 +259,7 @@ def test_strict_init_goes_on_when_everything_is_resolved(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A yanked version is an answer, too."""
-    index.put("users", "1.0.0", item("1.0.0", ARN, status={"S": "yanked"}))
+    index.publish("users", "1.0.0", selector="1.0.0", status={"S": "yanked"})
 
     extension = start("users==1.0.0", SERVICE_DISCOVERY_STRICT="TRUE")
     lambda_api.wait_until_ready()
@@ -306,7 +306,7 @@ def test_table_named_by_its_arn_is_asked_in_its_own_region(
 ) -> None:
     """The registry may be in another account or Region."""
     arn = "arn:aws:dynamodb:ap-south-1:123456789012:table/ServiceIndex"
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users", SERVICE_DISCOVERY_TABLE=arn)
     lambda_api.wait_until_ready()
@@ -320,7 +320,7 @@ def test_read_only_folder_is_only_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The function runs without its file."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users", SERVICES_FILE="/proc/nowhere/services.json")
     lambda_api.wait_until_ready()
@@ -338,7 +338,7 @@ def test_folder_in_the_files_place_stays_where_it_is(
     folder = tmp_path / "run/services.json"
     folder.mkdir(parents=True)
     (folder / "kept").touch()
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -358,7 +358,7 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.symlink_to(target)
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -376,7 +376,7 @@ def test_files_of_a_killed_run_are_no_obstacle(
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.with_name("services.json.new").write_text("half of a docu", encoding="utf-8")
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     extension = start("users")
     lambda_api.wait_until_ready()

@@ -7,8 +7,7 @@ import time
 import pytest
 
 from testing import index_server
-from testing.arns import ARN
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
@@ -28,11 +27,11 @@ def test_platform_that_says_so_is_asked_for_shutdown_alone(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The extension does not try to register for INVOKE first."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", **MANAGED)
     lambda_api.wait_until_ready()
     assert _version(extension) == "1.0.0"
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
 
     wait_for(lambda: _version(extension) == "1.1.0", "the new answer")
 
@@ -42,7 +41,7 @@ def test_platform_that_says_so_is_asked_for_shutdown_alone(
 
 def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> None:
     """Without invocations and without a minimum it would be a busy loop."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     started = time.monotonic()
     start("users", **MANAGED | {"SERVICE_DISCOVERY_MAX_AGE": "0"})
 
@@ -53,13 +52,13 @@ def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> 
 
 def test_recovers_after_an_outage(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
     """The last answers stay, and checks go on without invocations."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", **MANAGED)
     lambda_api.wait_until_ready()
     index.fault = index_server.refuses("AccessDeniedException")
     extension.wait_for_log("needs not resolved")
     assert _version(extension) == "1.0.0"
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
     index.fault = None
 
     extension.wait_for_log("needs resolved again")
@@ -74,7 +73,7 @@ def test_end_does_not_wait_for_a_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer, end: str, fault: str
 ) -> None:
     """The platform allows 2 seconds; a check on the timer may take thirty."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     lambda_api.wait_until_ready()
     index.fault = {"silent": index_server.silence, "refusing": index_server.refuses("X", 503)}[
@@ -97,7 +96,7 @@ def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Without the platform the process has nothing left to do."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     lambda_api.wait_until_ready()
     index.fault = index_server.silence

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from testing import name_server
-from testing.arns import ARN
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.name_server import NameServer
 from testing.waiting import wait_for
@@ -43,7 +42,7 @@ def names() -> Iterator[NameServer]:
 def index() -> Iterator[IndexServer]:
     """Serve an index under the host's name."""
     server = IndexServer(name=HOST)
-    server.put("users", "latest", item("1.4.2", ARN))
+    server.publish("users", "1.4.2")
     yield server
     server.close()
 
@@ -63,6 +62,15 @@ def _took_ms(extension: Extension) -> int:
     extension.wait_for_log("needs checked")
     line = next(each for each in extension.log().splitlines() if "needs checked" in each)
     return int(line.split("took_ms=")[1].split()[0])
+
+
+def _assert_resolves_soon(start: Start, lambda_api: LambdaApi, entered_by: list[str]) -> None:
+    """Check that an extension resolves `users` with the name server's rule, within a second."""
+    extension = start("users", *entered_by, SERVICE_DISCOVERY_LOG_LEVEL="DEBUG")
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+    assert _took_ms(extension) < 1_000
 
 
 @pytest.mark.parametrize(
@@ -86,47 +94,27 @@ def test_refused_ipv6_address_is_no_fault(
 
     names.rule = rule
 
-    extension = start("users", *entered_by, SERVICE_DISCOVERY_LOG_LEVEL="DEBUG")
-    lambda_api.wait_until_ready()
-
-    assert extension.document()["users"]["status"] == "active", extension.log()
-    assert _took_ms(extension) < 1_000
+    _assert_resolves_soon(start, lambda_api, entered_by)
 
 
-def test_search_domain_that_fails_is_no_fault(
-    start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
+@pytest.mark.parametrize("response", [name_server.SERVER_FAILURE, None])
+def test_failing_or_silent_search_domain_is_no_fault(
+    start: Start,
+    lambda_api: LambdaApi,
+    names: NameServer,
+    entered_by: list[str],
+    response: int | None,
 ) -> None:
     """The name with a search domain is asked for first; if that fails, the plain name is."""
 
     def rule(name: str, kind: int) -> name_server.NameServerAnswer:
         if name.endswith("corp.test"):
-            return name_server.SERVER_FAILURE
+            return response
         return "127.0.0.1" if kind == name_server.A else name_server.NO_ERROR
 
     names.rule = rule
 
-    extension = start("users", *entered_by, SERVICE_DISCOVERY_LOG_LEVEL="DEBUG")
-    lambda_api.wait_until_ready()
-
-    assert extension.document()["users"]["status"] == "active", extension.log()
-    assert _took_ms(extension) < 1_000
-
-
-def test_silent_search_domain_is_no_fault(
-    start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
-) -> None:
-    def rule(name: str, kind: int) -> name_server.NameServerAnswer:
-        if name.endswith("corp.test"):
-            return None
-        return "127.0.0.1" if kind == name_server.A else name_server.NO_ERROR
-
-    names.rule = rule
-
-    extension = start("users", *entered_by, SERVICE_DISCOVERY_LOG_LEVEL="DEBUG")
-    lambda_api.wait_until_ready()
-
-    assert extension.document()["users"]["status"] == "active", extension.log()
-    assert _took_ms(extension) < 1_000
+    _assert_resolves_soon(start, lambda_api, entered_by)
 
 
 def test_lost_first_query_costs_no_resolve(
@@ -145,11 +133,7 @@ def test_lost_first_query_costs_no_resolve(
 
     names.rule = rule
 
-    extension = start("users", *entered_by, SERVICE_DISCOVERY_LOG_LEVEL="DEBUG")
-    lambda_api.wait_until_ready()
-
-    assert extension.document()["users"]["status"] == "active", extension.log()
-    assert _took_ms(extension) < 1_000
+    _assert_resolves_soon(start, lambda_api, entered_by)
 
 
 @pytest.mark.parametrize("trouble", [None, name_server.SERVER_FAILURE, name_server.NO_SUCH_NAME])
@@ -168,7 +152,7 @@ def test_last_good_address_serves_while_names_fail(
     assert extension.document()["users"]["version"] == "1.4.2", extension.log()
 
     names.rule = lambda _name, _kind: trouble
-    index.put("users", "latest", item("1.5.0", ARN, revision=2))
+    index.publish("users", "1.5.0", revision=2)
     index.drop()
     wait_for(lambda: _invoked(lambda_api, extension) == "1.5.0", f"1.5.0: {extension.log()}")
 
@@ -222,7 +206,7 @@ def test_lost_first_packet_of_a_connection_costs_no_resolve(
 ) -> None:
     """The kernel repeats the packet after a second; a second attempt connects sooner."""
     registry = IndexServer()
-    registry.put("users", "latest", item("1.4.2", ARN))
+    registry.publish("users", "1.4.2")
     registry.vanish()
     waiting = _silent_attempts(registry)
 

@@ -3,14 +3,12 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from local.execution_environment import own_arch
-from testing.arns import ARN
 from testing.certificates import Certificates
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.conftest import ROOT, BuiltLayer
@@ -24,11 +22,9 @@ def interpreter() -> str:
 
 
 @pytest.fixture
-def index(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS, whose arithmetic differs most between architectures."""
-    server = IndexServer(tls=certificates.good, name="localhost")
-    yield server
-    server.close()
+def index(tls_index: IndexServer) -> IndexServer:
+    """Return the index over TLS, whose arithmetic differs most between architectures."""
+    return tls_index
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +48,11 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
 def test_other_architecture_resolves_checks_and_ends(
     start: Start, lambda_api: LambdaApi, index: IndexServer, certificates: Certificates
 ) -> None:
-    index.put("users", "latest", item("1.4.2", ARN))
+    index.publish("users", "1.4.2")
     extension = start("users", AWS_CA_BUNDLE=str(certificates.bundle))
     lambda_api.wait_until_ready()
     at_init = extension.document()["users"]["version"]
-    index.put("users", "latest", item("1.5.0", ARN, revision=2))
+    index.publish("users", "1.5.0", revision=2)
 
     lambda_api.invoke()
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from testing.arns import ARN
 from testing.certificates import make_certificates, make_chain
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from tests.functional.extension.conftest import Extension, Start
 
@@ -30,7 +29,7 @@ def registry(request: pytest.FixtureRequest) -> Registry:
     def serve(context: ssl.SSLContext) -> IndexServer:
         server = IndexServer(tls=context, name="localhost")
         request.addfinalizer(server.close)
-        server.put("users", "latest", item("1.4.2", ARN))
+        server.publish("users", "1.4.2")
         return server
 
     return serve

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from testing.arns import ARN
 from testing.certificates import Certificates
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.proxy_server import ProxyServer
 from tests.functional.extension.conftest import Start
@@ -22,20 +21,11 @@ def proxy() -> Iterator[ProxyServer]:
     server.close()
 
 
-@pytest.fixture
-def registry(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS."""
-    server = IndexServer(tls=certificates.good, name="localhost")
-    server.put("users", "latest", item("1.4.2", ARN))
-    yield server
-    server.close()
-
-
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
 def test_https_goes_through_a_tunnel(
     start: Start,
     lambda_api: LambdaApi,
-    registry: IndexServer,
+    tls_index: IndexServer,
     certificates: Certificates,
     proxy: ProxyServer,
     name: str,
@@ -43,7 +33,7 @@ def test_https_goes_through_a_tunnel(
     """The proxy sees the host's name and TLS only; the connection is kept."""
     extension = start(
         "users",
-        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_ENDPOINT_URL_DYNAMODB=tls_index.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
         HTTP_PROXY=_CLOSED_PORT,
         **{name: proxy.address},
@@ -52,14 +42,14 @@ def test_https_goes_through_a_tunnel(
     lambda_api.invoke()
 
     assert extension.document()["users"]["status"] == "active", extension.log()
-    assert proxy.requested == [f"CONNECT {registry.url.removeprefix('https://')} HTTP/1.1"]
-    assert len(registry.requests) == 2
+    assert proxy.requested == [f"CONNECT {tls_index.url.removeprefix('https://')} HTTP/1.1"]
+    assert len(tls_index.requests) == 2
 
 
 def test_plain_http_is_sent_with_the_whole_url(
     start: Start, lambda_api: LambdaApi, index: IndexServer, proxy: ProxyServer
 ) -> None:
-    index.put("users", "latest", item("1.4.2", ARN))
+    index.publish("users", "1.4.2")
 
     extension = start("users", HTTP_PROXY=f"http://{proxy.address}")
     lambda_api.wait_until_ready()
@@ -71,7 +61,7 @@ def test_plain_http_is_sent_with_the_whole_url(
 def test_proxy_is_sent_user_and_password(
     start: Start,
     lambda_api: LambdaApi,
-    registry: IndexServer,
+    tls_index: IndexServer,
     certificates: Certificates,
     proxy: ProxyServer,
 ) -> None:
@@ -80,7 +70,7 @@ def test_proxy_is_sent_user_and_password(
 
     extension = start(
         "users",
-        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_ENDPOINT_URL_DYNAMODB=tls_index.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
         HTTPS_PROXY=f"http://us%3Aer:p%40ss%20word@{proxy.address}",
         SERVICE_DISCOVERY_LOG_LEVEL="DEBUG",
@@ -96,7 +86,7 @@ def test_refusing_proxy_is_asked_once_and_named(
     start: Start,
     lambda_api: LambdaApi,
     index: IndexServer,
-    registry: IndexServer,
+    tls_index: IndexServer,
     certificates: Certificates,
     proxy: ProxyServer,
     scheme: str,
@@ -106,7 +96,7 @@ def test_refusing_proxy_is_asked_once_and_named(
 
     extension = start(
         "users",
-        AWS_ENDPOINT_URL_DYNAMODB=registry.url if scheme == "https" else index.url,
+        AWS_ENDPOINT_URL_DYNAMODB=tls_index.url if scheme == "https" else index.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
         HTTP_PROXY=url,
         HTTPS_PROXY=url,
@@ -136,17 +126,17 @@ def test_silent_proxy_is_named(start: Start, lambda_api: LambdaApi, index: Index
 def test_excluded_host_is_called_directly(
     start: Start,
     lambda_api: LambdaApi,
-    registry: IndexServer,
+    tls_index: IndexServer,
     certificates: Certificates,
     excluded: str,
 ) -> None:
     """NO_PROXY names it."""
     extension = start(
         "users",
-        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_ENDPOINT_URL_DYNAMODB=tls_index.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
         HTTPS_PROXY=_CLOSED_PORT,
-        NO_PROXY=excluded.format(port=registry.url.rpartition(":")[2]),
+        NO_PROXY=excluded.format(port=tls_index.url.rpartition(":")[2]),
     )
     lambda_api.wait_until_ready()
 

@@ -3,29 +3,18 @@
 import datetime as dt
 import json
 import socket
-from collections.abc import Iterator
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
 from testing import index_server
-from testing.arns import ARN
 from testing.certificates import Certificates
-from testing.index_server import IndexServer, item, response_of
+from testing.index_server import IndexServer, response_of
 from testing.lambda_api import LambdaApi
 from tests.functional.extension.conftest import Extension, Start
 
 _HOUR = dt.timedelta(hours=1)
-
-
-@pytest.fixture
-def registry(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS."""
-    server = IndexServer(tls=certificates.good, name="localhost")
-    server.put("users", "latest", item("1.4.2", ARN))
-    yield server
-    server.close()
 
 
 def _reason(extension: Extension) -> str:
@@ -38,13 +27,13 @@ def _reason(extension: Extension) -> str:
 def test_chain_that_does_not_verify_is_tried_once(
     start: Start,
     lambda_api: LambdaApi,
-    registry: IndexServer,
+    tls_index: IndexServer,
     certificates: Certificates,
     other_certificates: Certificates,
     name: str,
 ) -> None:
     """Further handshakes would fail too, and take the whole timeout of a cold start."""
-    registry.tls = {
+    tls_index.tls = {
         "another CA": other_certificates.good,
         "wrong host": certificates.other_name,
         "expired": certificates.expired,
@@ -52,26 +41,26 @@ def test_chain_that_does_not_verify_is_tried_once(
 
     extension = start(
         "users",
-        AWS_ENDPOINT_URL_DYNAMODB=registry.url,
+        AWS_ENDPOINT_URL_DYNAMODB=tls_index.url,
         AWS_CA_BUNDLE=str(certificates.bundle),
     )
     lambda_api.wait_until_ready()
 
     assert "TLS with localhost" in _reason(extension)
-    assert registry.connections == 1
+    assert tls_index.connections == 1
 
 
 def test_missing_bundle_is_tried_once_and_named(
-    start: Start, lambda_api: LambdaApi, registry: IndexServer, tmp_path: Path
+    start: Start, lambda_api: LambdaApi, tls_index: IndexServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "no-such-bundle.pem"
 
-    extension = start("users", AWS_ENDPOINT_URL_DYNAMODB=registry.url, AWS_CA_BUNDLE=str(path))
+    extension = start("users", AWS_ENDPOINT_URL_DYNAMODB=tls_index.url, AWS_CA_BUNDLE=str(path))
     lambda_api.wait_until_ready()
 
     assert f"AWS_CA_BUNDLE {path} can't be read: no such file or folder" in _reason(extension)
     assert "Errno" not in extension.log()
-    assert registry.connections == 0
+    assert tls_index.connections == 0
 
 
 @pytest.mark.parametrize(
@@ -132,7 +121,7 @@ def _refuses_once(server: IndexServer, fault: index_server.Fault) -> index_serve
 def test_passing_refusal_costs_no_resolve(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str, status: int
 ) -> None:
-    index.put("users", "latest", item("1.4.2", ARN))
+    index.publish("users", "1.4.2")
     index.fault = _refuses_once(index, index_server.refuses(kind, status))
 
     extension = start("users")
@@ -180,7 +169,7 @@ def test_signature_is_made_anew_with_the_servers_clock(
     message: str,
 ) -> None:
     """A wrong clock costs one request, and none afterwards."""
-    index.put("users", "latest", item("1.4.2", ARN))
+    index.publish("users", "1.4.2")
     index.fault = _expires(index, ahead, code, message)
 
     extension = start("users")

@@ -9,8 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from testing.arns import ARN
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
@@ -59,7 +58,7 @@ def test_environments_that_share_a_file_write_whole_documents(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """No reader finds it empty or torn, and no environment logs an error."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     writers = [start("users") for _ in range(_WRITERS)]
     lambda_api.wait_until_ready(_WRITERS)
     path = writers[0].services_file
@@ -71,7 +70,7 @@ def test_environments_that_share_a_file_write_whole_documents(
     ]
 
     for minor in range(1, _CHANGES):
-        index.put("users", "latest", item(f"1.{minor}.0", ARN, revision=minor + 1))
+        index.publish("users", f"1.{minor}.0", revision=minor + 1)
         lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
         time.sleep(0.01)
 
@@ -90,12 +89,12 @@ def test_watchers_last_event_is_the_new_file(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A watcher that acts on the last event must not take the file for deleted."""
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
     extension = start("users")
     lambda_api.wait_until_ready()
     watcher = _Watcher(extension.services_file.parent)
 
-    index.put("users", "latest", item("1.1.0", ARN, revision=2))
+    index.publish("users", "1.1.0", revision=2)
     lambda_api.invoke()
 
     events = watcher.events()
@@ -119,7 +118,7 @@ def test_abandoned_files_are_removed_and_those_of_others_stay(
     foreign = folder / "services.json.bak"
     for path in (old, others, foreign):
         path.touch()
-    index.put("users", "latest", item("1.0.0", ARN))
+    index.publish("users", "1.0.0")
 
     start("users")
     lambda_api.wait_until_ready()

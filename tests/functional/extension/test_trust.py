@@ -3,14 +3,12 @@
 import shlex
 import shutil
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from testing.arns import ARN
 from testing.certificates import Certificates
-from testing.index_server import IndexServer, item
+from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.conftest import BuiltLayer
@@ -26,12 +24,9 @@ def interpreter() -> str:
 
 
 @pytest.fixture
-def index(certificates: Certificates) -> Iterator[IndexServer]:
-    """Serve an index over TLS."""
-    server = IndexServer(tls=certificates.good, name="localhost")
-    server.put("users", "latest", item("1.4.2", ARN))
-    yield server
-    server.close()
+def index(tls_index: IndexServer) -> IndexServer:
+    """Return the index over TLS."""
+    return tls_index
 
 
 def _in_der(bundle: Path) -> bytes:
@@ -201,7 +196,7 @@ def test_shipped_roots_are_trusted_beside_the_systems(
     assert extension.document()["users"]["version"] == "1.4.2", extension.log()
     index.tls = certificates.good
     index.drop()
-    index.put("users", "latest", item("1.5.0", ARN, revision=2))
+    index.publish("users", "1.5.0", revision=2)
     lambda_api.invoke()
 
     assert extension.document()["users"]["version"] == "1.5.0", extension.log()
