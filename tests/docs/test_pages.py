@@ -7,13 +7,16 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import cfnlint.api
 import click
 import pytest
+from openapi_schema_validator import OAS31Validator
 from samcli.yamlhelper import yaml_parse
 
 from local.__main__ import argument_parser
+from registry_api import openapi
 from registry_cli.main import cli
 from testing import hcl
 from tests.conftest import ROOT
@@ -119,6 +122,34 @@ def test_resources_in_a_listing_pass_cfn_lint(listing: CodeListing) -> None:
     faults = cfnlint.api.lint(_template(listing), config=ignored)
 
     assert [str(fault) for fault in faults] == []
+
+
+_OF_THE_API = [each for each in _of("json") if each.page == "docs/api.md"]
+_CUT = "…"
+
+
+def _whole_record(members: dict[str, Any]) -> dict[str, Any]:
+    """Return an object; a version's record that the page has cut is completed."""
+    if _CUT not in members:
+        return members
+    record: dict[str, Any]
+    (record,) = (json.loads(each.text) for each in _OF_THE_API if '"published_by"' in each.text)
+    return record | {name: text for name, text in members.items() if name != _CUT}
+
+
+@pytest.mark.parametrize("listing", _OF_THE_API, ids=_ids(_OF_THE_API))
+def test_document_of_the_api_fits_one_of_its_schemas(listing: CodeListing) -> None:
+    """The page shows what the description at `GET /openapi.json` promises."""
+    described = json.loads(json.dumps(openapi.document("https://registry.example.com/v1")))
+    shown = json.loads(listing.text, object_hook=_whole_record)
+    fitting = [
+        name
+        for name, schema in described["components"]["schemas"].items()
+        if set(shown) <= set(schema.get("properties", {}))
+        and OAS31Validator({**schema, "components": described["components"]}).is_valid(shown)
+    ]
+
+    assert len(fitting) == 1
 
 
 def _documents_of_iam() -> list[CodeListing]:

@@ -48,3 +48,35 @@ def test_types_are_those_of_the_code(suffix: str, tmp_path: Path) -> None:
     )
 
     assert ran.returncode == 0, ran.stdout
+
+
+_IN_EACH_FORM = """
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { getArn } from "service-discovery";
+import { services } from "service-discovery/testing";
+
+const { getArn: required } = createRequire(import.meta.url)("service-discovery");
+services({ users: "arn:users" });
+assert.equal(getArn("users"), "arn:users");
+assert.equal(required("users"), "arn:users");
+"""
+
+
+@pytest.mark.slow
+def test_package_installs_with_its_types(tmp_path: Path) -> None:
+    """Users install it from a checkout with npm, for laptops and unit tests."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed here")
+    (tmp_path / "package.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "program.mjs").write_text(_IN_EACH_FORM, encoding="utf-8")
+    command = [npm, "install", "--save-dev", "--offline", "--install-links"]
+
+    subprocess.run(
+        [*command, str(ROOT / "helpers/node")], cwd=tmp_path, check=True, capture_output=True
+    )
+    subprocess.run([node_packages.node(), "program.mjs"], cwd=tmp_path, check=True)
+
+    installed = {path.name for path in (tmp_path / "node_modules/service-discovery").iterdir()}
+    assert {"index.js", "index.d.ts", "testing.js", "testing.d.ts"} <= installed
