@@ -75,8 +75,16 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
         layers: The architectures to build layers for, separated by blanks; all if empty.
 
     Raises:
-        LocalStackError: `sam build` failed.
+        LocalStackError: `sam build` failed, or the checkout has no symbolic links.
     """
+    linked = processes.ROOT / "infra/registry_api/registry_api"
+    if not linked.is_dir():
+        message = (
+            f"{linked} is not a folder: this checkout has no symbolic links, which the functions "
+            "are built from. Clone on a file system that has them, with "
+            "`git -c core.symlinks=true clone`"
+        )
+        raise processes.LocalStackError(message)
     built = folder / "build"
     build_cache.copy_or_build(built, layers, lambda: _sam_build(emulator, folder, built, layers))
     return built

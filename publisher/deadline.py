@@ -11,7 +11,7 @@ class OutOfTimeError(Exception):
     def __init__(self) -> None:
         """Write the message."""
         super().__init__(
-            "the registry was throttled or out of reach until the publisher's time was up: "
+            "the registry was throttled or unreachable until the publisher's time was up: "
             "see the publisher's log, and deploy again in a moment"
         )
 

@@ -10,7 +10,7 @@ class LedgerError(Exception):
 
     def __init__(self, reason: str) -> None:
         """Write the message from the reason."""
-        super().__init__(f"the publisher's ledger is out of reach ({reason}); try again")
+        super().__init__(f"the publisher's ledger is unreachable ({reason}); try again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

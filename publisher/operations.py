@@ -1,6 +1,6 @@
 """Publish a version for a resource, undo what it did, and remove it; each may be repeated.
 
-Every step reads what stands, decides, and writes only if that has not changed since (`If-Match`). A
+Every step reads, decides, and writes only if nothing has changed since it read (`If-Match`). A
 step whose outcome is unclear is therefore simply repeated.
 """
 

@@ -40,11 +40,11 @@ def describe_failure(error: Exception) -> str:
     if isinstance(error, RefusalError):
         current = error.problem.get("current")
         if isinstance(current, dict) and "arn" in current:
-            return f"{error} (it stands with {current['arn']})"
+            return f"{error} (it is published with {current['arn']})"
         if error.status == HTTPStatus.FORBIDDEN:
             return f"the publisher may not call {error.method} {error.path}: {error}"
         if error.is_throttled:
-            return f"the registry is throttled or out of reach: {error}; deploy again in a moment"
+            return f"the registry is throttled or unreachable: {error}; deploy again in a moment"
     return str(error)
 
 

@@ -200,7 +200,7 @@ class GatewayRequest:
         except ValueError as error:
             raise _not_json("the body can't be decoded from base64: it is not JSON") from error
         if len(data) > MAX_BODY:
-            detail = f"the body has {len(data):,} bytes; {MAX_BODY:,} are the most"
+            detail = f"the body has {len(data):,} bytes; at most {MAX_BODY:,} are allowed"
             raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         try:
             document = json.loads(

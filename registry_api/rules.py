@@ -54,7 +54,8 @@ def check_metadata(metadata: dict[str, str]) -> None:
     size = sum(len(text.encode()) for entry in metadata.items() for text in entry)
     if size > MAX_METADATA_BYTES:
         message = (
-            f"names and values have {size:,} bytes in UTF-8; {MAX_METADATA_BYTES:,} are the most"
+            f"names and values have {size:,} bytes in UTF-8; at most {MAX_METADATA_BYTES:,} "
+            "are allowed"
         )
         raise InvalidError("/metadata", message)
 

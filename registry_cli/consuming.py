@@ -104,4 +104,4 @@ def forget(tools: Tools, consumer: str) -> None:
     if tools.output.is_json:
         tools.output.document({"consumer": consumer, "outcome": "forgotten"})
     else:
-        tools.output.line(f"{consumer} is forgotten")
+        tools.output.line(f"the record of {consumer} is deleted")

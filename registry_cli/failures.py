@@ -218,10 +218,10 @@ def _standing(error: "RefusalError") -> str:
     lost = error.problem.get("selectors")
     if isinstance(lost, list):
         # The API's own words name its query parameter; the way out has this command's option.
-        return f"this would take the last answer away from {_lost(error.problem)}"
+        return f"this would remove the last answer of {_lost(error.problem)}"
     current = error.problem.get("current")
     if isinstance(current, dict) and "arn" in current:
-        return f"{error.detail or error}; what stands is {current['arn']}"
+        return f"{error.detail or error}; it is published with {current['arn']}"
     return error.detail or str(error)
 
 

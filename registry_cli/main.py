@@ -48,7 +48,7 @@ Changes show what they do and ask first, on a terminal. Every command has --help
 _STATUS = """\b
 Exit status:
   0 done   1 failed, answered "no", or verify found differences   2 usage
-  3 not resolved   4 refused by what stands (another ARN, a channel, a consumer)"""
+  3 not resolved   4 refused by the present state (another ARN, a channel, a consumer)"""
 
 
 def _show_version(context: click.Context, _option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001  # click's own

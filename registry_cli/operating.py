@@ -250,7 +250,7 @@ def _report(tools: Tools, findings: _Findings) -> int:
 
 def _print_failed(tools: Tools, findings: _Findings, way_out: str) -> None:
     for service, reason in sorted(findings.failed.items()):
-        tools.output.note(f"Error: {service} could not be looked at: {reason}")
+        tools.output.note(f"Error: {service} could not be compared: {reason}")
     for service, reason in sorted(findings.damaged.items()):
         tools.output.note(f"Warning: {service}: {reason}")
     if findings.stopped_by is not None:

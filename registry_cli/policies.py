@@ -93,7 +93,9 @@ def consumer_policy(
         resources += [each for each in _callable(arn) if each not in resources]
         if its_account and its_account != account_id:
             agreement = _AGREEMENT[service]
-            warnings.append(f"{arn} is in account {its_account}, which has to agree: {agreement}")
+            warnings.append(
+                f"{arn} is in account {its_account}, which has to allow it: {agreement}"
+            )
     statements += [
         {"Effect": "Allow", "Action": _CALL_ACTIONS[service], "Resource": resources}
         for service, resources in by_service.items()

@@ -117,7 +117,7 @@ def publish(
     tools.output.line(
         f"published {what}, revision {record['revision']}"
         if published.is_new
-        else f"{what} stands already: nothing changed"
+        else f"{what} was published before: nothing changed"
     )
     if channel is not None:
         tools.output.line(f"channel {channel} = {record['version']}")

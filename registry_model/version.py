@@ -85,7 +85,7 @@ class Version:
         if text[:1] in ("v", "V"):
             raise VersionError(text, f"it starts with {quote(text[0])}; write the number alone")
         if "+" in text:
-            raise VersionError(text, "build metadata ('+...') is not taken; leave it out")
+            raise VersionError(text, "build metadata ('+...') is not allowed; leave it out")
         core, dash, tail = text.partition("-")
         numbers = core.split(".")
         if len(numbers) != 3:

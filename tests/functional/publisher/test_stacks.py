@@ -274,7 +274,7 @@ def test_ledger_out_of_reach_fails_the_request_before_anything_is_published(
     response = publisher.stack()._request("Create", _of("1.0.0"))
 
     assert response["Status"] == "FAILED"
-    assert "ledger is out of reach" in response["Reason"]
+    assert "ledger is unreachable" in response["Reason"]
     assert [method for method, _ in publisher.gateway.calls() if method != "GET"] == []
 
 
@@ -323,5 +323,5 @@ def test_terraforms_refusal_is_a_function_error_with_the_reason(
 ) -> None:
     publisher.registry.publish(publish_request("users", "1.0.0", f"{_FUNCTION}:1"))
 
-    with pytest.raises(PublishFailedError, match=f"it stands with {_FUNCTION}:1"):
+    with pytest.raises(PublishFailedError, match=f"it is published with {_FUNCTION}:1"):
         publisher.invoke(_of("1.0.0") | {"tf": {"action": "create", "prev_input": None}})

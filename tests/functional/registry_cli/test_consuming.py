@@ -124,7 +124,7 @@ def test_consumer_is_forgotten(run: Run, gateway: HttpGateway) -> None:
 
     ended = run("consumers", "forget", _ORDERS)
 
-    assert (ended.status, ended.out) == (0, f"{_ORDERS} is forgotten\n")
+    assert (ended.status, ended.out) == (0, f"the record of {_ORDERS} is deleted\n")
     assert sent(gateway) == ("DELETE", f"/consumers/{_ORDERS}")
 
 

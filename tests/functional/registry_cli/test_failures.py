@@ -271,9 +271,7 @@ def test_guard_names_selectors_consumers_and_force(run: Run, gateway: HttpGatewa
 
     assert ended.status == 4
     assert "Way out: publish or activate another version first, or repeat with --force" in ended.err
-    assert (
-        "the last answer away from the selectors latest, 1.x and the consumers orders" in ended.err
-    )
+    assert "the last answer of the selectors latest, 1.x and the consumers orders" in ended.err
     assert "orders-0, orders-1" in ended.err
     assert "and 30 more" in ended.err
 

@@ -175,7 +175,7 @@ def test_service_that_cannot_be_read_makes_it_incomplete(
 
     assert (ended.status, ended.document["complete"]) == (1, False)
     assert "billing" in ended.document["failed"]
-    assert "billing could not be looked at" in ended.err
+    assert "billing could not be compared" in ended.err
 
 
 @pytest.mark.usefixtures("invoke")

@@ -322,7 +322,7 @@ def test_other_account_has_to_agree(called: Any, service: str, resource: str, wh
     ended = called(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
 
     assert ended.status == 0
-    assert f"is in account {_OTHER}, which has to agree" in ended.err
+    assert f"is in account {_OTHER}, which has to allow it" in ended.err
     assert what in ended.err
 
 

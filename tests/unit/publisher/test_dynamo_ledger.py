@@ -88,7 +88,7 @@ def test_results_expire_and_entries_do_not(ledger: DynamoLedger, client: "Dynamo
 def test_missing_table_is_a_ledger_error(client: "DynamoDBClient") -> None:
     ledger = DynamoLedger(client, "NoSuchTable", clock=lambda: 0.0)
 
-    with pytest.raises(LedgerError, match="out of reach"):
+    with pytest.raises(LedgerError, match="unreachable"):
         ledger.entry("a", "b")
     with pytest.raises(LedgerError):
         ledger.entries("a")

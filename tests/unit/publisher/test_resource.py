@@ -461,7 +461,7 @@ def test_channel_set_in_a_race_is_set_back_to_the_last_version(
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (refusal(429, "too many requests"), "throttled or out of reach"),
+        (refusal(429, "too many requests"), "throttled or unreachable"),
         (refusal(403, "not authorized"), "the publisher may not call PUT /services/x"),
         (RegistryUnreachableError("http://r", "refused", may_have_run=False), "did not respond"),
         (OutOfTimeError(), "deploy again in a moment"),
