@@ -81,11 +81,11 @@ def _install(folder: Path, packages: tuple[str, ...], install: Callable[[], None
 
 
 def run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command of an example in its folder; the caller looks at the result."""
+    """Run a command of an example in its folder, without this project's plugins of pytest."""
     return subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables},
         capture_output=True,
         text=True,
         check=False,

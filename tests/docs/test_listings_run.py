@@ -1,8 +1,6 @@
 """Listings of the pages that are whole programs: they are run as they are."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -25,18 +23,6 @@ export const handler = async () => ({ called: getArn("users") });
 """
 
 
-def _run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
 def _listing(page: str, language: str, contains: str) -> str:
     (found,) = (
         each.text
@@ -51,7 +37,7 @@ def test_unit_test_in_python_passes(tmp_path: Path) -> None:
     test = _listing("docs/helpers.md", "python", "def test_")
     (tmp_path / "test_app.py").write_text(test, encoding="utf-8")
 
-    ran = _run(
+    ran = example_tools.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         tmp_path,
         PYTHONPATH=str(ROOT / "helpers/python"),
@@ -68,7 +54,7 @@ def test_unit_test_in_javascript_passes(tmp_path: Path) -> None:
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules/service-discovery").symlink_to(ROOT / "helpers/node")
 
-    ran = _run([node_packages.node(), "--test"], tmp_path)
+    ran = example_tools.run([node_packages.node(), "--test"], tmp_path)
 
     assert ran.returncode == 0, ran.stdout
     assert "# pass 1" in ran.stdout
@@ -81,7 +67,9 @@ def test_first_listing_in_python_reads_the_file(page: str, tmp_path: Path) -> No
     program += f'with services({{"users": "arn:users"}}):\n    {listing}\n'
     program += '    print(get_arn("users"), get_service("users").arn)\n'
 
-    ran = _run([sys.executable, "-c", program], tmp_path, PYTHONPATH=str(ROOT / "helpers/python"))
+    ran = example_tools.run(
+        [sys.executable, "-c", program], tmp_path, PYTHONPATH=str(ROOT / "helpers/python")
+    )
 
     assert (ran.returncode, ran.stdout) == (0, "arn:users arn:users\n"), ran.stderr
 
@@ -97,7 +85,7 @@ def test_first_listing_in_javascript_reads_the_file(page: str, tmp_path: Path) -
     program += 'console.log(getArn("users"), getService("users").arn);\n'
     (tmp_path / "listing.mjs").write_text(program, encoding="utf-8")
 
-    ran = _run([node_packages.node(), "listing.mjs"], tmp_path)
+    ran = example_tools.run([node_packages.node(), "listing.mjs"], tmp_path)
 
     assert (ran.returncode, ran.stdout) == (0, "arn:users arn:users\n"), ran.stderr
 
@@ -109,7 +97,7 @@ def test_cdk_app_of_the_page_is_synthesized(tmp_path: Path) -> None:
     (tmp_path / "src/app.py").write_text("", encoding="utf-8")
     (tmp_path / "app.py").write_text(the_listing("docs/attach.md", "python"), encoding="utf-8")
 
-    ran = _run([str(python), "app.py"], tmp_path, CDK_OUTDIR=str(tmp_path / "out"))
+    ran = example_tools.run([str(python), "app.py"], tmp_path, CDK_OUTDIR=str(tmp_path / "out"))
 
     assert ran.returncode == 0, ran.stderr
     template = (tmp_path / "out/consumer.template.json").read_text(encoding="utf-8")
