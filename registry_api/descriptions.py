@@ -10,79 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from registry_api import fields, schemas
+from registry_api import examples, fields, schemas
 from registry_api.requests import DEFAULT_LIMIT, DRY_RUN, FORCE, MAX_LIMIT
 from registry_model import version as versions
 
 _NAME = {"type": "string", "pattern": fields.NAME_PATTERN}
-
-_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
-_CALLER = "arn:aws:sts::123456789012:assumed-role/deploy/pipeline"
-_RECORD = {
-    "name": "users",
-    "version": "1.4.2",
-    "arn": _ARN,
-    "status": "active",
-    "metadata": {"commit": "4f2a9c1"},
-    "published_at": "2026-11-23T08:00:00Z",
-    "published_by": _CALLER,
-    "revision": 7,
-}
-_YANKED = {**_RECORD, "status": "yanked", "reason": "loses writes, see incident 42", "revision": 8}
-_SUMMARY = {"name": "users", "latest": _RECORD, "revision": 7}
-_MEMBER = {
-    "requested": "1.x",
-    "version": "1.4.2",
-    "arn": _ARN,
-    "status": "active",
-    "resolved_at": "2026-11-23T08:00:00Z",
-}
-_SERVICE = {
-    **_SUMMARY,
-    "channels": {"beta": "2.0.0-rc.1"},
-    "created_at": "2026-11-20T10:00:00Z",
-    "updated_at": "2026-11-23T08:00:00Z",
-}
-_EVENT = {
-    "revision": 8,
-    "at": "2026-11-23T09:00:00Z",
-    "by": _CALLER,
-    "action": "yank",
-    "version": "1.4.2",
-    "reason": "loses writes, see incident 42",
-}
-_RESOLUTION = {
-    "services": {
-        "users": _MEMBER,
-        "billing": {
-            "requested": "latest",
-            "status": "missing",
-            "error": "no version of 'billing' matches '==latest'",
-        },
-    },
-    "resolved": False,
-}
-_IMPACT = {
-    "changes": [{"selector": "1.x", "from": "1.4.1", "to": "1.4.2"}],
-    "consumers": [],
-    "consumers_total": 0,
-}
-_CONSUMER = {
-    "consumer": "orders",
-    "needed": "users==1.x,billing",
-    "arn": "arn:aws:lambda:eu-west-1:123456789012:function:orders",
-    "owner": "team-orders",
-    "source": "declared",
-    "seen_at": "2026-11-23T08:00:00Z",
-}
-_SERVICE_CONSUMER = {
-    "consumer": "orders",
-    "key": "users",
-    "requested": "1.x",
-    "version": "1.4.2",
-    "source": "declared",
-    "seen_at": "2026-11-23T08:00:00Z",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,20 +163,20 @@ _PUBLISH_CONFLICT = (
 DRY_RUN_SUCCESS = Success(
     text="With `dry_run=true`: what it would change.",
     document=schemas.ImpactDocument,
-    example=_IMPACT,
+    example=examples.IMPACT,
 )
 _DELETED = {HTTPStatus.NO_CONTENT: Success(text="It is deleted.")}
 _PUBLISHED = {
     HTTPStatus.CREATED: Success(
         text="It is published.",
         document=schemas.VersionDocument,
-        example=_RECORD,
+        example=examples.RECORD,
         headers={"Location": "The version's address, relative to the request's.", **_ETAG},
     ),
     HTTPStatus.OK: Success(
         text="The same was published before.",
         document=schemas.VersionDocument,
-        example=_RECORD,
+        example=examples.RECORD,
         headers=_ETAG,
     ),
 }
@@ -255,7 +187,12 @@ DESCRIPTIONS: Mapping[str, Description] = {
         text="Publish a version",
         detail=_PUBLISHED_DETAIL,
         body=schemas.PublishRequest,
-        sends={"name": "users", "version": "1.4.2", "arn": _ARN, "metadata": {"commit": "4f2a9c1"}},
+        sends={
+            "name": "users",
+            "version": "1.4.2",
+            "arn": examples.ARN,
+            "metadata": {"commit": "4f2a9c1"},
+        },
         successes=_PUBLISHED,
         refusals={HTTPStatus.CONFLICT: _PUBLISH_CONFLICT},
     ),
@@ -263,7 +200,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         text="Publish a version, with a path that IAM can grant for one service",
         detail=_PUBLISHED_DETAIL,
         body=schemas.PublishVersionRequest,
-        sends={"arn": _ARN, "metadata": {"commit": "4f2a9c1"}},
+        sends={"arn": examples.ARN, "metadata": {"commit": "4f2a9c1"}},
         successes=_PUBLISHED,
         refusals={
             HTTPStatus.NOT_FOUND: "The name or the version is malformed; the detail says why.",
@@ -274,7 +211,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         text="List the services, by name",
         detail="A new service may be missing for a moment.",
         parameters=(_PREFIX, *_PAGING),
-        successes=_page("A page of services.", schemas.ServicesPage, "services", _SUMMARY),
+        successes=_page("A page of services.", schemas.ServicesPage, "services", examples.SUMMARY),
     ),
     "getService": Description(
         text="Read a service",
@@ -283,7 +220,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
             HTTPStatus.OK: Success(
                 text="The service.",
                 document=schemas.ServiceDocument,
-                example=_SERVICE,
+                example=examples.SERVICE,
                 headers={
                     "ETag": "Changes when the service changes; different from every version's."
                 },
@@ -298,7 +235,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "listVersions": Description(
         text="List a service's versions, the highest precedence first",
         parameters=_PAGING,
-        successes=_page("A page of versions.", schemas.VersionsPage, "versions", _RECORD),
+        successes=_page("A page of versions.", schemas.VersionsPage, "versions", examples.RECORD),
         refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),
     "getVersion": Description(
@@ -308,7 +245,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
             HTTPStatus.OK: Success(
                 text="The version's record.",
                 document=schemas.VersionDocument,
-                example=_RECORD,
+                example=examples.RECORD,
                 headers=_ETAG,
             ),
             HTTPStatus.NOT_MODIFIED: Success(
@@ -327,7 +264,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         successes=_ok(
             "The record afterwards.",
             schemas.VersionDocument,
-            _YANKED,
+            examples.YANKED,
             headers=_ETAG,
         ),
         refusals={HTTPStatus.NOT_FOUND: _NO_VERSION, HTTPStatus.CONFLICT: _POINTED_AT},
@@ -377,14 +314,14 @@ DESCRIPTIONS: Mapping[str, Description] = {
         successes=_ok(
             "The need's member of the services file.",
             schemas.MemberDocument,
-            _MEMBER,
+            examples.MEMBER,
         ),
         refusals={HTTPStatus.NOT_FOUND: "Nothing matches the selector."},
     ),
     "listHistory": Description(
         text="List a service's changes, the newest first",
         parameters=_PAGING,
-        successes=_page("A page of changes.", schemas.HistoryPage, "events", _EVENT),
+        successes=_page("A page of changes.", schemas.HistoryPage, "events", examples.EVENT),
         refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),
     "resolveNeeds": Description(
@@ -396,7 +333,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         successes=_ok(
             "What the function would get.",
             schemas.ResolutionDocument,
-            _RESOLUTION,
+            examples.RESOLUTION,
         ),
     ),
     "declareConsumer": Description(
@@ -408,13 +345,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
         successes=_ok(
             "What the needs resolve to; they are recorded, resolved or not.",
             schemas.ResolutionDocument,
-            _RESOLUTION,
+            examples.RESOLUTION,
         ),
         refusals={HTTPStatus.NOT_FOUND: "The consumer's name is malformed."},
     ),
     "getConsumer": Description(
         text="Read a consumer",
-        successes=_ok("The consumer.", schemas.ConsumerDocument, _CONSUMER),
+        successes=_ok("The consumer.", schemas.ConsumerDocument, examples.CONSUMER),
         refusals={HTTPStatus.NOT_FOUND: _NO_CONSUMER},
     ),
     "deleteConsumer": Description(
@@ -426,7 +363,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
         text="List the consumers, by name",
         detail="A new consumer may be missing for a moment.",
         parameters=(_PREFIX, *_PAGING),
-        successes=_page("A page of consumers.", schemas.ConsumersPage, "consumers", _CONSUMER),
+        successes=_page(
+            "A page of consumers.", schemas.ConsumersPage, "consumers", examples.CONSUMER
+        ),
     ),
     "listServiceConsumers": Description(
         text="List a service's consumers",
@@ -437,7 +376,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
             "A page of the service's consumers.",
             schemas.ServiceConsumersPage,
             "consumers",
-            _SERVICE_CONSUMER,
+            examples.SERVICE_CONSUMER,
         ),
         refusals={HTTPStatus.NOT_FOUND: _NO_SERVICE},
     ),

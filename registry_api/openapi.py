@@ -19,7 +19,7 @@ _SIGNED = "sigv4"
 _SCHEMAS = "#/components/schemas/"
 
 
-class _Schemas(GenerateJsonSchema):
+class _SchemaGenerator(GenerateJsonSchema):
     """pydantic's JSON Schema, without defaults and titles."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
@@ -38,23 +38,7 @@ def document(base_url: str | None) -> dict[str, Any]:
     Args:
         base_url: The API's address without a slash at its end; None if it is not known.
     """
-    types: dict[object, None] = {schemas.ProblemDocument: None, schemas.ImpactDocument: None}
-    for operation in DESCRIPTIONS.values():
-        if operation.body is not None:
-            types[operation.body] = None
-        for success in operation.successes.values():
-            if success.document is not None:
-                types[success.document] = None
-    references, definitions = TypeAdapter.json_schemas(
-        [(index, "validation", TypeAdapter(each)) for index, each in enumerate(types)],
-        ref_template=_SCHEMAS + "{model}",
-        schema_generator=_Schemas,
-    )
-    schema_of = {each: references[index, "validation"] for index, each in enumerate(types)}
-    paths: dict[str, dict[str, Any]] = {}
-    for entry in ROUTES:
-        described_route = _operation(entry, DESCRIPTIONS[entry.name], schema_of)
-        paths.setdefault(entry.path, {})[entry.method.lower()] = described_route
+    schema_of, definitions = _schemas()
     described: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -65,9 +49,9 @@ def document(base_url: str | None) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{_SIGNED: []}],
-        "paths": paths,
+        "paths": _paths(schema_of),
         "components": {
-            "schemas": definitions["$defs"],
+            "schemas": definitions,
             "securitySchemes": {
                 _SIGNED: {
                     "type": "apiKey",
@@ -82,6 +66,29 @@ def document(base_url: str | None) -> dict[str, Any]:
     if base_url is not None:
         described["servers"] = [{"url": base_url}]
     return described
+
+
+def _schemas() -> tuple[dict[object, Any], Any]:
+    """Return the schema of each document's type, and the definitions that they refer to."""
+    types: dict[object, None] = {schemas.ProblemDocument: None, schemas.ImpactDocument: None}
+    for operation in DESCRIPTIONS.values():
+        documents = [operation.body, *(each.document for each in operation.successes.values())]
+        types |= dict.fromkeys(each for each in documents if each is not None)
+    references, definitions = TypeAdapter.json_schemas(
+        [(index, "validation", TypeAdapter(each)) for index, each in enumerate(types)],
+        ref_template=_SCHEMAS + "{model}",
+        schema_generator=_SchemaGenerator,
+    )
+    schema_of = {each: references[index, "validation"] for index, each in enumerate(types)}
+    return schema_of, definitions["$defs"]
+
+
+def _paths(schema_of: Mapping[object, Any]) -> dict[str, dict[str, Any]]:
+    paths: dict[str, dict[str, Any]] = {}
+    for entry in ROUTES:
+        described = _operation(entry, DESCRIPTIONS[entry.name], schema_of)
+        paths.setdefault(entry.path, {})[entry.method.lower()] = described
+    return paths
 
 
 def _operation(

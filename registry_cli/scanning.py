@@ -1,11 +1,17 @@
 """`consumers scan`: reads the functions of an account and Region, and records what they need."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_cli.connection import Connection
+from registry_cli.output import Output, Ticker
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+    from consumer_scan.listing import Listing, Scope
 
 _FUNCTION = "ConsumerScanFunction"
 # Lambda takes 6 MB with an invocation; a consumer has 5 KB at most, its variables' limit.
@@ -29,8 +35,6 @@ def scan(
     found (lambda:InvokeFunction on its ConsumerScanFunction). Of a function's variables only
     NEEDED_SERVICES is looked at.
     """
-    from botocore.config import Config
-
     from consumer_scan.listing import Scope, list_consumers
 
     options = tools.connection.options
@@ -40,50 +44,65 @@ def scan(
         )
     )
     scope = Scope(account_id=functions.account[1], region=functions.region)
-    retries: Any = {"mode": "adaptive", "total_max_attempts": _ATTEMPTS}
-    client = functions.client("lambda", config=Config(retries=retries))
     with tools.output.progress() as show:
         show(f"functions of {scope.account_id} in {scope.region}")
-        listing = list_consumers(client, scope, lambda count: show(f"{count:,} functions read"))
-        counts: dict[str, int] = {}
-        if not dry_run:
-            record = tools.connection.function(_FUNCTION)
-            request = {"account_id": scope.account_id, "region": scope.region}
-            found = [
-                {"name": each.name, "needed": each.needed, "arn": each.arn}
-                for each in listing.consumers
-            ]
-            for start in range(0, len(found), _BATCH):
-                batch = found[start : start + _BATCH]
-                _add(counts, record({"action": "record", **request, "consumers": batch}))
-                show(f"{start + len(batch):,} of {len(found):,} consumers recorded")
-            # The listing has come to its end: what is not in it is gone.
-            present = [each["name"] for each in found] + sorted(listing.unreadable)
-            _add(counts, record({"action": "remove-gone", **request, "present": present}))
-    if tools.output.is_json:
-        tools.output.document(
+        listing = list_consumers(
+            _lambda_client(functions), scope, lambda count: show(f"{count:,} functions read")
+        )
+        counts = {} if dry_run else _record(tools, scope, listing, show)
+    _print(tools.output, scope, listing, counts)
+
+
+def _lambda_client(functions: Connection) -> "LambdaClient":
+    from botocore.config import Config
+
+    retries: Any = {"mode": "adaptive", "total_max_attempts": _ATTEMPTS}
+    client: LambdaClient = functions.client("lambda", config=Config(retries=retries))
+    return client
+
+
+def _record(tools: Tools, scope: "Scope", listing: "Listing", show: Ticker) -> dict[str, int]:
+    """Have the registry record what was found; return how many records were written or removed."""
+    record = tools.connection.function(_FUNCTION)
+    request = {"account_id": scope.account_id, "region": scope.region}
+    found = _consumers(listing, key="name")
+    counts: dict[str, int] = {}
+    for start in range(0, len(found), _BATCH):
+        batch = found[start : start + _BATCH]
+        _add(counts, record({"action": "record", **request, "consumers": batch}))
+        show(f"{start + len(batch):,} of {len(found):,} consumers recorded")
+    # The listing is complete: a consumer that is not in it does not exist any more.
+    present = [each["name"] for each in found] + sorted(listing.unreadable)
+    _add(counts, record({"action": "remove-gone", **request, "present": present}))
+    return counts
+
+
+def _print(output: Output, scope: "Scope", listing: "Listing", counts: dict[str, int]) -> None:
+    if output.is_json:
+        output.document(
             {
                 "account_id": scope.account_id,
                 "region": scope.region,
                 "functions": listing.functions,
-                "consumers": [
-                    {"consumer": each.name, "needed": each.needed, "arn": each.arn}
-                    for each in listing.consumers
-                ],
+                "consumers": _consumers(listing, key="consumer"),
                 "unreadable": listing.unreadable,
                 **counts,
             }
         )
     else:
-        tools.output.table(
+        output.table(
             ("CONSUMER", "NEEDED"), [(each.name, each.needed) for each in listing.consumers]
         )
-        tools.output.line(
+        output.line(
             f"{listing.functions:,} functions, {len(listing.consumers):,} consumers"
             + "".join(f", {count:,} {name}" for name, count in counts.items())
         )
     for name, reason in sorted(listing.unreadable.items()):
-        tools.output.note(f"Warning: {name}: {reason}")
+        output.note(f"Warning: {name}: {reason}")
+
+
+def _consumers(listing: "Listing", *, key: str) -> list[dict[str, str]]:
+    return [{key: each.name, "needed": each.needed, "arn": each.arn} for each in listing.consumers]
 
 
 def _add(counts: dict[str, int], document: dict[str, int]) -> None:
