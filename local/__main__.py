@@ -147,6 +147,14 @@ The registry is running; call it from another terminal, in bash or zsh:
 Logs are below {folder}. Ctrl-C stops everything."""
 
 
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        message = f"{text!r}: give it as NAME=VALUE"
+        raise argparse.ArgumentTypeError(message)
+    return name, value
+
+
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
@@ -164,20 +172,24 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     function.add_argument("--needed", default="", help="NEEDED_SERVICES, as in users==1.x")
     function.add_argument(
-        "--env", action="append", default=[], metavar="NAME=VALUE", help="a variable; repeatable"
+        "--env",
+        action="append",
+        default=[],
+        type=_variable,
+        metavar="NAME=VALUE",
+        help="an environment variable; repeatable",
     )
     function.add_argument("--layer", type=Path, required=True, help=argparse.SUPPRESS)
     return parser
 
 
 def _run_function(parsed: argparse.Namespace) -> int:
-    pairs = [each.partition("=") for each in parsed.env]
     own = OwnFunction(
         folder=parsed.folder,
         handler=parsed.handler,
         needed=parsed.needed,
         layer=parsed.layer,
-        variables={name: value for name, _, value in pairs},
+        variables=dict(parsed.env),
     )
     try:
         own_function.run(own)

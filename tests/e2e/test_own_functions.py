@@ -116,6 +116,16 @@ def test_function_from_the_readme_calls_the_service(
     assert answer["name"] == "Ada"
 
 
+def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> None:
+    """The `bootstrap` of the example in shell; `--needed` sets one variable of many."""
+    folder = ROOT / "examples/consumers/sam-shell/src"
+
+    with _running(app, str(folder), "--env", "NEEDED_SERVICES=users:own-users==1.x") as function:
+        answer = function.invoke({})
+
+    assert answer == {"status": 200, "users": users}
+
+
 @pytest.mark.parametrize(
     ("files", "variables", "expected"),
     [

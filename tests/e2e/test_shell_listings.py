@@ -1,4 +1,4 @@
-"""The listings of docs/compare.md that move to the registry what exports and parameters have."""
+"""Shell listings of the pages, run with the AWS CLI on the deployed app."""
 
 import json
 import shutil
@@ -12,26 +12,28 @@ import pytest
 
 from local import processes
 from local.emulator import REGION
+from local.services import deploy_service
 from tests.conftest import ROOT
-from tests.docs.listings import listings
+from tests.docs.listings import listings, the_listing
 from tests.e2e.conftest import App
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
-_LISTINGS = [each.text for each in listings(ROOT / "docs/compare.md") if each.language == "sh"]
+_MOVES = [each.text for each in listings(ROOT / "docs/compare.md") if each.language == "sh"]
 _ARN = f"arn:aws:lambda:{REGION}:123456789012:function"
 
 
-def _run(app: App, listing: str, folder: Path) -> str:
-    """Run a listing with the AWS CLI and ours on the PATH."""
+def _run(app: App, listing: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a listing in a folder, with the AWS CLI and ours on the PATH."""
     if shutil.which("aws") is None:
         pytest.skip("the AWS CLI is not installed here")
     program = folder / "service-registry"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m registry_cli "$@"\n')
     program.chmod(0o755)
     environment = app.emulator.environment()
-    ended = subprocess.run(
+    return subprocess.run(
         ["sh", "-euc", listing],
+        cwd=folder,
         env={
             **environment,
             "PATH": f"{folder}:{environment['PATH']}",
@@ -43,8 +45,6 @@ def _run(app: App, listing: str, folder: Path) -> str:
         check=False,
         timeout=120,
     )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
 
 
 def _arn_of(app: App, service: str) -> Any:
@@ -79,8 +79,9 @@ def test_exports_are_published(app: App, tmp_path: Path) -> None:
         lambda: len(client.list_exports()["Exports"]) >= 2, within_s=60, what="the stack exports"
     )
 
-    _run(app, _LISTINGS[0], tmp_path)
+    ran = _run(app, _MOVES[0], tmp_path)
 
+    assert ran.returncode == 0, ran.stderr
     assert _arn_of(app, "moved-users") == values["moved-users"]
     assert app.registry.send("GET", "/services/moved-vpc").status == 404
     client.delete_stack(StackName="moved")
@@ -96,8 +97,26 @@ def test_parameters_are_published(app: App, tmp_path: Path) -> None:
     }.items():
         client.put_parameter(Name=name, Value=value, Type="String")
 
-    _run(app, _LISTINGS[1], tmp_path)
+    ran = _run(app, _MOVES[1], tmp_path)
 
+    assert ran.returncode == 0, ran.stderr
     assert _arn_of(app, "moved-billing") == f"{_ARN}:billing:7"
     assert _arn_of(app, "moved-orders") == f"{_ARN}:orders:9"
     assert app.registry.send("GET", "/services/moved-limit").status == 404
+
+
+def test_pipeline_in_a_shell_publishes_what_passes_its_smoke_test(app: App, tmp_path: Path) -> None:
+    """A function that fails is not published, though `aws lambda invoke` itself succeeds."""
+    pipeline = the_listing("docs/pipelines.md", "sh").replace(" users ", " piped-users ")
+    deploy_service(app.emulator, "piped-users", "1.0.0")
+
+    (tmp_path / "smoke-test.json").write_text('{"fail": true}', encoding="utf-8")
+    failed = _run(app, pipeline, tmp_path)
+    (tmp_path / "smoke-test.json").write_text('{"id": 7}', encoding="utf-8")
+    passed = _run(app, pipeline, tmp_path)
+
+    assert failed.returncode != 0
+    assert "published" not in failed.stdout
+    assert passed.returncode == 0, passed.stderr
+    arn = _arn_of(app, "piped-users")
+    assert f"published piped-users 1.{arn.rpartition(':')[2]}.0 = {arn}" in passed.stdout
