@@ -66,6 +66,11 @@ class ServicesFile:
         self._left: "tuple[int, int, int, int, int] | None" = None
 
     @property
+    def size(self) -> int:
+        """The size of the document that was last put in place."""
+        return self._size
+
+    @property
     def is_open(self) -> bool:
         """Whether the file in place is open here, so that it can be leased."""
         return self._fd is not None

@@ -72,6 +72,12 @@ class ResponseParser:
             self._body = [b"".join(self._body)]
         return self._body[0] if self._body else b""
 
+    def take_body(self) -> bytes:
+        """Return the body, and keep it no longer: it may be large."""
+        body = self.body
+        self._body = []
+        return body
+
     def feed(self, data: bytes) -> None:
         """Parse more bytes.
 

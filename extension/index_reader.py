@@ -4,6 +4,7 @@ Portable: runs under MicroPython and CPython. Source: DynamoDB API Reference, "B
 "Error handling".
 """
 
+import gc
 import hashlib
 
 from extension import system, table_errors
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     ChooseOthers = Callable[[list[Key], int], list[Key]]
 
 MAX_KEYS = 100
+# Before and after a larger response is parsed, garbage is collected, so that the heap grows less.
+_LARGE = 65_536
 _BACKOFF_S = 0.025
 _MAX_BACKOFF_S = 1.0
 _TARGET = "DynamoDB_20120810.BatchGetItem"
@@ -214,11 +217,19 @@ class IndexReader:
             raise TableError(self._network_fault(error), LATER if error.can_pass else NEVER)
         if response.status != 200:
             raise self._refusal(response, credentials)
-        digest = hashlib.sha256(response.body).digest()
+        data = response.take_body()
+        digest = hashlib.sha256(data).digest()
         if last is not None and last.digest == digest:
             reading.answers.update(last.answers)
             return []
-        left = self._accept(self._document(response), keys, reading)
+        is_large = len(data) > _LARGE
+        if is_large:
+            gc.collect()
+        document = self._document(data)
+        del data
+        left = self._accept(document, keys, reading)
+        if is_large:
+            gc.collect()
         answers = {key: reading.answers[key] for key in keys if key in reading.answers}
         if len(answers) == len(keys):
             self._last[number] = _LastExchange(keys, body, digest, answers)
@@ -258,10 +269,10 @@ class IndexReader:
             error.retry = LATER
         return error
 
-    def _document(self, response: "ResponseParser") -> "dict[str, object]":
+    def _document(self, data: bytes) -> "dict[str, object]":
         """Parse the document of a response with status 200."""
         try:
-            document = strict_json.loads(response.body)
+            document = strict_json.loads(data)
         except ValueError as error:
             raise self._malformed(str(error))
         if not isinstance(document, dict):
@@ -286,7 +297,11 @@ class IndexReader:
             raise self._malformed("it has no list of items for the table")
         wanted = dict.fromkeys(keys, True)
         seen: "dict[Key, bool]" = {}
-        for item in items:
+        # From the last to the first, each no longer kept than it is needed.
+        found = None
+        document.clear()
+        while items:
+            item = items.pop()
             try:
                 key = key_of(item)
             except (AttributeError, IndexItemError):

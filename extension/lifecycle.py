@@ -41,6 +41,9 @@ _SHORTEST_TIMER_S = 1
 # environment was frozen in between.
 _BEAT_S = 0.1
 _FROZEN_S = 0.5
+# Before a document of about this size or more is made, garbage is collected, so that the heap grows
+# less.
+_LARGE = 65_536
 _NS = 1_000_000_000
 
 
@@ -419,6 +422,9 @@ class Lifecycle:
         return True
 
     def _replace(self, mtime_ns: int) -> None:
+        if self._file.size > _LARGE:
+            # The answers before are garbage by now.
+            gc.collect()
         self._file.replace(self._resolver.document(), mtime_ns, is_leased=self._readers.is_at_rest)
 
     def _renew(self) -> None:

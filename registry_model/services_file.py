@@ -182,21 +182,19 @@ def _add_member(pieces: "list[str]", member: Member, encoded: "dict[str, str]") 
 def render(members: "list[tuple[str, Member]]") -> bytes:
     """Return the whole document: an object with one member for each need, under its key.
 
-    In pieces that are joined once, and what members share encoded once: each text in between costs
-    MicroPython memory and a look-up.
+    In pieces that are joined once, and what members share spelled once: each text in between costs
+    MicroPython memory and a look-up. Member by member: the pieces of many take much memory at once.
     """
     if not members:
         return b"{}\n"
-    pieces: "list[str]" = []
-    encoded: "dict[str, str]" = {}
-    opening = '{\n"'
+    lines: "list[bytes]" = []
+    spelled: "dict[str, str]" = {}
     for key, member in members:
         # No character that a key may have means anything to JSON.
-        pieces += (opening, key, '": ')
-        _add_member(pieces, member, encoded)
-        opening = ',\n"'
-    pieces.append("\n}\n")
-    return "".join(pieces).encode("utf-8")
+        pieces = ['"', key, '": ']
+        _add_member(pieces, member, spelled)
+        lines.append("".join(pieces).encode("utf-8"))
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
 
 
 def _is_text_map(value: object) -> bool:

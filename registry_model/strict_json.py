@@ -11,6 +11,8 @@ _REPLACEMENT = "\ufffd"
 # MicroPython minutes.
 _LONGEST_WORD = 400
 _MOST_BRACKETS = 400
+# How much of a document is looked at at once, in bytes.
+_PART = 16_384
 
 
 def _has_long_word(piece: bytes) -> bool:
@@ -23,8 +25,7 @@ def _has_long_word(piece: bytes) -> bool:
     return False
 
 
-def _is_too_deep(pieces: "list[bytes]") -> bool:
-    depth = 0
+def _is_too_deep(pieces: "list[bytes]", depth: int) -> bool:
     for piece in pieces:
         depth += piece.count(b"{") - piece.count(b"}") + piece.count(b"[") - piece.count(b"]")
         if depth > _MOST_BRACKETS:
@@ -35,23 +36,33 @@ def _is_too_deep(pieces: "list[bytes]") -> bool:
 def _is_whole(data: bytes) -> bool:
     """Return whether every text is closed and every bracket has its partner.
 
-    In bytes: each piece of a text costs MicroPython a look-up in its table of names.
+    In bytes: each piece of a text costs MicroPython a look-up in its table of names. In parts: the
+    pieces of a large document would take several times its size.
 
     Raises:
         ValueError: It is nested too deeply, or has too long a number.
     """
-    pieces = data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    if len(pieces) % 2 == 0:
-        return False
-    outside = pieces[::2]
-    together = b"".join(outside)
-    opened, listed = together.count(b"{"), together.count(b"[")
-    is_beyond = opened + listed > _MOST_BRACKETS and _is_too_deep(outside)
-    for piece in outside:
-        is_beyond = is_beyond or (len(piece) > _LONGEST_WORD and _has_long_word(piece))
-    if is_beyond:
-        raise ValueError("it is nested too deeply, or has too long a number")
-    return opened == together.count(b"}") and listed == together.count(b"]")
+    objects = lists = at = 0
+    is_in_text = False
+    while at < len(data):
+        # Behind a quote, no escape is cut in two.
+        end = data.find(b'"', at + _PART) + 1 or len(data)
+        pieces = data[at:end].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = pieces[1::2] if is_in_text else pieces[::2]
+        is_in_text = is_in_text != (len(pieces) % 2 == 0)
+        at = end
+        together = b"".join(outside)
+        opened, listed = together.count(b"{"), together.count(b"[")
+        is_beyond = objects + lists + opened + listed > _MOST_BRACKETS and _is_too_deep(
+            outside, objects + lists
+        )
+        for piece in outside:
+            is_beyond = is_beyond or (len(piece) > _LONGEST_WORD and _has_long_word(piece))
+        if is_beyond:
+            raise ValueError("it is nested too deeply, or has too long a number")
+        objects += opened - together.count(b"}")
+        lists += listed - together.count(b"]")
+    return not is_in_text and not objects and not lists
 
 
 def _unit(text: str, at: int) -> int:
@@ -96,15 +107,18 @@ def loads(data: bytes) -> object:
         ValueError: It is not UTF-8, not JSON, or a part of it is missing.
     """
     try:
-        text = str(data, "utf-8")
+        str(data, "utf-8")
     except UnicodeError:
         raise ValueError("it is not UTF-8")
+    # CPython would take it for another encoding.
+    if data[:1] == b"\xef" or b"\0" in data[:4]:
+        raise ValueError("it is not JSON")
     if not _is_whole(data):
         raise ValueError("it is not whole")
-    if "\\ud" in text or "\\uD" in text:
-        text = _with_pairs_joined(text)
+    if b"\\ud" in data or b"\\uD" in data:
+        data = _with_pairs_joined(str(data, "utf-8")).encode("utf-8")
     try:
-        return json.loads(text)
+        return json.loads(data)
     except RuntimeError:  # RecursionError, which MicroPython has not
         raise ValueError("it is nested too deeply")
 

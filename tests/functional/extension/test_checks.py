@@ -363,6 +363,35 @@ def test_memory_stays_flat(
     assert extension.resident_kib() <= 1536
 
 
+def test_memory_of_a_hundred_needs_with_the_most_metadata_stays_flat(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, interpreter: str
+) -> None:
+    """2,048 bytes in 50 entries each, and all of them change at once."""
+    if interpreter != "micropython":
+        pytest.skip("what ships is what counts")
+    services = [f"service-{number}" for number in range(100)]
+
+    def publish(minor: int) -> None:
+        metadata = {"M": {f"entry-{n:02d}-of-50": {"S": f"{minor:024d}"} for n in range(50)}}
+        for service in services:
+            version = item(f"1.{minor}.0", ARN, revision=minor + 1, metadata=metadata)
+            index.put(service, "latest", version)
+
+    publish(0)
+    extension = start(",".join(services))
+    lambda_api.wait_until_ready()
+    resident = []
+
+    for minor in range(1, 61):
+        publish(minor)
+        lambda_api.invoke()
+        resident.append(extension.resident_kib())
+
+    assert extension.document()["service-99"]["metadata"]["entry-49-of-50"] == f"{60:024d}"
+    assert max(resident) <= 6 * 1024
+    assert max(resident[30:]) <= max(resident[:30])
+
+
 def test_large_document_is_handled_whole(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:

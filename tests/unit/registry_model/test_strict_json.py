@@ -76,3 +76,16 @@ def test_malformed_json_is_a_value_error(data: bytes) -> None:
 def test_escaped_surrogates_become_valid_text(text: str, expected: str) -> None:
     """A lone surrogate can't be written to a UTF-8 file."""
     assert strict_json.loads(text.encode()) == expected
+
+
+@pytest.mark.parametrize("end", ['"', "\\", '\\"', "{[", '"}]'])
+def test_large_document_is_whole_or_not_wherever_its_parts_end(end: str) -> None:
+    """It is looked at part by part, and a text or an escape may lie where one ends."""
+    for length in range(16_384 - 20, 16_384 + 4):
+        value = {"long": "x" * length + end * 3, "list": [1]}
+        data = json.dumps(value).encode()
+
+        assert strict_json.loads(data) == value
+        for cut in (1, 2, 5, 12, 18):
+            with pytest.raises(ValueError, match="not"):
+                strict_json.loads(data[:-cut])
