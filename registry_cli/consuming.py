@@ -1,5 +1,7 @@
 """`consumers`: who needs what."""
 
+from operator import itemgetter
+
 import click
 
 from registry_cli.arguments import NAME, NEEDS
@@ -31,24 +33,19 @@ consumers = RegistryGroup(
 def of_service(tools: Tools, name: str) -> None:
     """List the consumers of the service NAME, and the version that each gets."""
     found = tools.connection.registry().service_consumers(name)
-    if tools.output.is_json:
-        tools.output.document({"consumers": list(found)})
-        return
-    rows = [
-        (
-            each["consumer"],
-            each["key"],
-            each["requested"],
-            each["version"] or "no answer",
-            each["source"],
-            each["seen_at"],
-        )
-        for each in found
-    ]
-    if rows:
-        tools.output.table(("CONSUMER", "KEY", "REQUESTED", "VERSION", "SOURCE", "SEEN"), rows)
-    else:
-        tools.output.note(f"no consumer of {name!r} is known")
+    tools.output.listing(
+        "consumers",
+        found,
+        {
+            "CONSUMER": itemgetter("consumer"),
+            "KEY": itemgetter("key"),
+            "REQUESTED": itemgetter("requested"),
+            "VERSION": lambda each: each["version"] or "no answer",
+            "SOURCE": itemgetter("source"),
+            "SEEN": itemgetter("seen_at"),
+        },
+        empty=f"no consumer of {name!r} is known",
+    )
 
 
 @click.command("list", cls=RegistryCommand)
@@ -57,17 +54,18 @@ def of_service(tools: Tools, name: str) -> None:
 def list_consumers(tools: Tools, prefix: str) -> None:
     """List the consumers, or those whose names start with PREFIX."""
     found = tools.connection.registry().consumers(prefix)
-    if tools.output.is_json:
-        tools.output.document({"consumers": list(found)})
-        return
-    rows = [
-        (each["consumer"], each["needed"], each.get("owner"), each["source"], each["seen_at"])
-        for each in found
-    ]
-    if rows:
-        tools.output.table(("CONSUMER", "NEEDED", "OWNER", "SOURCE", "SEEN"), rows)
-    else:
-        tools.output.note("no consumer is known; `service-registry consumers declare --help`")
+    tools.output.listing(
+        "consumers",
+        found,
+        {
+            "CONSUMER": itemgetter("consumer"),
+            "NEEDED": itemgetter("needed"),
+            "OWNER": lambda each: each.get("owner"),
+            "SOURCE": itemgetter("source"),
+            "SEEN": itemgetter("seen_at"),
+        },
+        empty="no consumer is known; `service-registry consumers declare --help`",
+    )
 
 
 @click.command(cls=RegistryCommand)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 
 import click
 
@@ -22,25 +23,18 @@ _FOLLOWS_WITHIN = timedelta(seconds=30)
 def list_services(tools: Tools, prefix: str) -> None:
     """List the services, or those whose names start with PREFIX."""
     services = tools.connection.registry().services(prefix)
-    if tools.output.is_json:
-        tools.output.document({"services": list(services)})
-        return
-    rows = [
-        (
-            each["name"],
-            each["latest"]["version"] if each["latest"] else "no answer",
-            each["latest"]["arn"] if each["latest"] else "",
-            each["revision"],
-        )
-        for each in services
-    ]
-    if rows:
-        tools.output.table(("NAME", "LATEST", "ARN", "REVISION"), rows)
-    else:
-        what = (
-            f"no service's name starts with {prefix!r}" if prefix else "there are no services yet"
-        )
-        tools.output.note(f"{what}; `service-registry publish --help` shows how to publish one")
+    none = f"no service's name starts with {prefix!r}" if prefix else "there are no services yet"
+    tools.output.listing(
+        "services",
+        services,
+        {
+            "NAME": itemgetter("name"),
+            "LATEST": lambda each: each["latest"]["version"] if each["latest"] else "no answer",
+            "ARN": lambda each: each["latest"]["arn"] if each["latest"] else "",
+            "REVISION": itemgetter("revision"),
+        },
+        empty=f"{none}; `service-registry publish --help` shows how to publish one",
+    )
 
 
 @click.command(cls=RegistryCommand)
@@ -79,25 +73,23 @@ def show(tools: Tools, name: str) -> None:
 def versions(tools: Tools, name: str) -> None:
     """List the versions of the service NAME, the highest first."""
     found = tools.connection.registry().versions(name)
-    if tools.output.is_json:
-        tools.output.document({"versions": list(found)})
-        return
-    tools.output.table(
-        ("VERSION", "STATUS", "ARN", "PUBLISHED", "BY", "NOTE"),
-        [_version_row(each) for each in found],
+    tools.output.listing(
+        "versions",
+        found,
+        {
+            "VERSION": itemgetter("version"),
+            "STATUS": itemgetter("status"),
+            "ARN": itemgetter("arn"),
+            "PUBLISHED": itemgetter("published_at"),
+            "BY": itemgetter("published_by"),
+            "NOTE": _note,
+        },
     )
 
 
-def _version_row(record: VersionJson) -> tuple[object, ...]:
+def _note(record: VersionJson) -> str:
     metadata = " ".join(f"{key}={text}" for key, text in record.get("metadata", {}).items())
-    return (
-        record["version"],
-        record["status"],
-        record["arn"],
-        record["published_at"],
-        record["published_by"],
-        record.get("reason", metadata),
-    )
+    return record.get("reason", metadata)
 
 
 @click.command(cls=RegistryCommand)
@@ -106,23 +98,18 @@ def _version_row(record: VersionJson) -> tuple[object, ...]:
 def history(tools: Tools, name: str) -> None:
     """List the changes of the service NAME, the newest first."""
     events = tools.connection.registry().history(name)
-    if tools.output.is_json:
-        tools.output.document({"events": list(events)})
-        return
-    tools.output.table(
-        ("REVISION", "AT", "ACTION", "VERSION", "CHANNEL", "BY", "REASON"),
-        [
-            (
-                each["revision"],
-                each["at"],
-                each["action"],
-                each.get("version"),
-                each.get("channel"),
-                each["by"],
-                each.get("reason"),
-            )
-            for each in events
-        ],
+    tools.output.listing(
+        "events",
+        events,
+        {
+            "REVISION": itemgetter("revision"),
+            "AT": itemgetter("at"),
+            "ACTION": itemgetter("action"),
+            "VERSION": lambda each: each.get("version"),
+            "CHANNEL": lambda each: each.get("channel"),
+            "BY": itemgetter("by"),
+            "REASON": lambda each: each.get("reason"),
+        },
     )
 
 

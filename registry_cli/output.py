@@ -6,14 +6,16 @@ Rich is imported on first use, to keep `--help` short.
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+Entry = TypeVar("Entry")
 
 # Tables that are not for a terminal are not cut: programs read them.
 _WIDE = 100_000
@@ -75,6 +77,29 @@ class Output:
         """Print a table for people on stdout; nothing where a document is printed."""
         if not self.is_json:
             _print_table(sys.stdout, columns, rows)
+
+    def listing(
+        self,
+        name: str,
+        entries: Iterable[Entry],
+        columns: Mapping[str, Callable[[Entry], object]],
+        *,
+        empty: str = "",
+    ) -> None:
+        """Print a list: a document with the member *name*, or a table with a row for each entry.
+
+        Args:
+            columns: Returns an entry's value in the column, by the column's heading.
+            empty: The note for people where there are no entries; without it, an empty table.
+        """
+        entries = list(entries)
+        if self.is_json:
+            self.document({name: entries})
+        elif empty and not entries:
+            self.note(empty)
+        else:
+            rows = [[value(each) for value in columns.values()] for each in entries]
+            self.table(tuple(columns), rows)
 
     def noted_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table on stderr, beside a question."""
