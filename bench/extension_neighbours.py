@@ -151,7 +151,7 @@ class IndexProcess:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Give this process and its children real-time priority, if root runs the benchmark."""
+    """Run this process and its children at a real-time priority, if root runs the benchmark."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))

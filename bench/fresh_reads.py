@@ -63,7 +63,7 @@ class _Read:
     version: str
 
 
-class _Environment:
+class _FrozenEnvironment:
     """An extension, its platform and a reader."""
 
     def __init__(self, program: Path, index: IndexProcess, file: Path, **variables: str) -> None:
@@ -145,10 +145,10 @@ class _World:
     """Environments in turns, and the index."""
 
     index: IndexProcess
-    environments: list[_Environment]
+    environments: list[_FrozenEnvironment]
     frozen_at: dict[int, float] = field(default_factory=dict)
 
-    def turns(self, rounds: int) -> "Iterator[tuple[_Environment, str]]":
+    def turns(self, rounds: int) -> "Iterator[tuple[_FrozenEnvironment, str]]":
         """Return each environment in turn, once its last check is due, with a new answer's version.
 
         It is frozen before and after.
@@ -176,7 +176,7 @@ def _world(
         for number in range(environments):
             file = folder / f"services-{number}.json"
             file.unlink(missing_ok=True)
-            started.append(_Environment(program, index, file, **variables))
+            started.append(_FrozenEnvironment(program, index, file, **variables))
             stack.callback(started[-1].close)
         yield _World(index, started)
 
@@ -195,7 +195,7 @@ def tables() -> Iterable[Table]:
             yield _fresh(program, index, folder)
 
 
-def _invoke(environment: _Environment) -> None:
+def _invoke(environment: _FrozenEnvironment) -> None:
     environment.platform.respond(
         {"eventType": "INVOKE", "deadlineMs": int(time.time() * 1000) + 30_000, "requestId": "r"}
     )

@@ -36,7 +36,7 @@ def users(app: App) -> str:
     return arn
 
 
-class OwnFunction:
+class StartedFunction:
     """A function that runs."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
@@ -63,7 +63,7 @@ def _command(app: App, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def _running(app: App, *arguments: str) -> Iterator[OwnFunction]:
+def _running(app: App, *arguments: str) -> Iterator[StartedFunction]:
     process = subprocess.Popen(
         _command(app, *arguments),
         cwd=ROOT,
@@ -74,7 +74,7 @@ def _running(app: App, *arguments: str) -> Iterator[OwnFunction]:
         start_new_session=True,
     )
     try:
-        yield OwnFunction(process)
+        yield StartedFunction(process)
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=_WITHIN_S)
         assert process.returncode == 130

@@ -354,6 +354,8 @@ class OnDynamoDB(AnyOperations):
     """The rules with their keys, conditions and queries, and the index."""
 
     client: "DynamoDBClient"
+    clock: int
+    consumers: ConsumersTable
 
     def make_stores(self) -> "Stores":
         """Create the tables on moto."""
