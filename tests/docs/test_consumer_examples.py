@@ -8,7 +8,7 @@ from pathlib import Path
 import cfnlint.api
 import pytest
 
-from testing import example_tools, hcl, node_packages
+from testing import example_tools, node_packages
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples/consumers"
@@ -77,24 +77,6 @@ def test_copies_are_those_of_the_first_example(original: str) -> None:
 
     for path in _SAME_FILES[original]:
         assert (EXAMPLES / path).read_text(encoding="utf-8") == expected
-
-
-def test_terraform_configuration_is_well_formed() -> None:
-    """And defines all that it refers to. `terraform validate` would need the AWS provider."""
-    found = hcl.parse((EXAMPLES / "terraform" / "main.tf").read_text(encoding="utf-8"))
-
-    assert hcl.undefined(found) == set()
-    assert {*found["terraform"][0]["required_providers"][0]} == {"archive", "aws"}
-
-
-def test_terraform_configuration_is_formatted() -> None:
-    terraform = shutil.which("terraform")
-    if terraform is None:
-        pytest.skip("terraform is not installed here: the format was not checked")
-
-    formatted = example_tools.run([terraform, "fmt", "-check", "-diff"], EXAMPLES / "terraform")
-
-    assert formatted.returncode == 0, formatted.stdout + formatted.stderr
 
 
 @pytest.mark.timeout(600)

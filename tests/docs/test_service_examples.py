@@ -112,24 +112,6 @@ def test_terraform_input_is_what_the_publisher_takes() -> None:
     assert published["lifecycle_scope"] == "CRUD"
 
 
-def test_terraform_configuration_is_well_formed() -> None:
-    """And defines all that it refers to. `terraform validate` would need the AWS provider."""
-    found = hcl.parse((_EXAMPLES / "terraform" / "main.tf").read_text(encoding="utf-8"))
-
-    assert hcl.undefined(found) == set()
-    assert {*found["terraform"][0]["required_providers"][0]} == {"archive", "aws"}
-
-
-def test_terraform_configuration_is_formatted() -> None:
-    terraform = shutil.which("terraform")
-    if terraform is None:
-        pytest.skip("terraform is not installed here: the format was not checked")
-
-    formatted = example_tools.run([terraform, "fmt", "-check", "-diff"], _EXAMPLES / "terraform")
-
-    assert formatted.returncode == 0, formatted.stdout + formatted.stderr
-
-
 def test_unit_tests_pass(tmp_path: Path) -> None:
     """Run as a user runs them: in a copy of the folder, out of the repository."""
     folder = shutil.copytree(_EXAMPLES, tmp_path / "services")

@@ -54,6 +54,16 @@ def _move_away(index: IndexServer) -> None:
     index.reopen()
 
 
+def _start_and_freeze(start: Start, lambda_api: LambdaApi, index: IndexServer) -> Extension:
+    """Let an extension resolve `users` to 1.0.0, freeze it, and publish 1.1.0."""
+    index.publish("users", "1.0.0")
+    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
+    lambda_api.wait_until_ready()
+    freeze(extension)
+    index.publish("users", "1.1.0", revision=2)
+    return extension
+
+
 @pytest.mark.parametrize("meanwhile", [_nothing, _drop, _move_away])
 def test_thawed_process_checks_at_the_next_invocation(
     start: Start,
@@ -62,11 +72,7 @@ def test_thawed_process_checks_at_the_next_invocation(
     meanwhile: Callable[[IndexServer], None],
 ) -> None:
     """The first check after a freeze succeeds, whatever has happened to its connection."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
-    lambda_api.wait_until_ready()
-    freeze(extension)
-    index.publish("users", "1.1.0", revision=2)
+    extension = _start_and_freeze(start, lambda_api, index)
     meanwhile(index)
     wait_past_max_age(extension)
     thaw(extension)
@@ -98,11 +104,7 @@ def test_event_that_comes_to_a_frozen_process_is_not_lost(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The platform thaws the environment with the event already sent."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S))
-    lambda_api.wait_until_ready()
-    freeze(extension)
-    index.publish("users", "1.1.0", revision=2)
+    extension = _start_and_freeze(start, lambda_api, index)
     wait_past_max_age(extension)
     lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
     wait_for(lambda: lambda_api.sent == 1, "the event on its way")
