@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from functools import cache, partial
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -13,12 +13,7 @@ from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.transform import transform
 
 from registry_model import index_layout
-from registry_model.version import Version
 from registry_tables import versions_layout
-from stream_sync.payloads import RebuildAction, RebuildRequest
-from testing import stream_world
-from testing.aws import aws
-from testing.tables import INDEX, VERSIONS
 from tests.conftest import ROOT
 
 _PARAMETERS = {
@@ -266,62 +261,6 @@ def test_each_table_is_written_by_its_own_functions_alone() -> None:
         "IndexTable": {"StreamSyncFunction", "IndexRebuildFunction"},
         "ConsumersTable": {"RegistryApiFunction", "ConsumerScanFunction"},
     }
-
-
-def test_stream_sync_has_exactly_the_rights_that_it_uses() -> None:
-    """Emulators check no rights, so a missing one would show only on AWS."""
-    asked: dict[str, set[tuple[str, str]]] = {"StreamSyncFunction": set()}
-    asked["IndexRebuildFunction"] = set()
-    with aws() as client:
-        stream = stream_world.Watched(client, partial(_note, asked["StreamSyncFunction"]))
-        rebuild = stream_world.Watched(client, partial(_note, asked["IndexRebuildFunction"]))
-        stream_handler = stream_world.handler_on(stream)
-        for version in ("1.0.0", "2.0.0", "1.1.0"):
-            stream_world.publish(client, version, channel="beta")
-        records = stream_world.records_of(client)
-        stream_handler.process(records[:1], stream_world.plenty)
-        stream_handler.process(records, stream_world.plenty)
-        lost = versions_layout.version_key("users", Version(1, 1, 0))
-        client.delete_item(TableName=VERSIONS, Key=lost)
-        client.delete_item(TableName=INDEX, Key=index_layout.item_key("users", "latest"))
-        stream_world.rebuild_with(stream_world.recompute_on(rebuild)).run(
-            RebuildRequest(action=RebuildAction.REBUILD), stream_world.plenty
-        )
-        stream_world.remove_all(client, VERSIONS, "service", "entry")
-        stream_handler.process(records, stream_world.plenty)
-
-    for function, seen in asked.items():
-        assert seen == {
-            (_table_of(resource), action.removeprefix("dynamodb:"))
-            for statement in _statements(function)
-            for action in _as_list(statement["Action"])
-            for resource in _as_list(statement["Resource"])
-            if action.startswith("dynamodb:")
-        }
-
-
-_ACTIONS = {"batch_get_item": "BatchGetItem", "query": "Query", "scan": "Scan"}
-
-
-def _note(asked: set[tuple[str, str]], name: str, arguments: dict[str, Any]) -> None:
-    """Record which rights on which resources a call needs."""
-    resources = {VERSIONS: "VersionsTable", INDEX: "IndexTable"}
-    if name in {"query", "scan"}:
-        index = f"/index/{arguments['IndexName']}" if "IndexName" in arguments else ""
-        asked.add((resources[arguments["TableName"]] + index, _ACTIONS[name]))
-    elif name == "batch_get_item":
-        asked.update((resources[table], _ACTIONS[name]) for table in arguments["RequestItems"])
-    else:
-        for each in arguments["TransactItems"]:
-            ((kind, details),) = each.items()
-            action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"
-            asked.add((resources[details["TableName"]], action))
-
-
-def _table_of(resource: Any) -> str:
-    if "Fn::Sub" in resource:
-        return str(resource["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
-    return str(resource["Fn::GetAtt"][0])
 
 
 def test_the_consumers_policy_allows_only_reads_of_the_index() -> None:

@@ -1,0 +1,110 @@
+"""Which rights the calls of a function need, as IAM names them.
+
+Source: Service Authorization Reference. The emulators let every call pass.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+Rights = set[tuple[str, str]]
+"""Pairs of a resource and an action."""
+
+ANY_TABLE = "any table"
+_BUS = "bus"
+# DynamoDB's calls of one item or of one table need the right of the same name.
+_OF_ONE_TABLE = frozenset({"DeleteItem", "DescribeTable", "GetItem", "PutItem", "UpdateItem"})
+
+
+@contextmanager
+def recorded_rights(resources: Mapping[str, str]) -> Iterator[Rights]:
+    """Record the rights that every call of AWS needs in this process.
+
+    Args:
+        resources: The template's name of each table and queue, by the name in calls. Calls of
+            other tables are not recorded.
+    """
+    rights: Rights = set()
+    call = BaseClient._make_api_call  # the one place that all calls pass
+
+    def recorded(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
+        service = client.meta.service_model.service_name
+        rights.update(
+            (resource, f"{service}:{action}")
+            for resource, action in _needed(service, operation, parameters, resources)
+        )
+        return call(client, operation, parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", recorded)
+        yield rights
+
+
+def _needed(
+    service: str, operation: str, parameters: dict[str, Any], resources: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    if service == "sqs":
+        yield resources[parameters["QueueUrl"]], operation
+    elif service == "events":
+        yield _BUS, operation
+    elif service != "dynamodb":
+        yield "*", operation
+    else:
+        for table, action in _on_tables(operation, parameters):
+            name, _, index = table.partition("/")
+            if name in resources:
+                yield resources[name] + (f"/{index}" if index else ""), action
+
+
+def _on_tables(operation: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if operation in _OF_ONE_TABLE:
+        yield parameters["TableName"], operation
+    elif operation in {"Query", "Scan"}:
+        index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+        yield parameters["TableName"] + index, operation
+    elif operation in {"BatchGetItem", "BatchWriteItem"}:
+        for table in parameters["RequestItems"]:
+            yield table, operation
+    elif operation in {"TransactGetItems", "TransactWriteItems"}:
+        for each in parameters["TransactItems"]:
+            ((kind, details),) = each.items()
+            yield details["TableName"], f"{kind.removesuffix('Check')}{_ITEM[kind]}"
+    else:
+        message = f"it is not known which right {operation} needs"
+        raise NotImplementedError(message)
+
+
+_ITEM = {"ConditionCheck": "CheckItem", "Delete": "Item", "Get": "Item", "Put": "Item"}
+
+
+def granted_rights(statements: list[dict[str, Any]]) -> Rights:
+    """Return the rights that a role's statements grant, but those on KMS keys."""
+    return {
+        (_name_of(resource), action)
+        for statement in statements
+        for action in _as_list(statement["Action"])
+        for resource in _as_list(statement["Resource"])
+        if not action.startswith("kms:")
+    }
+
+
+def _name_of(resource: Any) -> str:
+    if isinstance(resource, str):
+        return resource
+    if "Fn::GetAtt" in resource:
+        return str(resource["Fn::GetAtt"][0])
+    text = str(resource["Fn::Sub"])
+    if ":event-bus/" in text:
+        return _BUS
+    if text.endswith(":dynamodb:*:*:table/*"):
+        return ANY_TABLE
+    if ":cloudformation:" in text:
+        return "*"
+    return text.removeprefix("${").replace(".Arn}", "")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
