@@ -67,10 +67,11 @@ def _row(what: str, readings: list[float]) -> Row:
 def _publish(aws: Emulator, registry: SignedHttp, table: str, number: int) -> _Publish:
     name, client = f"fresh-{number}", aws.dynamodb()
     arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
-    response = registry.send("POST", "/services", {"name": name, "version": "1.0.0", "arn": arn})
+    path = f"/services/{name}/versions/1.0.0"
+    response = registry.send("PUT", path, {"arn": arn})
     started = time.monotonic()
     if response.status != 201:
-        message = f"POST /services: expected 201, got {response.status}: {response.document}"
+        message = f"PUT {path}: expected 201, got {response.status}: {response.document}"
         raise processes.LocalStackError(message)
     key = index_layout.item_key(name, LATEST)
     processes.wait_until(

@@ -76,14 +76,12 @@ def publish(registry: SignedHttp, name: str, version: str, arn: str) -> None:
     Raises:
         LocalStackError: The registry refused it.
     """
-    document = {"name": name, "version": version, "arn": arn}
-    response = registry.send("POST", "/services", document)
+    path = f"/services/{name}/versions/{version}"
+    response = registry.send("PUT", path, {"arn": arn})
     if response.status != 201:
-        message = (
-            f"POST /services {document}: expected 201, got {response.status}: {response.document}"
-        )
+        message = f"PUT {path}: expected 201, got {response.status}: {response.document}"
         raise LocalStackError(message)
-    _print(f"   POST /services  {name} {version} = {arn} -> 201")
+    _print(f"   PUT {path}  {arn} -> 201")
 
 
 def wait_for_index(

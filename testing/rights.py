@@ -28,7 +28,9 @@ def recorded_rights(resources: Mapping[str, str]) -> Iterator[Rights]:
             other tables are not recorded.
     """
     rights: Rights = set()
-    call = BaseClient._make_api_call  # the one place that all calls pass
+    # The one method that all calls pass.
+    client_class: Any = BaseClient
+    call = client_class._make_api_call
 
     def recorded(client: BaseClient, operation: str, parameters: dict[str, Any]) -> Any:
         service = client.meta.service_model.service_name

@@ -33,8 +33,8 @@ class App:
 
     def publish(self, service: str, version: str, **members: Any) -> RegistryResponse:
         """Publish a version, as a pipeline would."""
-        document = {"name": service, "version": version, "arn": arn(service, version)}
-        return self.registry.send("POST", "/services", document | members)
+        path = f"/services/{service}/versions/{version}"
+        return self.registry.send("PUT", path, {"arn": arn(service, version)} | members)
 
     def wait_for_index(self, service: str, expected: dict[str, str]) -> dict[str, dict[str, Any]]:
         """Wait until the index has exactly these selectors of a service; return their items."""

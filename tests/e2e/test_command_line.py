@@ -1,15 +1,20 @@
 """`service-registry` against the deployed app, as a user at another terminal runs it."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import processes
+from local.deployment import STACK
 from local.processes import ROOT
+from testing import example_tools
+from tests.docs.listings import listings
 from tests.e2e.conftest import App, arn
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -94,3 +99,33 @@ def test_policies_name_the_deployed_api_and_index(app: App, run: Run) -> None:
     (resource,) = statement["Resource"]
     assert resource.endswith(f":{api}/v1/PUT/services/shell/versions/*")
     assert resource.startswith("arn:aws:execute-api:us-east-1:000000000000:")
+
+
+@pytest.mark.timeout(600)
+def test_aws_cli_of_version_1_invokes_the_rebuild_as_documented(app: App, tmp_path: Path) -> None:
+    """Versions 1 and 2 read a payload differently, unless it is a file of bytes."""
+    aws = example_tools.python_with("awscli==1.46.3").with_name("aws")
+    app.publish("by-aws-cli", "1.0.0")
+    resource = app.emulator.cloudformation().describe_stack_resource(
+        StackName=STACK, LogicalResourceId="IndexRebuildFunction"
+    )
+    function = resource["StackResourceDetail"]["PhysicalResourceId"]
+    (listing,) = [
+        each.text for each in listings(ROOT / "docs/operations.md") if "lambda invoke" in each.text
+    ]
+
+    invoked = subprocess.run(
+        ["bash", "-euc", listing.replace("FUNCTION", function)],
+        env=app.emulator.environment() | {"PATH": f"{aws.parent}:{os.environ['PATH']}"},
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+
+    assert invoked.returncode == 0, invoked.stderr
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert result["services"] >= 1
+    assert "differences" in result

@@ -20,6 +20,12 @@ from botocore.credentials import Credentials
 from tests.functional.registry_api.gateway import Handler, event, response_of
 
 KEY_ID, SECRET_KEY, TOKEN = "AKIAEXAMPLE", "secret", "session-token"
+# The keys of an IAM user have no session token.
+USER_KEY_ID = "AKIAUSER"
+_CREDENTIALS = {
+    KEY_ID: Credentials(KEY_ID, SECRET_KEY, TOKEN),
+    USER_KEY_ID: Credentials(USER_KEY_ID, SECRET_KEY),
+}
 REGION = "eu-west-1"
 
 
@@ -76,6 +82,11 @@ def signature_fault(seen: SeenRequest) -> str | None:
         return "the request is not signed"
     parts = dict(part.strip().split("=", 1) for part in authorization.split(" ", 1)[1].split(","))
     signed = parts["SignedHeaders"].split(";")
+    if not set(signed) <= set(seen.headers):
+        return "a signed header was not sent"
+    credentials = _CREDENTIALS.get(parts["Credential"].partition("/")[0])
+    if credentials is None or seen.headers.get("x-amz-security-token") != credentials.token:
+        return "The security token included in the request is invalid."
     request = AWSRequest(
         method=seen.method,
         url="http://" + seen.headers["host"] + seen.target,
@@ -83,18 +94,15 @@ def signature_fault(seen: SeenRequest) -> str | None:
         headers={name: seen.headers[name] for name in signed},
     )
     request.context["timestamp"] = seen.headers["x-amz-date"]
-    signer = SigV4Auth(Credentials(KEY_ID, SECRET_KEY, TOKEN), "execute-api", REGION)
-    scope = f"{KEY_ID}/{signer.credential_scope(request)}"
-    if parts["Credential"] != scope:
-        return f"Credential should be scoped to {scope}"
-    if seen.headers.get("x-amz-security-token") != TOKEN:
-        return "The security token included in the request is invalid."
+    signer = SigV4Auth(credentials, "execute-api", REGION)
+    scope = f"{credentials.access_key}/{signer.credential_scope(request)}"
     expected = signer.signature(
         signer.string_to_sign(request, signer.canonical_request(request)), request
     )
-    if parts["Signature"] != expected:
-        return "The request signature we calculated does not match the signature you provided."
-    return None
+    if parts["Credential"] != scope:
+        return f"Credential should be scoped to {scope}"
+    is_valid = parts["Signature"] == expected
+    return None if is_valid else "The calculated signature does not match the one of the request."
 
 
 def _forbidden(detail: str) -> bytes:

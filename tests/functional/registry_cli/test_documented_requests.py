@@ -1,5 +1,6 @@
-"""The request of docs/api.md, sent by curl as it is: its signature is verified by botocore."""
+"""The requests of docs/api.md, sent by curl as they are: their signatures are verified."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,24 +8,42 @@ import subprocess
 import pytest
 
 from tests.conftest import ROOT
-from tests.docs.listings import the_listing
-from tests.functional.http_gateway import KEY_ID, REGION, SECRET_KEY, TOKEN, HttpGateway
+from tests.docs.listings import listings
+from tests.functional.http_gateway import (
+    KEY_ID,
+    REGION,
+    SECRET_KEY,
+    TOKEN,
+    USER_KEY_ID,
+    HttpGateway,
+)
 
 
-def test_curl_publishes_with_a_signed_request(gateway: HttpGateway) -> None:
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SESSION_TOKEN": TOKEN},
+        {"AWS_ACCESS_KEY_ID": USER_KEY_ID, "AWS_SESSION_TOKEN": ""},
+        {"AWS_ACCESS_KEY_ID": USER_KEY_ID},
+    ],
+    ids=["role", "user", "user-without-variable"],
+)
+def test_curl_sends_the_documented_requests_signed(
+    gateway: HttpGateway, credentials: dict[str, str]
+) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed here")
+    shell = [each.text for each in listings(ROOT / "docs/api.md") if each.language == "sh"]
 
     sent = subprocess.run(
-        ["bash", "-euc", the_listing("docs/api.md", "sh")],
+        ["bash", "-ec", "\necho\n".join(shell)],
         env={
             "PATH": os.environ["PATH"],
             "NO_PROXY": "127.0.0.1",
             "REGISTRY": gateway.url,
             "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_SESSION_TOKEN": TOKEN,
+            **credentials,
         },
         cwd=ROOT,
         capture_output=True,
@@ -34,4 +53,13 @@ def test_curl_publishes_with_a_signed_request(gateway: HttpGateway) -> None:
     )
 
     assert sent.returncode == 0, sent.stderr
-    assert '"published_at"' in sent.stdout
+    documents, text = [], sent.stdout
+    while text.strip():
+        document, end = json.JSONDecoder().raw_decode(text.lstrip())
+        documents.append(document)
+        text = text.lstrip()[end:]
+    published, shown, resolved = documents
+    assert published["version"] == "1.4.2"
+    assert shown["latest"] == published
+    assert set(resolved["services"]) == {"users", "billing"}
+    assert [each.method for each in gateway.requests] == ["PUT", "GET", "POST"]
