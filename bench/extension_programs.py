@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +143,12 @@ def _script(layer: Path, name: str, options: str, module: str) -> Program:
         shutil.copytree(ROOT / package, folder / package)
     _run([sys.executable, "-m", "compileall", "-q", str(folder)])
     path = _program_file(layer)
-    lines = [f"#!{sys.executable} {options}", "import sys", f"sys.path.insert(0, {str(folder)!r})"]
+    # A `#!` line can't have a blank in its path, and a checkout may be below such a folder.
+    interpreter = layer / "interpreter"
+    interpreter.symlink_to(sys.executable)
+    packages = sysconfig.get_path("purelib")
+    lines = [f"#!{interpreter} {options}", "import sys", f"sys.path.insert(0, {str(folder)!r})"]
+    lines += [f"sys.path.append({packages!r})"]
     lines += [f"from {module} import main", "main()", ""]
     path.write_text("\n".join(lines), encoding="utf-8")
     path.chmod(0o755)

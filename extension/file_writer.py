@@ -96,7 +96,7 @@ class ServicesFile:
             OSError: The file can't be written.
         """
         staging, fd = self._stage(document, mtime_ns)
-        if not self._lease(fd, 0):
+        if not self._lease_new(fd):
             system.close(fd)
             system.remove(staging)
             return False
@@ -124,7 +124,7 @@ class ServicesFile:
         self._left = None
         staging, fd = self._stage(document, mtime_ns)
         # Leased before it can be opened: there is no moment at which a reader is not held.
-        has_lease = is_leased and self._lease(fd, 0)
+        has_lease = is_leased and self._lease_new(fd)
         self._put_in_place(staging, fd)
         self._left = system.stat(self.path)
         if self._fd is not None and self.is_leased:
@@ -137,8 +137,8 @@ class ServicesFile:
         ]
         if not has_lease:
             system.close(fd)
-        # A watcher of the folder sees this as the last event: the file is there, and not deleted.
-        system.set_mtime(self.path, mtime_ns)
+        if not self._replaced:
+            self._end_events()
 
     def arm(self, patience_us: int) -> bool:
         """Lease the file again; return whether it is leased now.
@@ -163,10 +163,22 @@ class ServicesFile:
 
     def let_replaced_go(self) -> None:
         """Let the readers go on that wait for a file that was in place before."""
+        if not self._replaced:
+            return
         for fd, _ in self._replaced:
             # That ends its lease.
             system.close(fd)
         self._replaced = []
+        self._end_events()
+
+    def _end_events(self) -> None:
+        """Make a watcher of the folder see this last: the file is there, and not deleted."""
+        if self._left is not None:
+            try:
+                system.set_mtime(self.path, self._left[2])
+            except OSError:
+                # It was removed, which the next check finds out.
+                pass
 
     def let_go(self) -> None:
         """End the lease: readers go on. `arm` can lease the same file again."""
@@ -230,6 +242,12 @@ class ServicesFile:
         self.is_awaited = False
         if before is not None:
             system.close(before)
+
+    def _lease_new(self, fd: int) -> bool:
+        """Lease a file that no other process has open yet, unless no file can be leased here."""
+        # NFSv4 refuses with EAGAIN, too.
+        self.can_lease = self._lease(fd, 0)
+        return self.can_lease
 
     def _lease(self, fd: int, patience_us: int) -> bool:
         try:

@@ -1,6 +1,7 @@
 """A services file that several environments share (EFS), and the events of its folder's watcher."""
 
 import ctypes
+import errno
 import json
 import os
 import struct
@@ -9,6 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from testing import refused_leases
+from testing.held_readers import is_leased
 from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
@@ -26,7 +31,7 @@ for _ in range(int(sys.argv[2])):
 """
 # Source: inotify(7).
 _ALL_EVENTS = 0xFFF
-_MOVED_FROM, _DELETE = 0x40, 0x200
+_OF_A_TIME, _MOVED_FROM, _DELETE = 0x2 | 0x4, 0x40, 0x200
 _HEAD = struct.Struct("iIII")
 
 
@@ -83,6 +88,35 @@ def test_environments_that_share_a_file_write_whole_documents(
         assert "ERROR" not in writer.log()
     lambda_api.wait_until_ready(_WRITERS + _CHANGES - 1)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EAGAIN])
+def test_environments_share_a_file_where_the_kernel_refuses_leases(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, error: int
+) -> None:
+    """Only the hold is missing: the file is right, and written when an answer changes alone."""
+    index.publish("users", "1.0.0")
+    writers = [start("users", *refused_leases.command(error))]
+    lambda_api.wait_until_ready()
+    path = Path(writers[0].services_file)
+    watcher = _Watcher(path.parent)
+    for _ in range(3):
+        lambda_api.invoke()
+    for mask, name in watcher.events():
+        assert (mask & ~_OF_A_TIME, name) == (0, path.name), "the modification time alone"
+    watcher.close()
+
+    writers.append(start("users", *refused_leases.command(error)))
+    lambda_api.wait_until_ready(5)
+    index.publish("users", "1.1.0", revision=2)
+    for _ in range(4):
+        lambda_api.invoke()
+
+    assert json.loads(path.read_bytes())["users"]["version"] == "1.1.0"
+    assert not is_leased(path)
+    for writer in writers:
+        assert writer.is_running()
+        assert "ERROR" not in writer.log()
 
 
 def test_watchers_last_event_is_the_new_file(
