@@ -241,7 +241,8 @@ class IndexReader:
         except NoCredentialsError as error:
             raise TableError(f"table {self._table} in {self._region}: {error}", NEVER)
         except CredentialsError as error:
-            raise TableError(f"table {self._table} in {self._region}: {error}", LATER)
+            fault = table_errors.with_cure(str(error), table_errors.CREDENTIALS_CURE)
+            raise TableError(f"table {self._table} in {self._region}: {fault}", LATER)
 
     def _body(self, keys: "list[Key]") -> bytes:
         wanted = [

@@ -63,6 +63,10 @@ _NETWORK_CURE = (
     "group allow port 443 out?"
 )
 _PROXY_CURE = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+CREDENTIALS_CURE = (
+    "Lambda sets AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN: "
+    "does the function's configuration set one of them?"
+)
 _LOOK_UP_CURE = "check the Region and AWS_ENDPOINT_URL; in a VPC: is DNS support on?"
 _CERTIFICATE_CURE = (
     "if a proxy or an endpoint of your own answers here, AWS_CA_BUNDLE has to name its CA's "
