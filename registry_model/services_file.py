@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MISSING = "missing"
 UNAVAILABLE = "unavailable"
 
+_MOST_PIECES = 500
 _TEXTS = ("requested", "service", "version", "arn", "status", "error", "resolved_at", "reason")
 
 
@@ -182,19 +183,26 @@ def _add_member(pieces: "list[str]", member: Member, encoded: "dict[str, str]") 
 def render(members: "list[tuple[str, Member]]") -> bytes:
     """Return the whole document: an object with one member for each need, under its key.
 
-    In pieces that are joined once, and what members share spelled once: each text in between costs
-    MicroPython memory and a look-up. Member by member: the pieces of many take much memory at once.
+    In pieces that are joined at once, and what members share spelled once: each text in between
+    costs MicroPython memory and a look-up. Too many pieces would take several times their size.
     """
     if not members:
         return b"{}\n"
-    lines: "list[bytes]" = []
+    parts: "list[bytes]" = []
+    pieces: "list[str]" = []
     spelled: "dict[str, str]" = {}
+    opening = '{\n"'
     for key, member in members:
         # No character that a key may have means anything to JSON.
-        pieces = ['"', key, '": ']
+        pieces += (opening, key, '": ')
         _add_member(pieces, member, spelled)
-        lines.append("".join(pieces).encode("utf-8"))
-    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+        opening = ',\n"'
+        if len(pieces) > _MOST_PIECES:
+            parts.append("".join(pieces).encode("utf-8"))
+            pieces = []
+    pieces.append("\n}\n")
+    parts.append("".join(pieces).encode("utf-8"))
+    return b"".join(parts)
 
 
 def _is_text_map(value: object) -> bool:
