@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import json
 import logging
 import socket
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
+from urllib3 import HTTPResponse
 
 from consumer_scan.requests import ScanRequestError
 from testing import tables
@@ -143,6 +146,30 @@ def test_nothing_but_the_needs_is_stored_logged_or_traced(
     assert SECRET not in logged
     assert SECRET.encode() not in traced
     assert SECRET not in json.dumps(dynamodb.scan(TableName=tables.CONSUMERS)["Items"])
+
+
+def test_throttled_listing_is_tried_again(
+    functions: "LambdaClient", scan: Scan, dynamodb: "DynamoDBClient"
+) -> None:
+    """Lambda's control plane allows 15 requests a second in the whole account."""
+    create_function(functions, "orders", "users==1.x")
+    refusals = iter([True, True])
+
+    def refuse(request: Any, **_: object) -> AWSResponse | None:
+        if not next(refusals, False):
+            return None
+        body = io.BytesIO(b'{"Type": "User", "message": "Rate exceeded"}')
+        headers: Any = {"x-amzn-ErrorType": "TooManyRequestsException"}
+        return AWSResponse(request.url, 429, headers, HTTPResponse(body, preload_content=False))
+
+    events = sys.modules["consumer_scan.handler"]._lambda.meta.events
+    events.register_first("before-send.lambda.ListFunctions", refuse)
+
+    summary = scan()
+
+    assert next(refusals, None) is None
+    assert (summary["functions"], summary["written"]) == (1, 1)
+    assert _heads(dynamodb) == {f"{PREFIX}orders": "users==1.x"}
 
 
 def test_scan_that_does_not_come_to_its_end_removes_nothing(
