@@ -1,10 +1,10 @@
 """Calls to DynamoDB: the client's settings, what its errors mean, and reads of many items."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
 
 Item = Mapping[str, Any]
+_Parsed = TypeVar("_Parsed")
+# What parsing a damaged item raises.
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 # A table that does not answer fails a request within 10 s: API Gateway waits for 29.
 CLIENT_CONFIG = Config(
@@ -64,6 +67,15 @@ def keep_requests_out_of_logs() -> None:
     level is DEBUG and its format JSON, Lambda's runtime gives that level to every logger.
     """
     logging.getLogger("botocore").setLevel(logging.INFO)
+
+
+def readable(parse: Callable[[Item], _Parsed], items: Iterable[Item]) -> Iterator[_Parsed]:
+    """Parse items, without the damaged ones: none of them may make a list of others fail."""
+    for item in items:
+        try:
+            yield parse(item)
+        except MALFORMED:
+            continue
 
 
 @contextmanager

@@ -161,6 +161,11 @@ def consumer_from_item(item: Item) -> Consumer:
     )
 
 
+def generation_in(item: Item) -> tuple[str, str]:
+    """Return the consumer and the generation of a head item."""
+    return item[CONSUMER]["S"], item[GENERATION]["S"]
+
+
 def need_to_item(need: ConsumerNeed) -> dict[str, Any]:
     """Return the item of one need."""
     return {

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from registry_model.needs import Need, parse_needs
 from registry_tables import consumers_layout as layout
-from registry_tables.calls import batch_get, mapped_errors
+from registry_tables.calls import MALFORMED, batch_get, mapped_errors, readable
 from registry_tables.consumers_layout import Consumer, ConsumerNeed, Source
-from registry_tables.errors import DynamoError, RaceLostError, ThrottledError
+from registry_tables.errors import DamagedItemError, DynamoError, RaceLostError, ThrottledError
 from registry_tables.page import Page
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ class ConsumersTable:
             response = self._client.get_item(
                 TableName=self._table, Key=layout.head_key(name), ConsistentRead=True
             )
-        return layout.consumer_from_item(response["Item"]) if "Item" in response else None
+        if "Item" not in response:
+            return None
+        try:
+            return layout.consumer_from_item(response["Item"])
+        except MALFORMED as error:
+            raise DamagedItemError(name, layout.HEAD_ENTRY, error) from error
 
     def forget(self, consumer: Consumer) -> None:
         """Remove a consumer as it was read, with its needs; one that has changed since stays."""
@@ -146,7 +152,7 @@ class ConsumersTable:
                 Limit=limit,
                 **start,
             )
-        consumers = tuple(map(layout.consumer_from_item, response["Items"]))
+        consumers = tuple(readable(layout.consumer_from_item, response["Items"]))
         last = response.get("LastEvaluatedKey")
         return Page(items=consumers, last=last[layout.CONSUMER]["S"] if last else None)
 
@@ -316,14 +322,14 @@ class ConsumersTable:
                 ExpressionAttributeValues={":service": {"S": service}},
                 **options,
             )
-        needs = [layout.need_from_item(service, item) for item in response["Items"]]
+        needs = list(readable(partial(layout.need_from_item, service), response["Items"]))
         last = response.get("LastEvaluatedKey")
         return needs, last[layout.POSITION]["S"] if last else None
 
     def _consumers(self, names: Iterable[str]) -> dict[str, Consumer]:
         keys = map(layout.head_key, sorted(names))
         items = batch_get(self._client, self._table, keys, consistent=True)
-        return {consumer.name: consumer for consumer in map(layout.consumer_from_item, items)}
+        return {each.name: each for each in readable(layout.consumer_from_item, items)}
 
     def _generations(self, names: Sequence[str]) -> dict[str, str]:
         keys = map(layout.head_key, names)
@@ -334,7 +340,7 @@ class ConsumersTable:
             consistent=True,
             attributes=(layout.CONSUMER, layout.GENERATION),
         )
-        return {item[layout.CONSUMER]["S"]: item[layout.GENERATION]["S"] for item in items}
+        return dict(readable(layout.generation_in, items))
 
     def _write(self, requests: "list[WriteRequestTypeDef]") -> None:
         """Make writes in batches, again and again those that DynamoDB leaves unprocessed."""

@@ -29,10 +29,9 @@ class UnreachableError(DynamoError):
 class DamagedItemError(DynamoError):
     """An item lacks an attribute or has a wrong one: it was damaged or half restored."""
 
-    def __init__(self, service: str, entry: str, reason: Exception) -> None:
+    def __init__(self, owner: str, entry: str, reason: Exception) -> None:
         super().__init__(
-            f"the item '{entry}' of service '{service}' is damaged ({type(reason).__name__}: "
-            f"{reason})"
+            f"the item '{entry}' of '{owner}' is damaged ({type(reason).__name__}: {reason})"
         )
 
 

@@ -1,12 +1,19 @@
 """The versions table in DynamoDB: every read and write of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
 
 from registry_model.needs import MAX_NAME
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
-from registry_tables.calls import Item, batch_get, mapped_errors, transact_get
+from registry_tables.calls import (
+    MALFORMED,
+    Item,
+    batch_get,
+    mapped_errors,
+    readable,
+    transact_get,
+)
 from registry_tables.errors import DamagedItemError, RaceLostError
 from registry_tables.order_key import release_bound, series_prefix
 from registry_tables.page import Page
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
 # body is limited; 25 in all is what every emulator accepts, too.
 _MAX_TRANSACT_READS = 24
 # What the layout's functions raise for a damaged item.
-_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 _Record = TypeVar("_Record")
 
 
@@ -193,7 +199,7 @@ class VersionsTable:
     def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
         """Read the services of these names that exist and are not damaged, a hundred a call."""
         items = self._batch(map(layout.service_key, names))
-        return {each.name: each for each in _readable(layout.service_from_item, items)}
+        return {each.name: each for each in readable(layout.service_from_item, items)}
 
     def existing(self, names: Iterable[str]) -> set[str]:
         """Return those of these names under which there is a service."""
@@ -203,7 +209,7 @@ class VersionsTable:
         """Read one version each of several services, by the service's name; no damaged ones."""
         keys = [layout.version_key(name, version) for name, version in wanted]
         items = self._batch(keys)
-        return {each.name: each for each in _readable(layout.version_from_item, items)}
+        return {each.name: each for each in readable(layout.version_from_item, items)}
 
     def versions(
         self, name: str, *, limit: int, after: Version | None
@@ -318,7 +324,7 @@ class VersionsTable:
         """
         while True:
             response = self._entries(name, prefix, limit=limit, start=start)
-            found = tuple(_readable(parse, response["Items"]))
+            found = tuple(readable(parse, response["Items"]))
             if found or not _has_more(response):
                 return found, bool(found) and _has_more(response)
             start = response["LastEvaluatedKey"]
@@ -381,18 +387,9 @@ def _parsed(parse: Callable[[Item], _Record], item: Item | None) -> _Record | No
         return None
     try:
         return parse(item)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         key = item[layout.SERVICE]["S"], item[layout.ENTRY]["S"]
         raise DamagedItemError(*key, error) from error
-
-
-def _readable(parse: Callable[[Item], _Record], items: Iterable[Item]) -> Iterator[_Record]:
-    """Parse items, without the damaged ones: none of them may make a list of others fail."""
-    for item in items:
-        try:
-            yield parse(item)
-        except _MALFORMED:
-            continue
 
 
 def _by_version(items: Iterable[Item | None]) -> dict[Version, VersionRecord]:

@@ -346,6 +346,30 @@ def test_publish_reads_no_consumers_and_a_dry_run_those_that_it_moves(
     assert (dry_run.calls - dry_without.calls).total() == 1
 
 
+def test_damaged_items_of_a_consumer_fail_nothing_but_itself(
+    call: Call, publish: Publish, dynamodb: "DynamoDBClient", declare: Callable[..., None]
+) -> None:
+    """Guard, dry run and lists go on without them."""
+    publish("1.4.2", "1.5.0")
+    declare("users==1.4.x")
+    declare("users==1.4.x", "damaged")
+    for item in dynamodb.scan(TableName=tables.CONSUMERS)["Items"]:
+        if item["consumer"]["S"] == "damaged":
+            parts = item.keys() & {"need", "generation", "source"}
+            damage: dict[str, Any] = {name: {"S": "="} for name in parts}
+            dynamodb.put_item(TableName=tables.CONSUMERS, Item={**item, **damage})
+    yank = ("PATCH", "/services/users/versions/1.4.2", {"status": "yanked"})
+
+    refused = call(*yank, query={})
+
+    assert [each["consumer"] for each in refused.document["consumers"]] == ["orders"]
+    for path in ("/consumers", "/services/users/consumers"):
+        listed = call("GET", path)
+        assert [each["consumer"] for each in listed.document["consumers"]] == ["orders"]
+    assert call("GET", "/consumers/damaged").status == 503
+    assert call("GET", ORDERS).status == 200
+
+
 def test_registry_works_without_the_consumers_table(
     call: Call, publish: Publish, dynamodb: "DynamoDBClient", declare: Callable[..., None]
 ) -> None:
