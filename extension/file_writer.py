@@ -118,7 +118,7 @@ class ServicesFile:
             is_leased: Whether the new file should be leased, if possible.
 
         Raises:
-            OSError: The file can't be written; the one before stays.
+            OSError: The file can't be written; the previous one stays.
         """
         # The file is stale until this write succeeds, even if `stat` returns what it did before.
         self._left = None
@@ -153,7 +153,7 @@ class ServicesFile:
         return self.is_leased
 
     def notice(self) -> bool:
-        """Return whether a reader waits for the lease's end that was not known of."""
+        """Return whether a new reader waits for the lease's end."""
         # The signal may have been for the file that was in place before.
         if self._fd is None or not self.is_leased or not system.is_awaited(self._fd):
             return False
@@ -226,7 +226,7 @@ class ServicesFile:
                 _remove(folder + "/" + each)
 
     def _is_old(self, staging_name: str) -> bool:
-        """Return whether a staging name is not of the last minute."""
+        """Return whether a staging name is more than a minute old."""
         parts = staging_name.split(".")
         try:
             staged_at = int(parts[-3], 16) if len(parts) > 3 else 0
@@ -235,7 +235,7 @@ class ServicesFile:
         return not -_ABANDONED_AFTER_S < self._wall() - staged_at < _ABANDONED_AFTER_S
 
     def _keep(self, fd: "int | None", size: int, *, is_leased: bool) -> None:
-        """Close the file before, which ends its lease, and keep another one."""
+        """Close the previous file, which ends its lease, and keep the new one."""
         before, self._fd = self._fd, fd
         self._size = size
         self.is_leased = is_leased
@@ -298,7 +298,7 @@ class ServicesFile:
     def _fill(self, fd: int, size: int, document: bytes, mtime_ns: int) -> int:
         """Write *document* into a leased file of *size* bytes, which held readers will read.
 
-        If there is no room for it they read what is in the file.
+        Without room for it they read the file's present content.
 
         Returns:
             The file's size now.

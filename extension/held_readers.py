@@ -73,7 +73,7 @@ class HeldReaders:
 
     @property
     def held_at(self) -> float:
-        """When the first of the readers that wait now has come, on the monotonic clock."""
+        """When the first of the waiting readers came, on the monotonic clock."""
         return self._held_at
 
     def notice(self) -> None:
@@ -148,7 +148,7 @@ class HeldReaders:
         return self._file.is_awaited or self._file.has_replaced
 
     def run_timers(self, now: float) -> None:
-        """Let readers go whose time is over, and lease the file again where it is time to."""
+        """Let readers go whose time is over, and lease the file again when it is time."""
         at = self.wakes_at()
         if at is None or now < at:
             return

@@ -63,7 +63,7 @@ RESPONSE = "response"
 _READ_SIZE = 4_096
 # Peers, and the network between, drop a connection that has been idle for a minute without notice.
 _IDLE_LIMIT_S = 50
-# A proxy that asks for other credentials, or forbids, does the same a moment later.
+# A proxy that asks for other credentials, or forbids, responds the same a moment later.
 _PROXY_REFUSALS = (401, 403, 407)
 _PROXY_WANTS_CREDENTIALS = 407
 

@@ -60,7 +60,7 @@ class Reading:
     """The result of asking for some keys.
 
     Attributes:
-        answers: The answer to each key that was answered, None where the index has no item.
+        answers: The answer to each key that was answered, None if the index has no item.
         faults: Why each of the other keys was not answered.
     """
 
@@ -130,8 +130,8 @@ class IndexReader:
     ) -> Reading:
         """Ask for *keys*, which are distinct: (partition key, selector).
 
-        Never raises for what the network or the table does: what was answered counts, though others
-        were not.
+        Faults of the network or the table raise nothing: they are in the result, beside the answers
+        that came.
 
         Args:
             keys: The keys of the items.

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from extension.resolver import CheckResult, Resolver
     from extension.waiting import Waiter
 
-# What the platform needs after our check to end an invocation in time.
+# The time that the platform needs after a check to end an invocation in time.
 _MARGIN_S = 0.2
 # An on-demand init must end within 10 seconds, whatever the timeout.
 _LONGEST_FIRST_RESOLVE_S = 5
-# How much less time a first resolve has where an earlier one did not come to its end.
+# How much less time a first resolve has if an earlier one did not end.
 _REPEATED_SHARE = 4
 # With a MAX_AGE of 0, how long a reader waits for the event that makes a check due: the platform
 # sends it to the function and to the extension at the same time, in no order.
@@ -51,7 +51,7 @@ class InitFailedError(Exception):
     """The init has to fail; the platform is given the type and the message."""
 
     def __init__(self, error_type: str, message: str) -> None:
-        """Set what the platform is given."""
+        """Set the type and the message for the platform."""
         super().__init__(message)
         self.error_type = error_type
 
@@ -76,7 +76,7 @@ class Lifecycle:
         *,
         lease_signals: int,
     ) -> None:
-        """Set what it works with; nothing is asked or touched yet.
+        """Set its parts; nothing is asked or touched yet.
 
         Args:
             lease_signals: The descriptor that `system.watch_leases` returned.
@@ -102,8 +102,8 @@ class Lifecycle:
         self._is_frozen = False
         self._beat_at = 0.0
         self._beat_wall = 0.0
-        # The event that has come and is not handled yet, and whether a check that it found going on
-        # is its own.
+        # The event that has come and is not handled yet, and whether it uses the check that was
+        # going on when it came.
         self._event: "Event | None" = None
         self._is_checked = False
         self._failure: "PlatformError | None" = None
@@ -135,14 +135,14 @@ class Lifecycle:
         self._serve()
 
     def descriptors(self) -> "list[int]":
-        """Return what is readable once the platform sends an event, or a reader waits."""
+        """Return the descriptors that are readable once an event has come, or a reader waits."""
         event = self._api.descriptor()
         if event is None:
             return [self._readers.signals]
         return [self._readers.signals, event]
 
     def wakes_at(self) -> "float | None":
-        """Return when a held reader's time is over, or something else is to be looked at."""
+        """Return when the next thing has to be done: letting a held reader go, for instance."""
         at = self._readers.wakes_at()
         if not self._is_checking:
             return at
@@ -262,7 +262,7 @@ class Lifecycle:
         return max(_SHORTEST_TIMER_S, self._schedule.wait_s())
 
     def _handle_invoke(self, event: "Event") -> None:
-        """Check if a check is due, and no other one has served this event."""
+        """Check if a check is due, unless another check has served this event."""
         is_checked, self._is_checked = self._is_checked, False
         self._readers.begin_invocation()
         self._invocation_ends_at = event.deadline_ms / 1000
@@ -282,7 +282,7 @@ class Lifecycle:
         )
 
     def _handle_reader(self) -> None:
-        """Let the reader go that waits, after a check if one is due."""
+        """Let the waiting reader go, after a check if one is due."""
         now = self._wall()
         # An invocation whose time is over has ended; that of the next one is not known yet.
         ends_at = self._invocation_ends_at if self._invocation_ends_at > now else 0
@@ -443,7 +443,7 @@ class Lifecycle:
             self._log.error("services file not written", path=self._file.path, reason=reason)
 
     def _log_result(self, result: "CheckResult", took_s: float) -> None:
-        """Log a trouble when it begins and when it ends."""
+        """Log a failure when it begins and when it ends."""
         took_ms = int(took_s * 1000)
         if result.faults:
             keys = sorted(result.faults)

@@ -47,7 +47,7 @@ def from_environment(endpoint: "Endpoint", read: "Callable[[str], str | None]") 
 
     Args:
         endpoint: The endpoint that is called.
-        read: Returns a variable's text, None where it is not set or empty.
+        read: Returns a variable's text, None if it is not set or empty.
     """
     name = endpoint.scheme + "_proxy"
     url = read(name)

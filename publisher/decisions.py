@@ -21,7 +21,7 @@ class StackState:
 
     Attributes:
         status: The stack's status, such as `UPDATE_IN_PROGRESS`.
-        root_status: The status of the outermost stack; None where the stack is not nested.
+        root_status: The status of the outermost stack; None if the stack is not nested.
     """
 
     status: str
@@ -65,7 +65,7 @@ def decide_removal(
         on_delete: The resource's property.
         physical_id: The id that is to be deleted.
         is_rolling_back: Whether the stack rolls back.
-        present_id: The id that the stack has for the resource now; None where there is none.
+        present_id: The id that the stack has for the resource now; None if there is none.
     """
     if is_rolling_back:
         return Removal.UNDO
@@ -122,7 +122,7 @@ def next_entry(
     Args:
         request: The request that publishes.
         wanted: What it publishes.
-        known: The entry that is there.
+        known: The present entry.
         channels: What the service's channels are set to now.
         is_absent: Whether the version is absent now.
     """

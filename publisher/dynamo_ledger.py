@@ -85,7 +85,7 @@ class DynamoLedger:
             )
 
     def result(self, request: str) -> RequestResult | None:
-        """Return a request's recorded result; None where there is none."""
+        """Return a request's recorded result; None if there is none."""
         item = self._get(request, _RESULT)
         return _to_result(item) if item is not None else None
 

@@ -56,7 +56,7 @@ class StackRequest:
         request_id: Unique within the stack.
         response_url: Where CloudFormation waits for the response.
         resource: The resource that it is about.
-        physical_id: The resource's id so far; empty where it is created.
+        physical_id: The resource's id so far; empty if it is created.
         properties: As in the template.
         old_properties: Before an update.
     """

@@ -29,7 +29,7 @@ class LedgerEntry:
         properties: A digest of that request's properties.
         was_absent: Whether the version was absent before that request.
         channels_before: The channels that the request set, each with the version that it was set to
-            before; None where it was not set.
+            before; None if it was not set.
         channels: Every channel that the resource ever set to this version.
         was_rolled_back: Whether a roll-back yanked the version.
     """
@@ -88,7 +88,7 @@ class Ledger(Protocol):
         """Delete an entry."""
 
     def result(self, request: str) -> RequestResult | None:
-        """Return a request's recorded result; None where there is none."""
+        """Return a request's recorded result; None if there is none."""
 
     def record_result(self, request: str, result: RequestResult) -> RequestResult:
         """Record a request's result, unless one is recorded already; return the recorded one."""

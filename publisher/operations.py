@@ -84,7 +84,7 @@ class Publications:
         return self._repeat(partial(self._publish_once, request, wanted))
 
     def present(self, physical_id: str) -> VersionJson | None:
-        """Return the record of a version; None where it does not exist."""
+        """Return the record of a version; None if it does not exist."""
         parsed = parse_physical_id(physical_id)
         seen = self._registry.version(*parsed) if parsed is not None else None
         return seen.record if seen is not None else None

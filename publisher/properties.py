@@ -112,7 +112,7 @@ def parse_on_delete(properties: Mapping[str, Any]) -> OnDelete:
 
 
 def parse_physical_id(physical_id: str) -> tuple[str, str] | None:
-    """Return the service and the version of a physical id; None where nothing was published."""
+    """Return the service and the version of a physical id; None if nothing was published."""
     name, _, version = physical_id.rpartition("@")
     try:
         Version.parse(version)

@@ -48,7 +48,7 @@ class RegistryAccess:
         return SeenService(etag=None, channels={})
 
     def version(self, name: str, version: str) -> SeenVersion | None:
-        """Return a version; None where it does not exist."""
+        """Return a version; None if it does not exist."""
         self._check_time()
         etag = self._client.etag(service_path(name, "versions", version))
         if etag is not None:

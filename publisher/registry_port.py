@@ -13,7 +13,7 @@ class SeenService:
     """A service's channels.
 
     Attributes:
-        etag: For `If-Match`; None where the service does not exist.
+        etag: For `If-Match`; None if the service does not exist.
         channels: The version that each channel is set to.
     """
 
@@ -44,7 +44,7 @@ class RegistryPort(Protocol):
         """Return a service's channels."""
 
     def version(self, name: str, version: str) -> SeenVersion | None:
-        """Return a version; None where it does not exist."""
+        """Return a version; None if it does not exist."""
 
     def publish(self, wanted: ServiceVersion, if_match: str | None) -> VersionJson:
         """Publish a version and set its channel, in one change; return its record."""

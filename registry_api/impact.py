@@ -12,7 +12,7 @@ from registry_tables.consumers_layout import ConsumerNeed
 from registry_tables.records import Change
 from registry_tables.series import Series, series_of
 
-# Finds the highest active stable version of a series, below another one if given.
+# Finds the highest active stable version of a series, optionally below another version.
 HighestStable = Callable[[Series, Version | None], Version | None]
 
 

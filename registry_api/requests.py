@@ -76,7 +76,7 @@ class GatewayRequest:
         return f"/{proxy}" if isinstance(proxy, str) else self._event.get("path") or ""
 
     def base_url(self) -> str | None:
-        """Return the address that the API's paths are below; None where the event has none."""
+        """Return the address that the API's paths are below; None if the event has none."""
         context = self._event.get("requestContext") or {}
         domain, path = context.get("domainName"), context.get("path") or ""
         if not domain or not path.endswith(self.path):
@@ -101,7 +101,7 @@ class GatewayRequest:
         return None
 
     def query(self, name: str) -> str | None:
-        """Return a query parameter; None where there is none."""
+        """Return a query parameter; None if there is none."""
         parameters: Mapping[str, str] = self._event.get("queryStringParameters") or {}
         return parameters.get(name)
 

@@ -47,7 +47,7 @@ def page_response(
 
     Args:
         entries: Each with its position in the list.
-        last: The position to continue after; None where the list ends with this page.
+        last: The position to continue after; None if the list ends with this page.
     """
     texts: list[str] = []
     position, left = None if last is None else str(last), MAX_RESPONSE

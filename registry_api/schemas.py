@@ -97,7 +97,7 @@ class StatusRequest(BaseModel):
         return reason
 
     def reason_given(self) -> str | None:
-        """Return the reason, which may be empty; None where none is given."""
+        """Return the reason, which may be empty; None if none is given."""
         return self.reason if "reason" in self.model_fields_set else None
 
 

@@ -53,7 +53,7 @@ class WriteTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceView:
-    """A service and its latest version; None where no stable version is active."""
+    """A service and its latest version; None if no stable version is active."""
 
     service: ServiceRecord
     latest: VersionRecord | None

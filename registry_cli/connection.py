@@ -100,7 +100,7 @@ class Connection:
         return boto3.Session(profile_name=self.options.profile, region_name=region)
 
     def region_or_none(self) -> str | None:
-        """Return the Region; None where none is set, or the profile is not there."""
+        """Return the Region; None if none is set, or the profile is not there."""
         from botocore.exceptions import BotoCoreError
 
         try:

@@ -73,13 +73,13 @@ class CommandError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return a question that names the closest of the known names; empty where none is close."""
+    """Return a question that names the closest of the known names; empty if none is close."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=cutoff)
     return f"did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
 
 
 def failure_of(error: Exception, connection: "Connection") -> Failure | None:
-    """Describe an error of AWS or the registry; None where it is neither: a bug of ours."""
+    """Describe an error of AWS or the registry; return None for others, which are bugs."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from registry_client.errors import RefusalError, RegistryClientError
@@ -188,7 +188,7 @@ def _not_found(error: "RefusalError", where: str, connection: "Connection") -> F
 
 
 def _other_name(error: "RefusalError", connection: "Connection") -> str:
-    """Return what was probably meant; the registry is asked, where it lets us."""
+    """Return what was probably meant, by asking the registry if the caller may."""
     from registry_client.errors import RegistryClientError
 
     parts = error.path.split("/")
@@ -209,7 +209,7 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
             question = did_you_mean(parts[4], known)
             return f"{question} `service-registry versions {name}` shows all".strip()
     except RegistryClientError:
-        # Another right is missing; the message stands without the suggestion.
+        # Another right is missing: show the message without the suggestion.
         return "`service-registry list` shows the services"
     return f"`service-registry show {name}` shows its channels"
 

@@ -16,7 +16,7 @@ class DeployedApi:
 
     Attributes:
         api: The API's id.
-        region: Its Region; None where the address does not show it (an emulator).
+        region: Its Region; None if the address does not show it (an emulator).
     """
 
     api: str
@@ -25,7 +25,7 @@ class DeployedApi:
 
     @classmethod
     def of(cls, url: str) -> "DeployedApi | None":
-        """Return the API that an address leads to; None where it does not show (a domain)."""
+        """Return the API that an address leads to; None if it does not show (a domain)."""
         parts = urlsplit(url)
         emulated = _EMULATED.match(parts.path)
         if emulated:

@@ -187,7 +187,7 @@ class RegistryClient:
         return cast("ResolutionJson", self._object(response, "POST", "/resolve"))
 
     def etag(self, path: str) -> str | None:
-        """Return the ETag of a service or a version; None where there is no such thing."""
+        """Return the ETag of a service or a version; None if there is no such thing."""
         response = self._find(path)
         return None if response is None else response.headers.get("etag")
 
@@ -212,7 +212,7 @@ class RegistryClient:
     def change(
         self, request: ChangeRequest, how: WriteOptions = _PLAINLY
     ) -> Mapping[str, Any] | None:
-        """Make a change; return the response's document, None where it has none."""
+        """Make a change; return the response's document, None if it has none."""
         response = self._send(request, how)
         if response.status == HTTPStatus.NO_CONTENT:
             return None

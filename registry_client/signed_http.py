@@ -54,7 +54,7 @@ class RegistryResponse:
     Attributes:
         status: The HTTP status.
         headers: By lower-case name.
-        document: The body's JSON; None where there is no body, or none in JSON.
+        document: The body's JSON; None if there is no body, or none in JSON.
         body: The body as it came.
     """
 
@@ -82,7 +82,7 @@ class SignedHttp:
 
         Args:
             url: The stack's output `RegistryUrl`, or any address that serves the API.
-            credentials: What to sign with; None where there are none.
+            credentials: What to sign with; None if there are none.
             region: The Region to sign for.
             timeout_s: For a connection, and for each wait for bytes of a response.
             max_attempts: How often a request is sent, at most.

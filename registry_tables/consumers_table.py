@@ -120,7 +120,7 @@ class ConsumersTable:
                 )
         except RaceLostError:
             return
-        # Its own generation alone: another one may belong to a declaration that has come since.
+        # Only its own generation: another one may belong to a newer declaration.
         self._remove_needs(
             consumer.name,
             first=layout.need_entry(consumer.generation, ""),
@@ -343,7 +343,7 @@ class ConsumersTable:
         return dict(readable(layout.generation_in, items))
 
     def _write(self, requests: "list[WriteRequestTypeDef]") -> None:
-        """Make writes in batches, again and again those that DynamoDB leaves unprocessed."""
+        """Write in batches; repeat the writes that DynamoDB leaves unprocessed."""
         left = list(requests)
         refusals = 0
         while left:

@@ -22,7 +22,7 @@ class Difference:
     Attributes:
         key: The item's key.
         found: The item as it is, or None. Where only its presence is known, its key.
-        wanted: The item as it should be, or None where it should not exist.
+        wanted: The item as it should be, or None if it should not exist.
     """
 
     key: dict[str, Any]
@@ -31,7 +31,7 @@ class Difference:
 
     @property
     def revision_found(self) -> int:
-        """The revision of the item as it is; 0 where it has none."""
+        """The revision of the item as it is; 0 if it has none."""
         return number_in(self.found or {}, index_layout.REVISION)
 
     def is_same_as(self, other: "Difference") -> bool:
@@ -46,7 +46,7 @@ class Difference:
 
 
 def number_in(item: Item, name: str) -> int:
-    """Return a number of an index item; 0 where it is absent or malformed."""
+    """Return a number of an index item; 0 if it is absent or malformed."""
     try:
         return int(item[name]["N"])
     except (LookupError, TypeError, ValueError):

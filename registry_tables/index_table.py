@@ -112,7 +112,7 @@ class IndexWriter(IndexTable):
         are, and a worker that is killed in between must leave that number to the next one.
 
         Args:
-            answers: What each selector resolves to; None where it has no answer.
+            answers: What each selector resolves to; None if it has no answer.
         """
         present = self._present(service, sorted(answers))
         differences = []
@@ -147,7 +147,7 @@ class IndexWriter(IndexTable):
         """Write the items as they should be; each transaction fails if the service has changed.
 
         Args:
-            expected: The service as it was read; None where it did not exist.
+            expected: The service as it was read; None if it did not exist.
 
         Raises:
             RaceLostError: The service has changed since it was read: compute again.

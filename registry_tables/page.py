@@ -12,7 +12,7 @@ class Page(Generic[_Item, _Position]):
     """Some entries of a list, in its order.
 
     Attributes:
-        last: The position to continue after; None where the list ends here.
+        last: The position to continue after; None if the list ends here.
     """
 
     items: tuple[_Item, ...]

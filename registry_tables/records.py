@@ -90,7 +90,7 @@ class HistoryEvent:
         at: ISO 8601, UTC.
         by: The caller's IAM identity, `unknown` where the gateway gives none.
         version: The version concerned, or None. Of a channel: the one that it was set to.
-        arn: That version's ARN; None where there is no version, and of changes made before the
+        arn: That version's ARN; None if there is no version, and of changes made before the
             history kept ARNs.
     """
 
@@ -110,9 +110,9 @@ class Change:
     """One change of a service, committed in one transaction.
 
     Attributes:
-        expected: The service as it was read; None where it did not exist. The commit fails if the
+        expected: The service as it was read; None if it did not exist. The commit fails if the
             service has changed since.
-        found: The version concerned, as it was read; None where it did not exist. The commit
+        found: The version concerned, as it was read; None if it did not exist. The commit
             fails if it has changed since: both may have been read at different moments.
         service: The service afterwards, its revision one higher.
         event: The change's entry in the history.

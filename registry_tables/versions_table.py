@@ -111,7 +111,7 @@ class VersionsTable:
         return found
 
     def transact_read_event(self, name: str, revision: int) -> HistoryEvent | None:
-        """Read the history event of one of a service's changes; None where there is none.
+        """Read the history event of one of a service's changes; None if there is none.
 
         Raises:
             RaceLostError: The change is being made right now.
@@ -272,7 +272,7 @@ class VersionsTable:
         """Return the action that cancels a transaction if a service has changed since it was read.
 
         Args:
-            expected: The service as it was read; None where it did not exist.
+            expected: The service as it was read; None if it did not exist.
         """
         action = {
             "TableName": self._table,
@@ -378,7 +378,7 @@ class VersionsTable:
 
 
 def _parsed(parse: Callable[[Item], _Record], item: Item | None) -> _Record | None:
-    """Parse an item that was asked for by its key; None where it does not exist.
+    """Parse an item that was asked for by its key; None if it does not exist.
 
     Raises:
         DamagedItemError: It is malformed.

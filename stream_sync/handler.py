@@ -87,7 +87,7 @@ class StreamHandler:
         return failed
 
     def _announce(self, bus: EventBus, events: list[tuple[ChangeEvent, str | None]]) -> list[str]:
-        """Send the events of changes that the index answers with.
+        """Send the events of changes that are in the index.
 
         Returns:
             The sequence numbers of the records whose events neither the bus nor its queue took.

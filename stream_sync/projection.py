@@ -23,7 +23,7 @@ class AffectedAnswers:
         channels: The channels without `latest`, which is a series.
         includes_all_channels: Whether all channels that the service has are meant, too.
         malformed: Sort keys that the index has and that are not selectors.
-        revision: The revision of the newest change; 0 where it is not known. If that change wrote
+        revision: The revision of the newest change; 0 if it is not known. If that change wrote
             a version, the version is one of *versions*.
     """
 
@@ -133,7 +133,7 @@ def resolve_answers(
     service: ServiceRecord,
     highest: Mapping[Series, Version | None],
 ) -> dict[str, Version | None]:
-    """Return the version that each selector resolves to now; None where it has no answer.
+    """Return the version that each selector resolves to now; None if it has no answer.
 
     Args:
         highest: The highest active stable version of each series of *affected*.
@@ -178,7 +178,7 @@ def damage_of(
     resolved: Mapping[str, Version | None],
     records: Mapping[Version, VersionRecord],
 ) -> str | None:
-    """Return what of a service contradicts itself; None if nothing of this does.
+    """Return how a service's items contradict each other; None if they do not.
 
     Its items are written in transactions, but a restore to a point in time may bring back some of
     a transaction's items and not others.

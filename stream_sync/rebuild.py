@@ -1,7 +1,7 @@
 """Rebuild and verify: compare the index with the versions table, one service or all of them.
 
-Services first, each with all that its versions, its channels and its index items name; then the
-surplus: items of services that do not exist, and copies beyond IndexCopies. Each step is small,
+First all services: for each, the selectors of its versions, its channels and its index items. Then
+the surplus: items of services that do not exist, and copies beyond IndexCopies. Each step is small,
 writes only what a recompute would, and ends at a checkpoint. No more than a page is held at a time,
 and no history is read.
 """
@@ -29,7 +29,7 @@ _PAGE = 100
 _MAX_REMEMBERED = 10_000
 # How many of a service's index items are gathered for a step, besides those that its versions name.
 _MAX_GATHERED = 100
-# After this many differences the answer is full: Lambda limits it to 6 MB.
+# After this many differences the result is full: Lambda limits it to 6 MB.
 _MAX_DIFFERENCES = 500
 # A difference is looked at again after this time: the stream may be about to correct it.
 _CONFIRM_AFTER_S = 5.0
@@ -222,7 +222,7 @@ class _Walk:
             try:
                 versions, version = self._versions(name, checkpoint)
             except (LookupError, TypeError, ValueError) as error:
-                # After a version that can't be read there is no version to go on from.
+                # After an unreadable version there is no version to continue from.
                 yield _step(name, partial(_refuse, error), checkpoint=after, services=1)
                 return
             present, copy, selector = self._present(name, checkpoint)

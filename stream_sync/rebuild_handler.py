@@ -33,7 +33,7 @@ _rebuild = composition.rebuild_with(
 
 
 def _plain(item: Item | None) -> dict[str, Any] | None:
-    """Return an item without DynamoDB's types; None where there is none, or only its key."""
+    """Return an item without DynamoDB's types; None if there is none, or only its key."""
     if item is None or index_layout.VERSION not in item:
         return None
     kept = {name: value for name, value in item.items() if isinstance(value, dict) and value}

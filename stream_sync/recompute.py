@@ -34,10 +34,10 @@ class RecomputeResult:
     """What a recompute found.
 
     Attributes:
-        service: The service as it was read; None where it does not exist.
+        service: The service as it was read; None if it does not exist.
         differences: The index items that were wrong.
-        damage: What of the service in the versions table contradicts itself; None: nothing that
-            was read.
+        damage: How the service's items in the versions table contradict each other; None if
+            those that were read do not.
     """
 
     service: ServiceRecord | None
@@ -46,7 +46,7 @@ class RecomputeResult:
 
     @property
     def revision(self) -> int:
-        """The service's revision that the result is true of; 0 where there is no service."""
+        """The service's revision that the result is true of; 0 if there is no service."""
         return self.service.revision if self.service else 0
 
     @property

@@ -26,10 +26,10 @@ class ChangeRecord:
     Attributes:
         service: The service's name.
         sequence_number: The record's sequence number in the stream.
-        created_at: When the change was made, in seconds since 1970; 0 where it does not say.
+        created_at: When the change was made, in seconds since 1970; 0 if it does not say.
         version: The version that was changed, or None.
         channel: The channel that was changed, or None.
-        revision: The service's revision that the change made; 0 where it does not say.
+        revision: The service's revision that the change made; 0 if it does not say.
         is_removal: Whether the service's own item was removed.
         event: The change to announce; None for what is not a new change.
     """

@@ -20,7 +20,7 @@ class SimulatedStack:
     Attributes:
         status: What it does at the moment.
         stack_id: Its ARN.
-        present_id: The resource's physical id; empty where there is none.
+        present_id: The resource's physical id; empty if there is none.
         sent: Every request that was sent.
     """
 

@@ -55,7 +55,7 @@ class SeenRequest:
 
     @property
     def document(self) -> Any:
-        """The body's JSON; None where it is empty."""
+        """The body's JSON; None if it is empty."""
         return json.loads(self.body) if self.body else None
 
 

@@ -35,7 +35,7 @@ class ServiceDiscoveryError(Exception):
     """The base of all errors here.
 
     Attributes:
-        key: The service that was asked for, or None where the file as a whole is at fault.
+        key: The service that was asked for, or None if the file as a whole is at fault.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
@@ -103,8 +103,8 @@ class _Member:
 
     Attributes:
         status: `active`, `yanked`, `missing`, `unavailable`, or `malformed`.
-        error: Why it is not resolved; empty where it is.
-        arn, version, metadata, resolved_at: As in `Service`; empty where it is not resolved.
+        error: Why it is not resolved; empty if it is.
+        arn, version, metadata, resolved_at: As in `Service`; empty if it is not resolved.
     """
 
     __slots__ = ("arn", "error", "metadata", "resolved_at", "status", "version")

@@ -218,7 +218,7 @@ def test_end_is_clean_at_every_stage(
 ) -> None:
     """Any other exit status would be a failure in the platform's log."""
     if stop == "event" and moment == "first resolve":
-        pytest.skip("the platform sends SHUTDOWN to whoever has asked for it")
+        pytest.skip("the platform sends SHUTDOWN only to a registered extension")
     index.publish("users", "1.0.0")
     if moment == "first resolve":
         index.fault = index_server.silence

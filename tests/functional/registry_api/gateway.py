@@ -21,7 +21,7 @@ class GatewayResponse:
     """A response.
 
     Attributes:
-        document: The body's JSON, or None where it is empty.
+        document: The body's JSON, or None if it is empty.
         size: The bytes of the whole response as Lambda hands it to API Gateway.
     """
 
