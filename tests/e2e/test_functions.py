@@ -93,10 +93,15 @@ def test_malformed_needs_fail_the_init_with_every_fault(run: Run) -> None:
     responses = [function.invoke(), function.invoke()]
 
     assert [response.status for response in responses] == [502, 502]
+    # We define what is reported to Lambda; the emulator's log shows only its kind, and the result
+    # of an invocation a moment after its response.
+    processes.wait_until(
+        lambda: "Invoke DONE failed: Extension.InitError" in function.log.read_text("utf-8"),
+        within_s=20,
+        what="the emulator logs the invocation's result",
+    )
     log = function.log.read_text(encoding="utf-8")
-    # We define what is reported to Lambda; the emulator's log shows only its kind.
     assert "type=Extension.ConfigurationError" in log
-    assert "Invoke DONE failed: Extension.InitError" in log
     assert "at 0: 'users=1.2'" in log
     assert "at 11: 'users<2'" in log
 
