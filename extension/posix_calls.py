@@ -36,11 +36,6 @@ def write_at(fd: int, data: bytes, offset: int) -> None:
         done += os.pwrite(fd, data[done:], offset + done)
 
 
-def allocate(fd: int, size: int) -> None:
-    """Reserve room for *size* bytes, so that a full disk says so now."""
-    os.posix_fallocate(fd, 0, size)
-
-
 def truncate(fd: int, size: int) -> None:
     """Cut the file to *size* bytes."""
     os.ftruncate(fd, size)

@@ -15,7 +15,6 @@ else:
 
 create = posix_calls.create
 write_at = posix_calls.write_at
-allocate = posix_calls.allocate
 truncate = posix_calls.truncate
 chmod = posix_calls.chmod
 close = posix_calls.close

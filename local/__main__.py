@@ -213,9 +213,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
         return 130
-    finally:
-        # A signal may arrive after a process was started and before it was recorded.
-        processes.end_all(processes.left_over())
     return 0
 
 

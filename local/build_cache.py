@@ -1,15 +1,13 @@
 """The last build of the app: an unchanged checkout is not built again."""
 
-import fcntl
 import hashlib
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from local.processes import ROOT
+from local.processes import ROOT, one_at_a_time
 
 # Tests, documentation and results are no part of a build; every other file counts as one.
 _IGNORED = {"__pycache__", "bench", "build", "docs", "examples", "node_modules", "testing", "tests"}
@@ -18,15 +16,6 @@ _IGNORED = {"__pycache__", "bench", "build", "docs", "examples", "node_modules",
 def cache_folder() -> Path:
     """Return the folder in which the local stack and the tests keep what they fetch and build."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "service-discovery"
-
-
-@contextmanager
-def one_at_a_time(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds the file *lock*, and hold it."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _sources(folder: Path) -> Iterator[Path]:
@@ -40,9 +29,9 @@ def _sources(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _key(checkout: Path, layers: str) -> str:
-    """Return a digest of everything that decides what a build contains."""
-    digest = hashlib.sha256(f"{sys.version}\0{layers}\0".encode())
+def _digest(checkout: Path) -> str:
+    """Return a digest of everything that decides what a build contains, but for its layers."""
+    digest = hashlib.sha256(sys.version.encode())
     for path in _sources(checkout):
         digest.update(f"{path.relative_to(checkout)}\0{path.stat().st_mode}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
@@ -62,16 +51,15 @@ def copy_or_build(
     """
     folder = cache_folder()
     with one_at_a_time(folder / "build.lock"):
-        # A build with all layers serves those who need one.
-        for kept_layers in ("", layers):
-            kept = folder / f"build-{kept_layers or 'all'}"
-            key_file = kept.with_name(f"{kept.name}.key")
-            key = _key(checkout, kept_layers)
-            if key_file.is_file() and key_file.read_text(encoding="ascii") == key:
+        digest = _digest(checkout)
+        # A build with all layers serves one architecture, too.
+        for name in ("build-all", f"build-{layers or 'all'}"):
+            kept, digest_file = folder / name, folder / f"{name}.sha256"
+            if digest_file.is_file() and digest_file.read_text(encoding="ascii") == digest:
                 shutil.copytree(kept, into)
                 return
         build()
-        key_file.unlink(missing_ok=True)
+        digest_file.unlink(missing_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
         shutil.copytree(into, kept)
-        key_file.write_text(key, encoding="ascii")
+        digest_file.write_text(digest, encoding="ascii")

@@ -71,7 +71,7 @@ def _print_lines(log: TextIO) -> None:
 def _function(own: OwnFunction, endpoint: str, folder: Path) -> Function:
     code = own.folder.resolve()
     return Function(
-        name=own.folder.resolve().name,
+        name=code.name,
         command=_runtime(code, own.handler),
         variables={
             **credentials(),
@@ -79,7 +79,7 @@ def _function(own: OwnFunction, endpoint: str, folder: Path) -> Function:
             "NO_PROXY": "127.0.0.1",
             "NEEDED_SERVICES": own.needed,
             "SERVICES_FILE": str(folder / "services.json"),
-            # A change is seen in the next invocation but one second.
+            # An invocation one second after a change gets the new answer.
             "SERVICE_DISCOVERY_MAX_AGE": "1",
             # As Lambda's runtimes search: the function's folder, then the layer.
             "PYTHONPATH": f"{code}:/opt/python",
@@ -94,8 +94,11 @@ def _runtime(code: Path, handler: str) -> list[str]:
     """Return the command line of the runtime that Lambda would use for this code.
 
     Raises:
-        LocalStackError: No runtime fits, or it is not installed.
+        LocalStackError: There is no such folder, no runtime fits, or it is not installed.
     """
+    if not code.is_dir():
+        message = f"there is no folder {code}; name the folder of the function's code"
+        raise LocalStackError(message)
     file = handler.partition(".")[0]
     if (code / "bootstrap").exists():
         return [str(code / "bootstrap"), handler]

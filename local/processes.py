@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import fcntl
 import os
 import random
 import signal
@@ -158,6 +159,15 @@ def end_all(pids: list[int]) -> None:
             time.sleep(0.02)
     message = f"processes that do not end: {[pid for pid in pids if _is_alive(pid)]}"
     raise LocalStackError(message)
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds the file *lock*, and hold it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def adopt_orphans() -> None:

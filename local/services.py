@@ -15,23 +15,27 @@ def handler(event, context):
 """
 
 
+def archive_of(code: str) -> bytes:
+    """Return a function's ZIP file, with *code* as its `app.py`."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("app.py", code)
+    return file.getvalue()
+
+
 def deploy_service(emulator: Emulator, name: str, version: str) -> str:
     """Deploy a version of a service's function, and return the ARN of its new function version."""
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("app.py", _CODE.format(name=name, version=version))
+    archive = archive_of(_CODE.format(name=name, version=version))
     client: Any = emulator.functions()
     try:
-        deployed = client.update_function_code(
-            FunctionName=name, ZipFile=code.getvalue(), Publish=True
-        )
+        deployed = client.update_function_code(FunctionName=name, ZipFile=archive, Publish=True)
     except client.exceptions.ResourceNotFoundException:
         deployed = client.create_function(
             FunctionName=name,
             Runtime=python_runtime(),
             Handler="app.handler",
             Role=f"arn:aws:iam::{ACCOUNT}:role/service",
-            Code={"ZipFile": code.getvalue()},
+            Code={"ZipFile": archive},
             Publish=True,
         )
     arn: str = deployed["FunctionArn"]

@@ -247,5 +247,8 @@ def stage_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
+        # A signal may arrive after a process was started and before it was recorded; such a process
+        # may still write into the folder.
+        processes.end_all(processes.left_over())
         if folder.exists():
             shutil.rmtree(folder)

@@ -8,6 +8,7 @@ gc.disable()
 import os
 import random
 import time
+import warnings
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -38,6 +39,8 @@ keep_requests_out_of_logs()
 metrics = Metrics()
 # Without it, two stacks in one account and Region would share their metrics.
 metrics.set_default_dimensions(stack=os.environ.get("STACK_NAME") or "none")
+# A request that counts nothing, such as a read, is no fault.
+warnings.filterwarnings("ignore", message="No application metrics to publish")
 tracer = Tracer(auto_patch=True, patch_modules=["botocore"])
 
 

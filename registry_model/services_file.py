@@ -183,19 +183,20 @@ def _add_member(pieces: "list[str]", member: Member, encoded: "dict[str, str]") 
 def render(members: "list[tuple[str, Member]]") -> bytes:
     """Return the whole document: an object with one member for each need, under its key.
 
-    In pieces that are joined at once, and what members share spelled once: each text in between
-    costs MicroPython memory and a look-up. Too many pieces would take several times their size.
+    It is made in pieces, and texts that members share are encoded once: each text in between costs
+    MicroPython memory and a look-up. Pieces are joined before they are too many, since they take
+    several times the size of their text.
     """
     if not members:
         return b"{}\n"
     parts: "list[bytes]" = []
     pieces: "list[str]" = []
-    spelled: "dict[str, str]" = {}
+    encoded: "dict[str, str]" = {}
     opening = '{\n"'
     for key, member in members:
         # No character that a key may have means anything to JSON.
         pieces += (opening, key, '": ')
-        _add_member(pieces, member, spelled)
+        _add_member(pieces, member, encoded)
         opening = ',\n"'
         if len(pieces) > _MOST_PIECES:
             parts.append("".join(pieces).encode("utf-8"))

@@ -60,7 +60,7 @@ def fetch() -> Path:
         )
     cache = build_cache.cache_folder()
     folder = cache / f"{_PACKAGE}-{_VERSION}"
-    with build_cache.one_at_a_time(cache / f"{_PACKAGE}.lock"):
+    with processes.one_at_a_time(cache / f"{_PACKAGE}.lock"):
         if not folder.exists():
             with tempfile.TemporaryDirectory(dir=cache) as scratch:
                 _download(Path(scratch)).rename(folder)

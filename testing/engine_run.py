@@ -6,7 +6,6 @@ import io
 import json
 import multiprocessing
 import os
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
@@ -111,8 +110,6 @@ def _enter(url: str, access_key: str) -> None:
         }
     )
     os.environ.pop("AWS_SESSION_TOKEN", None)
-    # Powertools', for a request that counts nothing.
-    warnings.filterwarnings("ignore", message="No application metrics to publish")
 
 
 def create_tables(database: Database) -> None:

@@ -3,7 +3,6 @@
 Callers pin the versions. There is no lock file: that would name the address of a registry.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import ROOT
+from local.processes import ROOT, one_at_a_time
 
 CDK = ("aws-cdk-lib==2.275.0", "constructs>=10,<11")
 _INSTALLED_WITHIN_S = 150
@@ -59,10 +58,8 @@ def _run(command: list[str]) -> None:
 
 
 def _once(folder: Path, packages: tuple[str, ...], install: Callable[[], None]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # Tests run in several processes: one installs, the others wait for it.
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder.with_name(f"{folder.name}.lock")):
         _install(folder, packages, install)
 
 

@@ -1,10 +1,10 @@
 """Lambda functions on moto, with variables that a scan of consumers reads."""
 
-import io
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import boto3
+
+from local.services import archive_of
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -23,15 +23,12 @@ def create_function(client: "LambdaClient", name: str, needed: str | None) -> No
     iam = boto3.client("iam", region_name=REGION)
     if _ROLE not in [each["RoleName"] for each in iam.list_roles()["Roles"]]:
         iam.create_role(RoleName=_ROLE, AssumeRolePolicyDocument="{}")
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("app.py", "")
     client.create_function(
         FunctionName=name,
         Runtime="python3.12",
         Handler="app.handler",
         Role=iam.get_role(RoleName=_ROLE)["Role"]["Arn"],
-        Code={"ZipFile": code.getvalue()},
+        Code={"ZipFile": archive_of("")},
         Environment=_environment(needed),
     )
 

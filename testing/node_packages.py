@@ -1,13 +1,12 @@
 """npm packages that tests of Node.js code need: installed once, or the test is skipped."""
 
-import fcntl
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from local.processes import ROOT
+from local.processes import ROOT, one_at_a_time
 
 _PACKAGES = (
     "@aws-sdk/client-lambda@3.1164.0",
@@ -32,10 +31,8 @@ def node_modules() -> Path:
     The versions are pinned here. There is no lock file: that would name a registry's address.
     """
     folder = ROOT / "build/node-packages"
-    folder.mkdir(parents=True, exist_ok=True)
     # Tests run in several processes: one installs, the others wait for it.
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder / "lock"):
         _install(folder)
     return folder / "node_modules"
 

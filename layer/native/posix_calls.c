@@ -59,15 +59,6 @@ static mp_obj_t call_write_at(mp_obj_t fd, mp_obj_t data, mp_obj_t offset) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_3(call_write_at_obj, call_write_at);
 
-static mp_obj_t call_allocate(mp_obj_t fd, mp_obj_t size) {
-    int error = posix_fallocate(mp_obj_get_int(fd), 0, mp_obj_get_int(size));
-    if (error) {
-        mp_raise_OSError(error);
-    }
-    return mp_const_none;
-}
-static MP_DEFINE_CONST_FUN_OBJ_2(call_allocate_obj, call_allocate);
-
 static mp_obj_t call_truncate(mp_obj_t fd, mp_obj_t size) {
     return checked(ftruncate(mp_obj_get_int(fd), mp_obj_get_int(size)));
 }
@@ -322,7 +313,6 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_posix_calls)},
     {MP_ROM_QSTR(MP_QSTR_create), MP_ROM_PTR(&call_create_obj)},
     {MP_ROM_QSTR(MP_QSTR_write_at), MP_ROM_PTR(&call_write_at_obj)},
-    {MP_ROM_QSTR(MP_QSTR_allocate), MP_ROM_PTR(&call_allocate_obj)},
     {MP_ROM_QSTR(MP_QSTR_truncate), MP_ROM_PTR(&call_truncate_obj)},
     {MP_ROM_QSTR(MP_QSTR_chmod), MP_ROM_PTR(&call_chmod_obj)},
     {MP_ROM_QSTR(MP_QSTR_close), MP_ROM_PTR(&call_close_obj)},

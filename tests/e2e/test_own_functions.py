@@ -127,20 +127,20 @@ def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("files", "variables", "expected"),
+    ("folder", "file", "variables", "expected"),
     [
-        (["main.py"], {}, "has no app.py, app.mjs, app.js, app.cjs or bootstrap"),
-        (["app.py"], {"AWS_ENDPOINT_URL": ""}, "start `make run`, and paste the lines"),
+        (".", "main.py", {}, "has no app.py, app.mjs, app.js, app.cjs or bootstrap"),
+        ("sorce", "app.py", {}, "there is no folder "),
+        (".", "app.py", {"AWS_ENDPOINT_URL": ""}, "start `make run`, and paste the lines"),
     ],
 )
 def test_mistake_is_named_with_the_way_out(
-    app: App, tmp_path: Path, files: list[str], variables: dict[str, str], expected: str
+    app: App, tmp_path: Path, folder: str, file: str, variables: dict[str, str], expected: str
 ) -> None:
-    for name in files:
-        (tmp_path / name).write_text("", encoding="utf-8")
+    (tmp_path / file).write_text("", encoding="utf-8")
 
     ended = subprocess.run(
-        _command(app, str(tmp_path)),
+        _command(app, str(tmp_path / folder)),
         cwd=ROOT,
         env={**os.environ, **app.emulator.environment(), **variables},
         capture_output=True,
