@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 
+from testing.template import as_list
+
 Rights = set[tuple[str, str]]
 """Pairs of a resource and an action."""
 
@@ -87,8 +89,8 @@ def granted_rights(statements: list[dict[str, Any]]) -> Rights:
     return {
         (_name_of(resource), action)
         for statement in statements
-        for action in _as_list(statement["Action"])
-        for resource in _as_list(statement["Resource"])
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
         if not action.startswith("kms:")
     }
 
@@ -106,7 +108,3 @@ def _name_of(resource: Any) -> str:
     if ":cloudformation:" in text:
         return "*"
     return text.removeprefix("${").replace(".Arn}", "")
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

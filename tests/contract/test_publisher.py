@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from publisher.invocation import WORK_MARGIN_S
+from testing.template import as_list, properties_of, statements_of, template
 from tests.conftest import ROOT
-from tests.contract.test_template import _as_list, _resource, _statements, _template
 
 _PREFIX = {
     "layer/x86_64": {"Ref": "ServiceDiscoveryLayer"},
@@ -21,7 +21,7 @@ _PREFIX = {
 def _parameters() -> dict[str, dict[str, Any]]:
     return {
         each["Properties"]["Name"]["Fn::Sub"]: each["Properties"]
-        for each in _template()["Resources"].values()
+        for each in template()["Resources"].values()
         if each["Type"] == "AWS::SSM::Parameter"
     }
 
@@ -29,7 +29,7 @@ def _parameters() -> dict[str, dict[str, Any]]:
 def test_ssm_parameters_have_the_values_for_consumers_templates() -> None:
     """`{{resolve:ssm:/service-discovery/layer/x86_64}}` needs no ARN."""
     found = _parameters()
-    url = _template()["Outputs"]["RegistryUrl"]["Value"]
+    url = template()["Outputs"]["RegistryUrl"]["Value"]
 
     assert {name: each["Value"] for name, each in found.items()} == {
         **{"${ParameterPrefix}/" + name: value for name, value in _PREFIX.items()},
@@ -41,9 +41,9 @@ def test_ssm_parameters_have_the_values_for_consumers_templates() -> None:
 
 def test_publisher_may_call_what_it_calls_for_the_allowed_services_alone() -> None:
     """IAM keeps a team's template from publishing another team's service."""
-    calls, ledger, stacks = _statements("PublisherFunction")[:3]
+    calls, ledger, stacks = statements_of("PublisherFunction")[:3]
 
-    paths = [re.sub(r"^.*/v1/", "", each["Fn::Sub"]) for each in _as_list(calls["Resource"])]
+    paths = [re.sub(r"^.*/v1/", "", each["Fn::Sub"]) for each in as_list(calls["Resource"])]
     assert calls["Action"] == "execute-api:Invoke"
     assert paths == [
         "GET/services/${PublisherServices}",
@@ -65,16 +65,16 @@ def test_publisher_may_call_what_it_calls_for_the_allowed_services_alone() -> No
 
 
 def test_publisher_knows_the_registry_the_ledger_and_the_names() -> None:
-    variables = _resource("PublisherFunction")["Environment"]["Variables"]
+    variables = properties_of("PublisherFunction")["Environment"]["Variables"]
 
-    assert variables["REGISTRY_URL"] == _template()["Outputs"]["RegistryUrl"]["Value"]
+    assert variables["REGISTRY_URL"] == template()["Outputs"]["RegistryUrl"]["Value"]
     assert variables["LEDGER_TABLE"] == {"Ref": "PublisherLedger"}
     assert variables["ALLOWED_SERVICES"] == {"Ref": "PublisherServices"}
 
 
 def test_results_of_requests_expire_in_the_ledger() -> None:
     """The attribute that the code writes is the one that the table's time to live uses."""
-    ledger = _resource("PublisherLedger")
+    ledger = properties_of("PublisherLedger")
 
     assert ledger["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     assert '"expires_at"' in (ROOT / "publisher/dynamo_ledger.py").read_text("utf-8")
@@ -82,7 +82,7 @@ def test_results_of_requests_expire_in_the_ledger() -> None:
 
 def test_publisher_starts_with_the_variables_that_the_template_sets() -> None:
     """With a wrong name every cold start fails."""
-    variables = dict.fromkeys(_resource("PublisherFunction")["Environment"]["Variables"], "1")
+    variables = dict.fromkeys(properties_of("PublisherFunction")["Environment"]["Variables"], "1")
     # Lambda's runtime gives the stack's LogLevel to the root logger: botocore would log headers.
     script = (
         "import logging; logging.getLogger().setLevel(logging.DEBUG)\n"
@@ -119,4 +119,4 @@ def test_source_folder_holds_only_the_publisher_and_what_it_imports() -> None:
 
 def test_most_of_the_time_is_for_the_registry_and_the_rest_for_the_response() -> None:
     """The watchdog's margin is a part of the function's timeout."""
-    assert _resource("PublisherFunction")["Timeout"] > 4 * WORK_MARGIN_S
+    assert properties_of("PublisherFunction")["Timeout"] > 4 * WORK_MARGIN_S

@@ -5,6 +5,7 @@ Emulators check no rights, so a missing one would show only on AWS.
 
 import importlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from testing import stream_world, tables
 from testing.aws import aws
 from testing.functions import change_needs, create_function
 from testing.rights import ANY_TABLE, granted_rights, recorded_rights
-from tests.contract.test_template import _statements
+from testing.template import statements_of
 from tests.functional.registry_api.gateway import event, response_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def test_api_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> No
 
     assert max(statuses) == 409
     assert statuses.count(409) == 1
-    assert rights == granted_rights(_statements("RegistryApiFunction"))
+    assert rights == granted_rights(statements_of("RegistryApiFunction"))
 
 
 def test_stream_sync_has_exactly_the_rights_that_it_uses(
@@ -121,11 +122,15 @@ def test_stream_sync_has_exactly_the_rights_that_it_uses(
 
     # Lambda itself sends the records that it gives up.
     by_lambda = {("FailedChangesQueue", "sqs:SendMessage")}
-    assert rights | more == granted_rights(_statements("StreamSyncFunction")) - by_lambda
+    assert rights | more == granted_rights(statements_of("StreamSyncFunction")) - by_lambda
 
 
-def test_rebuild_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> None:
+def test_rebuild_has_exactly_the_rights_that_it_uses(
+    client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A comparison and a correction, with a version that is gone and an item too many."""
+    # It looks at differences again five seconds later.
+    monkeypatch.setattr(time, "sleep", stream_world.no_sleep)
     _publish(client)
     lost = versions_layout.version_key("users", Version(1, 1, 0))
     client.delete_item(TableName=tables.VERSIONS, Key=lost)
@@ -137,7 +142,7 @@ def test_rebuild_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -
         handler({"action": "verify"}, _context())
         handler({"action": "rebuild"}, _context())
 
-    assert rights == granted_rights(_statements("IndexRebuildFunction"))
+    assert rights == granted_rights(statements_of("IndexRebuildFunction"))
 
 
 def test_restore_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> None:
@@ -154,7 +159,7 @@ def test_restore_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -
     assert report["complete"]
     assert report["written"]
     assert report["deleted"]
-    assert rights == granted_rights(_statements("RestoreFunction"))
+    assert rights == granted_rights(statements_of("RestoreFunction"))
 
 
 def test_scan_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> None:
@@ -173,4 +178,4 @@ def test_scan_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> N
     with recorded_rights(_TABLES) as more:
         handler({}, _context())
 
-    assert rights | more == granted_rights(_statements("ConsumerScanFunction"))
+    assert rights | more == granted_rights(statements_of("ConsumerScanFunction"))

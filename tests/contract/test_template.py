@@ -4,16 +4,21 @@ import json
 import re
 import subprocess
 import sys
-from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import pytest
-from samcli.yamlhelper import yaml_parse
-from samtranslator.translator.transform import transform
 
 from registry_model import index_layout
 from registry_tables import versions_layout
+from testing.template import (
+    as_list,
+    cloudformation,
+    if_given,
+    properties_of,
+    statements_of,
+    template,
+)
 from tests.conftest import ROOT
 
 _PARAMETERS = {
@@ -55,55 +60,9 @@ _LISTS = ("lambda:ListAliases", "lambda:ListFunctions")
 _READS = {"dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:Scan"}
 
 
-def _template() -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml_parse((ROOT / "infra/template.yaml").read_text(encoding="utf-8"))
-    return parsed
-
-
-@cache
-def _cloudformation(**parameters: str) -> dict[str, Any]:
-    """Return the template as SAM's transform passes it to CloudFormation."""
-
-    class NoManagedPolicies:
-        @staticmethod
-        def load() -> dict[str, str]:
-            return {}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-        source = _template()
-        # As after `sam build` and `sam package`, since SAM's transform accepts no local folders.
-        for resource in source["Resources"].values():
-            for name in ("CodeUri", "ContentUri"):
-                if name in resource.get("Properties", {}):
-                    resource["Properties"][name] = "s3://bucket/key"
-        transformed: dict[str, Any] = transform(source, parameters, NoManagedPolicies())
-    return transformed
-
-
-def _resource(name: str) -> dict[str, Any]:
-    properties: dict[str, Any] = _cloudformation()["Resources"][name]["Properties"]
-    return properties
-
-
-def _statements(function: str) -> list[dict[str, Any]]:
-    """Return a function's rights, including those that depend on a parameter."""
-    policies = [_if_given(policy) for policy in _resource(f"{function}Role")["Policies"]]
-    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
-
-
-def _if_given(value: Any) -> Any:
-    """Return the value of an `Fn::If` in the case that its parameter is given."""
-    return value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def test_parameters_are_the_documented_ones_each_with_a_default() -> None:
     """A deployment without parameters works; a pipeline's overrides keep working."""
-    parameters = _template()["Parameters"]
+    parameters = template()["Parameters"]
 
     assert set(parameters) == set(_PARAMETERS)
     for name, default in _PARAMETERS.items():
@@ -114,7 +73,7 @@ def test_parameters_are_the_documented_ones_each_with_a_default() -> None:
 
 def test_outputs_are_the_documented_ones() -> None:
     """Consumers' stacks import the outputs by name."""
-    outputs = _template()["Outputs"]
+    outputs = template()["Outputs"]
 
     assert set(outputs) == _OUTPUTS
     assert all(output["Description"] for output in outputs.values())
@@ -122,7 +81,7 @@ def test_outputs_are_the_documented_ones() -> None:
 
 def test_every_route_needs_iam_authorization() -> None:
     """A route without it would let anybody publish."""
-    paths = _resource("RegistryApi")["Body"]["paths"]
+    paths = properties_of("RegistryApi")["Body"]["paths"]
 
     assert {path: set(methods) for path, methods in paths.items()} == {
         "/": {"get"},
@@ -162,7 +121,7 @@ _GATEWAY_STATUS = {
 
 def test_every_refusal_of_the_gateway_is_a_problem_document() -> None:
     """The gateway's refusals have the same form as the function's."""
-    responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
+    responses = properties_of("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
 
     assert {kind: int(each["statusCode"]) for kind, each in responses.items()} == _GATEWAY_STATUS
     for kind, response in responses.items():
@@ -179,7 +138,7 @@ def test_every_refusal_of_the_gateway_is_a_problem_document() -> None:
 
 def test_temporary_refusals_have_retry_after() -> None:
     """Clients and the AWS SDKs wait as long as Retry-After says."""
-    responses = _resource("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
+    responses = properties_of("RegistryApi")["Body"]["x-amazon-apigateway-gateway-responses"]
 
     for kind, status in _GATEWAY_STATUS.items():
         has_it = "gatewayresponse.header.Retry-After" in responses[kind]["responseParameters"]
@@ -190,12 +149,12 @@ def test_v1_is_the_only_stage() -> None:
     """SAM's second stage would be public, and without v1's limits and policy."""
     stages = [
         each["Properties"]["StageName"]
-        for each in _cloudformation()["Resources"].values()
+        for each in cloudformation()["Resources"].values()
         if each["Type"] == "AWS::ApiGateway::Stage"
     ]
     deployments = [
         each["Properties"]
-        for each in _cloudformation()["Resources"].values()
+        for each in cloudformation()["Resources"].values()
         if each["Type"] == "AWS::ApiGateway::Deployment"
     ]
 
@@ -211,7 +170,7 @@ def test_only_the_intended_services_may_invoke_functions() -> None:
     }
     permissions = [
         each["Properties"]
-        for each in _cloudformation()["Resources"].values()
+        for each in cloudformation()["Resources"].values()
         if each["Type"] == "AWS::Lambda::Permission"
     ]
 
@@ -220,22 +179,22 @@ def test_only_the_intended_services_may_invoke_functions() -> None:
         principal, source = sources[each["FunctionName"]["Ref"]]
         assert each["Principal"] == principal
         assert source in json.dumps(each["SourceArn"])
-    assert '"credentials"' not in json.dumps(_resource("RegistryApi")["Body"])
+    assert '"credentials"' not in json.dumps(properties_of("RegistryApi")["Body"])
 
 
 def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
     """Each function has only the rights that it uses."""
-    documents = [statement for function in _FUNCTIONS for statement in _statements(function)]
-    documents += map(_if_given, _resource("IndexReadPolicy")["PolicyDocument"]["Statement"])
+    documents = [statement for function in _FUNCTIONS for statement in statements_of(function)]
+    documents += map(if_given, properties_of("IndexReadPolicy")["PolicyDocument"]["Statement"])
 
     for statement in documents:
         assert statement["Effect"] == "Allow"
-        for action in _as_list(statement["Action"]):
+        for action in as_list(statement["Action"]):
             assert "*" not in action
             assert action.startswith(
                 ("dynamodb:", "sqs:SendMessage", "events:PutEvents", "kms:", *_LISTS)
             )
-        for resource in _as_list(statement["Resource"]):
+        for resource in as_list(statement["Resource"]):
             if resource == "*":
                 assert tuple(statement["Action"]) == _LISTS
             elif resource == _ANY_TABLE:
@@ -250,10 +209,10 @@ def test_each_table_is_written_by_its_own_functions_alone() -> None:
         table: set() for table in ("VersionsTable", "IndexTable", "ConsumersTable")
     }
     for function in _FUNCTIONS:
-        for statement in _statements(function):
+        for statement in statements_of(function):
             for table, found in writers.items():
                 is_about_it = table in json.dumps(statement["Resource"])
-                if is_about_it and _WRITES & set(_as_list(statement["Action"])):
+                if is_about_it and _WRITES & set(as_list(statement["Action"])):
                     found.add(function)
 
     assert writers == {
@@ -265,7 +224,7 @@ def test_each_table_is_written_by_its_own_functions_alone() -> None:
 
 def test_the_consumers_policy_allows_only_reads_of_the_index() -> None:
     """The policy is attached to other teams' roles."""
-    reads, key = _resource("IndexReadPolicy")["PolicyDocument"]["Statement"]
+    reads, key = properties_of("IndexReadPolicy")["PolicyDocument"]["Statement"]
 
     assert set(reads["Action"]) == {"dynamodb:GetItem", "dynamodb:BatchGetItem"}
     assert reads["Resource"] == {"Fn::GetAtt": ["IndexTable", "Arn"]}
@@ -278,11 +237,11 @@ def test_the_consumers_policy_allows_only_reads_of_the_index() -> None:
 
 def test_another_index_table_leaves_the_old_one_and_its_policy_in_place() -> None:
     """Consumers read the old table until they are configured with the new name."""
-    resources = _cloudformation()["Resources"]
+    resources = cloudformation()["Resources"]
 
     assert resources["IndexTable"]["UpdateReplacePolicy"] == "Retain"
     assert resources["IndexReadPolicy"]["UpdateReplacePolicy"] == "Retain"
-    assert "IndexTableName" in json.dumps(_resource("IndexReadPolicy")["Description"])
+    assert "IndexTableName" in json.dumps(properties_of("IndexReadPolicy")["Description"])
 
 
 def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes() -> None:
@@ -290,7 +249,7 @@ def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes(
     own = re.compile(r"AWS::StackName|IndexTableName|ParameterPrefix")
     names = {
         f"{logical_id}.{name}": value
-        for logical_id, each in _cloudformation()["Resources"].items()
+        for logical_id, each in cloudformation()["Resources"].items()
         for name, value in each["Properties"].items()
         if name == "Name" or (name.endswith("Name") and name not in _NO_NAMES_OF_THEIR_OWN)
     }
@@ -306,9 +265,9 @@ _NO_NAMES_OF_THEIR_OWN = {"FunctionName", "MetricName", "StageName"}
 
 def test_the_organization_gets_reads_only() -> None:
     """Publishing stays within the account."""
-    policy = _resource("RegistryApi")["Body"]["x-amazon-apigateway-policy"]
+    policy = properties_of("RegistryApi")["Body"]["x-amazon-apigateway-policy"]
     refused, reads = policy["Statement"]
-    table = _resource("IndexTable")["ResourcePolicy"]["Fn::If"]
+    table = properties_of("IndexTable")["ResourcePolicy"]["Fn::If"]
     only_theirs = {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "ConsumerOrgId"}}}
 
     assert refused["Effect"] == "Deny"
@@ -329,12 +288,12 @@ def test_the_organization_may_use_both_layers() -> None:
     """Another account needs a permission for each layer version."""
     permissions = [
         each
-        for each in _cloudformation()["Resources"].values()
+        for each in cloudformation()["Resources"].values()
         if each["Type"] == "AWS::Lambda::LayerVersionPermission"
     ]
     layers = {
         name
-        for name, each in _cloudformation()["Resources"].items()
+        for name, each in cloudformation()["Resources"].items()
         if each["Type"] == "AWS::Lambda::LayerVersion"
     }
 
@@ -347,8 +306,8 @@ def test_the_organization_may_use_both_layers() -> None:
 
 def test_a_change_of_the_organization_is_deployed() -> None:
     """A stage keeps the resource policy of its deployment until there is a new deployment."""
-    before = _cloudformation()["Resources"]
-    after = _cloudformation(ConsumerOrgId="o-exampleorg1")["Resources"]
+    before = cloudformation()["Resources"]
+    after = cloudformation(ConsumerOrgId="o-exampleorg1")["Resources"]
 
     assert _deployments(before) != _deployments(after)
 
@@ -362,7 +321,7 @@ def _deployments(resources: dict[str, Any]) -> list[str]:
 def test_a_key_of_the_customers_encrypts_all_that_is_stored() -> None:
     """Tables, logs and queues are all encrypted with it, or none of them."""
     key = {"Ref": "KmsKeyArn"}
-    for each in _cloudformation()["Resources"].values():
+    for each in cloudformation()["Resources"].values():
         properties = each["Properties"]
         if each["Type"] == "AWS::DynamoDB::Table":
             condition, used, default = properties["SSESpecification"]["Fn::If"]
@@ -375,13 +334,13 @@ def test_a_key_of_the_customers_encrypts_all_that_is_stored() -> None:
             continue
         assert (condition, used, default) == ("HasKmsKey", key, {"Ref": "AWS::NoValue"})
     for function in _FUNCTIONS:
-        (statement,) = [each for each in _statements(function) if each["Resource"] == key]
+        (statement,) = [each for each in statements_of(function) if each["Resource"] == key]
         assert set(statement["Action"]) == {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
 
 
 def test_versions_table_has_the_layouts_keys_and_indexes() -> None:
     """A key under another name would show only when the first publish fails."""
-    table = _resource("VersionsTable")
+    table = properties_of("VersionsTable")
     (stable,) = table["LocalSecondaryIndexes"]
     (listing,) = table["GlobalSecondaryIndexes"]
 
@@ -394,13 +353,13 @@ def test_versions_table_has_the_layouts_keys_and_indexes() -> None:
 
 def test_index_table_has_the_public_key() -> None:
     """Readers in any language can read an answer by one key."""
-    assert _keys(_resource("IndexTable")) == [index_layout.SERVICE, index_layout.SELECTOR]
-    assert _resource("IndexTable")["TableName"] == {"Ref": "IndexTableName"}
+    assert _keys(properties_of("IndexTable")) == [index_layout.SERVICE, index_layout.SELECTOR]
+    assert properties_of("IndexTable")["TableName"] == {"Ref": "IndexTableName"}
 
 
 def test_the_source_of_truth_outlives_the_stack_and_can_be_restored() -> None:
     """No other table knows what was published."""
-    table = _cloudformation()["Resources"]["VersionsTable"]
+    table = cloudformation()["Resources"]["VersionsTable"]
 
     assert table["DeletionPolicy"] == "RetainExceptOnCreate"
     assert table["UpdateReplacePolicy"] == "Retain"
@@ -417,7 +376,7 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
     """A change writes several items; the function should run once for it."""
     filters = [
         json.loads(each["Pattern"])
-        for each in _resource("StreamSyncFunctionChanges")["FilterCriteria"]["Filters"]
+        for each in properties_of("StreamSyncFunctionChanges")["FilterCriteria"]["Filters"]
     ]
 
     assert filters == [
@@ -434,8 +393,8 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
 
 def test_failing_record_is_given_up() -> None:
     """Endless retries of a batch would stop the index of every service for a day."""
-    mapping = _resource("StreamSyncFunctionChanges")
-    queue = _resource("FailedChangesQueue")
+    mapping = properties_of("StreamSyncFunctionChanges")
+    queue = properties_of("FailedChangesQueue")
 
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
@@ -450,7 +409,7 @@ def test_failing_record_is_given_up() -> None:
 def _alarms() -> dict[str, dict[str, Any]]:
     return {
         name: each["Properties"]
-        for name, each in _cloudformation()["Resources"].items()
+        for name, each in cloudformation()["Resources"].items()
         if each["Type"] == "AWS::CloudWatch::Alarm"
     }
 
@@ -483,7 +442,7 @@ def test_alarms_on_our_own_metrics_are_about_this_stack_alone() -> None:
         if alarm["Namespace"] == "ServiceDiscovery":
             assert {"Name": "stack", "Value": {"Ref": "AWS::StackName"}} in alarm["Dimensions"]
     for name in _FUNCTIONS:
-        variables = _resource(name)["Environment"]["Variables"]
+        variables = properties_of(name)["Environment"]["Variables"]
         assert variables["STACK_NAME"] == {"Ref": "AWS::StackName"}
 
 
@@ -495,7 +454,7 @@ def test_alarm_on_lost_changes_stays_until_the_queue_is_purged() -> None:
 
 def test_dashboard_shows_every_alarm() -> None:
     """The dashboard is where an operator looks first."""
-    (body,) = _resource("Dashboard")["DashboardBody"].values()
+    (body,) = properties_of("Dashboard")["DashboardBody"].values()
     document = json.loads(re.sub(r"\$\{([^}]+)\}", r"\1", body))
     shown = [
         each["properties"]["alarms"] for each in document["widgets"] if each["type"] == "alarm"
@@ -515,24 +474,24 @@ def test_each_alarm_is_described_in_the_documentation() -> None:
 
 def test_one_poisoned_record_holds_up_few_others() -> None:
     """Records in the same lane wait until the poisoned one is given up."""
-    assert _resource("StreamSyncFunctionChanges")["ParallelizationFactor"] == 10
+    assert properties_of("StreamSyncFunctionChanges")["ParallelizationFactor"] == 10
 
 
 def test_index_has_no_more_copies_than_a_rebuild_looks_for() -> None:
     """A rebuild would leave copies behind if their number could be reduced by more."""
-    assert _template()["Parameters"]["IndexCopies"]["MaxValue"] == index_layout.MAX_COPIES
+    assert template()["Parameters"]["IndexCopies"]["MaxValue"] == index_layout.MAX_COPIES
 
 
 def test_rebuild_has_the_longest_time_that_there_is() -> None:
     """It returns a cursor before the end, but fewer invocations are easier for an operator."""
-    assert _resource("IndexRebuildFunction")["Timeout"] == 900
+    assert properties_of("IndexRebuildFunction")["Timeout"] == 900
 
 
 @pytest.mark.parametrize("name", _FUNCTIONS)
 def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> None:
     """With a wrong name of the handler or of a variable every cold start fails."""
-    module, _, attribute = _template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
-    variables = dict.fromkeys(_resource(name)["Environment"]["Variables"], "1")
+    module, _, attribute = template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
+    variables = dict.fromkeys(properties_of(name)["Environment"]["Variables"], "1")
     # Lambda's runtime gives the stack's LogLevel to the root logger: botocore would log headers.
     script = (
         "import logging; logging.getLogger().setLevel(logging.DEBUG)\n"
@@ -556,7 +515,7 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
 @pytest.mark.parametrize("name", _FUNCTIONS)
 def test_source_folder_holds_only_the_function_and_what_it_imports(name: str) -> None:
     """SAM's builder copies the whole folder, so tests and tools would be deployed too."""
-    properties = _template()["Resources"][name]["Properties"]
+    properties = template()["Resources"][name]["Properties"]
     folder = ROOT / "infra" / properties["CodeUri"]
     package = properties["Handler"].partition(".")[0]
 
@@ -569,7 +528,7 @@ def test_source_folder_holds_only_the_function_and_what_it_imports(name: str) ->
 
 def test_functions_have_the_names_of_the_templates_tables() -> None:
     """CloudFormation chooses the tables' names."""
-    variables = {name: _resource(name)["Environment"]["Variables"] for name in _FUNCTIONS}
+    variables = {name: properties_of(name)["Environment"]["Variables"] for name in _FUNCTIONS}
 
     for each in variables.values():
         assert each["POWERTOOLS_METRICS_NAMESPACE"] == "ServiceDiscovery"
@@ -584,14 +543,14 @@ def test_functions_have_the_names_of_the_templates_tables() -> None:
 def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
     """Logs without an end are paid for every month."""
     for function in (*_FUNCTIONS, "PublisherFunction"):
-        logging, name = _resource(function)["LoggingConfig"], function.removesuffix("Function")
+        logging, name = properties_of(function)["LoggingConfig"], function.removesuffix("Function")
 
         assert logging == {
             "LogFormat": "JSON",
             "ApplicationLogLevel": {"Fn::If": ["LogsWarnings", "WARN", {"Ref": "LogLevel"}]},
             "LogGroup": {"Ref": f"{name}LogGroup"},
         }
-        group = _resource(f"{name}LogGroup")
+        group = properties_of(f"{name}LogGroup")
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
@@ -599,7 +558,7 @@ def test_each_architecture_has_its_layer_and_old_versions_stay() -> None:
     """A function with an older version of the layer must still start."""
     layers = {
         name: resource
-        for name, resource in _template()["Resources"].items()
+        for name, resource in template()["Resources"].items()
         if resource["Type"] == "AWS::Serverless::LayerVersion"
     }
 

@@ -4,7 +4,7 @@ import fnmatch
 from urllib.parse import urlsplit
 
 from testing.rights import granted_rights, recorded_rights
-from tests.contract.test_template import _as_list, _statements
+from testing.template import as_list, statements_of
 from tests.functional.publisher.conftest import LEDGER, DeployedPublisher
 
 _ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users"
@@ -28,11 +28,11 @@ def test_publisher_has_exactly_the_rights_that_it_uses(publisher: DeployedPublis
         yanking.create(_properties("3.0.0", OnDelete="Yank"))
         yanking.delete()
 
-    calls, *others = _statements("PublisherFunction")
+    calls, *others = statements_of("PublisherFunction")
     assert rights == granted_rights(others)
     patterns = {
         each["Fn::Sub"].partition("/v1/")[2].replace("${PublisherServices}", "*")
-        for each in _as_list(calls["Resource"])
+        for each in as_list(calls["Resource"])
     }
     used: dict[str, set[str]] = {pattern: set() for pattern in patterns}
     for method, target in publisher.gateway.calls():
