@@ -48,6 +48,17 @@ class Extension:
         """Wait until it has logged *text*."""
         wait_for(lambda: text in self.log(), f"{text!r} in the log: {self.log()}")
 
+    def wait_until_only_its_file_is_left(self) -> None:
+        """Wait until the folder has the services file alone.
+
+        A file that replaces one that a reader keeps open is beside it for a moment.
+        """
+        folder = self.services_file.parent
+        wait_for(
+            lambda: list(folder.iterdir()) == [self.services_file],
+            f"only the services file in its folder: {list(folder.iterdir())}",
+        )
+
     def is_running(self) -> bool:
         """Return whether it is running."""
         return self.process.poll() is None

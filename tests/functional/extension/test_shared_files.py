@@ -87,7 +87,7 @@ def test_environments_that_share_a_file_write_whole_documents(
         assert writer.is_running()
         assert "ERROR" not in writer.log()
     lambda_api.wait_until_ready(_WRITERS + _CHANGES - 1)
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    writers[0].wait_until_only_its_file_is_left()
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EAGAIN])
