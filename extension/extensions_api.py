@@ -5,7 +5,7 @@ Extensions API". `lifecycle.py` decides what to do about its events.
 """
 
 from extension import system
-from extension.http_client import BrokenError, HttpClient
+from extension.http_client import CONNECTION, BrokenError, HttpClient
 from extension.waiting import DeadlineError
 from registry_model import strict_json
 
@@ -19,6 +19,9 @@ SHUTDOWN = "SHUTDOWN"
 _BASE = "/2020-01-01/extension"
 # The platform is on this machine: what has begun to come is there soon.
 _RESPONSE_WITHIN_S = 0.05
+# AWS's Runtime Interface Emulator may start an extension a moment before it listens.
+_LISTENS_WITHIN_S = 1.0
+_LISTENS_AFTER_S = 0.002
 
 
 class PlatformError(Exception):
@@ -68,7 +71,11 @@ class ExtensionsApi:
         """
         body = '{"events": [' + ", ".join([f'"{event}"' for event in events]) + "]}"
         response = self._call(
-            "POST", "/register", [("lambda-extension-name", NAME)], body.encode("utf-8")
+            "POST",
+            "/register",
+            [("lambda-extension-name", NAME)],
+            body.encode("utf-8"),
+            connects_by=system.monotonic() + _LISTENS_WITHIN_S,
         )
         if response.status == 403 and INVOKE in events:
             raise EventsRefusedError(_describe(response))
@@ -141,7 +148,7 @@ class ExtensionsApi:
             + ', "stackTrace": []}'
         )
         headers = [("lambda-extension-function-error-type", error_type)]
-        response = self._call("POST", "/init/error", headers, body.encode("utf-8"))
+        response = self._call("POST", "/init/error", headers, body.encode("utf-8"), connects_by=0)
         if response.status != 202:
             raise PlatformError(f"init/error: {_describe(response)}")
 
@@ -152,13 +159,23 @@ class ExtensionsApi:
         return headers
 
     def _call(
-        self, method: str, path: str, headers: "list[tuple[str, str]]", body: bytes
+        self,
+        method: str,
+        path: str,
+        headers: "list[tuple[str, str]]",
+        body: bytes,
+        *,
+        connects_by: float,
     ) -> "ResponseParser":
+        """Return the response; a connection is tried again until *connects_by*."""
         headers = self._headers() + [("content-type", "application/json")] + headers
-        try:
-            return self._client.request(method, _BASE + path, headers, body, None)
-        except BrokenError as error:
-            raise PlatformError(f"{path[1:]}: {error}")
+        while True:
+            try:
+                return self._client.request(method, _BASE + path, headers, body, None)
+            except BrokenError as error:
+                if self._client.stage != CONNECTION or system.monotonic() >= connects_by:
+                    raise PlatformError(f"{path[1:]}: {error}")
+            self._client.waiter.pause(_LISTENS_AFTER_S)
 
 
 def _describe(response: "ResponseParser") -> str:

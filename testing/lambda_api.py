@@ -38,6 +38,12 @@ class LambdaApi:
 
     def start(self) -> ThreadingHTTPServer:
         """Serve on a free port of loopback."""
+        server = self.bind()
+        server.serve()
+        return server
+
+    def bind(self) -> "_Server":
+        """Take a free port of loopback; connections are refused until the server serves."""
         api = self
 
         class _ExtensionsApiRequest(BaseHTTPRequestHandler):
@@ -88,8 +94,8 @@ class LambdaApi:
                 with contextlib.suppress(OSError):
                     self.wfile.write(head.encode() + b"\r\n" + body)
 
-        server = _Server(("127.0.0.1", 0), _ExtensionsApiRequest)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        server = _Server(("127.0.0.1", 0), _ExtensionsApiRequest, bind_and_activate=False)
+        server.server_bind()
         self.address = f"127.0.0.1:{server.server_port}"
         return server
 
@@ -117,3 +123,8 @@ class LambdaApi:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def serve(self) -> None:
+        """Listen, and respond in a thread of its own until `shutdown`."""
+        self.server_activate()
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}).start()

@@ -383,3 +383,40 @@ def test_files_of_a_killed_run_are_no_obstacle(
 
     assert extension.document()["users"]["version"] == "1.0.0"
     extension.wait_until_only_its_file_is_left()
+
+
+def test_extension_registers_with_a_platform_that_listens_a_moment_later(
+    start: Start, index: IndexServer
+) -> None:
+    """AWS's Runtime Interface Emulator may start an extension before it listens."""
+    index.publish("users", "1.4.2")
+    late_api = LambdaApi()
+    server = late_api.bind()
+    extension = start(
+        "users",
+        AWS_LAMBDA_RUNTIME_API=late_api.address,
+        SERVICE_DISCOVERY_LOG_LEVEL="DEBUG",
+    )
+    extension.wait_for_log("extension started")
+    time.sleep(0.2)
+
+    server.serve()
+    late_api.wait_until_ready()
+
+    extension.wait_until_resolved()
+    assert extension.document()["users"]["version"] == "1.4.2"
+    server.shutdown()
+    server.server_close()
+
+
+def test_platform_that_never_listens_ends_the_extension(start: Start) -> None:
+    """With status 1, and a log line that says what refused."""
+    api = LambdaApi()
+    server = api.bind()
+
+    extension = start("users", AWS_LAMBDA_RUNTIME_API=api.address)
+
+    assert extension.ends_with() == 1
+    assert "extensions api failed" in extension.log()
+    assert "register: connection refused" in extension.log()
+    server.server_close()
