@@ -130,7 +130,7 @@ class Lifecycle:
             self._mtime_ns = int(self._wall() * _NS)
             self._check(0, None)
             self._register()
-        if self._api.descriptor() is None:
+        if self._api.descriptor() is None and self._event is None:
             self._api.ask()
         self._serve()
 

@@ -109,6 +109,24 @@ def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
     assert len(index.requests) == 1
 
 
+def test_event_in_the_middle_of_the_first_resolve_is_followed_by_one_question_for_the_next(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A second one would end the next invocation before its check."""
+    index.publish("users", "1.0.0")
+    index.delay_s = 0.3
+    extension = start("users", SERVICE_DISCOVERY_HOLD_MS="0")
+    wait_for(lambda: bool(index.requests), "the first resolve")
+    lambda_api.invoke()
+
+    for minor in range(1, 4):
+        index.publish("users", f"1.{minor}.0", revision=minor + 1)
+        lambda_api.invoke()
+        assert extension.document()["users"]["version"] == f"1.{minor}.0"
+
+    assert lambda_api.asks == lambda_api.sent + 1
+
+
 def test_first_resolve_ends_in_time_for_the_event(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
