@@ -1,7 +1,7 @@
 """The versions table in DynamoDB: every read and write of it."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry_model.needs import MAX_NAME
 from registry_model.version import Version
@@ -19,38 +19,24 @@ from registry_tables.order_key import release_bound, series_prefix
 from registry_tables.page import Page
 from registry_tables.records import Change, HistoryEvent, ServiceRecord, VersionRecord
 from registry_tables.series import Series
+from registry_tables.versions_actions import change_actions, service_check
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import (
-        ConditionCheckTypeDef,
-        DeleteTypeDef,
-        PutTypeDef,
-        QueryOutputTypeDef,
-        TransactWriteItemTypeDef,
-    )
+    from mypy_boto3_dynamodb.type_defs import QueryOutputTypeDef, TransactWriteItemTypeDef
 
 # TransactGetItems reads 100 items and 4 MB. A version's item has at most 75 KB, since a publish's
 # body is limited; 25 in all is what every emulator accepts, too.
 _MAX_TRANSACT_READS = 24
-# What the layout's functions raise for a damaged item.
 _Record = TypeVar("_Record")
-
-
-class Condition(TypedDict, total=False):
-    """The condition of one action of a transaction."""
-
-    ConditionExpression: str
-    ExpressionAttributeNames: dict[str, str]
-    ExpressionAttributeValues: dict[str, Any]
 
 
 class VersionsTable:
     """The versions table.
 
-    Plain reads are strongly consistent, but for the services' names. Each sees every item whole,
-    yet may see some of a transaction's items new and others old (Developer Guide, "Amazon DynamoDB
-    Transactions: How it works", isolation levels); the `transact_read` methods do not.
+    Plain reads are strongly consistent, but for the services' names. They may return some items as
+    they were before a transaction and others as they are after it (Developer Guide, "Amazon
+    DynamoDB Transactions: How it works", isolation levels); the `transact_read` methods do not.
 
     Raises:
         ThrottledError, UnreachableError: From every method.
@@ -251,20 +237,14 @@ class VersionsTable:
 
         All writers of a service meet on its item. The version has a condition of its own, since a
         batch read is not isolated: a version read before another's publish, and a service read
-        after it, would pass the condition on the service alone and overwrite what was published.
+        after it, would pass a condition on only the service and overwrite what was published.
 
         Raises:
             RaceLostError: The service or the version has changed since it was read.
             FullError: The service can't grow any more.
         """
-        unchanged = _unchanged(change.expected)
-        actions: list[TransactWriteItemTypeDef] = [
-            {"Put": {**self._put(layout.service_to_item(change.service)), **unchanged}},
-            {"Put": self._put(layout.event_to_item(change.event))},
-            *self._version_actions(change),
-        ]
         with mapped_errors():
-            self._client.transact_write_items(TransactItems=actions)
+            self._client.transact_write_items(TransactItems=change_actions(self._table, change))
 
     def unchanged_service(
         self, name: str, expected: ServiceRecord | None
@@ -274,29 +254,7 @@ class VersionsTable:
         Args:
             expected: The service as it was read; None if it did not exist.
         """
-        action = {
-            "TableName": self._table,
-            "Key": layout.service_key(name),
-            **_unchanged(expected),
-        }
-        return {"ConditionCheck": cast("ConditionCheckTypeDef", action)}
-
-    def _version_actions(self, change: Change) -> "list[TransactWriteItemTypeDef]":
-        """Return the action that writes, deletes or checks the version concerned."""
-        unchanged = _unchanged(change.found)
-        if change.put is not None:
-            put = {**self._put(layout.version_to_item(change.put)), **unchanged}
-            return [{"Put": cast("PutTypeDef", put)}]
-        if change.found is None:
-            return []
-        key = layout.version_key(change.found.name, change.found.version)
-        action = {"TableName": self._table, "Key": key, **unchanged}
-        if change.deletes:
-            return [{"Delete": cast("DeleteTypeDef", action)}]
-        return [{"ConditionCheck": cast("ConditionCheckTypeDef", action)}]
-
-    def _put(self, item: dict[str, Any]) -> "PutTypeDef":
-        return {"TableName": self._table, "Item": item}
+        return service_check(self._table, name, expected)
 
     def _get(self, key: dict[str, Any]) -> Item | None:
         with mapped_errors():
@@ -400,14 +358,3 @@ def _by_version(items: Iterable[Item | None]) -> dict[Version, VersionRecord]:
 def _has_more(response: "QueryOutputTypeDef") -> bool:
     # Without a filter, the last evaluated key is the last item's.
     return bool(response["Items"]) and "LastEvaluatedKey" in response
-
-
-def _unchanged(record: ServiceRecord | VersionRecord | None) -> Condition:
-    """Return the condition that a record's item is as it was read, or still absent."""
-    if record is None:
-        return {"ConditionExpression": f"attribute_not_exists({layout.ENTRY})"}
-    return {
-        "ConditionExpression": "#revision = :read",
-        "ExpressionAttributeNames": {"#revision": layout.REVISION},
-        "ExpressionAttributeValues": {":read": {"N": str(record.revision)}},
-    }
