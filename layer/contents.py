@@ -1,13 +1,13 @@
-"""What is in the layer beside the binary: roots of trust, licence texts, bill of materials."""
+"""Writes the layer's files beside the binary: roots of trust, licences, bill of materials."""
 
 import base64
 import hashlib
-import json
 import re
 import shutil
 import tomllib
 from pathlib import Path
 
+import sbom
 import sources
 from interpreter_build import HERE, BuildError, Interpreter, Toolchain
 
@@ -64,7 +64,7 @@ def portable_modules() -> dict[str, bytes]:
 
 
 def helper_files() -> dict[str, bytes]:
-    """Return the Python and Node.js helpers: what the functions' own runtimes load, by path."""
+    """Return the Python and Node.js helpers by path: code for the functions' own runtimes."""
     return {path: (HERE / "helpers" / source).read_bytes() for path, source in _HELPERS.items()}
 
 
@@ -148,7 +148,7 @@ def _component(name: str, version: str, license_id: str, hashes: list[str]) -> d
 
 
 def _bill_of_materials(arch: str, modules: dict[str, bytes]) -> str:
-    """List every part in CycloneDX 1.6, with no date and no serial number: the same bytes."""
+    """Return the bill of materials of the layer, with every part and every file of ours."""
     parts = sources.pinned_parts()
     certifi, _ = _requirement("certifi")
     zig, _ = _requirement("ziglang")
@@ -168,26 +168,4 @@ def _bill_of_materials(arch: str, modules: dict[str, bytes]) -> str:
         }
         for name, text in modules.items()
     ]
-    document = {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": {
-            "component": {
-                "type": "application",
-                "bom-ref": "service-discovery",
-                "name": f"service-discovery-layer-{arch}",
-                "version": product_version(),
-                "licenses": [{"license": {"id": "Apache-2.0"}}],
-                "components": own,
-            }
-        },
-        "components": components,
-        "dependencies": [
-            {
-                "ref": "service-discovery",
-                "dependsOn": [component["bom-ref"] for component in components],
-            }
-        ],
-    }
-    return json.dumps(document, indent=2) + "\n"
+    return sbom.render(f"layer-{arch}", product_version(), components, {"components": own})

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 from typing import Any
 
+from contents import product_version
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
 from release.bill_of_materials import bill_of_materials
@@ -22,12 +22,6 @@ _TEMPLATE = ROOT / "infra/template.yaml"
 _ARCHITECTURES = ("x86_64", "arm64")
 # The date of the files in the package of the command line: 1980-01-01.
 _EPOCH = "315532800"
-
-
-def _version() -> str:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version: str = project["version"]
-    return version
 
 
 def _run(step: str, command: list[str]) -> None:
@@ -90,7 +84,7 @@ def _write_application(folder: Path) -> None:
     for source in sorted(sources):
         path = folder / _function_archive(source)
         written = write_function(_TEMPLATE.parent / source, path)
-        bill = bill_of_materials(path.stem, _version(), written.packages)
+        bill = bill_of_materials(path.stem, product_version(), written.packages)
         path.with_suffix(".cdx.json").write_text(bill, encoding="utf-8")
 
 

@@ -1,10 +1,11 @@
-"""The bill of materials of a function: CycloneDX 1.6, without dates and serial numbers."""
+"""The bill of materials of a function: the packages in it, with their licences."""
 
-import json
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
+
+import sbom
 
 _LONGEST_LICENSE_NAME = 60
 
@@ -15,7 +16,7 @@ class Package:
 
     Attributes:
         license_expression: Its licence as an SPDX expression, or empty.
-        license_name: Its licence in the package's own words, where it has no expression, or empty.
+        license_name: Its licence in the package's own words if it has no expression, or empty.
     """
 
     name: str
@@ -53,36 +54,14 @@ def _package(metadata: Message) -> Package:
 
 
 def bill_of_materials(name: str, version: str, packages: tuple[Package, ...]) -> str:
-    """Write the bill of materials of the function *name* of this product's *version*."""
-    document = {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "version": 1,
-        "metadata": {
-            "component": {
-                "type": "application",
-                "bom-ref": "service-discovery",
-                "name": f"service-discovery-{name}",
-                "version": version,
-                "licenses": [{"license": {"id": "Apache-2.0"}}],
-            }
-        },
-        "components": [_component(package) for package in packages],
-        "dependencies": [
-            {"ref": "service-discovery", "dependsOn": [_reference(each) for each in packages]}
-        ],
-    }
-    return json.dumps(document, indent=2) + "\n"
-
-
-def _reference(package: Package) -> str:
-    return f"{package.name}@{package.version}"
+    """Return the bill of materials of the function *name* of this product's *version*."""
+    return sbom.render(name, version, [_component(package) for package in packages])
 
 
 def _component(package: Package) -> dict[str, object]:
     component: dict[str, object] = {
         "type": "library",
-        "bom-ref": _reference(package),
+        "bom-ref": f"{package.name}@{package.version}",
         "name": package.name,
         "version": package.version,
         "purl": f"pkg:pypi/{package.name.lower().replace('_', '-')}@{package.version}",

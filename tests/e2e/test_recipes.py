@@ -62,16 +62,21 @@ def _environment(aws: Emulator) -> dict[str, str]:
     }
 
 
-def _python(aws: Emulator, listing: str, program: str) -> str:
-    """Run a listing with a program after it; return its output."""
+def _run(aws: Emulator, *command: str) -> str:
+    """Run a command with the emulator's AWS; return its output."""
     return subprocess.run(
-        [sys.executable, "-c", f"{listing}\n{program}"],
+        command,
         env=_environment(aws),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
         timeout=60,
     ).stdout
+
+
+def _python(aws: Emulator, listing: str, program: str) -> str:
+    """Run a listing with a program after it; return its output."""
+    return _run(aws, sys.executable, "-c", f"{listing}\n{program}")
 
 
 def test_call_with_boto3(aws: Emulator, users: str) -> None:
@@ -104,15 +109,7 @@ await call("users", { fail: true }).catch((error) => console.log(error.message))
     module = tmp_path / "recipe.mjs"
     module.write_text(_listing("js", "InvokeCommand") + program, encoding="utf-8")
     with services({"users": users}):
-        printed = subprocess.run(
-            [node_packages.node(), str(module)],
-            env=_environment(aws),
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=60,
-        ).stdout
-    answer, failure = printed.splitlines()
+        answer, failure = _run(aws, node_packages.node(), str(module)).splitlines()
 
     assert json.loads(answer)["name"] == "Ada"
     assert "users failed: " in failure

@@ -17,6 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from registry_client.signed_http import SignedHttp
 from tests.functional.registry_api.gateway import Handler, event, response_of
 
 KEY_ID, SECRET_KEY, TOKEN = "AKIAEXAMPLE", "secret", "session-token"
@@ -27,6 +28,20 @@ _CREDENTIALS = {
     USER_KEY_ID: Credentials(USER_KEY_ID, SECRET_KEY),
 }
 REGION = "eu-west-1"
+
+
+def client_environment() -> dict[str, str]:
+    """Return environment variables with the credentials of a role."""
+    return {
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_SESSION_TOKEN": TOKEN,
+    }
+
+
+def signed_http(url: str, **options: Any) -> SignedHttp:
+    """Return a client of the API at *url* that signs with the credentials of a role."""
+    return SignedHttp(url, credentials=_CREDENTIALS[KEY_ID], region=REGION, proxies={}, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

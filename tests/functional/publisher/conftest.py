@@ -9,21 +9,18 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.credentials import Credentials
 
 from registry_client.client import RegistryClient
-from registry_client.signed_http import SignedHttp
 from testing.aws import aws
 from testing.cloudformation import CloudFormationEndpoint, cloudformation_endpoint
 from testing.stack import SimulatedStack
 from testing.tables import table_properties
 from tests.functional.http_gateway import (
-    KEY_ID,
     REGION,
-    SECRET_KEY,
-    TOKEN,
     HttpGateway,
+    client_environment,
     http_gateway,
+    signed_http,
 )
 
 LEDGER = "Ledger"
@@ -84,9 +81,7 @@ def one_publisher() -> Iterator[DeployedPublisher]:
         registry_handler = importlib.reload(importlib.import_module("registry_api.handler"))
         with http_gateway(registry_handler.handler) as gateway:
             for name, text in {
-                "AWS_ACCESS_KEY_ID": KEY_ID,
-                "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-                "AWS_SESSION_TOKEN": TOKEN,
+                **client_environment(),
                 "AWS_ENDPOINT_URL_CLOUDFORMATION": cloudformation.url,
                 "NO_PROXY": "127.0.0.1",
                 "REGISTRY_URL": gateway.url,
@@ -94,17 +89,11 @@ def one_publisher() -> Iterator[DeployedPublisher]:
                 "ALLOWED_SERVICES": "users*",
             }.items():
                 patch.setenv(name, text)
-            http = SignedHttp(
-                gateway.url,
-                credentials=Credentials(KEY_ID, SECRET_KEY, TOKEN),
-                region=REGION,
-                proxies={},
-            )
             yield DeployedPublisher(
                 module=importlib.reload(importlib.import_module("publisher.handler")),
                 gateway=gateway,
                 cloudformation=cloudformation,
-                registry=RegistryClient(http),
+                registry=RegistryClient(signed_http(gateway.url)),
             )
 
 

@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.credentials import Credentials
 
 from registry_cli.main import cli
-from registry_client.signed_http import SignedHttp
 from testing import arns, tables
 from testing.aws import aws
 from tests.functional.http_gateway import (
-    KEY_ID,
     REGION,
-    SECRET_KEY,
-    TOKEN,
     HttpGateway,
+    client_environment,
     http_gateway,
+    signed_http,
 )
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_cli.aws_server import PREFIX, AwsServer
@@ -102,9 +99,7 @@ def environment(
         if name.startswith(("AWS_", "SERVICE_REGISTRY_", "NO_COLOR", "FORCE_COLOR")):
             monkeypatch.delenv(name)
     for name, text in {
-        "AWS_ACCESS_KEY_ID": KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-        "AWS_SESSION_TOKEN": TOKEN,
+        **client_environment(),
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": gateway.url,
         "AWS_CONFIG_FILE": str(tmp_path / "config"),
@@ -140,12 +135,7 @@ Publish = Callable[..., None]
 @pytest.fixture
 def publish(gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> Publish:
     """Publish versions of a service, and bring the index up to date."""
-    http = SignedHttp(
-        gateway.url,
-        credentials=Credentials(KEY_ID, SECRET_KEY, TOKEN),
-        region=REGION,
-        proxies={},
-    )
+    http = signed_http(gateway.url)
 
     def _publish(*versions: str, name: str = "users", arn: str = ARN, **more: object) -> None:
         for version in versions:

@@ -12,7 +12,7 @@ import pytest
 from samcli.yamlhelper import yaml_parse
 
 from tests.conftest import ROOT
-from tests.functional.http_gateway import KEY_ID, REGION, SECRET_KEY, TOKEN, HttpGateway
+from tests.functional.http_gateway import REGION, HttpGateway, client_environment
 from tests.functional.registry_cli.conftest import ARN, OTHER_ARN, Run
 
 _EXPRESSION = re.compile(r"\$\{\{ *(inputs|github)\.([a-z_-]+) *\}\}")
@@ -88,9 +88,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
         {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "AWS_ACCESS_KEY_ID": KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-            "AWS_SESSION_TOKEN": TOKEN,
+            **client_environment(),
             "AWS_REGION": REGION,
             "NO_PROXY": "127.0.0.1",
             # What the package needs is here already: nothing is downloaded.
@@ -161,7 +159,7 @@ def test_channel_and_metadata_are_published(job: Job) -> None:
 
 
 def test_registry_is_found_by_its_stack(job: Job) -> None:
-    """Where there is no `url`, the stack's outputs are read."""
+    """Without a `url`, the stack's outputs are read."""
     ended = job.publish(url="")
 
     assert ended.status == 0, ended.log

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry_cli.main import cli
-from tests.functional.http_gateway import Canned, HttpGateway
+from tests.functional.http_gateway import Canned, HttpGateway, client_environment
 from tests.functional.registry_cli.aws_server import AwsServer
 from tests.functional.registry_cli.conftest import ARN, Publish, Run
 
@@ -20,11 +20,19 @@ def _problem(status: int, detail: str, **members: object) -> Canned:
     return Canned(status=status, body=json.dumps(document).encode(), headers=_PROBLEM)
 
 
-def test_no_credentials(run: Run, environment: pytest.MonkeyPatch) -> None:
-    """It is often the first error on a new machine."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+def _remove_keys(environment: pytest.MonkeyPatch) -> None:
+    for name in client_environment():
         environment.delenv(name)
 
+
+def _use_profile(environment: pytest.MonkeyPatch, configuration: str) -> None:
+    _remove_keys(environment)
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(configuration, encoding="utf-8")
+
+
+def test_no_credentials(run: Run, environment: pytest.MonkeyPatch) -> None:
+    """It is often the first error on a new machine."""
+    _remove_keys(environment)
     for arguments in (("list",), ("list", "--url", "https://registry.example.com")):
         ended = run(*arguments)
 
@@ -143,11 +151,9 @@ def test_emulator_that_does_not_run(run: Run, environment: pytest.MonkeyPatch) -
 
 
 def test_profile_that_does_not_fit_together(run: Run, environment: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        environment.delenv(name)
-    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+    _use_profile(
+        environment,
         "[profile dev]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = nobody\n",
-        encoding="utf-8",
     )
 
     ended = run("list", "--profile", "dev")
@@ -158,13 +164,11 @@ def test_profile_that_does_not_fit_together(run: Run, environment: pytest.Monkey
 
 
 def test_profile_that_has_not_signed_in(run: Run, environment: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        environment.delenv(name)
-    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+    _use_profile(
+        environment,
         "[profile dev]\nsso_session = nowhere\nsso_account_id = 123456789012\n"
         "sso_role_name = Dev\n[sso-session nowhere]\nsso_region = eu-west-1\n"
         "sso_start_url = https://nowhere.example.com\n",
-        encoding="utf-8",
     )
 
     ended = run("list", "--profile", "dev")

@@ -4,20 +4,12 @@ import importlib
 from collections.abc import Iterator
 
 import pytest
-from botocore.credentials import Credentials
 
 from registry_client.client import RegistryClient
 from registry_client.signed_http import SignedHttp
 from testing import tables
 from testing.aws import aws
-from tests.functional.http_gateway import (
-    KEY_ID,
-    REGION,
-    SECRET_KEY,
-    TOKEN,
-    HttpGateway,
-    http_gateway,
-)
+from tests.functional.http_gateway import HttpGateway, http_gateway, signed_http
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +39,7 @@ def pauses() -> list[float]:
 @pytest.fixture
 def http(gateway: HttpGateway, pauses: list[float]) -> SignedHttp:
     """Return an HTTP client that signs with temporary credentials, as a pipeline's role does."""
-    credentials = Credentials(KEY_ID, SECRET_KEY, TOKEN)
-    return SignedHttp(
-        gateway.url, credentials=credentials, region=REGION, proxies={}, sleep=pauses.append
-    )
+    return signed_http(gateway.url, sleep=pauses.append)
 
 
 @pytest.fixture

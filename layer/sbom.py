@@ -1,0 +1,40 @@
+"""Renders bills of materials in CycloneDX 1.6, without dates and serial numbers."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+_OWN = "service-discovery"
+
+
+def render(
+    name: str,
+    version: str,
+    components: Sequence[Mapping[str, object]],
+    details: Mapping[str, object] | None = None,
+) -> str:
+    """Return the bill of materials of a part of this product, which depends on *components*.
+
+    Args:
+        name: The part's name.
+        version: This product's version.
+        components: Each with its `bom-ref`.
+        details: More members of the part itself.
+    """
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": _OWN,
+                "name": f"{_OWN}-{name}",
+                "version": version,
+                "licenses": [{"license": {"id": "Apache-2.0"}}],
+                **(details or {}),
+            }
+        },
+        "components": components,
+        "dependencies": [{"ref": _OWN, "dependsOn": [each["bom-ref"] for each in components]}],
+    }
+    return json.dumps(document, indent=2) + "\n"
