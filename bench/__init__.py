@@ -1,1 +1,1 @@
-"""The benchmarks: counts where a cost can be counted, ratios within one run elsewhere."""
+"""The benchmarks: counts if a cost can be counted, otherwise ratios within one run."""

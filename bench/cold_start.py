@@ -1,4 +1,4 @@
-"""What a cold start of the API's function costs, compared with boto3 alone."""
+"""The cost of a cold start of the API's function, compared with that of only boto3."""
 
 import resource
 import subprocess
@@ -59,7 +59,7 @@ def tables() -> Iterable[Table]:
             "CONSUMERS_TABLE": dynamodb.CONSUMERS,
             "POWERTOOLS_METRICS_NAMESPACE": "ServiceDiscovery",
             "POWERTOOLS_SERVICE_NAME": "registry-api",
-            # As in Lambda, where tracing is on.
+            # As in Lambda with tracing switched on.
             "LAMBDA_TASK_ROOT": str(ROOT),
             "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1",
             "PYTHONPATH": str(ROOT),

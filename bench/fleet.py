@@ -2,8 +2,8 @@
 
 A discrete-event simulation: each event is an invocation at which a check is due, or one more try
 within a check. The extension's own code decides when a check is due, which key it reads and how
-long it waits before it tries again. DynamoDB is simulated by its published limits alone, without
-burst capacity, adaptive capacity and split for heat.
+long it waits before it tries again. DynamoDB is simulated by its published limits, without burst
+capacity, adaptive capacity and split for heat.
 """
 
 import hashlib

@@ -84,7 +84,7 @@ def tables() -> Iterable[Table]:
     nobody = costs[_CASES[0]]
     rows = []
     for case, cost in costs.items():
-        alone = costs[_Case(consumers=case.consumers)]
+        without_others = costs[_Case(consumers=case.consumers)]
         on_lambda_s = cost.cpu_s + _waits(cost.dry_run) * _CALL_S
         rows.append(
             Row(
@@ -100,7 +100,7 @@ def tables() -> Iterable[Table]:
                 limit=f"{_LIMIT_S} s",
                 holds=on_lambda_s <= _LIMIT_S
                 and cost.listed == case.consumers
-                and cost.dry_run == alone.dry_run
+                and cost.dry_run == without_others.dry_run
                 and cost.dry_run.items <= nobody.dry_run.items + 2 * case.consumers
                 and cost.publish == nobody.publish,
             )

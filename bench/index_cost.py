@@ -38,7 +38,7 @@ _BATCH = 100
 _SIZES = (10, 100_000)
 # The event's version and the service; the highest version of all; the index's items; the write.
 _CALLS = 4
-# Where the version is not the highest: look up two more series, and the records that they name.
+# If the version is not the highest: look up two more series, and the records that they name.
 _MOST_CALLS, _MOST_UNITS = 7, 20
 _Records = list[dict[str, Any]]
 

@@ -1,8 +1,8 @@
 """Lists the Lambda functions of one account and Region and keeps what they need.
 
-Of a function's variables `NEEDED_SERVICES` alone is kept; everything else is dropped as soon as a
-page of functions has been read, and nothing of it is logged. Source: Lambda API Reference,
-"ListFunctions" and "ListAliases".
+Of a function's variables only `NEEDED_SERVICES` is kept. The others are dropped as soon as a page
+of functions has been read, and are never logged. Source: Lambda API Reference, "ListFunctions" and
+"ListAliases".
 """
 
 from collections import defaultdict
@@ -53,8 +53,8 @@ class Listing:
 
     Attributes:
         consumers: Every function that needs services.
-        unreadable: Why the needs of other functions are not known, by consumer name. Whether they
-            are consumers can't be told, so a record that is there stays.
+        unreadable: Why the needs of other functions are not known, by consumer name. They may
+            still be consumers, so their records are kept.
         functions: How many functions were looked at.
     """
 
@@ -78,14 +78,13 @@ def list_consumers(
     """List the functions of the client's account and Region, all pages, and return their needs.
 
     A published version is listed under its own name if its needs differ from those of `$LATEST`,
-    and so is each alias of such a version. Aliases are read for such functions alone.
+    and so is each alias of such a version. Aliases are read for such functions only.
 
     Args:
         on_page: Called with the number of functions that have been read so far.
 
     Raises:
-        ClientError: A page could not be read; what was found up to then proves nothing about the
-            other functions.
+        ClientError: A page could not be read. Functions that were not listed may still exist.
     """
     functions: dict[str, _Function] = defaultdict(_Function)
     pages = client.get_paginator("list_functions").paginate(FunctionVersion="ALL")

@@ -25,7 +25,7 @@ class ScanRecorder:
         }
 
     def record(self, consumers: Iterable[FoundConsumer]) -> None:
-        """Record consumers that were found; leave declared ones alone.
+        """Record consumers that were found; do not change declared ones.
 
         Raises:
             ThrottledError, UnreachableError: The table can't be written; what was recorded stays.
@@ -42,11 +42,11 @@ class ScanRecorder:
     def remove_gone(self, kept: Iterable[str]) -> None:
         """Remove the scope's scanned consumers that this scan has not found.
 
-        To be called after a scan that has come to its end: otherwise a function that was not
-        listed yet would count as gone.
+        Call it only after a complete scan: otherwise a function that was not listed yet would
+        count as gone.
 
         Args:
-            kept: Names of consumers that may be there still, since they could not be read.
+            kept: Names of consumers that could not be read, so they may still exist.
         """
         present = self._names | set(kept)
         after: str | None = None

@@ -1,4 +1,4 @@
-"""Certificates in bundles: splitting PEM and DER, and saying why one is refused.
+"""Splits bundles of certificates in PEM and DER, and finds out why a certificate is refused.
 
 Portable: runs under MicroPython and CPython. Source: RFC 5280, section 4.1 (structure) and 4.2
 (extensions); RFC 7468 (PEM).
@@ -32,7 +32,7 @@ _EXTENSION_NAMES = {
 
 
 def split(bundle: bytes) -> "list[bytes]":
-    """Return the certificates of a bundle: in PEM, or in DER one behind the other."""
+    """Return the certificates of a bundle, which is in PEM, or in DER one after the other."""
     found = []
     if bundle[:2] == DER_BEGIN:
         start = 0

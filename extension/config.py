@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
 _HOLD_MS = (250, 0, 5_000)
-# Where init time is not a caller's waiting time, the init waits for the first answer.
+# With these, nobody waits for the init, so it waits for the first resolve.
 _WAITING_INITIALIZATIONS = ("provisioned-concurrency", "snap-start")
 _DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; an environment serves one function
 _TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
@@ -51,7 +51,7 @@ class Config:
         hold_ms: How long a reader may be held while a check is due.
         is_strict: Whether an init that did not resolve everything fails.
         endpoint: DynamoDB's endpoint.
-        is_ipv4_only: Whether the endpoint's name has IPv4 addresses alone.
+        is_ipv4_only: Whether the endpoint's name has only IPv4 addresses.
         proxy: The proxy that DynamoDB is called through, or None.
         ca_bundle: A file of certificates that replace the shipped ones, or None.
         keys: The credentials in the environment (access key id, secret, session token), or None.
@@ -297,14 +297,14 @@ def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoin
             try:
                 return endpoints.parse(url), False
             except ValueError as error:
-                # What stands before an @ may be a password.
+                # The part before an @ may be a password.
                 faults.append(f"{name}: {quote(url.split('@')[-1])} is not an endpoint: {error}")
                 break
     return endpoints.regional(region, fips=fips, dual_stack=dual_stack), not dual_stack
 
 
 def _proxy(read: _Reader, endpoint: "Endpoint") -> "Proxy | None":
-    """Return the proxy for *endpoint*; proxies are only loaded where a variable names one."""
+    """Return the proxy for *endpoint*; `proxies` is imported only if a variable names one."""
     name = endpoint.scheme + "_proxy"
     if not (read.text(name) or read.text(name.upper())):
         return None

@@ -50,7 +50,7 @@ class ServicesFile:
     def __init__(
         self, path: str, *, wall: "Callable[[], float]", random: "Callable[[], float]"
     ) -> None:
-        """Set the path and the sources of time and chance; nothing is touched yet."""
+        """Set the path, the clock and the random source; the file is not touched yet."""
         self.path = path
         self.is_leased = False
         self.is_awaited = False
@@ -172,7 +172,7 @@ class ServicesFile:
         self._end_events()
 
     def _end_events(self) -> None:
-        """Make a watcher of the folder see this last: the file is there, and not deleted."""
+        """Touch the file, so that the last event that a watcher sees is not a deletion."""
         if self._left is not None:
             try:
                 system.set_mtime(self.path, self._left[2])
@@ -188,7 +188,7 @@ class ServicesFile:
             try:
                 system.end_lease(self._fd)
             except OSError:
-                # The kernel has ended it: nobody is held for more than 45 seconds.
+                # The kernel has ended the lease, as it does after /proc/sys/fs/lease-break-time.
                 pass
 
     def release(self) -> None:
@@ -298,14 +298,14 @@ class ServicesFile:
     def _fill(self, fd: int, size: int, document: bytes, mtime_ns: int) -> int:
         """Write *document* into a leased file of *size* bytes, which held readers will read.
 
-        Without room for it they read the file's present content.
+        If the disk is full, they read the file's present content.
 
         Returns:
             The file's size now.
         """
         view = memoryview(document)
         if len(document) > size:
-            # What needs room is written first, so that a full disk leaves a whole document.
+            # The part that needs more room is written first: a full disk leaves a whole document.
             try:
                 system.write_at(fd, view[size:], size)
             except OSError:

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 # Reports of one signal, of which a read returns whole ones.
 _REPORTS_BYTES = 128 * 16
-# A freeze between a reader's close and the next lease would lose that lease's first reader: place
-# it as soon as the reader has closed the file, which most do within this time.
+# How long to wait until a reader closes the file, as most do, to lease the file again at once. If
+# the environment were frozen before the lease, the next reader would not be held.
 _PATIENCE_US = 600
-# After that: how soon it is tried again, and at which share of the time since the reader came.
+# After that: when the lease is tried again, at first and at the latest; in between, after this
+# share of the time since the readers were let go.
 _FIRST_RETRY_S = 0.001
 _LONGEST_RETRY_S = 0.05
 _RETRY_SHARE = 4
-# Each lease costs some 0.1 ms of processor time. Of more reads than this a second, and a few more
-# at first, only some are held.
+# Each lease costs some 0.1 ms of processor time. If there are more reads a second than this, after
+# a few more at first, only some of them are held.
 _LEASES_A_SECOND = 100
 _MOST_CREDIT = 50
 
@@ -45,7 +46,7 @@ class HeldReaders:
             file: The services file.
             signals: The descriptor that `system.watch_leases` returned.
             hold_s: How long a check may hold readers; 0 for no lease at rest.
-            renew: Called where a reader keeps the file open; replaces the file if a check is due.
+            renew: Called if a reader keeps the file open; replaces the file if a check is due.
         """
         self._file = file
         self._signals = signals
@@ -86,7 +87,7 @@ class HeldReaders:
             self._held_at = system.monotonic()
 
     def begin_invocation(self) -> None:
-        """Hold each of the coming readers again: they may be another invocation's."""
+        """Hold each reader again from now on: it may belong to another invocation."""
         self._credit = float(_MOST_CREDIT)
         if self._retry_at is not None:
             self._retry_at = system.monotonic()
@@ -148,7 +149,7 @@ class HeldReaders:
         return self._file.is_awaited or self._file.has_replaced
 
     def run_timers(self, now: float) -> None:
-        """Let readers go whose time is over, and lease the file again when it is time."""
+        """Let readers go whose time is over; lease the file again if that is due."""
         at = self.wakes_at()
         if at is None or now < at:
             return

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
             """
 
         def more_roots(self) -> "list[bytes] | None":
-            """Return the bundles for one more attempt, where `roots` did not verify a peer."""
+            """Return the bundles for one more attempt after `roots` did not verify a peer."""
 
 
 # The stages of a request, in order: `HttpClient.stage` is the one that was reached last.
@@ -61,9 +61,9 @@ CONNECTION = "connection"
 TLS = "TLS"
 RESPONSE = "response"
 _READ_SIZE = 4_096
-# Peers, and the network between, drop a connection that has been idle for a minute without notice.
+# A peer or a firewall may drop a connection that has been idle for a minute, without notice.
 _IDLE_LIMIT_S = 50
-# A proxy that asks for other credentials, or forbids, responds the same a moment later.
+# A proxy that responds with one of these will do so again: do not retry.
 _PROXY_REFUSALS = (401, 403, 407)
 _PROXY_WANTS_CREDENTIALS = 407
 
@@ -101,7 +101,7 @@ class HttpClient:
         """Set the endpoint, and what to trust if it is https; nothing is connected yet."""
         self._endpoint = endpoint
         self.waiter = waiter
-        # TLS depends on the scheme alone: without trust there is no https.
+        # Whether TLS is used depends on the scheme only.
         self._trust = trust if endpoint.scheme == "https" else None
         if endpoint.scheme == "https" and trust is None:
             raise ValueError("https needs certificates to trust")

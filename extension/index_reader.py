@@ -46,11 +46,11 @@ _USER_AGENT = "service-discovery-extension/" + VERSION
 
 
 def pause_before(attempt: int, random_number: float) -> float:
-    """Return how many seconds to wait before asking again, after *attempt* tries without progress.
+    """Return how many seconds to wait before asking again: exponential backoff with jitter.
 
     Args:
         attempt: How many tries in a row brought nothing.
-        random_number: From 0 up to 1: clients that were refused together come back apart.
+        random_number: From 0 up to 1.
     """
     longest: float = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt)
     return longest * random_number
@@ -73,7 +73,7 @@ class Reading:
 
 
 class _LastExchange:
-    """The last request, and its response: the same bytes are neither made nor parsed again."""
+    """The last request and response, kept so that the same bytes are not made or parsed again."""
 
     __slots__ = ("answers", "body", "digest", "keys")
 
@@ -292,13 +292,13 @@ class IndexReader:
             left = self._of_the_table(unprocessed) if unprocessed else {}
             left_keys = [key_of(key) for key in _field(left, "Keys")] if left else []
             found = _field(document, "Responses")
-            # Where nothing was processed, there may be no entry for the table.
+            # If no key was processed, there may be no entry for the table.
             items = [] if left_keys and not found else list(self._of_the_table(found))
         except (AttributeError, KeyError, TypeError, IndexItemError):
             raise self._malformed("it has no list of items for the table")
         wanted = dict.fromkeys(keys, True)
         seen: "dict[Key, bool]" = {}
-        # From the last to the first, each no longer kept than it is needed.
+        # Each item is freed as soon as it has been read.
         found = None
         document.clear()
         while items:
@@ -322,7 +322,7 @@ class IndexReader:
         return again
 
     def _of_the_table(self, value: object):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
-        """Return the table's part of *value*: under the name that we sent, or the plain one."""
+        """Return the table's part of *value*, whose key may be the table's ARN or its name."""
         name = self._table.split("/")[-1]
         return _field(value, self._table if self._table in value else name)  # type: ignore[operator]  # as in `_field`
 

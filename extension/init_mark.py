@@ -1,8 +1,8 @@
-"""A mark in /tmp for as long as the first resolve goes on.
+"""A file in /tmp that exists while the first resolve goes on.
 
 Portable: runs under MicroPython and CPython. Lambda repeats an init that failed inside of the next
-invocation, under the function's own timeout, which no variable holds (Developer Guide, "Lambda
-execution environment"). /tmp survives that: a start that finds the mark has less time.
+invocation, under the function's own timeout, which no environment variable has (Developer Guide,
+"Lambda execution environment"). /tmp survives that: a start that finds the mark has less time.
 """
 
 import binascii
@@ -22,10 +22,10 @@ class InitMark:
         self._path = f"{_FOLDER}.service-discovery-init-{number:08x}"
 
     def begin(self) -> int:
-        """Leave the mark; return how many first resolves before did not come to their end."""
+        """Write the mark; return how many earlier first resolves did not end."""
         unfinished = 0
         try:
-            # Its size is the number of starts that have left it.
+            # Its size is the number of starts that have written it.
             unfinished = min(system.stat(self._path)[1], _MOST_MARKS)
             system.remove(self._path)
         except OSError:

@@ -1,4 +1,4 @@
-"""What the extension does when: init, each invocation, each read of the file, the end.
+"""What the extension does at the init, at each invocation, at each read of the file, at the end.
 
 Portable: runs under MicroPython and CPython. A deadline inside of one resolve or check is
 monotonic, since the wall clock may be set meanwhile. All other times are wall-clock times
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 _MARGIN_S = 0.2
 # An on-demand init must end within 10 seconds, whatever the timeout.
 _LONGEST_FIRST_RESOLVE_S = 5
-# How much less time a first resolve has if an earlier one did not end.
+# A first resolve has this part of its time if an earlier one did not end.
 _REPEATED_SHARE = 4
 # With a MAX_AGE of 0, how long a reader waits for the event that makes a check due: the platform
 # sends it to the function and to the extension at the same time, in no order.
 _EVENT_WITHIN_S = 0.025
 # A timer checks at least a second apart.
 _SHORTEST_TIMER_S = 1
-# During a check the process looks at the clocks this often. If a look comes so much too late, the
-# environment was frozen in between.
+# During a check the process reads the clocks this often. If that happens so much too late, the
+# environment was frozen meanwhile.
 _BEAT_S = 0.1
 _FROZEN_S = 0.5
 # Before a document of about this size or more is made, garbage is collected, so that the heap grows
@@ -149,7 +149,7 @@ class Lifecycle:
         return self._beat_at if at is None else min(at, self._beat_at)
 
     def wake(self, readable: "list[int]") -> None:
-        """Look after held readers and the platform's event, in the middle of any wait.
+        """Handle held readers and the platform's event during any wait.
 
         Raises:
             Interrupted: The check is to be given up: the platform ends the process, or it was
@@ -282,9 +282,9 @@ class Lifecycle:
         )
 
     def _handle_reader(self) -> None:
-        """Let the waiting reader go, after a check if one is due."""
+        """Let the waiting reader go; if a check is due, after it."""
         now = self._wall()
-        # An invocation whose time is over has ended; that of the next one is not known yet.
+        # An invocation whose time is over has ended; the next one's deadline is not known yet.
         ends_at = self._invocation_ends_at if self._invocation_ends_at > now else 0
         if not self._schedule.is_due_for_reader(now) or not self._check_in_time(ends_at):
             self._readers.let_go()
@@ -304,7 +304,7 @@ class Lifecycle:
         return True
 
     def _receive(self, now: float) -> None:
-        """Read the platform's event, whatever goes on meanwhile."""
+        """Read the platform's event, during a check too."""
         try:
             event = self._api.receive()
         except PlatformError as error:
@@ -319,7 +319,7 @@ class Lifecycle:
             return
         if event.kind == extensions_api.SHUTDOWN:
             raise Interrupted
-        # The check that goes on is this event's, and ends in time for it.
+        # The check that goes on counts for this event, and ends in time for it.
         self._is_checked = True
         self._invocation_ends_at = event.deadline_ms / 1000
         if event.deadline_ms:

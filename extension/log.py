@@ -19,7 +19,7 @@ ERROR = 40
 LEVELS = {"DEBUG": DEBUG, "INFO": INFO, "WARN": WARN, "ERROR": ERROR}
 _NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 _SOURCE = "service-discovery"
-# Texts of these characters alone are not quoted: printable ASCII but blank, quotation mark, "=".
+# A text that has only these is not quoted: printable ASCII but blank, quotation mark, "=".
 _PLAIN = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()*+,-./:;<>?@[\\]^_`{|}~"
 )

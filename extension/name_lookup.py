@@ -1,10 +1,10 @@
-"""Look-ups of host names that do not block, and that one refusal or lost packet does not fail.
+"""Looks host names up without blocking; one refusal or lost packet does not make it fail.
 
 Portable: runs under MicroPython and CPython. The C library's getaddrinfo has three weaknesses for
 us. Asked for both address families, musl fails if a name server refuses one of them. It repeats a
 lost query after 2.5 s only. It stops at a search domain that fails. So each family is asked for
-apart, and what stays silent or fails is tried a second time beside the first, as an absolute name
-where the name has a dot.
+apart, and a query that stays silent or fails is sent a second time beside the first, as an absolute
+name if the name has a dot.
 """
 
 import errno

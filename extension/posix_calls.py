@@ -106,8 +106,8 @@ def umask(mode: int) -> int:
 
 def watch_signals() -> int:
     """Block SIGTERM and SIGINT; return a descriptor that is readable once one has come."""
-    # The kernel sends SIGIO, whose default action ends the process, where its queue of real-time
-    # signals is full.
+    # When its queue of real-time signals is full, the kernel sends SIGIO, whose default action ends
+    # the process.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     return _signal_descriptor(signal.SIGTERM, signal.SIGINT)
 

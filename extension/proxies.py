@@ -21,20 +21,20 @@ class Proxy:
     """A proxy that requests go through.
 
     Attributes:
-        endpoint: Where the proxy is.
+        endpoint: The proxy's address.
         fault: Why it can't be used; empty if it can.
     """
 
     __slots__ = ("_credentials", "endpoint", "fault")
 
     def __init__(self, endpoint: "Endpoint", credentials: "str | None", fault: str = "") -> None:
-        """Set where the proxy is, and the user and password as `user:password`."""
+        """Set the proxy's address, and the user and password as `user:password`."""
         self.endpoint = endpoint
         self._credentials = credentials
         self.fault = fault
 
     def headers(self) -> "list[str]":
-        """Return the header lines that the proxy wants to see (RFC 7617)."""
+        """Return the header lines with the proxy's credentials (RFC 7617)."""
         if self._credentials is None:
             return []
         # MicroPython appends a line feed.
@@ -83,7 +83,7 @@ def _is_excluded(endpoint: "Endpoint", excluded: str) -> bool:
 
 def _parse(name: str, url: str) -> Proxy:
     """Parse a proxy's URL; nothing of it is ever shown, since it may hold a password."""
-    # As botocore: a URL without a scheme is one of http.
+    # As in botocore, a URL without a scheme is an http URL.
     if url.startswith("//"):
         url = "http:" + url
     elif "://" not in url:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
             """Ask for distinct keys; a fault of the network or the table is in the result."""
 
 
-# The load is spread over this many partitions then; a higher guess would mostly find no copy.
+# More copies than these are not guessed: a read for most of them would find none.
 _MOST_GUESSED_COPIES = 32
 NOT_ASKED = "the registry has not answered yet"
 
@@ -50,8 +50,8 @@ def choose_copy(copies: "int | None", refusals: int, random_number: float) -> in
         random_number: A number from 0 up to 1.
     """
     if copies is None:
-        # Many cold starts at once all ask for the original, and throttle its partition: guess that
-        # there are copies, more each time. A wrong guess costs one read.
+        # Many cold starts at once all ask for the original, and its partition throttles them. Guess
+        # that there are copies, twice as many at each refusal. A wrong guess costs one read.
         copies = min(2**refusals, _MOST_GUESSED_COPIES)
     return int(random_number * copies)
 

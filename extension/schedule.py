@@ -6,8 +6,8 @@ clock may stand still while the environment is frozen.
 
 _FIRST_PAUSE_S = 1
 _LONGEST_PAUSE_S = 30
-# With a MAX_AGE of 0 each event has its check. A reader that comes this long after the last check
-# can't be of that check's invocation, as far as this process can know.
+# With a MAX_AGE of 0 each event has a check. A reader that comes later than this after the last
+# check is taken for one of the next invocation.
 _OTHER_INVOCATION_S = 1
 
 
@@ -32,7 +32,7 @@ class Schedule:
         self._pause_s = min(self._longest_pause_s, self._pause_s * 2 or _FIRST_PAUSE_S)
 
     def is_due(self, now: float) -> bool:
-        """Return whether a check is due; a last one that lies in the future counts as long ago."""
+        """Return whether a check is due; it is if the last check lies in the future."""
         return not 0 <= now - self._ended_at < self.wait_s()
 
     def is_due_for_reader(self, now: float) -> bool:

@@ -1,7 +1,7 @@
 """TCP connections, none of which blocks.
 
-Portable: runs under MicroPython and CPython. MicroPython's sockets take other addresses, and return
-None where CPython's raise BlockingIOError.
+Portable: runs under MicroPython and CPython. MicroPython's sockets need addresses in another form,
+and return None when CPython's raise BlockingIOError.
 """
 
 import errno

@@ -15,7 +15,7 @@ _SYSTEM = (
 
 
 class CertificateBundle:
-    """The bundle that AWS_CA_BUNDLE names: it alone is trusted."""
+    """The bundle that AWS_CA_BUNDLE names; nothing else is trusted."""
 
     def __init__(self, path: str) -> None:
         """Set the bundle's path; it is read when a connection is made."""
@@ -41,8 +41,8 @@ class CertificateBundle:
 class ShippedRoots:
     """Amazon's roots from the layer; for one more attempt, the system's bundle as well.
 
-    With the system's bundle a changed chain costs some milliseconds, and is no outage. It is
-    consulted for one connection at a time: the next one begins with Amazon's roots again.
+    If AWS changes its chain, the system's bundle verifies it, some milliseconds later. That bundle
+    is used for one connection; the next one begins with Amazon's roots again.
     """
 
     def roots(self) -> "list[bytes]":

@@ -1,4 +1,4 @@
-"""Where the layer's sources come from: a folder, apt, or the upstream project's release page.
+"""Finds the layer's sources: in a folder, with apt, or on the upstream project's release page.
 
 A file counts only if its SHA-256 is the pinned one, wherever it was found.
 """

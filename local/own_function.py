@@ -24,7 +24,7 @@ class OwnFunction:
     """What was asked for on the command line.
 
     Attributes:
-        folder: Where its code is.
+        folder: The folder of its code.
         handler: As in Lambda's configuration: `app.handler`.
         needed: Its NEEDED_SERVICES.
         layer: The folder that will be /opt.

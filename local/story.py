@@ -215,7 +215,7 @@ def run_story(stack: ExitStack, folder: Path) -> Stage:
     with steps.step("Start an embedded AWS (MiniStack: no Docker, no account)"):
         aws = stack.enter_context(emulator(folder / "aws"))
         _print(f"   {aws.url}")
-    with steps.step("sam build (minutes at first; later only where a file has changed)"):
+    with steps.step("sam build (minutes at first; later only if a file has changed)"):
         built = deployment.build(aws, folder, layers=execution_environment.own_arch())
     with steps.step("sam deploy"):
         deployed = deployment.deploy(aws, folder, built)

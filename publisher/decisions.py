@@ -80,7 +80,7 @@ def roll_back_reason(stack_name: str) -> str:
 
 
 def is_replaceable(reason: str | None, stack_name: str, *, was_rolled_back: bool) -> bool:
-    """Return whether a yanked version may be published anew: our own roll-back yanked it.
+    """Return whether a yanked version may be published again: our own roll-back yanked it.
 
     Args:
         reason: Why the version was yanked. Another reason is another person's decision.

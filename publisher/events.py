@@ -54,7 +54,7 @@ class StackRequest:
     Attributes:
         kind: What is asked for.
         request_id: Unique within the stack.
-        response_url: Where CloudFormation waits for the response.
+        response_url: The address that the response is put to.
         resource: The resource that it is about.
         physical_id: The resource's id so far; empty if it is created.
         properties: As in the template.

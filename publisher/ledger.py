@@ -73,7 +73,7 @@ class RequestResult:
 
 
 class Ledger(Protocol):
-    """Where the entries and results are kept; each method may raise a `LedgerError`."""
+    """Keeps the entries and results; each method may raise a `LedgerError`."""
 
     def entry(self, resource: str, physical_id: str) -> LedgerEntry | None:
         """Return what a resource did for a version."""

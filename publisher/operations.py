@@ -137,14 +137,14 @@ class Publications:
     def forget(self, resource: str) -> None:
         """Delete the ledger's entries of a resource that is gone.
 
-        What a roll-back yanked is kept: the next stack of that name may publish it anew.
+        Entries of yanks by a roll-back are kept: the next stack of that name may publish again.
         """
         for entry in self._ledger.entries(resource):
             if not entry.was_rolled_back:
                 self._ledger.delete_entry(entry)
 
     def _publish_once(self, request: PublicationRequest, wanted: ServiceVersion) -> VersionJson:
-        # The service's ETag before the version: a change in between makes the publish fail.
+        # The service's ETag is read before the version: a change in between fails the publish.
         service = self._registry.service(wanted.name) if wanted.channel is not None else None
         seen = self._registry.version(wanted.name, wanted.version)
         known = self._ledger.entry(request.resource, wanted.physical_id)
@@ -196,7 +196,7 @@ class Publications:
         except RefusalError as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
-            # The version before has been yanked or deleted since: no version is right any more.
+            # The previous version has been yanked or deleted since, so the channel is deleted.
             self._registry.delete_channel(name, channel, service.etag)
 
     def _yank_once(self, version: tuple[str, str], arn: str | None, reason: str) -> None:
@@ -219,7 +219,7 @@ class Publications:
     def _tolerated(self, step: Callable[[], None]) -> list[str]:
         """Run a step of a roll-back; return why the registry refuses it, if it does.
 
-        What others have changed since stays, and must not block the roll-back of a stack.
+        A change that others have made since is kept, and must not block the roll-back of a stack.
         """
         try:
             self._repeat(step)

@@ -104,7 +104,7 @@ def digest(properties: Mapping[str, Any]) -> str:
 
 
 def parse_on_delete(properties: Mapping[str, Any]) -> OnDelete:
-    """Return what to do on deletion; `RETAIN` where the property is absent or malformed.
+    """Return what to do on deletion; `RETAIN` if the property is absent or malformed.
 
     A resource with a malformed property was never created, and must be deletable.
     """

@@ -1,4 +1,4 @@
-"""The registry over its HTTP API: absence instead of 404, and no call once time is up."""
+"""The registry over its HTTP API: None instead of a 404, and no call when no time is left."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -69,13 +69,13 @@ class RegistryAccess:
         return self._client.publish(request, if_match=if_match).record
 
     def yank(self, seen: SeenVersion, reason: str) -> None:
-        """Yank a version, also where a selector loses its last answer."""
+        """Yank a version, even if a selector loses its last answer."""
         self._check_time()
         request = yank_request(seen.record["name"], seen.record["version"], reason)
         self._client.change(request, WriteOptions(force=True, if_match=seen.etag))
 
     def delete(self, seen: SeenVersion) -> None:
-        """Delete a version, also where a selector loses its last answer."""
+        """Delete a version, even if a selector loses its last answer."""
         self._check_time()
         request = delete_request(seen.record["name"], seen.record["version"])
         with _absence_is_fine():

@@ -50,10 +50,10 @@ class RegistryPort(Protocol):
         """Publish a version and set its channel, in one change; return its record."""
 
     def yank(self, seen: SeenVersion, reason: str) -> None:
-        """Yank a version, also where a selector loses its last answer."""
+        """Yank a version, even if a selector loses its last answer."""
 
     def delete(self, seen: SeenVersion) -> None:
-        """Delete a version, also where a selector loses its last answer."""
+        """Delete a version, even if a selector loses its last answer."""
 
     def set_channel(self, name: str, channel: str, version: str, if_match: str | None) -> None:
         """Set a channel."""

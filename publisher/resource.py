@@ -1,4 +1,4 @@
-"""The life of a resource: what each request does, and the result that it is told."""
+"""The life of a resource: what each request does, and which result it gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from registry_client.errors import RefusalError, RegistryClientError
 NOTHING_PUBLISHED = "nothing-published"
 _NOTHING_DONE = "nothing was changed in the registry"
 
-# What a person can act on; anything else is a fault of the publisher's own.
+# Errors that a person can act on; any other is a fault of the publisher's own.
 EXPECTED_ERRORS = (
     PropertiesError,
     NameNotAllowedError,
@@ -67,7 +67,7 @@ class StackResources:
 
     Attributes:
         publications: What is published and undone.
-        stacks: Where stacks' states are read.
+        stacks: Reads the states of stacks.
     """
 
     publications: Publications
@@ -87,7 +87,7 @@ class StackResources:
                 if self.stacks.state(request.resource).is_rolling_back:
                     return self._roll_back(request)
             except StackUnreadableError:
-                # The Delete that ends a roll-back may find it readable, and undoes the rest.
+                # By the Delete that ends a roll-back the state may be readable; it undoes the rest.
                 return self._publish(request)
         self.publications.begin(request.resource.key, request.request_id)
         return self._publish(request)
@@ -108,7 +108,7 @@ class StackResources:
         return _done(wanted.physical_id, data=attributes(record), notes=notes)
 
     def _roll_back(self, request: StackRequest) -> RequestResult:
-        """Undo a failed update; what was there before it needs no publish."""
+        """Undo a failed update; the version before it is still published."""
         try:
             target = ServiceVersion.parse(request.properties)
         except PropertiesError:
@@ -165,7 +165,7 @@ def handle_terraform(
             failed, for a reason that a person can act on.
     """
     wanted = ServiceVersion.parse(request.properties)
-    # Terraform names no resource: what it set for one service and channel belongs together.
+    # Terraform sends no resource's name: the service and the channel identify the resource.
     key = f"terraform#{wanted.name}#{wanted.channel or ''}"
     if request.kind is not RequestKind.DELETE:
         publications.begin(key, request_id)

@@ -27,7 +27,7 @@ class ResponseNotSentError(Exception):
 
 
 def render_response(request: StackRequest, result: RequestResult) -> bytes:
-    """Return the response's body, with the reason cut where CloudFormation would refuse it."""
+    """Return the response's body; the reason is cut if CloudFormation would refuse its length."""
     reason = result.reason
     while True:
         document = {
@@ -49,7 +49,7 @@ class Responder:
     """Sends responses, again and again until one is accepted."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:
-        """Keep *sleep*, which waits, or raises an `OutOfTimeError` where there is no time left."""
+        """Keep *sleep*, which waits, or raises an `OutOfTimeError` if there is no time left."""
         self._sleep = sleep
 
     def send(self, request: StackRequest, result: RequestResult) -> None:

@@ -8,10 +8,10 @@ from registry_client.address import DeployedApi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublisherSettings:
-    """Where the registry and the ledger are.
+    """The registry and the ledger that the publisher uses.
 
     Attributes:
-        registry_url: Where the registry's API is called.
+        registry_url: The address of the registry's API.
         region: The Region to sign for.
         ledger_table: The table of the ledger.
         allowed_names: A pattern with `*` and `?` for the services that may be changed.

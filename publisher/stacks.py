@@ -15,7 +15,7 @@ class StackUnreadableError(Exception):
 
 
 class Stacks(Protocol):
-    """Where the state of stacks is read; each method may raise a `StackUnreadableError`."""
+    """Reads the state of stacks; each method may raise a `StackUnreadableError`."""
 
     def state(self, resource: StackResource) -> StackState:
         """Return what the stack of a resource does at the moment."""

@@ -1,4 +1,4 @@
-"""Whether the packages that came with the function run on the function's Python."""
+"""Checks that the function's packages were built for the Python that it runs on."""
 
 import importlib
 import sys
@@ -21,7 +21,7 @@ def require_matching_python() -> None:
     `sam deploy --guided` offers the template's default, even if `sam build` was given another one.
 
     Raises:
-        OtherPythonError: It is not for this one.
+        OtherPythonError: It was compiled for another version.
     """
     try:
         importlib.import_module("pydantic_core")

@@ -43,7 +43,7 @@ class ConsumerRoutes:
     def _declare(self, consumer: str) -> Response[str]:
         name = consumer_in(consumer)
         request = self._request()
-        # A misspelt or an unsupported parameter, `dry_run` above all, must not be ignored here.
+        # Ignoring a parameter, such as `dry_run`, would make a change that was not wanted.
         request.refuse_query()
         declaration = request.parsed(schemas.ConsumerRequest).to_declaration(name)
         # A document that is too large for a response is refused before anything is recorded.

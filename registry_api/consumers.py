@@ -65,7 +65,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConsumer:
-    """A need of a service, its consumer, and the version that it resolves to; None: to nothing."""
+    """A consumer's need of a service, and the version that it resolves to, or None."""
 
     consumer: Consumer
     need: Need
@@ -92,7 +92,7 @@ class Consumers:
         return self._resolver.resolve(parse_needs(declaration.needed))
 
     def declare(self, declaration: Declaration) -> None:
-        """Record a consumer's needs in place of those that it had.
+        """Record a consumer's needs, which replace those that it had.
 
         Raises:
             RaceLostError: Other declarations of the consumer kept coming first.

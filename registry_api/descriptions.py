@@ -132,8 +132,8 @@ _IF_NONE_MATCH = Parameter(
 _IF_MATCH = Parameter(
     name="If-Match",
     location="header",
-    text="The `ETag` that it must still have: a version's own to change its status or delete it, "
-    "else the service's.",
+    text="The change is refused with 412 unless this is the present `ETag`: that of the version to "
+    "change its status or delete it, otherwise that of the service.",
     schema={"type": "string"},
 )
 _NO_CONSUMER = "There is no such consumer."
@@ -289,7 +289,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         refusals={
             HTTPStatus.NOT_FOUND: _NO_SERVICE,
             HTTPStatus.CONFLICT: "There is no such version, it is yanked, it is a pre-release "
-            "and the channel is `latest`, or the service has the most channels that it may have.",
+            "and the channel is `latest`, or the service already has 100 channels.",
         },
     ),
     "deleteChannel": Description(

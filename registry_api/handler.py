@@ -39,7 +39,7 @@ keep_requests_out_of_logs()
 metrics = Metrics()
 # Without it, two stacks in one account and Region would share their metrics.
 metrics.set_default_dimensions(stack=os.environ.get("STACK_NAME") or "none")
-# A request that counts nothing, such as a read, is no fault.
+# Powertools warns of a request without metrics, but a read has none.
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 tracer = Tracer(auto_patch=True, patch_modules=["botocore"])
 
@@ -88,7 +88,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Return the response to one request of API Gateway."""
     started = time.perf_counter()
     # Metrics are lines of the log. Lambda counts a JSON line without level and time as INFO, and
-    # drops it where ApplicationLogLevel is higher (Developer Guide, "Log-level filtering").
+    # drops it if ApplicationLogLevel is higher (Developer Guide, "Log-level filtering").
     metrics.add_metadata(key="level", value="FATAL")
     metrics.add_metadata(key="timestamp", value=_now())
     try:

@@ -18,7 +18,7 @@ HighestStable = Callable[[Series, Version | None], Version | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectorChange:
-    """One selector that resolves to another version after a change; None: to nothing."""
+    """A selector that resolves to another version after a change; None if to no version."""
 
     selector: str
     before: Version | None
@@ -27,7 +27,7 @@ class SelectorChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerChange:
-    """One consumer's need that resolves to another version after a change; None: to nothing."""
+    """A consumer's need that resolves to another version after a change; None if to no version."""
 
     consumer: str
     need: str
@@ -65,7 +65,7 @@ def selector_changes(change: Change, highest: HighestStable) -> tuple[SelectorCh
     """Return each selector that resolves to another version after *change*.
 
     Args:
-        highest: Looks the highest version of a series up, as it is before the change.
+        highest: Returns the highest version of a series before the change.
     """
     before = change.expected.channels if change.expected else {}
     after = change.service.channels
@@ -127,9 +127,9 @@ def affected_needs(
 def consumer_changes(
     needs: Iterable[ConsumerNeed], selectors: Iterable[SelectorChange]
 ) -> tuple[ConsumerChange, ...]:
-    """Return each consumer's need that resolves to another version, given what selectors do."""
+    """Return the needs that resolve to another version when these selectors change."""
     changes = {each.selector: each for each in selectors}
-    # Ten thousand consumers of one service ask for it in a handful of ways.
+    # A service may have thousands of consumers, but they use only a few different selectors.
     moves: dict[str, tuple[Version | None, Version | None]] = {}
     found = []
     for each in needs:

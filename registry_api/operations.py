@@ -314,7 +314,7 @@ class Registry(RegistryReads):
     def _complete(
         self, wanted: Publication, service: ServiceRecord | None, current: VersionRecord, by: str
     ) -> VersionRecord:
-        """Complete a publish that has left the version and not the service's item."""
+        """Complete a publish that has written the version but not the service's item."""
         event = self._event(
             wanted.name,
             service,
@@ -367,8 +367,8 @@ class Registry(RegistryReads):
     def _highest_without(self, service: ServiceRecord, version: Version) -> Version | None:
         """Find the highest active stable version of a service that loses one of its versions.
 
-        It is read after the service and its last change: if that changes meanwhile, the commit
-        fails.
+        It is read after the service and its last change. If the service changes meanwhile, the
+        commit fails.
         """
         if service.highest != version:
             return service.highest

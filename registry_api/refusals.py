@@ -37,7 +37,7 @@ class ConflictError(RegistryError):
     """The registry's present state does not allow the change.
 
     Attributes:
-        current: The record that does not allow it, where it is one.
+        current: The record that prevents the change; None if it is not a record.
     """
 
     def __init__(self, message: str, current: VersionRecord | None = None) -> None:

@@ -45,8 +45,8 @@ class WriteFlags:
     """The query parameters of a route that writes.
 
     Attributes:
-        dry_run: Whether nothing shall be changed.
-        force: Whether the guard is passed.
+        dry_run: Whether to return what would change, and change nothing.
+        force: Whether to change it even if selectors are left without an answer.
     """
 
     dry_run: bool = False

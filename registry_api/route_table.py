@@ -11,8 +11,8 @@ class RouteEntry:
         name: The operation's id in the API's description.
         method: The HTTP method.
         path: The path below the API's base address, with parameters in braces.
-        is_write: Whether it changes the registry: its query parameters are `dry_run` and `force`
-            alone, and it takes `If-Match`.
+        is_write: Whether it changes the registry. Such a route has only the query parameters
+            `dry_run` and `force`, and accepts `If-Match`.
     """
 
     name: str

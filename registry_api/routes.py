@@ -225,7 +225,7 @@ class Routes:
         return json_response(HTTPStatus.OK, openapi.document(self._request.base_url()))
 
     def _terms(self, tag_of: Callable[[int], str], *, passes_guard: bool = False) -> WriteTerms:
-        """Return the terms of a write: the guard, and If-Match where the client sends it."""
+        """Return the terms of a write: the guard, and If-Match if the client sends it."""
         condition = self._request.header("if-match")
         if condition is None:
             return WriteTerms(passes_guard=passes_guard)
@@ -255,7 +255,7 @@ class Routes:
         # Powertools finds no route for paths with some characters; they are 404s like any other.
         if methods and request.method not in methods:
             allowed = ", ".join(methods)
-            detail = f"this path takes {allowed} and no {request.method}"
+            detail = f"this path allows {allowed}, not {request.method}"
             problem = ProblemError(
                 HTTPStatus.METHOD_NOT_ALLOWED, detail, headers={"Allow": allowed}
             )

@@ -152,7 +152,7 @@ class VersionDocument(TypedDict):
 
 
 class SummaryDocument(TypedDict):
-    """A service in a list; `latest` is null where no stable version is active."""
+    """A service in a list; `latest` is null if no stable version is active."""
 
     name: Name
     latest: VersionDocument | None
@@ -208,7 +208,7 @@ class HistoryPage(TypedDict):
 
 
 class MemberDocument(TypedDict):
-    """A need's member of the services file; version, ARN and time where it was resolved."""
+    """A need's member of the services file; with version, ARN and time if it was resolved."""
 
     requested: str
     service: NotRequired[Name]

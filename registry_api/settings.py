@@ -9,7 +9,7 @@ class ApiSettings:
     """The names of the tables.
 
     Attributes:
-        versions_table: The source of truth, which this function alone writes.
+        versions_table: The source of truth, which this function writes.
         index_table: The read model, which is only read here.
         consumers_table: Who needs what.
     """

@@ -1,4 +1,4 @@
-"""What the operations take and return."""
+"""The values that the operations accept and return."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

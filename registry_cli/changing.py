@@ -142,8 +142,7 @@ def make_change(
 ) -> int | None:
     """Show what a change does, ask on a terminal, and make it; return the exit status.
 
-    What was shown is what is made: the change fails where the version or the service has changed
-    in between.
+    The change fails if the version or the service has changed since it was shown.
     """
     from registry_client.client import WriteOptions
 
@@ -204,11 +203,11 @@ def _summary(plan: "DryRunJson") -> str:
     ways = {(each["from"], each["to"]) for each in consumers if each["to"] is not None}
     parts = []
     if total > lost:
-        where = ""
+        versions = ""
         if len(ways) == 1:
             ((before, after),) = ways
-            where = f" from {before or 'no answer'} to {after}"
-        parts += [f"{_counted(total - lost, 'consumer')} would move{where}"]
+            versions = f" from {before or 'no answer'} to {after}"
+        parts += [f"{_counted(total - lost, 'consumer')} would move{versions}"]
     if lost:
         parts += [f"{_counted(lost, 'consumer')} would lose the answer"]
     return f"{selectors} would change; {', '.join(parts)}"

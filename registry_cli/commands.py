@@ -28,7 +28,7 @@ def _shared_options() -> list[click.Option]:
         click.Option(["--url"], help=f"The registry's address, instead of {URL_VARIABLE}."),
         click.Option(
             ["--stack"],
-            help="The registry's stack, where no address is given; instead of "
+            help="The registry's stack, if no address is given; instead of "
             f"{STACK_VARIABLE}, else {DEFAULT_STACK}.",
         ),
         click.Option(["--profile"], help="The AWS profile, as in the AWS CLI."),
@@ -134,7 +134,7 @@ class RegistryGroup(click.Group):
         """Set the members.
 
         Args:
-            fallback: The member that gets the arguments where none is named.
+            fallback: The member that gets the arguments if they name no member.
         """
         super().__init__(*args, **kwargs)
         self._members = members
@@ -157,7 +157,7 @@ class RegistryGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; ask what was meant where there is none of this name."""
+        """Find the command; suggest similar names if there is none of this name."""
         name = args[0]
         if name not in self._members and self._fallback and not name.startswith("-"):
             return self._fallback, self.get_command(context, self._fallback), args

@@ -95,7 +95,7 @@ class Connection:
         """The caller's session: boto3's own chain, with --profile and --region."""
         import boto3
 
-        # The AWS CLI reads AWS_REGION; boto3 knows AWS_DEFAULT_REGION alone.
+        # The AWS CLI reads AWS_REGION; boto3 reads only AWS_DEFAULT_REGION.
         region = self.options.region or self.env.get("AWS_REGION") or None
         return boto3.Session(profile_name=self.options.profile, region_name=region)
 
@@ -109,7 +109,7 @@ class Connection:
             return None
 
     def endpoint_url(self) -> str | None:
-        """Return where AWS is called instead of at its own addresses, such as an emulator."""
+        """Return the address to call in place of AWS's own, such as an emulator's; or None."""
         return self.options.endpoint_url or self.env.get("AWS_ENDPOINT_URL") or None
 
     @property
@@ -328,7 +328,7 @@ class Connection:
         )
 
     def invocation_arn(self, method: str, path: str) -> str:
-        """Return what the caller lacks the right to invoke; with `*` for what is not known."""
+        """Return the ARN that the caller may not invoke, with `*` for its unknown parts."""
         found = _api_of(self.registry_url())
         if found is None:
             return f"arn:*:execute-api:*:*:*/*/{method}{path}"

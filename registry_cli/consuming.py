@@ -79,7 +79,7 @@ def declare(
 ) -> int | None:
     """Record the needs of CONSUMER in place of earlier ones, and show what it would get.
 
-    The exit status is 3 where something is not resolved; the needs are recorded all the same.
+    The exit status is 3 if something is not resolved; the needs are recorded all the same.
     """
     found = tools.connection.registry().declare_consumer(consumer, needed, arn=arn, owner=owner)
     if tools.output.is_json:

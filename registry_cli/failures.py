@@ -47,7 +47,7 @@ class Failure:
 
     Attributes:
         what: What went wrong.
-        where: The request, stack or resource that it happened at; empty where `what` has it.
+        where: The request, stack or resource that failed; empty if `what` has it.
         way_out: What to do about it.
         status: The exit status.
     """
@@ -129,8 +129,8 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
         return _forbidden(error, where, connection)
     if error.status == 404:
         return _not_found(error, where, connection)
-    if error.is_refused_by_what_stands:
-        return Failure(what=_standing(error), where=where, way_out=_way_past(error), status=REFUSED)
+    if error.is_conflict:
+        return Failure(what=_conflict(error), where=where, way_out=_way_past(error), status=REFUSED)
     if error.faults:
         what = "; ".join(f"{fault['pointer']}: {fault['detail']}" for fault in error.faults)
         return Failure(what=what, where=where, way_out="correct it and repeat", status=USAGE)
@@ -214,7 +214,7 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
     return f"`service-registry show {name}` shows its channels"
 
 
-def _standing(error: "RefusalError") -> str:
+def _conflict(error: "RefusalError") -> str:
     lost = error.problem.get("selectors")
     if isinstance(lost, list):
         # The API's own words name its query parameter; the way out has this command's option.
@@ -306,7 +306,7 @@ def _aws_trouble(error: "BotoCoreError", connection: "Connection") -> Failure:
         return Failure(what=str(error), way_out=_other_endpoint(connection))
     return Failure(
         what=str(error),
-        way_out="`aws configure list` shows the profile, keys and Region, and where each is from",
+        way_out="`aws configure list` shows the profile, keys and Region, and the source of each",
     )
 
 

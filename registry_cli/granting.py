@@ -42,7 +42,7 @@ def operator(tools: Tools, names: tuple[str, ...]) -> None:
 @click.option(
     "--needed", type=NEEDS, required=True, help="Its needs, as in NEEDED_SERVICES: 'users==1.x'."
 )
-@click.option("--account", help="The consumer's account, where it is not yours.")
+@click.option("--account", help="The consumer's account, if it is not yours.")
 @with_tools
 def consumer(tools: Tools, needed: str, account: str | None) -> int | None:
     """Print the policy of a function with these needs: to read their answers, and to call them.

@@ -120,7 +120,7 @@ def history(tools: Tools, name: str) -> None:
 def resolve(tools: Tools, need: str | None, needed: str | None) -> int:
     """Show what a function would get for NAME[SELECTOR], such as 'users==1.x', or for NEEDS.
 
-    The exit status is 3 where something is not resolved.
+    The exit status is 3 if something is not resolved.
     """
     if (need is None) == (needed is None):
         message = "give NAME[SELECTOR], or --needed NEEDS"
@@ -174,7 +174,7 @@ def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
     for key, member in members.items():
         name = member.get("service", key)
         suggestion = ""
-        # Looking needs other rights than resolving; without them the reason stands alone.
+        # If the caller may resolve but not read services, only the reason is shown.
         with suppress(RegistryClientError):
             if not registry.has_service(name):
                 suggestion = (

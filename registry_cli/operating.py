@@ -1,6 +1,6 @@
-"""`verify`, `rebuild` and `restore`: a function of the stack is invoked until it has done all.
+"""`verify`, `rebuild` and `restore`: invoke a function of the stack until its work is done.
 
-Each invocation goes on where the one before ended, so little is lost when one is stopped.
+Each invocation continues the one before, so little is lost when one is stopped.
 """
 
 import shlex
@@ -15,26 +15,26 @@ from registry_cli.failures import FAILED, Failure, failure_of
 from registry_cli.terminal import agrees, has_terminal
 
 _REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
-# Each invocation ends after so long: progress is shown, and little is lost if it is stopped.
+# How long an invocation works. It ends early to show progress, and to lose little if stopped.
 _SECONDS = 15
 _SECONDS_ON_A_TERMINAL = 3
 
 
 @click.command(cls=RegistryCommand)
-@click.option("--service", type=NAME, help="This service alone.")
-@click.option("--cursor", help="Go on where an earlier run stopped; it printed the cursor.")
+@click.option("--service", type=NAME, help="Only this service.")
+@click.option("--cursor", help="Continue an earlier run, which printed this cursor.")
 @with_tools
 def verify(tools: Tools, service: str | None, cursor: str | None) -> int:
     """Compare the index with what the versions table implies; change nothing.
 
-    The exit status is 1 where they differ, or where not everything was compared.
+    The exit status is 1 if they differ, or if not everything was compared.
     """
     return _run(tools, "verify", service, cursor)
 
 
 @click.command(cls=RegistryCommand)
-@click.option("--service", type=NAME, help="This service alone.")
-@click.option("--cursor", help="Go on where an earlier run stopped; it printed the cursor.")
+@click.option("--service", type=NAME, help="Only this service.")
+@click.option("--cursor", help="Continue an earlier run, which printed this cursor.")
 @with_tools
 def rebuild(tools: Tools, service: str | None, cursor: str | None) -> int:
     """Make the index what the versions table implies. It may run beside live traffic."""
@@ -45,8 +45,8 @@ def rebuild(tools: Tools, service: str | None, cursor: str | None) -> int:
 @click.option(
     "--from", "source", required=True, metavar="TABLE", help="The other table: its name or ARN."
 )
-@click.option("--cursor", help="Go on where an earlier run stopped; it printed the cursor.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--cursor", help="Continue an earlier run, which printed this cursor.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask; needed if there is no terminal.")
 @with_tools
 def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
     """Make the versions table exactly what TABLE holds, then rebuild the index.
@@ -75,7 +75,7 @@ def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
 
 
 class _Work(Protocol):
-    """What the invocations of a function add up to."""
+    """The work that the invocations of a function do together."""
 
     action: str
     stopped_by: Failure | None
@@ -273,7 +273,7 @@ def _verdict(findings: _Findings) -> str:
 
 
 def _difference_row(difference: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Return what differs, without what does not."""
+    """Return the row of a difference, with only the attributes that differ."""
     found, wanted = difference["is"] or {}, difference["should_be"] or {}
     names = sorted({*found, *wanted} - {"updated_at"})
     if found and wanted:

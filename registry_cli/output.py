@@ -74,7 +74,7 @@ class Output:
         click.echo(printable(text), err=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table for people on stdout; nothing where a document is printed."""
+        """Print a table for people on stdout; nothing if a document is printed."""
         if not self.is_json:
             _print_table(sys.stdout, columns, rows)
 
@@ -90,7 +90,7 @@ class Output:
 
         Args:
             columns: Returns an entry's value in the column, by the column's heading.
-            empty: The note for people where there are no entries; without it, an empty table.
+            empty: The note for people if there are no entries; without it, an empty table.
         """
         entries = list(entries)
         if self.is_json:

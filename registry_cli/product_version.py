@@ -9,7 +9,7 @@ _PROJECT = Path(__file__).resolve().parent.with_name("pyproject.toml")
 
 
 def product_version() -> str:
-    """Return the version of the installed package, or that of the checkout where none is."""
+    """Return the version of the installed package; of the checkout if none is installed."""
     try:
         return importlib.metadata.version(_PACKAGE)
     except importlib.metadata.PackageNotFoundError:

@@ -85,7 +85,7 @@ def publish(
     r"""Publish VERSION of the service NAME.
 
     The same again changes nothing, so a pipeline may repeat it. A version never changes its ARN:
-    the exit status is 4 where another one stands.
+    the exit status is 4 if it is published with another one.
 
     \b
     service-registry publish users 1.4.2 \

@@ -8,7 +8,7 @@ STACK_VARIABLE = "SERVICE_REGISTRY_STACK"
 
 
 class ConnectionOptions(NamedTuple):
-    """The options of the command line; None where one is not given."""
+    """The options of the command line; None if one is not given."""
 
     url: str | None = None
     stack: str | None = None

@@ -13,7 +13,7 @@ def has_terminal() -> bool:
 def agrees() -> bool:
     """Ask whether to go ahead; anything but yes is a no.
 
-    Click's own question writes a blank to stdout, which is for the result alone.
+    Click's own question writes a blank to stdout, which is only for the result.
     """
     click.echo("Go ahead? [y/N]: ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() in {"y", "yes"}:

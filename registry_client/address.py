@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 # An endpoint of the API itself, or one of its VPC endpoints' own names.
 _API_HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api(?:-fips)?\.([a-z0-9-]+)\.")
-# Where LocalStack and MiniStack serve a deployed API.
+# The path at which LocalStack and MiniStack serve a deployed API.
 _EMULATED = re.compile(r"/restapis/([a-z0-9]+)/([^/]+)/_user_request_")
 
 
@@ -25,7 +25,7 @@ class DeployedApi:
 
     @classmethod
     def of(cls, url: str) -> "DeployedApi | None":
-        """Return the API that an address leads to; None if it does not show (a domain)."""
+        """Return the API of an address; None if the address does not show it (a custom domain)."""
         parts = urlsplit(url)
         emulated = _EMULATED.match(parts.path)
         if emulated:

@@ -62,13 +62,13 @@ _PLAINLY = WriteOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRequest:
-    """A change of a service, not sent yet: it can be tried (`RegistryClient.dry_run`) and made.
+    """A change of a service, for `RegistryClient.dry_run` and `change`; nothing is sent yet.
 
     Attributes:
         method: The HTTP method.
         path: The path below the registry's address.
         document: The body, or None.
-        etag_path: Whose ETag `If-Match` takes.
+        etag_path: The path of the service or version whose ETag goes into `If-Match`.
     """
 
     method: str
@@ -88,8 +88,8 @@ def consumer_path(consumer: str) -> str:
 
 
 def _segment(text: str) -> str:
-    # A colon may stand in a path as it is (RFC 3986, section 3.3); so IAM policies can name it.
-    # A segment of dots alone would be resolved away by URL libraries.
+    # A path may have a colon unescaped (RFC 3986, section 3.3), as IAM policies write it. URL
+    # libraries would remove a segment that is "." or "..".
     return quote(text, safe=":") if text.strip(".") else text.replace(".", "%2E") or "%20"
 
 
@@ -146,9 +146,9 @@ def delete_channel_request(name: str, channel: str) -> ChangeRequest:
 class RegistryClient:
     """Calls the registry's routes.
 
-    Every method may raise a `RegistryClientError`: `RefusalError` where the registry refuses,
-    `RegistryUnreachableError` where it does not respond, `MissingCredentialsError` where there is
-    nothing to sign with, `UnexpectedResponseError` where something else responds.
+    Every method may raise a `RegistryClientError`: `RefusalError` if the registry refuses,
+    `RegistryUnreachableError` if it does not respond, `MissingCredentialsError` if there are no
+    credentials, `UnexpectedResponseError` if the response is not a registry's.
     """
 
     def __init__(self, http: SignedHttp, *, page_size: int = _PAGE) -> None:
@@ -187,7 +187,7 @@ class RegistryClient:
         return cast("ResolutionJson", self._object(response, "POST", "/resolve"))
 
     def etag(self, path: str) -> str | None:
-        """Return the ETag of a service or a version; None if there is no such thing."""
+        """Return the ETag of a service or a version; None if it does not exist."""
         response = self._find(path)
         return None if response is None else response.headers.get("etag")
 

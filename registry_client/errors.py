@@ -59,7 +59,7 @@ class RefusalError(RegistryClientError):
     def __init__(self, method: str, path: str, status: int, problem: Mapping[str, Any]) -> None:
         """Read the document; members that are missing or malformed count as empty."""
         title, detail = problem.get("title"), problem.get("detail")
-        # API Gateway's own responses have `message` where the stack's template is an old one.
+        # If the stack's template is an older one, API Gateway's own responses have `message`.
         fallback = problem.get("message") or problem.get("Message") or ""
         self.method = method
         self.path = path
@@ -76,8 +76,8 @@ class RefusalError(RegistryClientError):
         super().__init__(self.detail or f"{method} {path}: status {status} {self.title}".strip())
 
     @property
-    def is_refused_by_what_stands(self) -> bool:
-        """Whether another state of the registry would allow the same request (409, 412)."""
+    def is_conflict(self) -> bool:
+        """Whether the registry's present state does not allow the request (409, 412)."""
         return self.status in {409, 412}
 
     @property

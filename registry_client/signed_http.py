@@ -113,8 +113,8 @@ class SignedHttp:
         """Send a document, or a *body* as it is; return the response, whatever its status.
 
         A throttled request (429, 503) and one that did not reach the registry are sent again. One
-        that may have been carried out (a lost response, 502, 504) is sent again only where that
-        does no harm: not a DELETE, and none with If-Match.
+        that may have been carried out (a lost response, 502, 504) is sent again only if that does
+        no harm: not a DELETE, and none with If-Match.
 
         Args:
             path: Below the address, percent-encoded, with a leading slash.
@@ -176,7 +176,7 @@ class SignedHttp:
         if self._credentials is None:
             raise MissingCredentialsError("none were found")
         try:
-            # This is also where expired ones are renewed: SSO, an assumed role, a process.
+            # This call also renews expired credentials: of SSO, an assumed role, a process.
             frozen = self._credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:
             raise MissingCredentialsError(str(error)) from error
@@ -193,7 +193,7 @@ def _json_of(body: bytes) -> Any:  # noqa: ANN401  # any JSON
 
 
 def _reason(error: BotoCoreError) -> str:
-    """Return the system's own words where there are some: `Connection refused`."""
+    """Return the system's own error text if there is one, such as `Connection refused`."""
     cause: BaseException | None = error.kwargs.get("error")
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

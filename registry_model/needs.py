@@ -120,7 +120,7 @@ class Need:
         self.selector = selector
 
 
-# What a name alone asks for, as most needs do.
+# The selector of a need that is only a name, as most needs are.
 _LATEST = Selector(LATEST, LATEST)
 
 
@@ -211,7 +211,7 @@ def parse_selector(text: str) -> Selector:
 
 def _operator_at(text: str) -> int:
     """Return where the first operator begins; the text's length if there is none."""
-    # What is well-formed is passed over at once; only at fault can something else come first.
+    # These characters are skipped at once. Only a malformed need has others before its operator.
     offset = len(text) - len(text.lstrip(_BEFORE_OPERATOR))
     while offset < len(text) and text[offset] not in _OPERATOR:
         offset += 1

@@ -25,8 +25,8 @@ class Member:
     Attributes:
         requested: The selector as the file shows it.
         status: `active`, `yanked`, `missing` or `unavailable`.
-        service: The service's name where the key is an alias, or else None.
-        version, arn, resolved_at: Of `active` and `yanked` members alone, or else None.
+        service: The service's name if the key is an alias, else None.
+        version, arn, resolved_at: None unless the status is `active` or `yanked`.
         metadata: What the publisher attached; empty if nothing.
         reason: Why it was yanked, or None.
         error: Why there is no answer, or None.
@@ -194,7 +194,7 @@ def render(members: "list[tuple[str, Member]]") -> bytes:
     encoded: "dict[str, str]" = {}
     opening = '{\n"'
     for key, member in members:
-        # No character that a key may have means anything to JSON.
+        # A key has no character that JSON would escape.
         pieces += (opening, key, '": ')
         _add_member(pieces, member, encoded)
         opening = ',\n"'

@@ -1,17 +1,18 @@
-"""JSON that must be whole: the same result from MicroPython's lenient parser as from CPython's.
+"""Parses JSON strictly, with the same result under MicroPython and CPython.
 
 Portable: runs under MicroPython and CPython. MicroPython's `json` accepts a document that was cut
-behind its last value, and turns an escaped surrogate pair into two characters that no UTF-8 has.
+after its last value, and turns an escaped surrogate pair into two characters that are not valid in
+UTF-8.
 """
 
 import json
 
 _REPLACEMENT = "\ufffd"
-# Nothing that is read here comes near: without a limit, a number of a million digits would take
-# MicroPython minutes.
+# Far above what the documents read here have. MicroPython would need minutes to parse a number of a
+# million digits.
 _LONGEST_WORD = 400
 _MOST_BRACKETS = 400
-# How much of a document is looked at at once, in bytes.
+# How many bytes of a document are checked at a time.
 _PART = 16_384
 
 
@@ -34,10 +35,10 @@ def _is_too_deep(pieces: "list[bytes]", depth: int) -> bool:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Return whether every text is closed and every bracket has its partner.
+    """Return whether every text and every bracket is closed.
 
-    In bytes: each piece of a text costs MicroPython a look-up in its table of names. In parts: the
-    pieces of a large document would take several times its size.
+    It works on bytes, since MicroPython would look up each piece of a text in its table of names.
+    It works part by part, since the pieces of a large document take several times its size.
 
     Raises:
         ValueError: It is nested too deeply, or has too long a number.
@@ -45,7 +46,7 @@ def _is_whole(data: bytes) -> bool:
     objects = lists = at = 0
     is_in_text = False
     while at < len(data):
-        # Behind a quote, no escape is cut in two.
+        # A part ends after a quotation mark, so that it does not end within an escape sequence.
         end = data.find(b'"', at + _PART) + 1 or len(data)
         pieces = data[at:end].replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         outside = pieces[1::2] if is_in_text else pieces[::2]
@@ -104,7 +105,7 @@ def loads(data: bytes) -> object:
     """Parse a JSON document.
 
     Raises:
-        ValueError: It is not UTF-8, not JSON, or a part of it is missing.
+        ValueError: It is not UTF-8, not JSON, or cut.
     """
     try:
         str(data, "utf-8")
@@ -119,7 +120,7 @@ def loads(data: bytes) -> object:
         data = _with_pairs_joined(str(data, "utf-8")).encode("utf-8")
     try:
         return json.loads(data)
-    except RuntimeError:  # RecursionError, which MicroPython has not
+    except RuntimeError:  # the base of RecursionError, which MicroPython lacks
         raise ValueError("it is nested too deeply")
 
 

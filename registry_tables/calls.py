@@ -63,14 +63,14 @@ _MAX_BATCH_KEYS = 100
 def keep_requests_out_of_logs() -> None:
     """Stop botocore from logging its requests and responses.
 
-    At DEBUG it logs signed headers, session tokens and whole responses; and where a function's log
-    level is DEBUG and its format JSON, Lambda's runtime gives that level to every logger.
+    At DEBUG it logs signed headers, session tokens and whole responses. If a function's log level
+    is DEBUG and its log format JSON, Lambda's runtime gives that level to every logger.
     """
     logging.getLogger("botocore").setLevel(logging.INFO)
 
 
 def readable(parse: Callable[[Item], _Parsed], items: Iterable[Item]) -> Iterator[_Parsed]:
-    """Parse items, without the damaged ones: none of them may make a list of others fail."""
+    """Parse items, and leave out damaged ones: one damaged item must not make a list fail."""
     for item in items:
         try:
             yield parse(item)
@@ -94,7 +94,7 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _mapped(error: ClientError) -> DynamoError | ClientError:
-    """Return the error that a code stands for; the error itself where it is a bug of ours."""
+    """Return the error that a code stands for; the error itself if it is a bug of ours."""
     code = error.response["Error"]["Code"]
     codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
     codes.add(code)

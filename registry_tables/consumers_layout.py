@@ -41,7 +41,7 @@ ALL_CONSUMERS = "consumers"
 CONSUMERS_INDEX = "consumers-by-name"
 NEEDS_INDEX = "needs-by-service"
 
-# Two milliseconds' digits more than this century needs.
+# Milliseconds since 1970 have 13 digits until the year 2286.
 _DIGITS = 15
 
 Item = Mapping[str, Any]
@@ -126,7 +126,7 @@ def need_entry(generation: str, key: str) -> str:
 
 
 def end_of_needs(generation: str) -> str:
-    """Return a sort key behind every need of *generation*, and before those of later ones."""
+    """Return a sort key after every need of *generation* and before those of later generations."""
     # '$' is the character that follows '#', with which a generation ends.
     return f"{NEED_PREFIX}{generation}$"
 
@@ -178,7 +178,7 @@ def need_to_item(need: ConsumerNeed) -> dict[str, Any]:
 
 
 def need_from_item(service: str, item: Item) -> ConsumerNeed:
-    """Parse the item of one need of *service*, of which its position and the need are enough."""
+    """Parse the item of one need of *service*; only its position and its need are read."""
     consumer, _, entry = item[POSITION]["S"].partition("#")
     generation, _, key = entry.removeprefix(NEED_PREFIX).partition("#")
     selector = _selector(item[NEED]["S"].partition(":")[2])
@@ -210,11 +210,11 @@ def parse_position(text: str) -> str:
 
 
 def listing_key(consumer: str) -> dict[str, Any]:
-    """Return the key at which a query of all consumers goes on after *consumer*."""
+    """Return the key at which a query of all consumers continues after *consumer*."""
     return {LISTING: {"S": ALL_CONSUMERS}, **head_key(consumer)}
 
 
-# Ten thousand consumers of one service ask for it in a handful of ways.
+# A service may have thousands of consumers, but they use only a few different selectors.
 @lru_cache(maxsize=1_024)
 def _selector(text: str) -> Selector:
     (need,) = parse_needs(text)

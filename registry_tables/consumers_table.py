@@ -21,15 +21,15 @@ _Result = TypeVar("_Result")
 
 _WRITES = 25
 _READS = 100
-# Head items are read by several threads: at 10,000 consumers of one service, one after the other
-# would take most of a request's time.
+# Head items are read by several threads. For a service with 10,000 consumers, one thread would
+# need most of a request's time.
 READ_THREADS = 8
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.05
 
 
 class DeclaredError(DynamoError):
-    """A pipeline has declared the consumer; a scan does not replace that."""
+    """A pipeline has declared the consumer, so a scan does not replace its needs."""
 
     def __init__(self, name: str) -> None:
         """Write the message for a consumer of this name."""
@@ -53,7 +53,7 @@ class ConsumersTable:
         sleep: Callable[[float], None],
         random: Callable[[], float],
     ) -> None:
-        """Join the table to a low-level client.
+        """Use a low-level client on the table of this name.
 
         Args:
             now_s: The wall clock, in seconds since 1970.
@@ -80,7 +80,7 @@ class ConsumersTable:
         return self._retried(lambda: self._declare(name, needed, arn=arn, owner=owner))
 
     def record_scanned(self, name: str, needed: str, arn: str) -> bool:
-        """Record what a scan has found; return whether it differs from what was on record.
+        """Record what a scan has found; return whether that changes the record.
 
         Raises:
             DeclaredError: A pipeline has declared the consumer.
@@ -224,7 +224,7 @@ class ConsumersTable:
             arn=arn,
         )
         if before is not None and (before.needed, before.arn) == (needed, arn):
-            # Its needs are on record already: only the time moves.
+            # Its needs are recorded already: only the time changes.
             self._put_head(before, replace(consumer, generation=before.generation))
             return False
         self._switch(before, consumer)

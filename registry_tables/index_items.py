@@ -21,7 +21,7 @@ class Difference:
 
     Attributes:
         key: The item's key.
-        found: The item as it is, or None. Where only its presence is known, its key.
+        found: The item as it is, or None. Only its key, if only its presence is known.
         wanted: The item as it should be, or None if it should not exist.
     """
 

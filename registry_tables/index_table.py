@@ -137,7 +137,7 @@ class IndexWriter(IndexTable):
         return differences
 
     def surplus(self, service: str, selector: str, copy: int) -> Difference:
-        """Return the difference that an item makes which should not exist."""
+        """Return the difference of an item that should not exist."""
         key = index_layout.item_key(service, selector, copy)
         return Difference(key=key, found=key, wanted=None)
 

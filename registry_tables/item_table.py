@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 Key = tuple[str, str]
-# BatchWriteItem takes 25 requests. How often it may write nothing before it counts as throttled.
+# BatchWriteItem accepts 25 requests.
 _MAX_BATCH_WRITES = 25
+# How often a batch is sent before the table counts as throttled.
 _ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.05
 
@@ -45,7 +46,7 @@ class ItemTable:
         self._sleep = sleep
 
     def arn(self) -> str:
-        """Return the table's ARN, which says where it is."""
+        """Return the table's ARN, which has its account and Region."""
         return str(self._describe()["TableArn"])
 
     def key_attributes(self) -> list[str]:
@@ -85,7 +86,7 @@ class ItemTable:
             left = response.get("UnprocessedItems", {}).get(self._table)
             if not left:
                 return
-            # What is unprocessed comes back as it was sent.
+            # The response has the unprocessed requests as they were sent.
             requests = list(left)  # type: ignore[arg-type]  # the stubs tell input from output
             self._sleep(_FIRST_PAUSE_S * 2**attempt)
         raise ThrottledError("a batch was not written whole")

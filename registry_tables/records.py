@@ -88,7 +88,7 @@ class HistoryEvent:
         name: The service's name.
         revision: The service's revision that the change made.
         at: ISO 8601, UTC.
-        by: The caller's IAM identity, `unknown` where the gateway gives none.
+        by: The caller's IAM identity, `unknown` if the gateway gives none.
         version: The version concerned, or None. Of a channel: the one that it was set to.
         arn: That version's ARN; None if there is no version, and of changes made before the
             history kept ARNs.
@@ -116,7 +116,7 @@ class Change:
             fails if it has changed since: both may have been read at different moments.
         service: The service afterwards, its revision one higher.
         event: The change's entry in the history.
-        put: The version's record afterwards, where the change writes it.
+        put: The version's record afterwards; None if the change does not write it.
         deletes: Whether the change deletes the found version.
     """
 

@@ -1,1 +1,1 @@
-"""The function behind the versions table's stream: keeps the index as the table implies."""
+"""The functions that keep the index equal to what the versions table implies."""

@@ -22,7 +22,7 @@ class Phase(StrEnum):
     SURPLUS = "left-over"
 
 
-# A service has no more versions to look at.
+# In place of a version: all versions of the service are done.
 NO_MORE_VERSIONS = ""
 
 
@@ -35,7 +35,7 @@ def decode(cursor: str) -> list[Any]:
     """Return the values of a word that `encode` made.
 
     Raises:
-        CheckpointError: It did not make this one.
+        CheckpointError: The word is malformed.
     """
     try:
         parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))

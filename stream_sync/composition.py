@@ -1,4 +1,4 @@
-"""What the package's functions are made of."""
+"""Makes the objects that the package's functions are composed of."""
 
 import random
 import time
@@ -34,7 +34,7 @@ def stack_metrics(getenv: Callable[[str], str | None]) -> Metrics:
     """
     metrics = Metrics()
     metrics.set_default_dimensions(stack=getenv("STACK_NAME") or "none")
-    # An invocation that counts nothing is no fault.
+    # Powertools warns of an invocation without metrics, but not every one has some.
     warnings.filterwarnings("ignore", message="No application metrics to publish")
     return metrics
 
@@ -43,8 +43,8 @@ def exempt_from_log_level(metrics: Metrics) -> None:
     """Write this invocation's metrics at a level that Lambda's log level does not drop.
 
     Metrics are lines of the log. Lambda counts a JSON line without level and time as INFO, and
-    drops it where ApplicationLogLevel is higher (Developer Guide, "Log-level filtering"). No line
-    of ours is FATAL otherwise.
+    drops it if ApplicationLogLevel is higher (Developer Guide, "Log-level filtering"). No other
+    line of the functions is FATAL.
     """
     metrics.add_metadata(key="level", value="FATAL")
     metrics.add_metadata(key="timestamp", value=_now())
@@ -68,7 +68,7 @@ def event_bus(settings: EventSettings) -> EventBus | None:
     """Return the bus that changes are announced on; None if there is none."""
     if not settings.bus:
         return None
-    # EventBus repeats itself; a bus that does not respond must not hold up the index for long.
+    # EventBus has its own retries. A bus that does not respond must not delay the index for long.
     config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
     return EventBus(
         boto3.client("events", config=config),
@@ -81,7 +81,7 @@ def event_bus(settings: EventSettings) -> EventBus | None:
 
 
 def rebuild_with(recompute: Recompute) -> Rebuild:
-    """Return the rebuild of the tables that a recompute is on."""
+    """Return the rebuild of the tables that a recompute uses."""
     return Rebuild(
         recompute=recompute,
         versions=recompute.versions,

@@ -1,4 +1,4 @@
-"""Sends change events to an EventBridge bus, and to a queue where the bus fails.
+"""Sends change events to an EventBridge bus, and to a queue if the bus fails.
 
 Source: EventBridge API Reference, "PutEvents": up to ten entries in a call, each of which can fail
 although the call succeeds.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     class EventBridgeClient(Protocol):
-        """What is used of boto3's client of EventBridge."""
+        """The part of boto3's EventBridge client that is used."""
 
         def put_events(self, *, Entries: Sequence[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  # boto3's
             """Send up to ten events."""
@@ -26,7 +26,7 @@ _FIRST_PAUSE_S = 0.1
 
 
 class EventBus:
-    """An EventBridge bus with a queue for what it does not take."""
+    """An EventBridge bus, and a queue for the events that it does not accept."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class EventBus:
         sleep: Callable[[float], None],
         random: Callable[[], float],
     ) -> None:
-        """Join a bus and a queue to their clients.
+        """Use the clients of EventBridge and SQS.
 
         Args:
             name: The event bus's name or ARN.
@@ -58,10 +58,10 @@ class EventBus:
         return self._name
 
     def send(self, entries: Sequence[dict[str, Any]]) -> tuple[list[str | None], int]:
-        """Send entries of `PutEvents`; queue those that the bus does not take.
+        """Send entries of `PutEvents`; queue those that the bus does not accept.
 
         Returns:
-            For each entry None, or why neither the bus nor the queue took it; and how many were
+            For each entry None, or why neither the bus nor the queue accepted it; and how many were
             queued.
         """
         faults: list[str | None] = [None] * len(entries)
@@ -74,7 +74,7 @@ class EventBus:
         return faults, queued
 
     def _put(self, entries: Sequence[dict[str, Any]], wanted: list[int]) -> dict[int, str]:
-        """Put entries, again those that fail; return why the others were not taken."""
+        """Put entries, with retries; return by position why entries were not accepted."""
         failed: dict[int, str] = {}
         for attempt in range(_ATTEMPTS):
             if attempt:

@@ -1,4 +1,4 @@
-"""The Lambda function behind the stream: composes its parts; a service that fails, fails alone."""
+"""The Lambda function behind the stream; the failure of one service does not affect others."""
 
 import os
 import time
@@ -52,9 +52,9 @@ class StreamHandler:
     def process(self, records: list[Any], remaining_s: Callable[[], float]) -> list[str]:
         """Process a batch; return the sequence numbers of the records that failed.
 
-        A batch costs one recompute for each service in it. A service that fails, or a record that
-        can't be parsed, fails alone. Where there is no time left the rest fails, too: if Lambda
-        ended the function first, the whole batch would be repeated.
+        A batch costs one recompute for each service in it. If a service can't be recomputed, or a
+        record can't be parsed, only its own records fail. When there is no time left, the rest of
+        the batch fails: if Lambda ended the function first, the whole batch would be repeated.
         """
         failed: list[str] = []
         changes: dict[str, list[ChangeRecord]] = defaultdict(list)
@@ -90,13 +90,13 @@ class StreamHandler:
         """Send the events of changes that are in the index.
 
         Returns:
-            The sequence numbers of the records whose events neither the bus nor its queue took.
+            The sequence numbers of the records whose events neither the bus nor its queue accepted.
         """
         entries = [event.to_entry(bus.name, latest) for event, latest in events]
         faults, queued = bus.send(entries)
         if queued:
             metrics.add_metric(name="QueuedEvents", unit=MetricUnit.Count, value=queued)
-            logger.warning("events queued, since the bus did not take them", events=queued)
+            logger.warning("events queued, since the bus did not accept them", events=queued)
         lost = [(event, fault) for (event, _), fault in zip(events, faults, strict=True) if fault]
         for event, fault in lost:
             logger.error(

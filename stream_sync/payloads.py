@@ -64,7 +64,7 @@ class RestoreRequest:
 
     Attributes:
         source: The name or the ARN of the table to restore from.
-        cursor: Where to go on, or None to begin.
+        cursor: Where to continue; None to begin.
         seconds: After how long to answer at the latest; None: as late as there is time.
     """
 

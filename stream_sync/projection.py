@@ -113,8 +113,8 @@ def highest_of(
 ) -> dict[Series, Version | None]:
     """Return the highest version of each series, with as few calls of *find* as possible.
 
-    The highest version of a wide series is the highest of its own narrower series, too; and where
-    a wide one has none, a narrower one has none.
+    The highest version of a wide series is also the highest of each narrower series that includes
+    it. If a wide series has no version, its narrower ones have none.
     """
     found: dict[Series, Version | None] = {}
     for each in sorted(series, key=lambda one: (one.major is not None, one.minor is not None)):
@@ -153,7 +153,7 @@ def resolve_answers(
 
 
 def answer_of(record: VersionRecord, *, revision: int, updated_at: str, copies: int) -> Answer:
-    """Return a version as the index answers with it.
+    """Return the index's answer for a version.
 
     Args:
         revision: The service's revision at which this is the answer.

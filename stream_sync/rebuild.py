@@ -51,7 +51,7 @@ class RebuildReport:
         differences: The index items that were wrong; a rebuild has corrected them.
         failed: The services that could not be done, and why.
         damaged: The services whose items in the versions table contradict each other, and how.
-        checkpoint: Where to go on; None: all is done.
+        checkpoint: Where to continue; None if all is done.
     """
 
     services: int = 0

@@ -32,7 +32,7 @@ class RestoreReport:
         items: How many items were compared.
         written: How many of them were written to the versions table.
         deleted: How many were deleted from it.
-        cursor: Where to go on; None: the table is what the source is.
+        cursor: Where to continue; None if the table holds exactly what the source does.
     """
 
     items: int = 0
@@ -54,7 +54,7 @@ class Restore:
 
         Raises:
             RequestError: The source can't be restored from.
-            CheckpointError: The cursor is malformed, or of another source.
+            CheckpointError: The cursor is malformed, or belongs to another source.
             ThrottledError, UnreachableError: A table kept refusing.
         """
         started = self.clock()
@@ -77,7 +77,7 @@ class Restore:
                 return report
 
     def _check_source(self, name: str) -> None:
-        """Refuse a source that would leave nothing, or nothing of use, of the versions table."""
+        """Refuse a source that is empty, has another key, or is the versions table itself."""
         if self.source.arn() == self.target.arn():
             raise RequestError(f"from: {name!r} is the versions table itself")
         key = self.source.key_attributes()
@@ -100,7 +100,7 @@ class Restore:
         return page.last
 
     def _delete(self, after: Key | None, report: RestoreReport) -> Key | None:
-        """Delete what of a page the source does not have; return the last key, None at the end."""
+        """Delete items of a page that the source lacks; return the last key, None at the end."""
         page = self.target.page(after, limit=_PAGE)
         keys = [key_of(item) for item in page.items]
         wanted = self.source.read(keys)

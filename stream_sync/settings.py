@@ -39,7 +39,7 @@ class EventSettings:
 
     Attributes:
         bus: The EventBridge bus, as a name or an ARN; empty for none.
-        queue_url: The queue for events that the bus does not take.
+        queue_url: The queue for events that the bus does not accept.
     """
 
     bus: str

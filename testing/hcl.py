@@ -1,7 +1,7 @@
 """Terraform's language, read by HashiCorp's own parser, which a package of npm's contains.
 
-`terraform validate` needs the AWS provider, which comes from HashiCorp's registry alone. So what
-the tests check is the grammar, and that what an expression refers to is defined.
+`terraform validate` needs the AWS provider, which only HashiCorp's registry has. So the tests check
+the grammar, and that everything that an expression refers to is defined.
 """
 
 import json
@@ -22,7 +22,7 @@ _REFERENCE = re.compile(r"\b(data\.)?((?:aws|archive)_\w+)\.(\w+)\.\w+")
 
 
 def parse(text: str) -> Any:
-    """Parse a configuration; the test fails where it is malformed."""
+    """Parse a configuration; the test fails if it is malformed."""
     ended = subprocess.run(
         [node_packages.node(), "-e", _PARSE],
         cwd=node_packages.node_modules().parent,

@@ -38,7 +38,7 @@ def node_modules() -> Path:
 
 
 def _install(folder: Path) -> None:
-    """Install the packages unless they are there; skip the test where that fails."""
+    """Install the packages unless they are installed; skip the test if that fails."""
     stamp = folder / "installed"
     wanted = "\n".join(_PACKAGES)
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:

@@ -73,7 +73,7 @@ class BuiltLayer:
 
 @pytest.fixture(scope="session")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> BuiltLayer:
-    """Build the layer of this machine's architecture; from the cache where nothing has changed."""
+    """Build the layer of this machine's architecture; from the cache if nothing has changed."""
     folder = tmp_path_factory.mktemp("layer")
     built = BuiltLayer(folder=folder / "opt", micropython=folder / "micropython")
     subprocess.run(

@@ -33,7 +33,7 @@ export function getArn(name: string, options?: GetServiceOptions): string;
 
 /** The base of all errors here. */
 export class ServiceDiscoveryError extends Error {
-  /** The service that was asked for; undefined where the file as a whole is at fault. */
+  /** The service that was asked for; undefined if the file as a whole is at fault. */
   readonly key?: string;
 }
 

@@ -1,6 +1,6 @@
 "use strict";
 
-// Reads the services file: where the services are that this function needs. Part of the
+// Reads the services file, which has the ARNs of the services that this function needs. Part of the
 // service-discovery layer. CommonJS, which `require` and `import` both load as one module.
 
 const fs = require("node:fs");
@@ -69,7 +69,7 @@ function getArn(name, options) {
   return getService(name, options).arn;
 }
 
-/** Return a resolved member as a service; throw where it is malformed. */
+/** Return a resolved member as a service; throw if it is malformed. */
 function toService(path, name, member, age) {
   const fault = faultOf(member);
   if (fault !== undefined) {
@@ -122,7 +122,7 @@ function read(path) {
   } catch (error) {
     throw new ServiceUnavailableError(unreadableMessage(path, error), { cause: error });
   }
-  // A check that finds nothing new moves the modification time alone.
+  // A check that finds nothing new moves only the modification time.
   const members = last?.data.equals(data) ? last.members : parse(path, data);
   last = { path, data, members, stats: isSettled ? stats : undefined };
   return { members, mtimeMs: stats.mtimeMs };

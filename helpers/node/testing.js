@@ -55,7 +55,7 @@ function replace(answers, age) {
     }
     fs.rmSync(folder, { recursive: true, force: true });
   }
-  // For `using`, where the runtime has it.
+  // For `using`, if the runtime has it.
   if (Symbol.dispose) {
     restore[Symbol.dispose] = restore;
   }

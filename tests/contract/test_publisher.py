@@ -39,7 +39,7 @@ def test_ssm_parameters_have_the_values_for_consumers_templates() -> None:
     assert {each["Type"] for each in found.values()} == {"String"}
 
 
-def test_publisher_may_call_what_it_calls_for_the_allowed_services_alone() -> None:
+def test_publisher_may_make_its_calls_only_for_the_allowed_services() -> None:
     """IAM keeps a team's template from publishing another team's service."""
     calls, ledger, stacks = statements_of("PublisherFunction")[:3]
 

@@ -203,7 +203,7 @@ def test_no_policy_names_more_than_single_actions_on_our_tables() -> None:
                 assert "*" not in json.dumps(resource)
 
 
-def test_each_table_is_written_by_its_own_functions_alone() -> None:
+def test_each_table_is_written_only_by_its_own_functions() -> None:
     """IAM enforces that each table has only one writer."""
     writers: dict[str, set[str]] = {
         table: set() for table in ("VersionsTable", "IndexTable", "ConsumersTable")
@@ -436,7 +436,7 @@ def test_every_alarm_notifies_the_topic_that_was_given() -> None:
             }
 
 
-def test_alarms_on_our_own_metrics_are_about_this_stack_alone() -> None:
+def test_alarms_on_our_own_metrics_are_about_this_stack_only() -> None:
     """A staging stack must not raise production's alarms."""
     for alarm in _alarms().values():
         if alarm["Namespace"] == "ServiceDiscovery":

@@ -72,7 +72,7 @@ def test_template_passes_cfn_lint(name: str) -> None:
 
 @pytest.mark.parametrize("original", _SAME_FILES)
 def test_copies_are_those_of_the_first_example(original: str) -> None:
-    """Each folder is whole, so that it can be copied alone."""
+    """Each folder is whole, so that it can be copied by itself."""
     expected = (EXAMPLES / "sam-python" / original).read_text(encoding="utf-8")
 
     for path in _SAME_FILES[original]:

@@ -104,7 +104,7 @@ def test_handler_that_reads_first_thing_gets_the_newest_answer(
 
 
 @pytest.mark.parametrize("reads_at_start", ["", "yes"])
-def test_init_waits_for_a_silent_registry_only_where_it_reads_the_file(
+def test_init_waits_for_a_silent_registry_only_if_it_reads_the_file(
     run: Run, index: IndexServer, reads_at_start: str
 ) -> None:
     """The resolve goes on beside the function's boot and its first invocation."""
@@ -120,7 +120,7 @@ def test_init_waits_for_a_silent_registry_only_where_it_reads_the_file(
 
 
 @pytest.mark.parametrize("is_strict", ["false", "true"])
-def test_slow_registry_holds_an_init_under_strict_alone(
+def test_slow_registry_holds_an_init_only_under_strict(
     run: Run, index: IndexServer, is_strict: str
 ) -> None:
     """An answer that takes 300 ms, and as much again."""

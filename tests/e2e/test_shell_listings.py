@@ -64,7 +64,7 @@ def _client(app: App, service: Any) -> Any:
 
 
 def test_exports_are_published(app: App, tmp_path: Path) -> None:
-    """Those that are ARNs; what else is exported stays where it is."""
+    """Only exports that are ARNs are published."""
     values = {"moved-users": f"{_ARN}:users:42", "moved-vpc": "vpc-0a1b"}
     template = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},

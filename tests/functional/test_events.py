@@ -131,7 +131,7 @@ def test_bus_that_is_gone_holds_up_no_index(
     assert "ResourceNotFoundException" in queued["error"]
 
 
-def test_record_fails_only_where_the_queue_fails_too(
+def test_record_fails_only_if_the_queue_fails_too(
     dynamodb: "DynamoDBClient", announce: Announce, queue_url: str
 ) -> None:
     publish(dynamodb, "1.4.2")

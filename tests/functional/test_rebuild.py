@@ -218,7 +218,7 @@ def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
     assert run(registry, VERIFY).differences == []
 
 
-def test_one_service_is_rebuilt_alone(registry: "DynamoDBClient") -> None:
+def test_only_one_service_is_rebuilt(registry: "DynamoDBClient") -> None:
     """It is quicker, once the log has named the service."""
     remove_all(registry, tables.INDEX, "service", "selector")
     put_all(registry, tables.INDEX, [gone_item("#7#users", "1.x"), gone_item("gone", "latest")])

@@ -152,7 +152,7 @@ def test_only_the_malformed_record_fails(handle: Handle, dynamodb: "DynamoDBClie
 def test_record_without_a_sequence_number_fails_the_batch_after_the_others(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Lambda then delivers it in ever smaller batches, until it is alone."""
+    """Lambda then delivers it in ever smaller batches, at last in one of its own."""
     publish(dynamodb, "1.0.0")
     unnamed: list[Any] = [{}, None, {"dynamodb": None}, {"dynamodb": {"SequenceNumber": 7}}]
 

@@ -1,4 +1,4 @@
-"""Read the services file: where the services are that this function needs.
+"""Read the services file, which has the ARNs of the services that this function needs.
 
 Part of the service-discovery layer. `get_service` opens the file at each call, so that it can wait
 for a check that is due, and parses the file only if its content has changed.
@@ -207,7 +207,7 @@ def _read(path: str) -> tuple[dict[str, _Member], float]:
         fd = os.open(path, _FLAGS)
         try:
             info = os.fstat(fd)
-            # A change in place, a replaced file or a check alters one of these.
+            # One of these differs after a change in place, a replacement or a check.
             identity = (path, info.st_ino, info.st_dev, info.st_mtime_ns, info.st_ctime_ns)
             last = _last
             if last is not None and last.identity == identity:
@@ -221,7 +221,7 @@ def _read(path: str) -> tuple[dict[str, _Member], float]:
     if last is None or last.data != data:
         members = _parse(path, data)
     else:
-        # A check that finds nothing new moves the modification time alone.
+        # A check that finds nothing new moves only the modification time.
         data, members = last.data, last.members
     _last = _Document(data, members, identity if is_settled else None)
     return members, info.st_mtime

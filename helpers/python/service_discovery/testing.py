@@ -33,15 +33,15 @@ _UNRESOLVED = {
 def services(
     answers: Mapping[str, str | Mapping[str, object]], *, age: float = 0.0
 ) -> Iterator[None]:
-    """Let the services file have these *answers*; then what it had before.
+    """Replace the services file by one with these *answers*, for a while.
 
     A context manager, and a decorator for functions that are not async. For the whole process:
     tests that run in threads of one process share the answers.
 
     Args:
-        answers: For each key an ARN, or a member of the services file: "arn", and where a test
-            needs them "version", "status", "metadata", "reason", "resolved_at". With "status"
-            "missing" or "unavailable" no "arn" is needed.
+        answers: For each key an ARN, or a member of the services file: "arn", and if a test needs
+            them "version", "status", "metadata", "reason", "resolved_at". With "status" "missing"
+            or "unavailable" no "arn" is needed.
         age: How long ago, in seconds, the last successful check was.
 
     Raises:

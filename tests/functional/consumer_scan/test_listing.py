@@ -62,7 +62,7 @@ def test_nothing_but_the_needs_is_kept(functions: "LambdaClient") -> None:
     assert SECRET not in repr(list_consumers(functions, SCOPE))
 
 
-def test_version_and_its_alias_are_consumers_of_their_own_where_their_needs_differ(
+def test_version_and_its_alias_are_consumers_of_their_own_if_their_needs_differ(
     functions: "LambdaClient",
 ) -> None:
     create_function(functions, "orders", "users==1.x")

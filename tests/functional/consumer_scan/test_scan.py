@@ -102,7 +102,7 @@ def test_scan_follows_functions_that_change_and_go(
     assert _heads(dynamodb) == {f"{PREFIX}changes": "users==2.x", f"{PREFIX}stays": "users==1.x"}
 
 
-def test_record_stays_where_the_needs_can_not_be_read_any_more(
+def test_record_stays_if_the_needs_can_not_be_read_any_more(
     functions: "LambdaClient", scan: Scan, dynamodb: "DynamoDBClient"
 ) -> None:
     create_function(functions, "orders", "users==1.x")

@@ -1,4 +1,4 @@
-"""DynamoDB Local for the tests of this folder; where Java or npm is missing, they are skipped."""
+"""DynamoDB Local for the tests of this folder, which are skipped if Java or npm is missing."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

@@ -49,7 +49,7 @@ class Extension:
         wait_for(lambda: text in self.log(), f"{text!r} in the log: {self.log()}")
 
     def wait_until_only_its_file_is_left(self) -> None:
-        """Wait until the folder has the services file alone.
+        """Wait until the folder has only the services file.
 
         A file that replaces one that a reader keeps open is beside it for a moment.
         """

@@ -17,7 +17,7 @@ from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
 
 
-def test_check_that_changes_nothing_moves_the_modification_time_alone(
+def test_check_that_changes_nothing_moves_only_the_modification_time(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Age is now minus mtime, and a function need not parse the same document again."""
@@ -264,7 +264,7 @@ def test_managed_instances_are_served_on_a_timer(
     assert extension.ends_with() == 0
 
 
-def test_log_is_json_where_the_functions_log_is(
+def test_log_is_json_if_the_functions_log_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Each line is one object, with facts as fields."""
@@ -280,7 +280,7 @@ def test_log_is_json_where_the_functions_log_is(
     assert index.requests
 
 
-def test_keys_come_from_the_containers_endpoint_where_none_are_set(
+def test_keys_come_from_the_containers_endpoint_if_none_are_set(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """SnapStart sets no keys, and replaces them at a restore, so every check asks for them."""

@@ -121,7 +121,7 @@ def test_copies_come_and_go_under_a_running_extension(
 def test_lost_copies_are_missing_only_if_the_original_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A missing copy alone does not make a service `missing`."""
+    """A service is `missing` only if its original is."""
     index.publish("users", "1.0.0", copies={"N": "50"})
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -157,7 +157,7 @@ def test_cold_start_in_a_storm_finds_a_copy(
 ) -> None:
     """If the original is throttled, a copy answers instead.
 
-    The original may be alone in its request, or beside keys of other partitions.
+    The original may be the only key of its request, or beside keys of other partitions.
     """
     with_copies(index, 50)
     index.publish("billing", "1.0.0")

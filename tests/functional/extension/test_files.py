@@ -261,7 +261,7 @@ LEFTOVERS = {
 
 
 @pytest.mark.parametrize("name", LEFTOVERS)
-def test_leftover_counts_for_the_very_need_alone(
+def test_leftover_counts_only_for_the_same_need(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, name: str
 ) -> None:
     """Key, service and selector must be the same, and the member well-formed."""

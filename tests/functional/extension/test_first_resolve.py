@@ -79,7 +79,7 @@ def test_event_is_asked_for_before_the_first_answer(
     ],
     ids=lambda variables: next(iter(variables.values())),
 )
-def test_init_waits_where_waiting_is_wanted(
+def test_init_waits_if_waiting_is_wanted(
     start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
 ) -> None:
     """No caller waits for such an init, and its first invocation should find an answer."""
@@ -155,7 +155,7 @@ def test_leftover_that_answers_everything_is_read_after_hold_ms(
     assert "needs not resolved" not in extension.log(), "the first resolve still goes on"
 
 
-def test_leftover_is_not_read_early_where_the_init_waits(
+def test_leftover_is_not_read_early_if_the_init_waits(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """There HOLD_MS shortens nothing."""

@@ -288,7 +288,7 @@ def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
         assert extension.services_file.stat().st_ino == inode
         _publish(index, 1)
         wait_for(lambda: extension.services_file.stat().st_ino != inode, "another file")
-        assert len(index.requests) == 1, "that alone is no check"
+        assert len(index.requests) == 1, "that begins no check"
 
         assert _version(extension) == "1.1.0"
         assert json.load(kept)["users"]["version"] == "1.0.0"

@@ -247,7 +247,7 @@ def test_response_without_the_table_makes_no_service_missing(
         assert extension.document()["users"]["status"] == "active"
 
 
-def test_malformed_item_costs_its_own_need_alone(
+def test_malformed_item_costs_only_its_own_need(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Only one answer is missing, and the log names the attribute."""
@@ -265,7 +265,7 @@ def test_malformed_item_costs_its_own_need_alone(
     assert extension.services_file.stat().st_mtime == 0
 
 
-def test_one_call_of_three_that_fails_costs_its_own_needs_alone(
+def test_one_call_of_three_that_fails_costs_only_its_own_needs(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """With more than a hundred needs, the answers of the other calls count."""

@@ -23,7 +23,7 @@ def _version(extension: Extension) -> str:
     return version
 
 
-def test_platform_that_says_so_is_asked_for_shutdown_alone(
+def test_platform_that_says_so_is_asked_only_for_shutdown(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The extension does not try to register for INVOKE first."""

@@ -91,10 +91,10 @@ def test_environments_that_share_a_file_write_whole_documents(
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EAGAIN])
-def test_environments_share_a_file_where_the_kernel_refuses_leases(
+def test_environments_share_a_file_if_the_kernel_refuses_leases(
     start: Start, lambda_api: LambdaApi, index: IndexServer, error: int
 ) -> None:
-    """Only the hold is missing: the file is right, and written when an answer changes alone."""
+    """Only the hold is missing: the file is right, and is written only if an answer changes."""
     index.publish("users", "1.0.0")
     writers = [start("users", *refused_leases.command(error))]
     lambda_api.wait_until_ready()
@@ -103,7 +103,7 @@ def test_environments_share_a_file_where_the_kernel_refuses_leases(
     for _ in range(3):
         lambda_api.invoke()
     for mask, name in watcher.events():
-        assert (mask & ~_OF_A_TIME, name) == (0, path.name), "the modification time alone"
+        assert (mask & ~_OF_A_TIME, name) == (0, path.name), "only the modification time"
     watcher.close()
 
     writers.append(start("users", *refused_leases.command(error)))

@@ -42,7 +42,7 @@ def ready(call: Call, publish: Publish) -> Call:
 
 @pytest.fixture
 def half_published(ready: Call, publish: Publish, dynamodb: "DynamoDBClient") -> Call:
-    """Return the API where 2.0.0 exists, and its service and history do not have it."""
+    """Return the API with a version 2.0.0 that its service and its history do not have."""
     service = item_at(dynamodb, layout.service_key("users"))
     publish("2.0.0")
     put(dynamodb, service)

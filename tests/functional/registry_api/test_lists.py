@@ -85,7 +85,7 @@ def test_unchanged_version_is_not_sent_twice(call: Call) -> None:
         assert (other.status, other.headers["ETag"]) == (200, etag)
 
 
-def test_etag_changes_with_the_record_alone(call: Call, publish: Publish) -> None:
+def test_etag_changes_only_with_the_record(call: Call, publish: Publish) -> None:
     """A client that polls a version learns of its yank, and not of other versions' changes."""
     path = "/services/users/versions/1.0.0"
     publish("1.0.0")
@@ -271,7 +271,7 @@ def test_every_entry_is_on_one_page(filled: Call, member: str, limit: str) -> No
 
 
 @pytest.mark.parametrize("member", LISTS)
-def test_cursor_is_good_for_its_own_list_alone(filled: Call, member: str) -> None:
+def test_cursor_is_good_only_for_its_own_list(filled: Call, member: str) -> None:
     """Another list's cursor would give a wrong page without an error."""
     path = LISTS[member]
     cursor = filled("GET", path, query={"limit": "1"}).document["cursor"]

@@ -63,7 +63,7 @@ def test_known_document_is_not_sent_again(ready: Call, path: str) -> None:
 
 
 @pytest.mark.parametrize(("write", "path"), WRITES, ids=named)
-def test_write_goes_through_where_nothing_has_changed(
+def test_write_goes_through_if_nothing_has_changed(
     ready: Call, write: tuple[Any, ...], path: str
 ) -> None:
     """The header may have the tag, one of several tags, or `*`."""
@@ -77,9 +77,7 @@ def test_write_goes_through_where_nothing_has_changed(
 
 
 @pytest.mark.parametrize(("write", "path"), WRITES, ids=named)
-def test_write_is_refused_where_it_has_changed(
-    ready: Call, write: tuple[Any, ...], path: str
-) -> None:
+def test_write_is_refused_if_it_has_changed(ready: Call, write: tuple[Any, ...], path: str) -> None:
     """If-Match compares strongly (RFC 9110, 13.1.1); a header without a tag matches nothing."""
     known = tag(ready, path)
     other = tag(ready, VERSION if path == SERVICE else SERVICE)

@@ -112,7 +112,7 @@ def test_backport_never_moves_latest(call: Call, publish: Publish) -> None:
     assert response.document["created_at"] <= response.document["updated_at"]
 
 
-def test_service_of_pre_releases_alone_has_no_latest(call: Call, publish: Publish) -> None:
+def test_service_with_only_pre_releases_has_no_latest(call: Call, publish: Publish) -> None:
     """A pre-release never answers `latest`."""
     publish("1.0.0-rc.1")
 

@@ -77,7 +77,7 @@ def test_selector_gets_what_a_function_would_get(ready: Call) -> None:
         }
 
 
-def test_yanked_version_is_found_by_its_pin_alone(ready: Call) -> None:
+def test_yanked_version_is_found_only_by_its_pin(ready: Call) -> None:
     """The answer has the reason; a series of yanked versions has none."""
     assert resolve(ready, "==1.4.1").document == {
         "requested": "1.4.1",

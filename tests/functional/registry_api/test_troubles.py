@@ -304,7 +304,7 @@ def test_missing_credentials_count_as_unreachable(ready: Call, trouble: Trouble)
 @pytest.fixture
 def log(ready: Call) -> Iterator[io.StringIO]:
     """Return a function that reads what the function has logged since, one JSON document a line."""
-    import registry_api.handler as module  # noqa: PLC0415  # composes, where an environment is
+    import registry_api.handler as module  # noqa: PLC0415  # its import reads the environment
 
     assert ready("GET", "/").status == 404
     stream = io.StringIO()

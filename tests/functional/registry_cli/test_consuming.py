@@ -84,7 +84,7 @@ def test_no_consumer_is_known(run: Run, gateway: HttpGateway) -> None:
 
 
 def test_declared_needs_are_recorded_and_checked(run: Run, gateway: HttpGateway) -> None:
-    """The command fails in a consumer's pipeline where the function would lack an answer."""
+    """The command fails in a consumer's pipeline if the function would lack an answer."""
     respond(gateway, {"services": {"users": _MEMBER}, "resolved": True})
 
     ended = run(

@@ -208,7 +208,7 @@ def test_control_characters_of_a_publisher_do_not_reach_the_terminal(
     assert "red\\x1b[31m\\x07" in ended.out
 
 
-def test_wide_tables_are_not_cut_where_they_are_piped(run: Run, publish: Publish) -> None:
+def test_wide_tables_are_not_cut_in_a_pipe(run: Run, publish: Publish) -> None:
     """`awk` and `grep` read them."""
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:" + "u" * 500
     publish("1.0.0", arn=arn)

@@ -128,7 +128,7 @@ def test_rebuild_corrects_the_index(run: Run, one_dynamodb: "DynamoDBClient") ->
 
 
 @pytest.mark.usefixtures("invoke")
-def test_one_service_alone(run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer) -> None:
+def test_only_one_service(run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer) -> None:
     spoil(one_dynamodb)
 
     assert run("rebuild", "--service", "users", "--json").document["differences"] == 2
@@ -231,7 +231,7 @@ def restore(aws_server: AwsServer, invoke: Invoke) -> RestoreFunction:
 
 
 @pytest.mark.usefixtures("restore")
-def test_restore_needs_yes_where_there_is_no_terminal(run: Run, aws_server: AwsServer) -> None:
+def test_restore_needs_yes_if_there_is_no_terminal(run: Run, aws_server: AwsServer) -> None:
     """It deletes, so a script has to confirm it."""
     ended = run("restore", "--from", "Versions-restored")
 
@@ -258,7 +258,7 @@ def test_restore_copies_to_the_end_and_rebuilds_the_index(
     assert index_of(one_dynamodb) == implied(one_dynamodb)
 
 
-def test_restore_goes_on_where_it_was_stopped(
+def test_restore_continues_where_it_was_stopped(
     run: Run, aws_server: AwsServer, restore: RestoreFunction
 ) -> None:
     """A large table takes hours, and a terminal may close; the index is rebuilt at the end."""

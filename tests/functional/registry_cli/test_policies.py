@@ -253,7 +253,7 @@ def test_consumer_may_call_in_no_other_way(called: Any) -> None:
     assert not allows(policy, "sqs:SendMessage", _LAMBDA)
 
 
-def test_consumer_reads_the_answers_to_its_needs_alone(called: Any) -> None:
+def test_consumer_reads_only_the_answers_to_its_needs(called: Any) -> None:
     """Copies of the index (docs/scale.md) have partition keys of their own."""
     policy = called(f"{_LAMBDA}:42").document
     read, batch = "dynamodb:GetItem", "dynamodb:BatchGetItem"

@@ -164,7 +164,7 @@ def test_refusal_comes_before_the_question(
     assert _writes(gateway) == []
 
 
-def test_document_is_alone_on_stdout(at_terminal: AtTerminal, publish: Publish) -> None:
+def test_document_is_the_only_output_on_stdout(at_terminal: AtTerminal, publish: Publish) -> None:
     """The question goes to the terminal, although the result goes to a pipe."""
     publish("1.0.0", "1.1.0")
 

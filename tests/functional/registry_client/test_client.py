@@ -50,7 +50,7 @@ def test_refusal_carries_the_whole_problem_document(client: RegistryClient) -> N
         client.change(requests.set_channel_request("users", "beta", "9.9.9"))
 
     assert raised.value.status == 409
-    assert raised.value.is_refused_by_what_stands
+    assert raised.value.is_conflict
     assert "9.9.9" in str(raised.value)
     assert (raised.value.method, raised.value.path) == ("PUT", "/services/users/channels/beta")
 
@@ -61,10 +61,10 @@ def test_faults_of_a_request_are_listed(client: RegistryClient) -> None:
         client.resolve("users=1.2")
 
     assert [fault["pointer"] for fault in raised.value.faults] == ["/needed"]
-    assert not raised.value.is_refused_by_what_stands
+    assert not raised.value.is_conflict
 
 
-def test_etag_is_none_where_there_is_no_service(client: RegistryClient) -> None:
+def test_etag_is_none_if_there_is_no_service(client: RegistryClient) -> None:
     """A first publish has nothing to match."""
     assert client.etag("/services/nobody") is None
     assert not client.has_service("nobody")

@@ -79,7 +79,7 @@ def test_lost_response_of_a_put_is_asked_for_again(http: SignedHttp, gateway: Ht
 
 @pytest.mark.parametrize(("method", "headers"), [("DELETE", {}), ("PATCH", {"If-Match": '"1"'})])
 @pytest.mark.parametrize("status", [0, 502, 504])
-def test_unclear_outcome_is_not_repeated_where_that_misleads(
+def test_unclear_outcome_is_not_repeated_if_that_misleads(
     http: SignedHttp, gateway: HttpGateway, method: str, headers: dict[str, str], status: int
 ) -> None:
     """After a success, a second DELETE would get a 404, and a second If-Match a 412."""

@@ -14,7 +14,7 @@ def observed(**wanted: float) -> Findings:
     return simulate(Scenario(**members))  # type: ignore[arg-type]  # the scenario's own
 
 
-def test_result_depends_on_the_scenario_and_its_seed_alone() -> None:
+def test_result_depends_only_on_the_scenario_and_its_seed() -> None:
     """Another seed gives other random numbers."""
     one = observed(running=300_000)
 
@@ -61,7 +61,7 @@ def test_every_read_is_served_or_refused() -> None:
     assert found.served == found.checks - found.failed_checks
 
 
-def test_files_grow_older_where_checks_fail_and_nowhere_else() -> None:
+def test_files_grow_older_only_if_checks_fail() -> None:
     """An older file is the only effect of a throttled table on a function."""
     within, beyond = observed(running=100_000), observed(running=500_000)
 
@@ -126,7 +126,7 @@ def test_refused_cold_start_guesses_a_copy_once_in_each_check() -> None:
     assert 0 < guesses <= found.checks
 
 
-def test_storm_is_over_sooner_where_there_are_copies() -> None:
+def test_storm_is_over_sooner_if_there_are_copies() -> None:
     """Refused environments read other copies."""
     storm = Scenario(starting=50_000, starting_within_s=1, until_s=60, weight=50, copies=50)
 

@@ -121,7 +121,7 @@ def test_malformed_table_name_is_refused(table: str) -> None:
     assert fault.startswith("SERVICE_DISCOVERY_TABLE: ")
 
 
-def test_region_is_needed_where_something_is() -> None:
+def test_region_is_needed_if_a_service_is_needed() -> None:
     """Lambda always sets it; elsewhere the error says to set it."""
     assert _faults(AWS_REGION="") == ["AWS_REGION is not set"]
     assert _config(AWS_REGION="", AWS_DEFAULT_REGION="eu-west-3").region == "eu-west-3"

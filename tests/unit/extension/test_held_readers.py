@@ -1,4 +1,4 @@
-"""Which readers are held, as far as this process can see it alone."""
+"""Which readers are held, tested in a single process."""
 
 import os
 import signal

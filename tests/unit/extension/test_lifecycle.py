@@ -367,7 +367,7 @@ def test_resolved_at_is_the_time_of_the_members_own_change(world: LifecycleWorld
     assert world.member("users")["resolved_at"] == "2027-01-15T08:02:00Z"
 
 
-def test_another_error_alone_is_no_change(world: LifecycleWorld) -> None:
+def test_another_error_is_no_change(world: LifecycleWorld) -> None:
     """The file is written only if an answer has changed."""
     world.fault = "refused"
     inodes: list[int] = []

@@ -124,7 +124,7 @@ class MemoryRegistry:
             raise refusal(412, "the service has changed")
         record = service.versions.get(version)
         if record is None or record["status"] != "active":
-            raise refusal(409, "a channel points at active versions alone")
+            raise refusal(409, "a channel points at active versions only")
         service.revision += 1
         service.channels[channel] = version
         self.after_write("set_channel")

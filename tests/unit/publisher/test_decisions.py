@@ -43,7 +43,7 @@ def test_roll_back_undoes_for_every_on_delete(on_delete: OnDelete) -> None:
 
 
 @pytest.mark.parametrize("on_delete", OnDelete)
-def test_replaced_version_is_left_alone(on_delete: OnDelete) -> None:
+def test_replaced_version_is_not_changed(on_delete: OnDelete) -> None:
     """An update to another version ends with a Delete of the previous one."""
     removal = decide_removal(
         on_delete, "users@1.0.0", is_rolling_back=False, present_id="users@2.0.0"

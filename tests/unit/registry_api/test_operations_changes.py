@@ -264,7 +264,7 @@ def test_roll_back_is_one_call_and_lasts(registry: Registry, store: MemoryVersio
     )
 
 
-def test_pin_moves_with_the_operator_alone(registry: Registry) -> None:
+def test_pin_moves_only_with_the_operator(registry: Registry) -> None:
     """Rolling forward is the same call; a pin to the highest version is a pin too."""
     registry.set_channel("users", "latest", ONE, "operator")
     registry.set_channel("users", "latest", TWO, "operator")

@@ -74,7 +74,9 @@ def test_committed_change_is_read_at_once(store: VersionStore) -> None:
     assert store.version("users", version) == change.put
 
 
-def test_service_is_read_where_its_version_is_not(store: VersionStore, publish: Publish) -> None:
+def test_service_is_read_if_its_version_does_not_exist(
+    store: VersionStore, publish: Publish
+) -> None:
     """A publish of a further version reads both, and finds only the service."""
     publish("1.0.0")
 

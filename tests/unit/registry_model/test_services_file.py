@@ -82,7 +82,7 @@ def test_members_stand_in_the_order_of_the_needs() -> None:
 
 
 def test_member_under_an_alias_has_the_service() -> None:
-    """The file alone shows which service an alias means."""
+    """Without NEEDED_SERVICES, the file shows which service an alias means."""
     member = document(resolved_member(need("old:users==1.x"), answer(), AT))
 
     assert member["service"] == "users"
@@ -237,7 +237,7 @@ def test_file_is_written_only_for_another_answer(other: dict[str, Any], *, is_ch
     assert changed.says_the_same(member) == member.says_the_same(changed) == (not is_change)
 
 
-def test_earlier_answer_counts_for_the_same_need_alone() -> None:
+def test_earlier_answer_counts_only_for_the_same_need() -> None:
     """Key, service and selector must be the same, and an unresolved member is no answer."""
     wanted = need("users==1.x")
     kept = resolved_member(wanted, answer(), AT)

@@ -162,7 +162,7 @@ def test_two_pipelines_at_once_leave_the_needs_of_one(
     assert clock.waited_s > 0
 
 
-def test_declaration_gives_up_where_others_keep_coming_first(
+def test_declaration_gives_up_if_others_keep_coming_first(
     table: ConsumersTable, dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
     def declare_first() -> None:
@@ -191,7 +191,7 @@ def test_consumer_that_was_declared_anew_is_not_forgotten(table: ConsumersTable)
     assert _needs(table, "users") == ["orders users==2.x"]
 
 
-def test_scan_leaves_a_declared_consumer_alone(table: ConsumersTable) -> None:
+def test_scan_does_not_change_a_declared_consumer(table: ConsumersTable) -> None:
     declared = _declare(table, "users==1.x")
 
     with pytest.raises(DeclaredError):
@@ -200,7 +200,7 @@ def test_scan_leaves_a_declared_consumer_alone(table: ConsumersTable) -> None:
     assert table.get("orders") == declared
 
 
-def test_scan_writes_needs_only_where_they_have_changed(
+def test_scan_writes_needs_only_if_they_have_changed(
     table: ConsumersTable, dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
     def refuse() -> None:

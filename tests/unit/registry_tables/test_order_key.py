@@ -29,7 +29,7 @@ def test_order_keys_order_close_versions(version: Version, data: st.DataObject) 
 
 
 @given(VERSIONS, NUMBERS, NUMBERS)
-def test_series_prefix_finds_its_series_alone(version: Version, major: int, minor: int) -> None:
+def test_series_prefix_finds_only_its_series(version: Version, major: int, minor: int) -> None:
     """`1.` must not find `10.`."""
     key = order_key(version)
 

@@ -63,9 +63,7 @@ def test_bus_is_given_ten_events_in_a_call(queues: "SQSClient", queue_url: str) 
     assert faulty.calls == [10, 10, 3]
 
 
-def test_events_that_fail_in_a_call_are_put_again_alone(
-    queues: "SQSClient", queue_url: str
-) -> None:
+def test_only_events_that_fail_in_a_call_are_put_again(queues: "SQSClient", queue_url: str) -> None:
     faulty = FaultyBus([{1, 3}, {0}])
 
     result = _bus(faulty, queues, queue_url).send(_entries(5))
