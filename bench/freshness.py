@@ -77,7 +77,7 @@ def _publish(aws: Emulator, registry: SignedHttp, table: str, number: int) -> _P
     processes.wait_until(
         lambda: "Item" in client.get_item(TableName=table, Key=key),
         within_s=_SEEN_WITHIN_S,
-        what=f"{name} is in the index",
+        what=f"the index has {name}",
     )
     total_ms = (time.monotonic() - started) * 1000
     return _Publish(total_ms=total_ms, own_ms=_own_ms(aws, name))
@@ -94,7 +94,7 @@ def _own_ms(aws: Emulator, service: str) -> float:
                 found.append(float(line["duration_ms"]))
         return bool(found)
 
-    processes.wait_until(is_logged, within_s=_SEEN_WITHIN_S, what=f"{service} is in the log")
+    processes.wait_until(is_logged, within_s=_SEEN_WITHIN_S, what=f"the log has {service}")
     return found[-1]
 
 

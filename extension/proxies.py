@@ -103,7 +103,7 @@ def _parse(name: str, url: str) -> Proxy:
         nowhere = endpoints.Endpoint("http", "proxy", 80, "/")
         return Proxy(nowhere, None, f"{name} is not the URL of a proxy: {error}")
     if endpoint.scheme != "http":
-        fault = f"{name} names a proxy that is spoken to over TLS, which is not supported"
+        fault = f"{name} names a proxy that uses TLS itself, which is not supported"
         return Proxy(endpoint, None, fault + ": name one with http://")
     return Proxy(endpoint, credentials)
 

@@ -195,7 +195,9 @@ def execution_environment(
                 raise LocalStackError(message)
             return _is_listening(port)
 
-        processes.wait_until(is_listening, within_s=_READY_WITHIN_S, what="the emulator listens")
+        processes.wait_until(
+            is_listening, within_s=_READY_WITHIN_S, what="the emulator accepts connections"
+        )
         url = f"http://127.0.0.1:{port}/2015-03-31/functions/function/invocations"
         yield ExecutionEnvironment(process, url, log)
 

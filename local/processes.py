@@ -73,7 +73,7 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> 
     deadline = time.monotonic() + within_s
     while not condition():
         if time.monotonic() > deadline:
-            message = f"{what}: not within {within_s:g} s"
+            message = f"after {within_s:g} s still not true: {what}"
             raise LocalStackError(message)
         time.sleep(0.02)
 

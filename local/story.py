@@ -100,7 +100,7 @@ def wait_for_index(
         seen[:] = [answer_from_item(item).version] if item else []
         return seen == [version]
 
-    what = f"the index answers {service} {selector} with {version}"
+    what = f"the index has {version} for {service} {selector}"
     try:
         processes.wait_until(is_there, within_s=_SEEN_WITHIN_S, what=what)
     except LocalStackError as error:

@@ -173,11 +173,11 @@ class Publications:
             return []
         notes = []
         for channel, before in entry.channels_before.items():
-            notes += self._tolerated(partial(self._set_back, version, channel, before))
+            notes += self._try_step(partial(self._set_back, version, channel, before))
         is_yanked = False
         if entry.was_absent and entry.physical_id != keep:
             reason = roll_back_reason(stack_name)
-            refused = self._tolerated(partial(self._yank_once, version, entry.arn, reason))
+            refused = self._try_step(partial(self._yank_once, version, entry.arn, reason))
             notes += refused
             is_yanked = not refused
         self._ledger.write_entry(entry.settled(was_rolled_back=is_yanked))
@@ -216,7 +216,7 @@ class Publications:
         if service.channels.get(channel) == version:
             self._registry.delete_channel(name, channel, service.etag)
 
-    def _tolerated(self, step: Callable[[], None]) -> list[str]:
+    def _try_step(self, step: Callable[[], None]) -> list[str]:
         """Run a step of a roll-back; return why the registry refuses it, if it does.
 
         A change that others have made since is kept, and must not block the roll-back of a stack.

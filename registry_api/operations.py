@@ -94,7 +94,7 @@ class Registry(RegistryReads):
             rules.check_metadata(wanted.metadata)
         terms.check(service)
         if current is not None:
-            return PublishOutcome.REPEATED, self._repeat(wanted, service, current, by)
+            return PublishOutcome.REPEATED, self._repeat_publish(wanted, service, current, by)
         event = self._event(
             wanted.name,
             service,
@@ -244,7 +244,7 @@ class Registry(RegistryReads):
         if record is None:
             message = f"service '{name}' has no version {version}; publish it first"
             raise ConflictError(message)
-        self._point(service, channel, record, by)
+        self._set_channel_to(service, channel, record, by)
 
     @decided_again
     def delete_channel(self, name: str, channel: str, by: str, terms: WriteTerms = _PLAIN) -> None:
@@ -269,7 +269,7 @@ class Registry(RegistryReads):
         after = replace(rules.at_event(event, service), channels=left)
         self._store.commit(Change(expected=service, found=None, service=after, event=event))
 
-    def _repeat(
+    def _repeat_publish(
         self, wanted: Publication, service: ServiceRecord | None, current: VersionRecord, by: str
     ) -> VersionRecord:
         """Return the version that is published already, and set the channel.
@@ -285,12 +285,14 @@ class Registry(RegistryReads):
             )
             raise ConflictError(message, current)
         if service is None or rules.is_half_done(service, current):
-            return self._complete(wanted, service, current, by)
+            return self._complete_publish(wanted, service, current, by)
         if wanted.channel is not None:
-            self._point(service, wanted.channel, current, by)
+            self._set_channel_to(service, wanted.channel, current, by)
         return current
 
-    def _point(self, service: ServiceRecord, channel: str, record: VersionRecord, by: str) -> None:
+    def _set_channel_to(
+        self, service: ServiceRecord, channel: str, record: VersionRecord, by: str
+    ) -> None:
         """Set a channel to a version, unless it is set to it already.
 
         Raises:
@@ -311,7 +313,7 @@ class Registry(RegistryReads):
         after = replace(rules.at_event(event, service), channels=channels)
         self._store.commit(Change(expected=service, found=record, service=after, event=event))
 
-    def _complete(
+    def _complete_publish(
         self, wanted: Publication, service: ServiceRecord | None, current: VersionRecord, by: str
     ) -> VersionRecord:
         """Complete a publish that has written the version but not the service's item."""

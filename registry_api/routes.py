@@ -102,7 +102,7 @@ class Routes:
             return registry.publish(wanted, caller, terms)
 
         if is_dry_run:
-            return self._rehearsed(publish)
+            return self._dry_run_response(publish)
         outcome, record = publish(self._registry)
         if outcome is PublishOutcome.REPEATED:
             return _version_response(HTTPStatus.OK, record)
@@ -125,7 +125,7 @@ class Routes:
     def _service(self, name: str) -> Response[str]:
         view = self._registry.service(service_in(name))
         tag = entity_tags.service_tag(view.service.revision)
-        return self._unless_known(tag, lambda: documents.service_document(view))
+        return self._unless_not_modified(tag, lambda: documents.service_document(view))
 
     def _versions(self, name: str) -> Response[str]:
         scope = f"versions/{service_in(name)}"
@@ -138,7 +138,7 @@ class Routes:
     def _version(self, name: str, version: str) -> Response[str]:
         record = self._registry.version(service_in(name), version_in(name, version))
         tag = entity_tags.version_tag(record.revision)
-        return self._unless_known(tag, lambda: documents.version_document(record))
+        return self._unless_not_modified(tag, lambda: documents.version_document(record))
 
     def _set_status(self, name: str, version: str) -> Response[str]:
         at = service_in(name), version_in(name, version)
@@ -153,7 +153,7 @@ class Routes:
             return registry.activate(*at, caller, terms)
 
         if flags.dry_run:
-            return self._rehearsed(set_status)
+            return self._dry_run_response(set_status)
         return _version_response(HTTPStatus.OK, set_status(self._registry))
 
     def _delete(self, name: str, version: str) -> Response[str]:
@@ -166,7 +166,7 @@ class Routes:
             registry.delete(*at, caller, terms)
 
         if flags.dry_run:
-            return self._rehearsed(delete)
+            return self._dry_run_response(delete)
         delete(self._registry)
         return empty_response(HTTPStatus.NO_CONTENT)
 
@@ -180,7 +180,7 @@ class Routes:
             registry.set_channel(*at, version, caller, terms)
 
         if flags.dry_run:
-            return self._rehearsed(set_channel)
+            return self._dry_run_response(set_channel)
         set_channel(self._registry)
         return json_response(HTTPStatus.OK, documents.channel_document(channel, version))
 
@@ -193,7 +193,7 @@ class Routes:
             registry.delete_channel(*at, caller, terms)
 
         if flags.dry_run:
-            return self._rehearsed(delete_channel)
+            return self._dry_run_response(delete_channel)
         delete_channel(self._registry)
         return empty_response(HTTPStatus.NO_CONTENT)
 
@@ -236,13 +236,13 @@ class Routes:
 
         return WriteTerms(passes_guard=passes_guard, accepts=accepts)
 
-    def _rehearsed(self, write: Callable[[Registry], object]) -> Response[str]:
+    def _dry_run_response(self, write: Callable[[Registry], object]) -> Response[str]:
         """Return what a write would change."""
         return json_response(
             HTTPStatus.OK, documents.impact_document(self._registry.dry_run(write))
         )
 
-    def _unless_known(self, tag: str, document: Callable[[], object]) -> Response[str]:
+    def _unless_not_modified(self, tag: str, document: Callable[[], object]) -> Response[str]:
         """Return a document with its entity tag, unless the client says that it has it."""
         condition = self._request.header("if-none-match")
         if condition is not None and entity_tags.matches_weakly(condition, tag):

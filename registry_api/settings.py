@@ -26,13 +26,13 @@ class ApiSettings:
             LookupError: A variable is not set.
         """
         return cls(
-            versions_table=_wanted(getenv, "VERSIONS_TABLE"),
-            index_table=_wanted(getenv, "INDEX_TABLE"),
-            consumers_table=_wanted(getenv, "CONSUMERS_TABLE"),
+            versions_table=_required(getenv, "VERSIONS_TABLE"),
+            index_table=_required(getenv, "INDEX_TABLE"),
+            consumers_table=_required(getenv, "CONSUMERS_TABLE"),
         )
 
 
-def _wanted(getenv: Callable[[str], str | None], name: str) -> str:
+def _required(getenv: Callable[[str], str | None], name: str) -> str:
     value = getenv(name)
     if not value:
         message = f"{name} is not set; infra/template.yaml sets it"

@@ -155,5 +155,5 @@ def dynamodb_local(folder: Path) -> Iterator[DynamoDbLocal]:
         return True
 
     with processes.running(command, environment=dict(os.environ), log=log, cwd=jar):
-        processes.wait_until(is_up, within_s=60, what="DynamoDB Local answers")
+        processes.wait_until(is_up, within_s=60, what="DynamoDB Local responds")
         yield engine

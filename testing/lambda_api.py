@@ -43,7 +43,7 @@ class LambdaApi:
         return server
 
     def bind(self) -> "_Server":
-        """Take a free port of loopback; connections are refused until the server serves."""
+        """Bind a free port of loopback; connections are refused until the server serves."""
         api = self
 
         class _ExtensionsApiRequest(BaseHTTPRequestHandler):

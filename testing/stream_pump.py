@@ -28,7 +28,7 @@ _DEATHS = 0.2
 _MOST_CALLS = 12
 
 
-class _Mortal:
+class _KillingClient:
     """A DynamoDB client that kills its worker after some calls."""
 
     def __init__(self, client: Any, calls: int) -> None:
@@ -152,9 +152,9 @@ class StreamPump:
         worker: Any = self._client
         if not self._deaths:
             # Even a short run has a worker that is killed.
-            worker = _Mortal(worker, 0)
+            worker = _KillingClient(worker, 0)
         elif self._random.random() < _DEATHS:
-            worker = _Mortal(worker, self._random.randint(0, _MOST_CALLS))
+            worker = _KillingClient(worker, self._random.randint(0, _MOST_CALLS))
         try:
             return set(handler_on(worker).process(batch, plenty))
         except KilledError:

@@ -196,7 +196,7 @@ def _chosen(versions: dict[str, dict[str, Any]]) -> dict[str, str]:
     return chosen
 
 
-class Watched:
+class WatchedClient:
     """A DynamoDB client that calls a function before each call."""
 
     def __init__(self, client: Any, before: Callable[[str, dict[str, Any]], object]) -> None:

@@ -11,6 +11,6 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + _WITHIN_S
     while not condition():
         if time.monotonic() > deadline:
-            message = f"never seen: {what}"
+            message = f"after {_WITHIN_S} s still missing: {what}"
             raise AssertionError(message)
         time.sleep(0.002)

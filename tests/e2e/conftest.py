@@ -52,7 +52,9 @@ class App:
             return seen == expected
 
         processes.wait_until(
-            is_there, within_s=_SEEN_WITHIN_S, what=f"the index has {service} as {expected}"
+            is_there,
+            within_s=_SEEN_WITHIN_S,
+            what=f"the index has the items {expected} of {service}",
         )
         return items
 

@@ -70,7 +70,7 @@ def test_published_version_is_resolved_pinned_and_explained(app: App, run: Run) 
         member: dict[str, Any] = _document(run("resolve", "shell", "--json"))
         return bool(member["version"] == "1.0.0")
 
-    processes.wait_until(is_pinned, within_s=60, what="functions get the pinned version")
+    processes.wait_until(is_pinned, within_s=60, what="the index has the pinned version")
     events = _document(run("history", "shell", "--json"))["events"]
     assert [each["action"] for each in events] == ["set-channel", "publish", "publish"]
     assert run("resolve", "shell==9.x").returncode == 3

@@ -102,7 +102,9 @@ def test_yank_names_the_functions_that_it_breaks_and_they_get_what_it_foretold(
         now = {name: function.invoke().payload["now"] for name, function in functions.items()}
         return {name: _versions(document) for name, document in now.items()} == expected
 
-    processes.wait_until(have_new_answers, within_s=180, what="the functions' files are new")
+    processes.wait_until(
+        have_new_answers, within_s=180, what="the functions' files have the new answers"
+    )
     broken = functions["scanned-broken"].invoke().payload["now"]
     assert broken["rates"]["status"] == "missing"
     assert broken["old"]["arn"] == arn("rates", "1.4.2")

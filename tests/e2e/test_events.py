@@ -70,7 +70,7 @@ def _received(app: App, queue: str, count: int) -> dict[int, dict[str, Any]]:
             assert found.setdefault(revision, event)["detail"] == event["detail"]
         return len(found) == count
 
-    processes.wait_until(is_all, within_s=180, what=f"{count} events are in the queue")
+    processes.wait_until(is_all, within_s=180, what=f"the queue has {count} events")
     return found
 
 
@@ -185,7 +185,9 @@ def test_example_rules_post_to_a_chat_and_start_a_pipeline(
         inputs.extend(_messages(app, queue))
         return len(posted) >= 2 and len(inputs) >= 1
 
-    processes.wait_until(is_delivered, within_s=180, what="chat and pipeline have the events")
+    processes.wait_until(
+        is_delivered, within_s=180, what="the chat and the pipeline have got the events"
+    )
     _delete_rule(app, "chat", "chat")
     _delete_rule(app, "pipeline", "pipeline")
     by = app.registry.send("GET", "/services/moon/history").document["events"][0]["by"]

@@ -102,7 +102,7 @@ def test_each_change_invokes_the_function_with_one_record(app: App) -> None:
         lines[:] = [each for each in parsed if each.get("service") == "filtered"]
         return sum(int(line.get("records", 0)) for line in lines) >= 2
 
-    processes.wait_until(is_logged, within_s=60, what="both changes are in the log")
+    processes.wait_until(is_logged, within_s=60, what="the log has both changes")
 
     assert [line["level"] for line in lines] == ["INFO"] * len(lines)
     assert sum(line["records"] for line in lines) == 2

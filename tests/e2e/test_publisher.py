@@ -87,7 +87,9 @@ class TemplateStack:
             status = found[0]["StackStatus"]
             return not status.endswith("IN_PROGRESS")
 
-        processes.wait_until(has_ended, within_s=_ENDED_WITHIN_S, what=f"{self.name} has ended")
+        processes.wait_until(
+            has_ended, within_s=_ENDED_WITHIN_S, what=f"the stack {self.name} has a final status"
+        )
         return status
 
 

@@ -224,7 +224,7 @@ def _mend(app: App) -> None:
     processes.wait_until(
         lambda: app.registry.send("POST", "/resolve", needed).document["resolved"] is True,
         within_s=60,
-        what="everything that is needed resolves",
+        what="every need resolves",
     )
     services = app.registry.send("POST", "/resolve", needed).document["services"]
     assert {key: member["version"] for key, member in services.items()} == {
@@ -275,7 +275,7 @@ def _wait_until_resolved(app: App, selector: str, version: str | None) -> None:
         assert response.status in {200, 404}
         return (response.document.get("version") if response.status == 200 else None) == version
 
-    processes.wait_until(is_so, within_s=60, what=f"night{selector} is {version}")
+    processes.wait_until(is_so, within_s=60, what=f"night{selector} resolves to {version}")
 
 
 def _history(app: App) -> list[dict[str, Any]]:
@@ -308,7 +308,7 @@ def test_services_are_listed_by_name_in_pages(app: App) -> None:
         return seen
 
     expected = [(name, "1.0.0") for name in sorted(names)]
-    processes.wait_until(lambda: listed() == expected, within_s=60, what="all are listed")
+    processes.wait_until(lambda: listed() == expected, within_s=60, what="every service is listed")
 
 
 def test_32_writers_at_once_lose_nothing(app: App) -> None:

@@ -76,7 +76,9 @@ def test_exports_are_published(app: App, tmp_path: Path) -> None:
     client = _client(app, "cloudformation")
     client.create_stack(StackName="moved", TemplateBody=json.dumps(template))
     processes.wait_until(
-        lambda: len(client.list_exports()["Exports"]) >= 2, within_s=60, what="the stack exports"
+        lambda: len(client.list_exports()["Exports"]) >= 2,
+        within_s=60,
+        what="the stack has its exports",
     )
 
     ran = _run(app, _MOVES[0], tmp_path)

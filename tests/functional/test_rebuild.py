@@ -19,7 +19,7 @@ from stream_sync.rebuild import Rebuild, RebuildReport
 from testing import tables
 from testing.stream_world import (
     FORCED,
-    Watched,
+    WatchedClient,
     handler_on,
     implied,
     index_of,
@@ -119,7 +119,7 @@ def test_verify_of_a_right_index_finds_nothing_and_writes_nothing(
     before = items_of(registry, tables.INDEX)
     calls: list[str] = []
 
-    report = run(Watched(registry, lambda name, _arguments: calls.append(name)), VERIFY)
+    report = run(WatchedClient(registry, lambda name, _arguments: calls.append(name)), VERIFY)
 
     assert (report.services, report.differences, report.failed) == (2, [], {})
     assert report.selectors == len(before)
@@ -389,7 +389,7 @@ def test_no_more_than_a_page_is_read_at_once_and_no_history(registry: "DynamoDBC
         if name in {"query", "scan"}:
             queries.append(arguments)
 
-    run(Watched(registry, note))
+    run(WatchedClient(registry, note))
 
     assert queries
     for query in queries:
@@ -422,7 +422,7 @@ def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None
             raise ThrottledError
 
     with pytest.raises(ThrottledError):
-        rebuild_on(Watched(registry, refuse)).run(REBUILD, plenty)
+        rebuild_on(WatchedClient(registry, refuse)).run(REBUILD, plenty)
 
 
 def test_verify_ignores_differences_that_the_stream_corrects(
@@ -614,7 +614,7 @@ def test_change_in_the_middle_of_a_verification_is_no_damage(registry: "DynamoDB
         if name == "query" and is_search and next(queries) == 0:
             publish(registry, "6.0.0")
 
-    report = run(Watched(registry, publish_once), VERIFY)
+    report = run(WatchedClient(registry, publish_once), VERIFY)
 
     assert next(queries) > 1
     assert report.damaged == {}

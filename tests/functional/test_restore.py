@@ -18,7 +18,7 @@ from stream_sync.restore import Restore, RestoreReport
 from testing import tables
 from testing.stream_world import (
     FORCED,
-    Watched,
+    WatchedClient,
     handler_on,
     implied,
     index_of,
@@ -358,7 +358,7 @@ def test_refusals_of_dynamodb_pass_unchanged(registry: "DynamoDBClient") -> None
             raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "Scan")
 
     with pytest.raises(ClientError, match="AccessDenied"):
-        run(Watched(registry, refuse))
+        run(WatchedClient(registry, refuse))
 
 
 def test_layout_has_the_key_that_a_source_must_have() -> None:

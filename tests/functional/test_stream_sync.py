@@ -18,7 +18,7 @@ from stream_sync.projection import affected_by
 from testing import tables
 from testing.stream_world import (
     ARN,
-    Watched,
+    WatchedClient,
     handler_on,
     implied,
     index_of,
@@ -202,7 +202,7 @@ def test_table_that_refuses_for_a_while_is_asked_again(
             answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
             raise ClientError(answer, name)  # type: ignore[arg-type]  # what matters of one
 
-    recompute = recompute_on(Watched(dynamodb, refuse))
+    recompute = recompute_on(WatchedClient(dynamodb, refuse))
 
     recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
 
@@ -219,7 +219,7 @@ def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
     def refuse(name: str, _arguments: object) -> None:
         raise ClientError({"Error": {"Code": "ThrottlingException"}}, name)
 
-    recompute = recompute_on(Watched(dynamodb, refuse))
+    recompute = recompute_on(WatchedClient(dynamodb, refuse))
 
     with pytest.raises(ThrottledError):
         recompute.run("users", affected_by({Version(1, 0, 0)}, set()), lambda: next(times))
@@ -324,7 +324,7 @@ def test_batch_costs_one_recompute_for_each_service(dynamodb: "DynamoDBClient") 
     for patch in range(5):
         publish(dynamodb, f"1.0.{patch}")
     calls: list[str] = []
-    recompute = recompute_on(Watched(dynamodb, lambda name, _arguments: calls.append(name)))
+    recompute = recompute_on(WatchedClient(dynamodb, lambda name, _arguments: calls.append(name)))
 
     what = affected_by({Version(1, 0, patch) for patch in range(5)}, set(), revision=5)
     recompute.run("users", what, plenty)
@@ -359,7 +359,7 @@ def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:
         if name == "transact_write_items":
             publish(dynamodb, f"1.0.{next(patches)}")
 
-    recompute = recompute_on(Watched(dynamodb, publish_before_each_write))
+    recompute = recompute_on(WatchedClient(dynamodb, publish_before_each_write))
 
     with pytest.raises(RaceLostError):
         recompute.run("users", affected_by({Version(1, 0, 0)}, set()), plenty)

@@ -88,7 +88,7 @@ def test_freeze_longer_than_max_age_makes_a_check_due(
     index.publish("users", "1.1.0", revision=2)
     os.kill(extension.process.pid, signal.SIGSTOP)
     age = extension.services_file.stat().st_mtime
-    wait_for(lambda: time.time() - age > 1.1, "more than MAX_AGE")
+    wait_for(lambda: time.time() - age > 1.1, "an age above MAX_AGE")
     os.kill(extension.process.pid, signal.SIGCONT)
 
     lambda_api.invoke()

@@ -65,7 +65,7 @@ def test_event_is_asked_for_before_the_first_answer(
     _asks(lambda_api)
 
     reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
-    wait_for(lambda: is_held(reader.pid), "the reader held")
+    wait_for(lambda: is_held(reader.pid), "the held reader")
     text, _ = reader.communicate(timeout=20)
     assert json.loads(text)["users"]["status"] == "unavailable"
 
@@ -235,7 +235,7 @@ def test_mark_is_removed(start: Start, lambda_api: LambdaApi, index: IndexServer
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="200")
     number = binascii.crc32(str(extension.services_file).encode())
     mark = Path(f"/tmp/.service-discovery-init-{number:08x}")
-    wait_for(mark.exists, "the mark")
+    wait_for(mark.exists, "the mark's file")
     lambda_api.wait_until_ready()
 
     lambda_api.invoke()

@@ -37,7 +37,7 @@ def wait_past_max_age(extension: Extension) -> None:
     """Wait until the file is older than MAX_AGE."""
     wait_for(
         lambda: time.time() - extension.services_file.stat().st_mtime > _MAX_AGE_S + 0.1,
-        "more than MAX_AGE",
+        "an age above MAX_AGE",
     )
 
 
@@ -107,7 +107,7 @@ def test_event_that_comes_to_a_frozen_process_is_not_lost(
     extension = _start_and_freeze(start, lambda_api, index)
     wait_past_max_age(extension)
     lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
-    wait_for(lambda: lambda_api.sent == 1, "the event on its way")
+    wait_for(lambda: lambda_api.sent == 1, "the sent event")
 
     thaw(extension)
 
@@ -155,7 +155,7 @@ def test_early_reader_continues_when_the_extension_dies(start: Start, index: Ind
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
     wait_for(lambda: bool(index.requests), "the first resolve")
     reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
-    wait_for(lambda: is_held(reader.pid), "the reader held back")
+    wait_for(lambda: is_held(reader.pid), "the held reader")
 
     extension.process.kill()
 

@@ -63,7 +63,7 @@ def _ready(start: Start, lambda_api: LambdaApi, index: IndexServer, **variables:
 
 
 def _wait_until_due(extension: Extension) -> None:
-    wait_for(lambda: _age_s(extension) > 1.05, "more than MAX_AGE")
+    wait_for(lambda: _age_s(extension) > 1.05, "an age above MAX_AGE")
 
 
 def _begin_silent_check(extension: Extension, index: IndexServer) -> "subprocess.Popen[str]":
@@ -83,7 +83,7 @@ def _read_in_other_process(extension: Extension) -> "subprocess.Popen[str]":
 
 
 def _wait_until_held(reader: "subprocess.Popen[str]") -> None:
-    wait_for(lambda: is_held(reader.pid), "the reader held")
+    wait_for(lambda: is_held(reader.pid), "the held reader")
 
 
 def test_reader_after_a_freeze_gets_the_new_answer(
@@ -303,7 +303,7 @@ def test_killed_reader_does_not_affect_others(
     _publish(index, 1)
     _wait_until_due(extension)
     readers = [_read_in_other_process(extension) for _ in range(3)]
-    wait_for(lambda: all(is_held(reader.pid) for reader in readers), "the readers held")
+    wait_for(lambda: all(is_held(reader.pid) for reader in readers), "the held readers")
 
     readers[0].kill()
 
@@ -388,7 +388,7 @@ def test_freeze_at_any_moment_leaves_the_next_reader_held(
             early.append(_read_in_other_process(extension))
             time.sleep(moments.uniform(0, 0.006))
             os.kill(extension.process.pid, signal.SIGSTOP)
-        wait_for(lambda: all(each.state() == "T" for each in extensions), "all frozen")
+        wait_for(lambda: all(each.state() == "T" for each in extensions), "the frozen processes")
         frozen = [each for each in extensions if is_leased(each.services_file)]
         leased += len(frozen)
         _publish(index, minor + 1)

@@ -409,7 +409,7 @@ def test_signal_is_heard_while_a_name_is_looked_up(
     )
     wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
     threads = Path(f"/proc/{extension.process.pid}/task")
-    wait_for(lambda: len(list(threads.iterdir())) > 1, "the look-up")
+    wait_for(lambda: len(list(threads.iterdir())) > 1, "the look-up's thread")
 
     os.kill(extension.process.pid, signal.SIGTERM)
 

@@ -83,7 +83,7 @@ def test_early_readers_wait_and_then_read_the_whole_document(
         )
         if shutil.which(command[0])
     ]
-    wait_for(lambda: any(is_held(reader.pid) for reader in readers), "a reader held")
+    wait_for(lambda: any(is_held(reader.pid) for reader in readers), "a held reader")
 
     texts = [reader.communicate()[0] for reader in readers]
 

@@ -154,7 +154,9 @@ def test_last_good_address_serves_while_names_fail(
     names.rule = lambda _name, _kind: trouble
     index.publish("users", "1.5.0", revision=2)
     index.drop()
-    wait_for(lambda: _invoked(lambda_api, extension) == "1.5.0", f"1.5.0: {extension.log()}")
+    wait_for(
+        lambda: _invoked(lambda_api, extension) == "1.5.0", f"version 1.5.0: {extension.log()}"
+    )
 
     assert "WARN" not in extension.log()
 

@@ -111,7 +111,7 @@ def test_readers_in_tight_loops_never_see_less_than_a_whole_document(
         for command in _COMMANDS
         for _ in range(_READERS_OF_EACH)
     ]
-    wait_for(lambda: all(is_held(reader.pid) for reader in readers), "all readers held")
+    wait_for(lambda: all(is_held(reader.pid) for reader in readers), "the held readers")
 
     lambda_api.wait_until_ready()
     index.delay_s = 0
