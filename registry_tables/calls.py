@@ -19,7 +19,7 @@ from registry_tables.errors import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef
+    from mypy_boto3_dynamodb.type_defs import KeysAndAttributesTypeDef, WriteRequestTypeDef
 
 Item = Mapping[str, Any]
 _Parsed = TypeVar("_Parsed")
@@ -58,6 +58,9 @@ _RACE_LOST = frozenset(
 _FULL = frozenset({"ItemCollectionSizeLimitExceeded", "ItemCollectionSizeLimitExceededException"})
 _NO_TABLE = "ResourceNotFoundException"
 _MAX_BATCH_KEYS = 100
+_MAX_BATCH_WRITES = 25
+# How often a write is tried before its table counts as throttled.
+MAX_ATTEMPTS = 8
 
 
 def keep_requests_out_of_logs() -> None:
@@ -143,6 +146,39 @@ def batch_get(
         if len(left) == len(requested):
             raise ThrottledError
         unread = left + rest
+
+
+def batch_write(
+    client: "DynamoDBClient",
+    table: str,
+    requests: "Iterable[WriteRequestTypeDef]",
+    *,
+    pause: Callable[[int], None],
+) -> None:
+    """Put and delete items without conditions; send again what DynamoDB leaves unprocessed.
+
+    Args:
+        pause: Waits before the next batch, given how many in a row were not written whole.
+
+    Raises:
+        ThrottledError, UnreachableError: Not all of them could be written.
+    """
+    left = list(requests)
+    refusals = 0
+    while left:
+        batch, left = left[:_MAX_BATCH_WRITES], left[_MAX_BATCH_WRITES:]
+        with mapped_errors():
+            response = client.batch_write_item(RequestItems={table: batch})
+        unprocessed = response.get("UnprocessedItems", {}).get(table, [])
+        if not unprocessed:
+            refusals = 0
+            continue
+        refusals += 1
+        if refusals == MAX_ATTEMPTS:
+            raise ThrottledError("a batch was not written whole")
+        pause(refusals)
+        # The response has the unprocessed requests as they were sent.
+        left = [cast("WriteRequestTypeDef", each) for each in unprocessed] + left
 
 
 def transact_get(

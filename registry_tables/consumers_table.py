@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from registry_model.needs import Need, parse_needs
 from registry_tables import consumers_layout as layout
-from registry_tables.calls import MALFORMED, batch_get, mapped_errors, readable
+from registry_tables.calls import (
+    MALFORMED,
+    MAX_ATTEMPTS,
+    batch_get,
+    batch_write,
+    mapped_errors,
+    readable,
+)
 from registry_tables.consumers_layout import Consumer, ConsumerNeed, Source
-from registry_tables.errors import DamagedItemError, DynamoError, RaceLostError, ThrottledError
+from registry_tables.errors import DamagedItemError, DynamoError, RaceLostError
 from registry_tables.page import Page
 
 if TYPE_CHECKING:
@@ -19,12 +26,10 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-_WRITES = 25
 _READS = 100
 # Head items are read by several threads. For a service with 10,000 consumers, one thread would
 # need most of a request's time.
 READ_THREADS = 8
-_ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.05
 
 
@@ -343,25 +348,10 @@ class ConsumersTable:
         return dict(readable(layout.generation_in, items))
 
     def _write(self, requests: "list[WriteRequestTypeDef]") -> None:
-        """Write in batches; repeat the writes that DynamoDB leaves unprocessed."""
-        left = list(requests)
-        refusals = 0
-        while left:
-            batch, left = left[:_WRITES], left[_WRITES:]
-            with mapped_errors():
-                response = self._client.batch_write_item(RequestItems={self._table: batch})
-            unprocessed = response.get("UnprocessedItems", {}).get(self._table, [])
-            if unprocessed:
-                refusals += 1
-                if refusals == _ATTEMPTS:
-                    raise ThrottledError
-                self._pause(refusals)
-                left = [cast("WriteRequestTypeDef", each) for each in unprocessed] + left
-            else:
-                refusals = 0
+        batch_write(self._client, self._table, requests, pause=self._pause)
 
     def _retried(self, attempt: Callable[[], _Result]) -> _Result:
-        for tried in range(_ATTEMPTS - 1):
+        for tried in range(MAX_ATTEMPTS - 1):
             try:
                 return attempt()
             except RaceLostError:

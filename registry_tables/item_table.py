@@ -1,11 +1,10 @@
 """A table's items, read and written without being parsed, as a restore needs them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from registry_tables import versions_layout as layout
-from registry_tables.calls import Item, batch_get, mapped_errors
-from registry_tables.errors import ThrottledError
+from registry_tables.calls import Item, batch_get, batch_write, mapped_errors
 from registry_tables.page import Page
 
 if TYPE_CHECKING:
@@ -13,10 +12,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 Key = tuple[str, str]
-# BatchWriteItem accepts 25 requests.
-_MAX_BATCH_WRITES = 25
-# How often a batch is sent before the table counts as throttled.
-_ATTEMPTS = 8
 _FIRST_PAUSE_S = 0.05
 
 
@@ -76,20 +71,10 @@ class ItemTable:
         """Put and delete items one by one, without conditions."""
         requests: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": item}} for item in items]
         requests += [{"DeleteRequest": {"Key": _key_attributes(key)}} for key in deletions]
-        for start in range(0, len(requests), _MAX_BATCH_WRITES):
-            self._write_batch(requests[start : start + _MAX_BATCH_WRITES])
+        batch_write(self._client, self._table, requests, pause=self._pause)
 
-    def _write_batch(self, requests: "Sequence[WriteRequestTypeDef]") -> None:
-        for attempt in range(_ATTEMPTS):
-            with mapped_errors():
-                response = self._client.batch_write_item(RequestItems={self._table: requests})
-            left = response.get("UnprocessedItems", {}).get(self._table)
-            if not left:
-                return
-            # The response has the unprocessed requests as they were sent.
-            requests = list(left)  # type: ignore[arg-type]  # the stubs tell input from output
-            self._sleep(_FIRST_PAUSE_S * 2**attempt)
-        raise ThrottledError("a batch was not written whole")
+    def _pause(self, refusals: int) -> None:
+        self._sleep(_FIRST_PAUSE_S * 2 ** (refusals - 1))
 
     def _describe(self) -> Any:  # noqa: ANN401  # boto3's own
         with mapped_errors():

@@ -1,5 +1,6 @@
-"""What several levels of tests share."""
+"""Settings and fixtures of several levels of tests."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,11 +14,14 @@ from xdist.scheduler import LoadScopeScheduling
 
 from local.execution_environment import own_arch
 
-# How long an example takes says how busy the machine is, and nothing of the code.
+# On a busy machine an example may take long.
 settings.register_profile(
     "busy-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("busy-machine")
+
+# With `user = true` in its configuration, pip refuses to install into a folder or an environment.
+os.environ["PIP_USER"] = "0"
 
 ROOT = Path(__file__).resolve().parent.parent
 _E2E = ROOT / "tests/e2e"

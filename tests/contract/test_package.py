@@ -1,6 +1,5 @@
 """The command line's package, as `pip install .` installs it."""
 
-import os
 import subprocess
 import sys
 import zipfile
@@ -63,7 +62,6 @@ def test_installed_command_has_the_packages_version(wheel: Path, tmp_path: Path)
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
             *("--no-index", "--no-deps", "--target", installed, wheel),
         ],
-        env={**os.environ, "PIP_USER": "0"},
         check=True,
     )
 

@@ -94,6 +94,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
             # What the package needs is here already: nothing is downloaded.
             "PYTHONPATH": sysconfig.get_path("purelib"),
             "PIP_NO_INDEX": "1",
+            "PIP_USER": "1",
             "PIP_NO_BUILD_ISOLATION": "0",
         },
     )
