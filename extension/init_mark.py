@@ -3,6 +3,7 @@
 Portable: runs under MicroPython and CPython. Lambda repeats an init that failed inside of the next
 invocation, under the function's own timeout, which no environment variable has (Developer Guide,
 "Lambda execution environment"). /tmp survives that: a start that finds the mark has less time.
+Environments that share the services file (EFS) do not share the mark: each has a /tmp of its own.
 """
 
 import binascii

@@ -35,6 +35,8 @@ class LambdaApi:
     when_ready: list[Callable[[], object]] = field(default_factory=list)
     events: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
     address: str = ""
+    _server: ThreadingHTTPServer = field(init=False)
+    _connections: list[socket.socket] = field(default_factory=list)
 
     def start(self) -> ThreadingHTTPServer:
         """Serve on a free port of loopback."""
@@ -51,6 +53,7 @@ class LambdaApi:
 
             def setup(self) -> None:
                 super().setup()
+                api._connections.append(self.connection)
                 self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
@@ -94,7 +97,9 @@ class LambdaApi:
                 with contextlib.suppress(OSError):
                     self.wfile.write(head.encode() + b"\r\n" + body)
 
-        server = _Server(("127.0.0.1", 0), _ExtensionsApiRequest, bind_and_activate=False)
+        server = self._server = _Server(
+            ("127.0.0.1", 0), _ExtensionsApiRequest, bind_and_activate=False
+        )
         server.server_bind()
         self.address = f"127.0.0.1:{server.server_port}"
         return server
@@ -110,6 +115,14 @@ class LambdaApi:
         asked = self.asks
         self.events.put({"eventType": "INVOKE", "requestId": "r", **members})
         self.wait_until_ready(asked + 1)
+
+    def hang_up(self) -> None:
+        """Refuse new connections, and break those that are open."""
+        self._server.shutdown()
+        self._server.server_close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def shut_down(self) -> None:
         """Send the SHUTDOWN event."""

@@ -11,33 +11,9 @@ from local.execution_environment import ExecutionEnvironment, Function, executio
 from testing import index_server
 from testing.arns import ARN
 from testing.index_server import IndexServer, item
+from testing.shell_runtime import write_bootstrap
 from tests.conftest import BuiltLayer
 
-# A custom runtime: reads the services file at its start if READS_AT_START is set, and in each
-# invocation; ends itself if the event says so. An invocation's response has the file twice.
-_BOOTSTRAP = r"""#!/bin/bash
-host=${AWS_LAMBDA_RUNTIME_API%:*}
-port=${AWS_LAMBDA_RUNTIME_API#*:}
-at_start=null
-[ -n "$READS_AT_START" ] && at_start=$(<"$SERVICES_FILE")
-while :; do
-  exec 3<>"/dev/tcp/$host/$port"
-  printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.0\r\nHost: %s\r\n\r\n' "$host" >&3
-  while IFS=$'\r' read -r line _ <&3 && [ -n "$line" ]; do
-    case ${line,,} in lambda-runtime-aws-request-id:*) request=${line#*: } ;; esac
-  done
-  now=$(<"$SERVICES_FILE")
-  case $(cat <&3) in *exit*) exit 1 ;; esac
-  exec 3>&-
-  body="{\"at_start\": $at_start, \"now\": $now}"
-  exec 3<>"/dev/tcp/$host/$port"
-  path=/2018-06-01/runtime/invocation/$request/response
-  printf 'POST %s HTTP/1.0\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s' \
-    "$path" "$host" "${#body}" "$body" >&3
-  cat <&3 >/dev/null
-  exec 3>&-
-done
-"""
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
 _INVOCATIONS = 200
 
@@ -56,9 +32,7 @@ def index() -> Iterator[IndexServer]:
 @pytest.fixture
 def run(layer: BuiltLayer, index: IndexServer, tmp_path: Path) -> Iterator[Run]:
     """Run the function: `run(AWS_LAMBDA_FUNCTION_TIMEOUT="1")`."""
-    bootstrap = tmp_path / "bootstrap"
-    bootstrap.write_text(_BOOTSTRAP, encoding="utf-8")
-    bootstrap.chmod(0o755)
+    bootstrap = write_bootstrap(tmp_path)
     with ExitStack() as stack:
 
         def _run(**variables: str) -> ExecutionEnvironment:
@@ -195,4 +169,31 @@ def test_repeated_strict_init_says_why_it_fails_and_starts_with_the_registry(
 
     assert failed.status == 502
     assert "type=Extension.ResolveError" in environment.log.read_text(encoding="utf-8")
+    assert answer.payload["now"]["users"]["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize(("timeout_s", "timeout_ms"), [("1", "1500"), ("3", "5000")])
+def test_repeated_strict_init_that_the_timeout_ends_says_why_and_starts_with_the_registry(
+    run: Run, index: IndexServer, timeout_s: str, timeout_ms: str
+) -> None:
+    """The second one takes a quarter of the time, unless the first one could still end."""
+    environment = run(
+        AWS_LAMBDA_FUNCTION_TIMEOUT=timeout_s,
+        SERVICE_DISCOVERY_TIMEOUT_MS=timeout_ms,
+        SERVICE_DISCOVERY_STRICT="true",
+    )
+    environment.invoke()
+    environment.invoke({"then": "exit"})
+    index.fault = index_server.silence
+
+    failed = [environment.invoke() for _ in range(2)]
+    log = environment.log.read_text(encoding="utf-8")
+    index.fault = None
+    answer = environment.invoke()
+
+    assert "Task timed out" in str(failed[0].payload)
+    assert "type=Extension.ResolveError" in log
+    if timeout_s == "3":
+        # The emulator ends a process two seconds after the function's timeout.
+        assert failed[1].status == 502
     assert answer.payload["now"]["users"]["version"] == "1.0.0"

@@ -247,6 +247,23 @@ def test_extensions_api_in_trouble_ends_the_process(start: Start, lambda_api: La
     assert extension.ends_with() == 1
 
 
+@pytest.mark.parametrize("moment", ["registering", "waiting"])
+def test_extensions_api_that_is_gone_ends_the_process(
+    start: Start, lambda_api: LambdaApi, moment: str
+) -> None:
+    """Without the platform the process has nothing left to do."""
+    if moment == "registering":
+        lambda_api.address = "127.0.0.1:9"
+        extension = start("")
+    else:
+        extension = start("")
+        lambda_api.wait_until_ready()
+        lambda_api.hang_up()
+
+    assert extension.ends_with() == 1
+    assert "ERROR service-discovery: extensions api failed" in extension.log()
+
+
 def test_managed_instances_are_served_on_a_timer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:

@@ -1,6 +1,7 @@
 """The first resolve: who waits for it, for how long, and how Lambda's repeated inits shorten it."""
 
 import binascii
+import errno
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from extension.init_mark import InitMark
-from testing import index_server
+from testing import index_server, refused_leases
 from testing.arns import ARN
 from testing.held_readers import is_held
 from testing.index_server import IndexServer
@@ -55,12 +56,17 @@ def _start_and_kill(start: Start, index: IndexServer, **variables: str) -> None:
     extension.process.wait()
 
 
+@pytest.mark.parametrize("initialization_type", ["", "on-demand", "of-the-future"])
 def test_event_is_asked_for_before_the_first_answer(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start: Start, lambda_api: LambdaApi, index: IndexServer, initialization_type: str
 ) -> None:
     """A slow or silent registry does not delay a cold start."""
     index.fault = index_server.silence
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="3000")
+    extension = start(
+        "users",
+        SERVICE_DISCOVERY_TIMEOUT_MS="3000",
+        AWS_LAMBDA_INITIALIZATION_TYPE=initialization_type,
+    )
 
     _asks(lambda_api)
 
@@ -70,7 +76,7 @@ def test_event_is_asked_for_before_the_first_answer(
     assert json.loads(text)["users"]["status"] == "unavailable"
 
 
-@pytest.mark.parametrize(
+waits_at_init = pytest.mark.parametrize(
     "variables",
     [
         {"SERVICE_DISCOVERY_STRICT": "true"},
@@ -79,6 +85,9 @@ def test_event_is_asked_for_before_the_first_answer(
     ],
     ids=lambda variables: next(iter(variables.values())),
 )
+
+
+@waits_at_init
 def test_init_waits_if_waiting_is_wanted(
     start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
 ) -> None:
@@ -90,6 +99,19 @@ def test_init_waits_if_waiting_is_wanted(
     assert lambda_api.asks == 0
 
     _asks(lambda_api)
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_init_waits_if_no_lease_can_be_held(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Nothing else keeps early code from a file that is not there yet."""
+    index.publish("users", "1.0.0")
+    index.delay_s = 0.5
+    extension = start("users", *refused_leases.command(errno.EINVAL))
+
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
 
     assert extension.document()["users"]["version"] == "1.0.0"
 
@@ -116,7 +138,7 @@ def test_event_in_the_middle_of_the_first_resolve_is_followed_by_one_question_fo
     index.publish("users", "1.0.0")
     index.delay_s = 0.3
     extension = start("users", SERVICE_DISCOVERY_HOLD_MS="0")
-    wait_for(lambda: bool(index.requests), "the first resolve")
+    _asks(lambda_api)
     lambda_api.invoke()
 
     for minor in range(1, 4):
@@ -155,19 +177,39 @@ def test_leftover_that_answers_everything_is_read_after_hold_ms(
     assert "needs not resolved" not in extension.log(), "the first resolve still goes on"
 
 
+@waits_at_init
 def test_leftover_is_not_read_early_if_the_init_waits(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    tmp_path: Path,
+    variables: dict[str, str],
 ) -> None:
     """There HOLD_MS shortens nothing."""
     _leave(tmp_path)
     index.publish("users", "1.0.0")
     index.delay_s = 1
-    extension = start(
-        "users", SERVICE_DISCOVERY_HOLD_MS="0", AWS_LAMBDA_INITIALIZATION_TYPE="snap-start"
-    )
+    extension = start("users", SERVICE_DISCOVERY_HOLD_MS="0", **variables)
     wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
 
     assert extension.document()["users"]["version"] == "1.0.0"
+
+
+def test_leftover_that_does_not_answer_everything_is_not_read_early(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+) -> None:
+    """HOLD_MS shortens no hold of such a first resolve, not even for the other needs."""
+    _leave(tmp_path)
+    index.publish("users", "1.0.0")
+    index.publish("billing", "2.0.0")
+    index.delay_s = 1
+    extension = start("users,billing", SERVICE_DISCOVERY_HOLD_MS="100")
+    wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
+
+    document = extension.document()
+
+    assert document["users"]["version"] == "1.0.0"
+    assert document["billing"]["version"] == "2.0.0"
 
 
 def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(

@@ -181,6 +181,43 @@ def test_reader_waits_for_hold_ms_at_most(
     assert len(index.requests) == 2
 
 
+def test_hold_ms_counts_from_the_first_held_reader(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A check that INVOKE has begun long before a reader comes still holds it."""
+    extension = _ready(
+        start,
+        lambda_api,
+        index,
+        SERVICE_DISCOVERY_HOLD_MS="800",
+        SERVICE_DISCOVERY_TIMEOUT_MS="5000",
+    )
+    _wait_until_due(extension)
+    _publish(index, 1)
+    index.delay_s = 1.4
+    lambda_api.events.put({"eventType": "INVOKE", "requestId": "r"})
+    wait_for(lambda: len(index.requests) == 2, "the event's check")
+    time.sleep(0.9)
+
+    assert _version(extension) == "1.1.0"
+
+
+def test_readers_check_ends_at_its_timeout(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """No event has named a deadline yet."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="300")
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+
+    began = time.monotonic()
+    version = _version(extension)
+
+    assert version == "1.0.0"
+    assert 0.25 < time.monotonic() - began < 3, "HOLD_MS is five seconds"
+    extension.wait_for_log("needs not resolved")
+
+
 def test_no_reader_waits_in_a_pause_after_a_failure(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:

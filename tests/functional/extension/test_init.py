@@ -32,7 +32,8 @@ def test_init_resolves_every_need_in_one_call(
     )
     lambda_api.wait_until_ready()
 
-    assert len(index.requests) == 1
+    (request,) = index.requests
+    assert set(request["RequestItems"]["ServiceIndex"]) == {"Keys"}, "an eventually consistent read"
     document = extension.document()
     assert document["users"] | {"resolved_at": ""} == {
         "requested": "latest",
@@ -63,6 +64,27 @@ def test_init_resolves_every_need_in_one_call(
     assert abs(extension.services_file.stat().st_mtime - time.time()) < 30
     assert extension.services_file.stat().st_mode & 0o7777 == 0o644
     assert lambda_api.posted("register") == [{"events": ["INVOKE", "SHUTDOWN"]}]
+
+
+def test_variable_that_is_empty_counts_as_not_set(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A template may pass a parameter through whose default is empty."""
+    index.publish("users", "1.0.0")
+    names = ["TABLE", "MAX_AGE", "TIMEOUT_MS", "HOLD_MS", "STRICT", "LOG_LEVEL"]
+    others = ["AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_USE_FIPS_ENDPOINT", "HTTP_PROXY"]
+
+    extension = start(
+        "users",
+        **{f"SERVICE_DISCOVERY_{name}": "" for name in names},
+        **dict.fromkeys(others, ""),
+    )
+    lambda_api.wait_until_ready()
+    lambda_api.invoke()
+
+    assert extension.document()["users"]["version"] == "1.0.0"
+    assert index.tables == ["ServiceIndex"]
+    assert extension.log() == ""
 
 
 def test_early_readers_wait_and_then_read_the_whole_document(

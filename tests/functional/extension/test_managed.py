@@ -7,6 +7,7 @@ import time
 import pytest
 
 from testing import index_server
+from testing.held_readers import is_leased
 from testing.index_server import IndexServer
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
@@ -48,6 +49,45 @@ def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> 
     wait_for(lambda: len(index.requests) >= 3, "two checks")
 
     assert time.monotonic() - started >= 2
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_no_reader_is_held(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    is_refused: bool,  # noqa: FBT001
+) -> None:
+    """Several invocations run at once there, and a check goes on beside all of them."""
+    index.publish("users", "1.0.0")
+    variables = dict(MANAGED)
+    if is_refused:
+        lambda_api.refused_events = ("INVOKE",)
+        variables["AWS_LAMBDA_INITIALIZATION_TYPE"] = "on-demand"
+    extension = start("users", SERVICE_DISCOVERY_HOLD_MS="5000", **variables)
+    lambda_api.wait_until_ready()
+    index.delay_s = 1
+    asked = len(index.requests)
+
+    wait_for(lambda: len(index.requests) > asked, "a check")
+
+    assert not is_leased(extension.services_file)
+    began = time.monotonic()
+    assert _version(extension) == "1.0.0"
+    assert time.monotonic() - began < 0.7
+
+
+def test_failed_check_is_repeated_after_a_pause_and_not_after_max_age(
+    start: Start, index: IndexServer
+) -> None:
+    """The pauses are those of other platforms: one second, then two."""
+    index.fault = index_server.refuses("AccessDeniedException")
+    started = time.monotonic()
+    start("users", **MANAGED | {"SERVICE_DISCOVERY_MAX_AGE": "600"})
+
+    wait_for(lambda: len(index.requests) >= 3, "two more checks")
+
+    assert time.monotonic() - started >= 3
 
 
 def test_recovers_after_an_outage(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:

@@ -64,8 +64,11 @@ def test_environments_that_share_a_file_write_whole_documents(
 ) -> None:
     """No reader finds it empty or torn, and no environment logs an error."""
     index.publish("users", "1.0.0")
-    writers = [start("users") for _ in range(_WRITERS)]
-    lambda_api.wait_until_ready(_WRITERS)
+    writers = []
+    for number in range(_WRITERS):
+        # In turn: in Lambda each environment has a /tmp of its own for its init's mark.
+        writers.append(start("users"))
+        lambda_api.wait_until_ready(number + 1)
     path = writers[0].services_file
     readers = [
         subprocess.Popen(

@@ -29,7 +29,7 @@ def test_defaults_are_the_documented_ones() -> None:
 
     assert config.services_file == "/tmp/services.json"
     assert config.table == "ServiceIndex"
-    assert (config.max_age_s, config.timeout_ms) == (30, 1500)
+    assert (config.max_age_s, config.timeout_ms, config.hold_ms) == (30, 1500, 250)
     assert not config.is_strict
     assert not config.is_managed
     assert config.endpoint.host == "dynamodb.eu-west-1.amazonaws.com"
@@ -50,12 +50,17 @@ def test_defaults_are_the_documented_ones() -> None:
             {"1": 1, "30000": 30000},
             ["0", "30001", "1.5", "1s", "inf"],
         ),
+        ("SERVICE_DISCOVERY_HOLD_MS", {"0": 0, "5000": 5000}, ["5001", "-1", "0.5", "never"]),
     ],
 )
 def test_numbers_are_whole_and_within_bounds(
     name: str, good: dict[str, int], bad: list[str]
 ) -> None:
-    attribute = {"SERVICE_DISCOVERY_MAX_AGE": "max_age_s"}.get(name, "timeout_ms")
+    attribute = {
+        "SERVICE_DISCOVERY_MAX_AGE": "max_age_s",
+        "SERVICE_DISCOVERY_TIMEOUT_MS": "timeout_ms",
+        "SERVICE_DISCOVERY_HOLD_MS": "hold_ms",
+    }[name]
     for text, value in good.items():
         assert getattr(_config(**{name: text}), attribute) == value
     for text in bad:

@@ -8,7 +8,7 @@ import pytest
 
 from extension.credentials import KeysFromEnvironment
 from extension.http_response import ResponseParser
-from extension.index_reader import IndexReader, Reading
+from extension.index_reader import IndexReader, Reading, pause_before
 from extension.sigv4 import Credentials
 from extension.system import monotonic
 from testing.index_server import item
@@ -23,6 +23,15 @@ def test_items_that_are_no_list_of_items_are_a_malformed_response(items: bytes) 
     verdict = batch(data + b" " * (len(data) % 2))
 
     assert verdict == "again"
+
+
+def test_pauses_double_up_to_a_second_and_are_spread() -> None:
+    """Clients that were refused together must not come back together."""
+    for random_number in (0.0, 0.25, 0.75):
+        pauses = [pause_before(attempt, random_number) for attempt in range(1, 9)]
+
+        longest = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+        assert pauses == pytest.approx([random_number * each for each in longest])
 
 
 class _ChangingClient(FakeClient):

@@ -245,6 +245,19 @@ def test_no_pause_is_above_max_age_or_below_a_second(
     assert world.checks == 1 + len(pauses)
 
 
+def test_pause_begins_at_the_end_of_the_check(world: LifecycleWorld) -> None:
+    """A check that has waited for its timeout is followed by a whole pause."""
+    seen: list[int] = []
+    world.after(600, fault="down", frozen_s=[0.4])
+    for pause in (0.9, 0.1):
+        world.after(pause)
+        world.then(lambda: seen.append(world.checks))
+
+    world.run(SERVICE_DISCOVERY_MAX_AGE="600")
+
+    assert seen == [2, 3]
+
+
 def test_pause_starts_anew_after_a_success(world: LifecycleWorld) -> None:
     """The pauses of a second outage start at one second again."""
     world.after(600, fault="down")
@@ -257,8 +270,8 @@ def test_pause_starts_anew_after_a_success(world: LifecycleWorld) -> None:
     world.run(SERVICE_DISCOVERY_MAX_AGE="600")
 
     assert world.checks == 6
-    assert world.logged("needs not resolved") == 2
-    assert world.logged("needs resolved again") == 1
+    assert world.logged("WARN service-discovery: needs not resolved") == 2
+    assert world.logged("WARN service-discovery: needs resolved again") == 1
 
 
 def test_clock_that_went_back_ends_a_pause(world: LifecycleWorld) -> None:
