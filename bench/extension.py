@@ -169,7 +169,7 @@ class _Bench:
                 ),
                 self._row("resident, KiB", lambda name: f"{_typical(resident[name]):,.0f}"),
                 self._promise(
-                    "at the most, KiB",
+                    "at most, KiB",
                     f"{most_kib:,.0f}",
                     f"at most {_MOST_KIB:,}",
                     holds=most_kib <= _MOST_KIB,

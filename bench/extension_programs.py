@@ -129,7 +129,7 @@ def _go_compiler() -> Path | None:
                 env={**os.environ, "PIP_USER": "0"},
                 check=False,
             ).returncode:
-                print("no Go compiler is to be had: compared without Go", file=sys.stderr)
+                print("no Go compiler is available: compared without Go", file=sys.stderr)
                 return None
             staged.replace(folder)
     return go

@@ -87,7 +87,7 @@ class ServicesFile:
             return None
 
     def hold(self, document: bytes, mtime_ns: int) -> bool:
-        """Put *document* in place under a lease, so that nobody can open it yet.
+        """Put *document* in place under a lease, so that no reader can open it yet.
 
         Returns:
             Whether a lease was granted; without one the path is left as it was.

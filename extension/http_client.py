@@ -296,7 +296,7 @@ class HttpClient:
             self._write(self._request, deadline)
         except sockets.CertificateError:
             self.close()
-            # The certificates are read anew next time: their file may have changed by then.
+            # The certificates are read again next time: their file may have changed by then.
             self._tls = None
             more = self._trust.more_roots() if self._trust is not None else None
             if more is None:

@@ -126,7 +126,7 @@ class Lifecycle:
         if self._config.needs:
             self._init()
         else:
-            # Nothing will be asked: the file's time is the init's, for good.
+            # Nothing will be asked, so the file keeps the time of the init.
             self._mtime_ns = int(self._wall() * _NS)
             self._check(0, None)
             self._register()
@@ -159,7 +159,7 @@ class Lifecycle:
             self._readers.notice()
         now = system.monotonic()
         if self._is_checking:
-            # First: after a freeze the readers' time is counted anew.
+            # First: after a freeze the readers' time is counted again.
             self._beat(now)
         self._readers.run_timers(now)
         for descriptor in readable:

@@ -90,7 +90,7 @@ def lease(fd: int, patience_us: int) -> None:
 
 
 def is_awaited(fd: int) -> bool:
-    """Return whether somebody waits for the end of the lease on *fd*."""
+    """Return whether a process waits for the end of the lease on *fd*."""
     return fcntl.fcntl(fd, fcntl.F_GETLEASE) != fcntl.F_WRLCK
 
 

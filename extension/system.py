@@ -96,7 +96,7 @@ def describe_error(error: BaseException) -> str:
 
 
 # Linux's numbers, which are the same on x86_64 and arm64: MicroPython's `errno` names few of them,
-# and its messages are no more than the names.
+# and its messages are only the names.
 _OS_ERRORS = (
     (1, "operation not permitted"),
     (2, "no such file or folder"),

@@ -30,7 +30,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 
 def _digest(checkout: Path) -> str:
-    """Return a digest of everything that decides what a build contains, but for its layers."""
+    """Return a digest of everything that decides what a build contains, except its layers."""
     digest = hashlib.sha256(sys.version.encode())
     for path in _sources(checkout):
         digest.update(f"{path.relative_to(checkout)}\0{path.stat().st_mode}\0".encode())

@@ -13,7 +13,7 @@ from rich.text import Text
 from local.processes import ROOT
 
 _WIDTH = 112
-# As in Rich's own frame, but for the web fonts: a picture loads nothing.
+# As in Rich's own frame, without its web fonts: a picture loads nothing.
 _FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <title>What `make demo` prints</title>

@@ -103,7 +103,7 @@ class Invocations:
             return _failed(request, PublishFailedError(fault))
 
     def _recorded(self, request: StackRequest, result: RequestResult) -> RequestResult:
-        """Return the result that stands: the first one that was written for the request."""
+        """Return the final result: the first one that was written for the request."""
         try:
             return self._ledger.record_result(request.key, result)
         except LedgerError:

@@ -46,7 +46,7 @@ class ConflictError(RegistryError):
 
 
 class GuardError(ConflictError):
-    """The change would leave selectors that somebody uses without an answer.
+    """The change would leave protected selectors or needs without an answer.
 
     Attributes:
         selectors: The selectors that would resolve to nothing.

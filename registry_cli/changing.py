@@ -66,7 +66,7 @@ def unyank(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
 def delete(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
     """Delete VERSION of the service NAME: how a wrong publish is taken back.
 
-    The version may then be published anew, with another ARN too.
+    The version may then be published again, also with another ARN.
     """
     from registry_client.client import delete_request
 

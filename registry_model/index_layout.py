@@ -124,7 +124,7 @@ def _number(item: "Item", name: str, default: "int | None") -> int:
     if attribute is None and default is not None:
         return default
     value = attribute.get("N") if isinstance(attribute, dict) else None
-    # DynamoDB's numbers have 38 digits at the most; a longer one would only cost time.
+    # DynamoDB's numbers have at most 38 digits; parsing a longer one would only take time.
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
         try:
             return int(value)

@@ -34,8 +34,8 @@ _Record = TypeVar("_Record")
 class VersionsTable:
     """The versions table.
 
-    Plain reads are strongly consistent, but for the services' names. They may return some items as
-    they were before a transaction and others as they are after it (Developer Guide, "Amazon
+    Plain reads are strongly consistent, except that of services' names. They may return some items
+    as they were before a transaction and others as they are after it (Developer Guide, "Amazon
     DynamoDB Transactions: How it works", isolation levels); the `transact_read` methods do not.
 
     Raises:

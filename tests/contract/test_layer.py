@@ -135,7 +135,7 @@ def test_archive_is_the_folder(built: Path) -> None:
 
 
 def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    """A clone in another folder freezes and links anew, and gets the same layer."""
+    """A clone in another folder freezes and links again, and gets the same layer."""
     shutil.copytree(ROOT / "layer", tmp_path / "a blank", ignore=shutil.ignore_patterns("*.pyc"))
     marker = tmp_path / "a blank/extension/main.py"
     original = marker.read_text(encoding="utf-8")
@@ -151,8 +151,8 @@ def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
     marker.write_text(original, encoding="utf-8")
     again = _build(tmp_path / "a blank/build.py", _arch(built), tmp_path / "again")
 
-    (linked_anew,) = _cached_binaries(built) - before
-    linked_anew.unlink()
+    (linked_again,) = _cached_binaries(built) - before
+    linked_again.unlink()
     assert (anew / _PROGRAM).read_bytes() == (built / _PROGRAM).read_bytes()
     assert _files(again / "opt") == _files(built / "opt")
     assert (again / "layer.zip").read_bytes() == (built / "layer.zip").read_bytes()

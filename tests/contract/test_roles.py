@@ -42,7 +42,7 @@ def client() -> Iterator["DynamoDBClient"]:
 
 
 def _handler(module: str) -> Callable[[Any, Any], Any]:
-    """Return the handler of a module that is imported anew: it reads the environment."""
+    """Return the handler of a module, imported again because it reads the environment."""
     sys.modules.pop(module, None)
     handler: Callable[[Any, Any], Any] = importlib.import_module(module).handler
     return handler

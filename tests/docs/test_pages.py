@@ -186,7 +186,7 @@ def test_workflow_gives_the_action_what_it_takes() -> None:
 
 
 def test_dockerfile_is_that_of_the_example() -> None:
-    """But for where the layer's content is: the page names a folder beside it."""
+    """Except for the path of the layer's content: the page names a folder beside it."""
     (listing,) = _of("dockerfile")
     example = (ROOT / "examples/consumers/container-image/Dockerfile").read_text(encoding="utf-8")
     instructions = [

@@ -74,7 +74,7 @@ def test_demo_tells_the_whole_story_and_leaves_nothing(start: Start, temporary: 
     svg = ET.fromstring((ROOT / "docs/images/demo.svg").read_text(encoding="utf-8"))
     picture = "".join(svg.itertext()).replace("\xa0", " ")
     steps = re.findall(r"^\d+\. .*", told, re.MULTILINE)
-    assert [step for step in steps if step not in picture] == [], "make the picture anew"
+    assert [step for step in steps if step not in picture] == [], "make the picture again"
     assert _left_behind(temporary) == []
 
 

@@ -100,7 +100,7 @@ def gone_item(partition: str, selector: str) -> dict[str, Any]:
     }
 
 
-def test_lost_index_is_made_anew(registry: "DynamoDBClient") -> None:
+def test_lost_index_is_made_again(registry: "DynamoDBClient") -> None:
     """The versions table implies every item of it."""
     before = index_of(registry)
     remove_all(registry, tables.INDEX, "service", "selector")

@@ -117,7 +117,7 @@ def test_history_that_is_written_over_reaches_the_index(
     }
 
 
-def test_rebuild_makes_a_lost_index_anew(database: Database, client: "DynamoDBClient") -> None:
+def test_rebuild_makes_a_lost_index_again(database: Database, client: "DynamoDBClient") -> None:
     """This engine's pages have other sizes."""
     random = Random(1)
     for number in range(130):

@@ -377,7 +377,7 @@ def test_end_does_not_wait_for_a_readers_check(
     assert json.loads(reader.communicate(timeout=20)[0])["users"]["version"] == "1.0.0"
 
 
-def test_freeze_in_the_middle_of_a_readers_check_begins_it_anew(
+def test_freeze_in_the_middle_of_a_readers_check_begins_it_again(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The connection is dead by then, and the time for the check and for holding is over."""

@@ -38,7 +38,7 @@ def test_yank_with_a_reason_and_unyank(run: Run) -> None:
     assert _service(run)["latest"]["version"] == "1.1.0"
 
 
-def test_deleted_version_may_be_published_anew(run: Run) -> None:
+def test_deleted_version_may_be_published_again(run: Run) -> None:
     deleted = run("delete", "users", "1.1.0")
 
     assert (deleted.status, deleted.out) == (0, "users 1.1.0 is deleted\n")

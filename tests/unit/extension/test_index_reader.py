@@ -35,7 +35,7 @@ def test_pauses_double_up_to_a_second_and_are_spread() -> None:
 
 
 class _ChangingClient(FakeClient):
-    """A client whose response is made anew for each request."""
+    """A client whose response is made for each request."""
 
     def __init__(self, make: Callable[[], bytes]) -> None:
         super().__init__(b"")

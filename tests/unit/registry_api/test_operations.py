@@ -208,7 +208,7 @@ def test_unpublished_service_is_unknown(
         read(registry)
 
 
-def test_lost_race_is_decided_anew(registry: Registry, store: MemoryVersionStore) -> None:
+def test_lost_race_is_decided_again(registry: Registry, store: MemoryVersionStore) -> None:
     """The rival's change stays, and ours follows, one revision later."""
     overtake(store, valid.publication("1.0.0"))
 

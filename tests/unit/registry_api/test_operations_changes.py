@@ -163,7 +163,7 @@ def test_version_that_channels_point_at_stays(
     assert latest(registry) == "1.0.0"
 
 
-def test_deleted_version_may_be_published_anew(
+def test_deleted_version_may_be_published_again(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     """A wrong publish is corrected this way; the history shows both."""
@@ -392,7 +392,9 @@ def ready(registry: Registry, store: MemoryVersionStore) -> Registry:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_lost_race_is_decided_anew(ready: Registry, store: MemoryVersionStore, change: str) -> None:
+def test_lost_race_is_decided_again(
+    ready: Registry, store: MemoryVersionStore, change: str
+) -> None:
     """The rival's change stays, and ours follows, one revision later."""
 
     def _rival() -> None:
