@@ -165,6 +165,19 @@ def start(
             extension.process.wait()
 
 
+@pytest.fixture
+def start_resolved(start: Start, lambda_api: LambdaApi, index: IndexServer) -> Start:
+    """Return a function like `start` that publishes `users` 1.0.0 first, and waits until ready."""
+
+    def _start(needs: str = "", *entered_by: str, **variables: str) -> Extension:
+        index.publish("users", "1.0.0")
+        extension = start(needs, *entered_by, **variables)
+        lambda_api.wait_until_ready()
+        return extension
+
+    return _start
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Make a CA, and servers' certificates, valid and invalid ones."""

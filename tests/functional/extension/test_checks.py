@@ -18,12 +18,10 @@ from tests.functional.extension.conftest import Start
 
 
 def test_check_that_changes_nothing_moves_only_the_modification_time(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi
 ) -> None:
     """Age is now minus mtime, and a function need not parse the same document again."""
-    index.publish("users", "1.0.0")
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
     before = extension.services_file.stat()
 
     lambda_api.invoke()
@@ -51,10 +49,10 @@ def test_changed_answer_replaces_the_file(
     assert "answer changed" in extension.log()
 
 
-def test_no_check_before_max_age(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    index.publish("users", "1.0.0")
-    start("users", SERVICE_DISCOVERY_MAX_AGE="600")
-    lambda_api.wait_until_ready()
+def test_no_check_before_max_age(
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="600")
 
     for _ in range(5):
         lambda_api.invoke()
@@ -64,12 +62,10 @@ def test_no_check_before_max_age(start: Start, lambda_api: LambdaApi, index: Ind
 
 
 def test_checks_share_one_connection(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A handshake for each check would cost more than the check."""
-    index.publish("users", "1.0.0")
-    start("users")
-    lambda_api.wait_until_ready()
+    start_resolved("users")
 
     for _ in range(5):
         lambda_api.invoke()
@@ -79,12 +75,10 @@ def test_checks_share_one_connection(
 
 
 def test_freeze_longer_than_max_age_makes_a_check_due(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The wall clock goes on while an environment is frozen."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="1")
     index.publish("users", "1.1.0", revision=2)
     os.kill(extension.process.pid, signal.SIGSTOP)
     age = extension.services_file.stat().st_mtime
@@ -98,12 +92,10 @@ def test_freeze_longer_than_max_age_makes_a_check_due(
 
 @pytest.mark.parametrize("damage", ["gone", "emptied", "altered"])
 def test_changed_file_is_restored(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, damage: str
+    start_resolved: Start, lambda_api: LambdaApi, damage: str
 ) -> None:
     """A function that deletes files in /tmp must not lose its services."""
-    index.publish("users", "1.0.0")
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
     # The first resolve may still serve the first event.
     lambda_api.invoke()
     if damage == "gone":
@@ -117,12 +109,10 @@ def test_changed_file_is_restored(
 
 
 def test_missing_is_an_answer_and_logged_when_it_begins_and_ends(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A deleted service is not a fault of the network."""
-    index.publish("users", "1.0.0")
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
     gone = index.items.pop(("users", "latest"))
     lambda_api.invoke()
     lambda_api.invoke()
@@ -167,12 +157,10 @@ def test_partial_answers_count(start: Start, lambda_api: LambdaApi, index: Index
 
 
 def test_invocation_with_too_little_time_left_has_no_check(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A check never makes the function time out."""
-    index.publish("users", "1.0.0")
-    start("users")
-    lambda_api.wait_until_ready()
+    start_resolved("users")
 
     lambda_api.invoke(deadlineMs=int(time.time() * 1000) + 150)
 
@@ -180,12 +168,10 @@ def test_invocation_with_too_little_time_left_has_no_check(
 
 
 def test_check_ends_before_the_invocations_deadline(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """This holds however long the check itself would take."""
-    index.publish("users", "1.0.0")
-    start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
-    lambda_api.wait_until_ready()
+    start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     index.fault = index_server.silence
 
     deadline = time.time() + 1
@@ -195,12 +181,10 @@ def test_check_ends_before_the_invocations_deadline(
 
 
 def test_failed_check_pauses_before_the_next(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A registry in trouble gets no more load, and the next invocation does not wait again."""
-    index.publish("users", "1.0.0")
-    start("users", SERVICE_DISCOVERY_MAX_AGE="0")
-    lambda_api.wait_until_ready()
+    start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="0")
     index.fault = index_server.refuses("AccessDeniedException")
     lambda_api.invoke()
     asked = len(index.requests)
@@ -265,13 +249,11 @@ def test_extensions_api_that_is_gone_ends_the_process(
 
 
 def test_managed_instances_are_served_on_a_timer(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """They have no INVOKE event, and are never frozen."""
     lambda_api.refused_events = ("INVOKE",)
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_MAX_AGE="1")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="1")
     index.publish("users", "1.1.0", revision=2)
 
     wait_for(lambda: extension.document()["users"]["version"] == "1.1.0", "the new answer")
@@ -364,7 +346,7 @@ def test_memory_stays_flat(
 ) -> None:
     """An environment may live for hours."""
     if interpreter != "micropython":
-        pytest.skip("what ships is what counts")
+        pytest.skip("the limit is that of the shipped program")
     for number in range(10):
         index.publish(f"s{number}", "1.0.0")
     extension = start(",".join(f"s{number}" for number in range(10)))
@@ -385,7 +367,7 @@ def test_memory_of_a_hundred_needs_with_the_most_metadata_stays_flat(
 ) -> None:
     """2,048 bytes in 50 entries each, and all of them change at once."""
     if interpreter != "micropython":
-        pytest.skip("what ships is what counts")
+        pytest.skip("the limit is that of the shipped program")
     services = [f"service-{number}" for number in range(100)]
 
     def publish(minor: int) -> None:

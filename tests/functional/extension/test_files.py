@@ -127,13 +127,11 @@ def test_disk_that_fills_up_in_an_init_gives_readers_whole_documents(
 
 
 def test_room_for_a_part_of_the_new_document_leaves_the_old_one_and_nothing_else(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """A staged file that could not be completed must not take the function's last space."""
     disk = PrivateDisk(tmp_path / "disk", size="64k")
-    index.publish("users", "1.0.0")
-    extension = start("users", *disk.enter(), SERVICES_FILE=disk.services_file)
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", *disk.enter(), SERVICES_FILE=disk.services_file)
     before = extension.services_file.read_bytes()
     index.put("users", "latest", item("2.0.0", ARN, revision=2, metadata=_metadata(80)))
 

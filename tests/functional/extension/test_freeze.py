@@ -85,12 +85,10 @@ def test_thawed_process_checks_at_the_next_invocation(
 
 
 def test_freeze_shorter_than_max_age_makes_no_check_due(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Most freezes are short, and must not cost a read each."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_MAX_AGE="600")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="600")
 
     for _ in range(3):
         freeze(extension)
@@ -199,14 +197,14 @@ class KeysServer:
 
 
 def test_restored_snapshot_checks_with_the_keys_of_the_day(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Memory, file and connections are as old as the publish, and the keys have expired."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S), **keys.variables())
-    lambda_api.wait_until_ready()
+    extension = start_resolved(
+        "users", SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S), **keys.variables()
+    )
     assert extension.document()["users"]["version"] == "1.0.0"
     freeze(extension)
     keys.secret = "NEW"
@@ -225,14 +223,12 @@ def test_restored_snapshot_checks_with_the_keys_of_the_day(
 
 @pytest.mark.parametrize("trouble", ["refused", "500", "malformed", "silent"])
 def test_keys_that_cannot_be_had_are_a_failed_check(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, trouble: str
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, trouble: str
 ) -> None:
     """The log says that the credentials are missing, and not the registry."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300", **keys.variables())
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="300", **keys.variables())
     before = extension.services_file.stat().st_mtime_ns
     if trouble == "refused":
         keys.server.close()

@@ -234,12 +234,10 @@ def test_response_without_processed_keys_may_lack_the_table(
 
 
 def test_response_without_the_table_makes_no_service_missing(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A response without the table's items does not make a service `missing`."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
     for text in ('{"Responses":{}}', '{"Responses":{"Other":[]}}', "{}"):
         index.fault = _body(text)
         lambda_api.invoke()

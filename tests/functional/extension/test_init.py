@@ -248,16 +248,13 @@ def test_leftover_file_that_answers_everything_keeps_its_age(
 
 @pytest.mark.parametrize("text", ['{"users": {"requested": "latest"', "", "[]", "{{}}", "\x00\xff"])
 def test_leftover_that_is_no_whole_document_is_ignored(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, text: str
+    start_resolved: Start, tmp_path: Path, text: str
 ) -> None:
     """MicroPython's parser would accept a cut document."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
-    index.publish("users", "1.0.0")
-
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
 
     assert extension.document()["users"]["version"] == "1.0.0"
 
@@ -324,28 +321,20 @@ def test_malformed_configuration_fails_the_init_with_every_fault(
 
 
 def test_table_named_by_its_arn_is_asked_in_its_own_region(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, index: IndexServer
 ) -> None:
     """The registry may be in another account or Region."""
     arn = "arn:aws:dynamodb:ap-south-1:123456789012:table/ServiceIndex"
-    index.publish("users", "1.0.0")
-
-    extension = start("users", SERVICE_DISCOVERY_TABLE=arn)
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_TABLE=arn)
 
     assert index.tables == [arn]
     assert index.regions == ["ap-south-1"]
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_read_only_folder_is_only_logged(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
-) -> None:
+def test_read_only_folder_is_only_logged(start_resolved: Start, lambda_api: LambdaApi) -> None:
     """The function runs without its file."""
-    index.publish("users", "1.0.0")
-
-    extension = start("users", SERVICES_FILE="/proc/nowhere/services.json")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICES_FILE="/proc/nowhere/services.json")
     lambda_api.invoke()
 
     assert extension.is_running()
@@ -354,16 +343,13 @@ def test_read_only_folder_is_only_logged(
 
 
 def test_folder_in_the_files_place_stays_where_it_is(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start_resolved: Start, lambda_api: LambdaApi, tmp_path: Path
 ) -> None:
     """The folder's content belongs to the function."""
     folder = tmp_path / "run/services.json"
     folder.mkdir(parents=True)
     (folder / "kept").touch()
-    index.publish("users", "1.0.0")
-
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
     lambda_api.invoke()
 
     assert (folder / "kept").exists()
@@ -372,7 +358,7 @@ def test_folder_in_the_files_place_stays_where_it_is(
 
 
 def test_link_in_the_files_place_is_replaced_and_not_followed(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start_resolved: Start, tmp_path: Path
 ) -> None:
     """A rename replaces the link itself; its target stays."""
     target = tmp_path / "elsewhere.json"
@@ -380,10 +366,7 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.symlink_to(target)
-    index.publish("users", "1.0.0")
-
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
 
     assert not path.is_symlink()
     assert extension.document()["users"]["version"] == "1.0.0"
@@ -391,17 +374,12 @@ def test_link_in_the_files_place_is_replaced_and_not_followed(
     extension.wait_until_only_its_file_is_left()
 
 
-def test_files_of_a_killed_run_are_no_obstacle(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
-) -> None:
+def test_files_of_a_killed_run_are_no_obstacle(start_resolved: Start, tmp_path: Path) -> None:
     """A reset may kill a run between any two steps, and `/tmp` keeps its files."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.with_name("services.json.new").write_text("half of a docu", encoding="utf-8")
-    index.publish("users", "1.0.0")
-
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
 
     assert extension.document()["users"]["version"] == "1.0.0"
     extension.wait_until_only_its_file_is_left()

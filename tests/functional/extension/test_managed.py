@@ -25,12 +25,10 @@ def _version(extension: Extension) -> str:
 
 
 def test_platform_that_says_so_is_asked_only_for_shutdown(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The extension does not try to register for INVOKE first."""
-    index.publish("users", "1.0.0")
-    extension = start("users", **MANAGED)
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", **MANAGED)
     assert _version(extension) == "1.0.0"
     index.publish("users", "1.1.0", revision=2)
 
@@ -90,11 +88,11 @@ def test_failed_check_is_repeated_after_a_pause_and_not_after_max_age(
     assert time.monotonic() - started >= 3
 
 
-def test_recovers_after_an_outage(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+def test_recovers_after_an_outage(
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
     """The last answers stay, and checks go on without invocations."""
-    index.publish("users", "1.0.0")
-    extension = start("users", **MANAGED)
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", **MANAGED)
     index.fault = index_server.refuses("AccessDeniedException")
     extension.wait_for_log("needs not resolved")
     assert _version(extension) == "1.0.0"
@@ -110,12 +108,10 @@ def test_recovers_after_an_outage(start: Start, lambda_api: LambdaApi, index: In
 @pytest.mark.parametrize("end", ["event", "SIGTERM", "SIGINT"])
 @pytest.mark.parametrize("fault", ["silent", "refusing"])
 def test_end_does_not_wait_for_a_check(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, end: str, fault: str
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, end: str, fault: str
 ) -> None:
     """The platform allows 2 seconds; a check on the timer may take thirty."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     index.fault = {"silent": index_server.silence, "refusing": index_server.refuses("X", 503)}[
         fault
     ]
@@ -133,12 +129,10 @@ def test_end_does_not_wait_for_a_check(
 
 
 def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Without the platform the process has nothing left to do."""
-    index.publish("users", "1.0.0")
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000", **MANAGED)
     index.fault = index_server.silence
     asked = len(index.requests)
     wait_for(lambda: len(index.requests) > asked, "a check")

@@ -123,12 +123,10 @@ def test_environments_share_a_file_if_the_kernel_refuses_leases(
 
 
 def test_watchers_last_event_is_the_new_file(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A watcher that acts on the last event must not take the file for deleted."""
-    index.publish("users", "1.0.0")
-    extension = start("users")
-    lambda_api.wait_until_ready()
+    extension = start_resolved("users")
     watcher = _Watcher(extension.services_file.parent)
 
     index.publish("users", "1.1.0", revision=2)
@@ -144,7 +142,7 @@ def test_watchers_last_event_is_the_new_file(
 
 
 def test_abandoned_files_are_removed_and_those_of_others_stay(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start_resolved: Start, tmp_path: Path
 ) -> None:
     """Files of killed runs are removed; a file that another environment is staging stays."""
     folder = tmp_path / "run"
@@ -155,10 +153,7 @@ def test_abandoned_files_are_removed_and_those_of_others_stay(
     foreign = folder / "services.json.bak"
     for path in (old, others, foreign):
         path.touch()
-    index.publish("users", "1.0.0")
-
-    start("users")
-    lambda_api.wait_until_ready()
+    start_resolved("users")
 
     assert not old.exists()
     assert others.exists()
