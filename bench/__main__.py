@@ -15,7 +15,10 @@ _BENCHMARKS = (
     "freshness",
     "scale",
     "extension",
+    "slow_registry",
+    "memory",
     "fresh_reads",
+    "shared_file",
     "helpers",
 )
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -285,14 +285,23 @@ class Platform:
 class Run:
     """One run of an extension with the platform."""
 
-    def __init__(self, platform: Platform, program: Path, environment: dict[str, str]) -> None:
-        """Start the extension."""
+    def __init__(
+        self,
+        platform: Platform,
+        command: Sequence[str],
+        environment: dict[str, str],
+        *,
+        log: Path | None = None,
+    ) -> None:
+        """Start the extension; its log goes to a file, or to this process's stderr."""
         self._platform = platform
+        opened = (os.POSIX_SPAWN_OPEN, 2, str(log), os.O_WRONLY | os.O_CREAT, 0o600)
         self._started = time.perf_counter_ns()
         self.pid = os.posix_spawn(
-            program,
-            [str(program)],
+            command[0],
+            list(command),
             {**environment, "AWS_LAMBDA_RUNTIME_API": platform.address},
+            file_actions=[opened] if log else [],
         )
 
     def start(self, services_file: Path | None) -> Start:
@@ -326,11 +335,33 @@ class Run:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return int(status.split("VmRSS:")[1].split()[0])
 
+    def processor_s(self) -> float:
+        """Return how much processor time the extension has used."""
+        schedule = Path(f"/proc/{self.pid}/schedstat").read_text("utf-8")
+        return int(schedule.split()[0]) / 1e9
+
     def end(self) -> None:
         """End the extension."""
         os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        self._wait()
+
+    def stop_ms(self, number: signal.Signals | None) -> float:
+        """Send a signal, or SHUTDOWN, and return how long the extension took to end well."""
+        sent = time.perf_counter_ns()
+        if number is None:
+            self._platform.respond({"eventType": "SHUTDOWN", "shutdownReason": "spindown"})
+        else:
+            os.kill(self.pid, number)
+        status = self._wait()
+        if status:
+            message = f"the extension ended with the status {status}"
+            raise LocalStackError(message)
+        return (time.perf_counter_ns() - sent) / _NS_PER_MS
+
+    def _wait(self) -> int:
+        _, status = os.waitpid(self.pid, 0)
         self._platform.hang_up()
+        return os.waitstatus_to_exitcode(status)
 
     def _received(self, wanted: str) -> int:
         called, at = self._platform.receive()
@@ -346,7 +377,7 @@ class Run:
 @contextmanager
 def running(platform: Platform, program: Path, environment: dict[str, str]) -> Iterator[Run]:
     """Run an extension, and end it."""
-    run = Run(platform, program, environment)
+    run = Run(platform, [str(program)], environment)
     try:
         yield run
     finally:

@@ -55,11 +55,9 @@ class Programs:
 
 def build(folder: Path) -> Programs:
     """Build every extension below *folder*."""
-    own = folder / "own"
-    _run([sys.executable, "layer/build.py", "--arch", own_arch(), "--output", str(own)])
     return Programs(
-        own=Program(name="ours", layer=own, resolves=True),
-        idle_c=_idle_c(folder / "idle_c"),
+        own=own(folder / "own"),
+        idle_c=idle_c(folder / "idle_c"),
         idle_go=_idle_go(folder / "idle_go"),
         boto3=_script(folder / "boto3", "boto3", "-I", "with_boto3"),
         # It needs no site packages: do not search for them.
@@ -73,7 +71,13 @@ def _program_file(layer: Path) -> Path:
     return path
 
 
-def _idle_c(layer: Path) -> Program:
+def own(layer: Path) -> Program:
+    """Build our layer."""
+    _run([sys.executable, "layer/build.py", "--arch", own_arch(), "--output", str(layer)])
+    return Program(name="ours", layer=layer, resolves=True)
+
+
+def idle_c(layer: Path) -> Program:
     """Compile the idle extension as the layer's binary is compiled."""
     sys.path.insert(0, str(ROOT / "layer"))
     try:

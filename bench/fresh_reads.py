@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ _ENVIRONMENTS = 20
 _ROUNDS = 1_000
 _ROUNDS_OF_TEN = 200
 _ROUNDS_BEFORE = 100
+_OF_EACH_LANGUAGE = 10
+_ROUNDS_OF_EACH_LANGUAGE = 500
 _MAX_AGE_S = 1
 _FRESH_READS = 2_000
 _READS_A_SECOND = 1_000
@@ -36,8 +39,9 @@ _MOST_WAIT_MS = 0.5
 _MOST_OPEN_MS = 0.1
 _MOST_CPU = 0.02
 _NS_PER_MS = 1_000_000
-# Waits for a line, opens the file that it names, and prints the time that took and the document.
-_READER = """
+# Each waits for a line, opens the file that it names, and prints the time that took and the
+# document. Only the one in Python measures the time, and reads as often as it is asked to.
+_PYTHON = """
 import os, sys, time
 for line in sys.stdin:
     path, count, gap = line.split()
@@ -53,6 +57,33 @@ for line in sys.stdin:
         os.close(fd)
     print(sorted(times)[len(times) // 2], data.decode().replace(chr(10), " "), flush=True)
 """
+_SHELL = r"""
+while read -r path _; do echo "0 $(tr '\n' ' ' < "$path")"; done
+"""
+_PERL = r"""
+$| = 1;
+while (<STDIN>) {
+    my ($path) = split;
+    open(my $file, "<", $path) or die $!;
+    my $text = do { local $/; <$file> };
+    close($file);
+    $text =~ tr/\n/ /;
+    print "0 $text\n";
+}
+"""
+_NODE = r"""
+const fs = require("fs");
+require("readline").createInterface({ input: process.stdin }).on("line", (line) => {
+    const text = fs.readFileSync(line.split(" ")[0], "utf8");
+    console.log(`0 ${text.replaceAll("\n", " ")}`);
+});
+"""
+_READERS = {
+    "Python": [sys.executable, "-IS", "-c", _PYTHON],
+    "Node.js": ["node", "-e", _NODE],
+    "Perl": ["perl", "-e", _PERL],
+    "shell": ["sh", "-c", _SHELL],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +97,19 @@ class _Read:
 class _FrozenEnvironment:
     """An extension, its platform and a reader."""
 
-    def __init__(self, program: Path, index: IndexProcess, file: Path, **variables: str) -> None:
+    def __init__(
+        self,
+        program: Path,
+        index: IndexProcess,
+        file: Path,
+        language: str = "Python",
+        **variables: str,
+    ) -> None:
         self.file = file
+        self.language = language
         self.platform = Platform()
         self._reader = subprocess.Popen(
-            [sys.executable, "-IS", "-c", _READER],
+            _READERS[language],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -78,7 +117,7 @@ class _FrozenEnvironment:
         )
         self.run = Run(
             self.platform,
-            program,
+            [str(program)],
             {
                 "NEEDED_SERVICES": ",".join(NEEDS),
                 "SERVICES_FILE": str(file),
@@ -130,11 +169,6 @@ class _FrozenEnvironment:
         for pid in (self._reader.pid, self.run.pid):
             os.kill(pid, signal.SIGCONT)
 
-    def processor_s(self) -> float:
-        """Return how much processor time the extension has used."""
-        schedule = Path(f"/proc/{self.run.pid}/schedstat").read_text("utf-8")
-        return int(schedule.split()[0]) / 1e9
-
 
 def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
@@ -146,6 +180,7 @@ class _World:
 
     index: IndexProcess
     environments: list[_FrozenEnvironment]
+    frozen_for_s: float
     frozen_at: dict[int, float] = field(default_factory=dict)
 
     def turns(self, rounds: int) -> "Iterator[tuple[_FrozenEnvironment, str]]":
@@ -159,7 +194,7 @@ class _World:
         for turn in range(rounds):
             number = turn % len(self.environments)
             environment = self.environments[number]
-            time.sleep(max(0, self.frozen_at[number] + _MAX_AGE_S + 0.05 - time.monotonic()))
+            time.sleep(max(0, self.frozen_at[number] + self.frozen_for_s - time.monotonic()))
             yield environment, self.index.publish_next()
             environment.freeze()
             self.frozen_at[number] = time.monotonic()
@@ -169,16 +204,24 @@ class _World:
 
 @contextmanager
 def _world(
-    program: Path, index: IndexProcess, folder: Path, *, environments: int = 1, **variables: str
+    program: Path,
+    index: IndexProcess,
+    folder: Path,
+    *,
+    languages: Sequence[str] = ("Python",),
+    max_age_s: int,
+    **variables: str,
 ) -> Iterator[_World]:
+    """Start an environment for each of *languages*."""
+    variables["SERVICE_DISCOVERY_MAX_AGE"] = str(max_age_s)
     with ExitStack() as stack:
         started = []
-        for number in range(environments):
+        for number, language in enumerate(languages):
             file = folder / f"services-{number}.json"
             file.unlink(missing_ok=True)
-            started.append(_FrozenEnvironment(program, index, file, **variables))
+            started.append(_FrozenEnvironment(program, index, file, language, **variables))
             stack.callback(started[-1].close)
-        yield _World(index, started)
+        yield _World(index, started, frozen_for_s=max_age_s + 0.05 if max_age_s else 0)
 
 
 def tables() -> Iterable[Table]:
@@ -192,6 +235,7 @@ def tables() -> Iterable[Table]:
         roots = layer / "service-discovery/roots.der"
         with neighbours.undisturbed(), neighbours.index(folder, roots) as index:
             yield _after_freezes(program, index, folder)
+            yield _in_four_languages(program, index, folder)
             yield _fresh(program, index, folder)
 
 
@@ -237,23 +281,59 @@ def _rounds(
         program,
         index,
         folder,
-        environments=_ENVIRONMENTS,
+        languages=["Python"] * _ENVIRONMENTS,
+        max_age_s=_MAX_AGE_S,
         NEEDED_SERVICES=",".join(NEEDS[:needs]),
-        SERVICE_DISCOVERY_MAX_AGE=str(_MAX_AGE_S),
         **variables,
     ) as world:
         for environment, version in world.turns(rounds):
             trips.append(trip.take_ms())
             unleased += not is_leased(environment.file)
-            environment.begin_read()
-            environment.thaw()
-            _invoke(environment)
-            read = environment.end_read()
-            environment.platform.receive()
+            read = _thaw_and_read(environment)
             old += read.version != version
             waits.append(read.open_ms)
     trip.close()
     return _Rounds(old=old, unleased=unleased, waits_ms=waits, trips_ms=trips)
+
+
+def _thaw_and_read(environment: _FrozenEnvironment) -> _Read:
+    """Let the reader open the file as its first instruction, just before INVOKE is sent."""
+    environment.begin_read()
+    environment.thaw()
+    _invoke(environment)
+    read = environment.end_read()
+    environment.platform.receive()
+    return read
+
+
+def _in_four_languages(program: Path, index: IndexProcess, folder: Path) -> Table:
+    rows = []
+    for max_age_s in (_MAX_AGE_S, 0):
+        old: Counter[str] = Counter()
+        with _world(
+            program,
+            index,
+            folder,
+            languages=list(_READERS) * _OF_EACH_LANGUAGE,
+            max_age_s=max_age_s,
+            NEEDED_SERVICES=NEEDS[0],
+        ) as world:
+            for environment, version in world.turns(_ROUNDS_OF_EACH_LANGUAGE * len(_READERS)):
+                old[environment.language] += _thaw_and_read(environment).version != version
+        rows.append(
+            Row(
+                what=f"old answers, MAX_AGE {max_age_s}",
+                values=[f"{old[each] / _ROUNDS_OF_EACH_LANGUAGE:.1%}" for each in _READERS],
+                limit="none",
+                holds=not old.total(),
+            )
+        )
+    return Table(
+        title="The same in four languages",
+        columns=list(_READERS),
+        rows=rows,
+        notes=f"{_ROUNDS_OF_EACH_LANGUAGE:,} rounds in each language, with one need.",
+    )
 
 
 def _after_freezes(program: Path, index: IndexProcess, folder: Path) -> Table:
@@ -299,16 +379,16 @@ def _after_freezes(program: Path, index: IndexProcess, folder: Path) -> Table:
 def _fresh(program: Path, index: IndexProcess, folder: Path) -> Table:
     plain = folder / "plain.json"
     plain.write_text("{}", encoding="utf-8")
-    with _world(program, index, folder, SERVICE_DISCOVERY_MAX_AGE="86400") as world:
+    with _world(program, index, folder, max_age_s=86_400) as world:
         (environment,) = world.environments
         leased = environment.read(count=_FRESH_READS, gap_s=0.003).open_ms
         without = environment.read(plain, count=_FRESH_READS, gap_s=0.003).open_ms
-        before = environment.processor_s()
+        before = environment.run.processor_s()
         count = _READS_A_SECOND * _SECONDS
         began = time.monotonic()
         environment.read(count=count, gap_s=1 / _READS_A_SECOND)
         took = time.monotonic() - began
-        share = (environment.processor_s() - before) / took
+        share = (environment.run.processor_s() - before) / took
     more = leased - without
     return Table(
         title="A read of a fresh file",
