@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 from publisher.properties import ServiceVersion
-from publisher.registry_port import SeenService, SeenVersion
+from publisher.registry_port import ServiceWithEtag, VersionWithEtag
 from registry_client.client import (
     RegistryClient,
     WriteOptions,
@@ -37,23 +37,23 @@ class RegistryAccess:
         self._client = client
         self._check_time = check_time
 
-    def service(self, name: str) -> SeenService:
+    def service(self, name: str) -> ServiceWithEtag:
         """Return a service's channels."""
         self._check_time()
         # The ETag first: a change between the two reads then makes the write fail with 412.
         etag = self._client.etag(service_path(name))
         if etag is not None:
             with _absence_is_fine():
-                return SeenService(etag=etag, channels=self._client.service(name)["channels"])
-        return SeenService(etag=None, channels={})
+                return ServiceWithEtag(etag=etag, channels=self._client.service(name)["channels"])
+        return ServiceWithEtag(etag=None, channels={})
 
-    def version(self, name: str, version: str) -> SeenVersion | None:
+    def version(self, name: str, version: str) -> VersionWithEtag | None:
         """Return a version; None if it does not exist."""
         self._check_time()
         etag = self._client.etag(service_path(name, "versions", version))
         if etag is not None:
             with _absence_is_fine():
-                return SeenVersion(etag=etag, record=self._client.version(name, version))
+                return VersionWithEtag(etag=etag, record=self._client.version(name, version))
         return None
 
     def publish(self, wanted: ServiceVersion, if_match: str | None) -> VersionJson:
@@ -68,13 +68,13 @@ class RegistryAccess:
         )
         return self._client.publish(request, if_match=if_match).record
 
-    def yank(self, seen: SeenVersion, reason: str) -> None:
+    def yank(self, seen: VersionWithEtag, reason: str) -> None:
         """Yank a version, even if a selector loses its last answer."""
         self._check_time()
         request = yank_request(seen.record["name"], seen.record["version"], reason)
         self._client.change(request, WriteOptions(force=True, if_match=seen.etag))
 
-    def delete(self, seen: SeenVersion) -> None:
+    def delete(self, seen: VersionWithEtag) -> None:
         """Delete a version, even if a selector loses its last answer."""
         self._check_time()
         request = delete_request(seen.record["name"], seen.record["version"])

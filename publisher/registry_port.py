@@ -9,7 +9,7 @@ from registry_client.documents import VersionJson
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenService:
+class ServiceWithEtag:
     """A service's channels.
 
     Attributes:
@@ -22,7 +22,7 @@ class SeenService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenVersion:
+class VersionWithEtag:
     """A version's record.
 
     Attributes:
@@ -40,19 +40,19 @@ class RegistryPort(Protocol):
     An absent service or version is None, not an error; deleting an absent one does nothing.
     """
 
-    def service(self, name: str) -> SeenService:
+    def service(self, name: str) -> ServiceWithEtag:
         """Return a service's channels."""
 
-    def version(self, name: str, version: str) -> SeenVersion | None:
+    def version(self, name: str, version: str) -> VersionWithEtag | None:
         """Return a version; None if it does not exist."""
 
     def publish(self, wanted: ServiceVersion, if_match: str | None) -> VersionJson:
         """Publish a version and set its channel, in one change; return its record."""
 
-    def yank(self, seen: SeenVersion, reason: str) -> None:
+    def yank(self, seen: VersionWithEtag, reason: str) -> None:
         """Yank a version, even if a selector loses its last answer."""
 
-    def delete(self, seen: SeenVersion) -> None:
+    def delete(self, seen: VersionWithEtag) -> None:
         """Delete a version, even if a selector loses its last answer."""
 
     def set_channel(self, name: str, channel: str, version: str, if_match: str | None) -> None:

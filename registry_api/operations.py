@@ -10,7 +10,7 @@ from dataclasses import replace
 from registry_api import rules
 from registry_api.guard import Guard
 from registry_api.impact import Impact
-from registry_api.reads import RegistryReads, decided_again
+from registry_api.reads import RegistryReads, retries_lost_races
 from registry_api.refusals import ConflictError, UnknownError
 from registry_api.store import ConsumerNeeds, NoConsumers, RehearsalStore, VersionStore
 from registry_api.values import Publication, PublishOutcome, WriteTerms
@@ -54,7 +54,7 @@ class Registry(RegistryReads):
         self._now = now
         self._guard = Guard(store, consumers or NoConsumers())
 
-    @decided_again
+    @retries_lost_races
     def dry_run(self, write: "Callable[[Registry], object]") -> Impact:
         """Return what a write would change, and commit nothing.
 
@@ -72,7 +72,7 @@ class Registry(RegistryReads):
         write(rehearsal)
         return Impact() if store.change is None else self._guard.impact(store.change)
 
-    @decided_again
+    @retries_lost_races
     def publish(
         self, wanted: Publication, by: str, terms: WriteTerms = _PLAIN
     ) -> tuple[PublishOutcome, VersionRecord]:
@@ -122,7 +122,7 @@ class Registry(RegistryReads):
         )
         return PublishOutcome.CREATED, record
 
-    @decided_again
+    @retries_lost_races
     def yank(
         self,
         name: str,
@@ -160,7 +160,7 @@ class Registry(RegistryReads):
         self._store.commit(change)
         return record
 
-    @decided_again
+    @retries_lost_races
     def activate(
         self, name: str, version: Version, by: str, terms: WriteTerms = _PLAIN
     ) -> VersionRecord:
@@ -191,7 +191,7 @@ class Registry(RegistryReads):
         )
         return record
 
-    @decided_again
+    @retries_lost_races
     def delete(self, name: str, version: Version, by: str, terms: WriteTerms = _PLAIN) -> None:
         """Delete a version; it may then be published again.
 
@@ -222,7 +222,7 @@ class Registry(RegistryReads):
         self._guard.check(change, terms)
         self._store.commit(change)
 
-    @decided_again
+    @retries_lost_races
     def set_channel(
         self, name: str, channel: str, version: Version, by: str, terms: WriteTerms = _PLAIN
     ) -> None:
@@ -246,7 +246,7 @@ class Registry(RegistryReads):
             raise ConflictError(message)
         self._set_channel_to(service, channel, record, by)
 
-    @decided_again
+    @retries_lost_races
     def delete_channel(self, name: str, channel: str, by: str, terms: WriteTerms = _PLAIN) -> None:
         """Delete a channel; `latest` is then the highest active stable version again.
 

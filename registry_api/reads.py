@@ -24,10 +24,10 @@ _Arguments = ParamSpec("_Arguments")
 _Reads = TypeVar("_Reads", bound="RegistryReads")
 
 
-def decided_again(
+def retries_lost_races(
     operation: Callable[Concatenate[_Reads, _Arguments], _Result],
 ) -> Callable[Concatenate[_Reads, _Arguments], _Result]:
-    """Repeat an operation that lost a race: it reads and decides again, after a longer pause.
+    """Return an operation that reads and decides again when it has lost a race, after a pause.
 
     Raises:
         BusyError: It lost every time.
@@ -76,7 +76,7 @@ class RegistryReads:
         """Wait for a random part of a time."""
         self._sleep(longest_s * self._random())
 
-    @decided_again
+    @retries_lost_races
     def service(self, name: str) -> ServiceView:
         """Read a service.
 

@@ -213,7 +213,7 @@ class ConsumersTable:
             arn=arn,
             owner=owner,
         )
-        self._switch(before, consumer)
+        self._replace_needs(before, consumer)
         return consumer
 
     def _record_scanned(self, name: str, needed: str, arn: str) -> bool:
@@ -232,7 +232,7 @@ class ConsumersTable:
             # Its needs are recorded already: only the time changes.
             self._put_head(before, replace(consumer, generation=before.generation))
             return False
-        self._switch(before, consumer)
+        self._replace_needs(before, consumer)
         return True
 
     def _next_generation(self, before: Consumer | None) -> str:
@@ -240,7 +240,7 @@ class ConsumersTable:
             int(self._now_s() * 1000), before.generation if before else None, self._random()
         )
 
-    def _switch(self, before: Consumer | None, consumer: Consumer) -> None:
+    def _replace_needs(self, before: Consumer | None, consumer: Consumer) -> None:
         """Write the needs of a new generation, then make them valid.
 
         The generations up to the replaced one are removed afterwards. A later one may belong to a

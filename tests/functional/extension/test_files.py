@@ -293,7 +293,7 @@ def test_missing_member_of_an_earlier_run_is_an_answer(
 
     document = extension.document()
     assert document["a"] == gone
-    assert document["b"]["error"] != gone["error"], "what is said now is today's reason"
+    assert document["b"]["error"] != gone["error"], "the error describes this resolve"
 
 
 def test_member_that_has_not_changed_keeps_its_time_over_a_restart(

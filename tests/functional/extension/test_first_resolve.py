@@ -228,7 +228,7 @@ def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
     second.process.kill()
     second.process.wait()
     third = start("users", **timeout)
-    assert _took_ms(third) > 3_000, "the second one came to its end"
+    assert _took_ms(third) > 3_000, "the second resolve had ended"
 
 
 def test_third_start_in_a_row_asks_nothing(start: Start, index: IndexServer) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from publisher.ledger import LedgerEntry, RequestResult
 from publisher.properties import ServiceVersion
-from publisher.registry_port import SeenService, SeenVersion
+from publisher.registry_port import ServiceWithEtag, VersionWithEtag
 from registry_client.documents import VersionJson
 from registry_client.errors import RefusalError
 from registry_model.version import Version
@@ -54,18 +54,20 @@ class MemoryRegistry:
         self.before_write: Callable[[str], None] = lambda _name: None
         self.after_write: Callable[[str], None] = lambda _name: None
 
-    def service(self, name: str) -> SeenService:
+    def service(self, name: str) -> ServiceWithEtag:
         """Return a service's channels."""
         found = self.services.get(name)
         if found is None:
-            return SeenService(etag=None, channels={})
-        return SeenService(etag=str(found.revision), channels=dict(found.channels))
+            return ServiceWithEtag(etag=None, channels={})
+        return ServiceWithEtag(etag=str(found.revision), channels=dict(found.channels))
 
-    def version(self, name: str, version: str) -> SeenVersion | None:
+    def version(self, name: str, version: str) -> VersionWithEtag | None:
         """Return a version."""
         found = self.services.get(name)
         record = found.versions.get(version) if found else None
-        return SeenVersion(etag=str(record["revision"]), record=record.copy()) if record else None
+        return (
+            VersionWithEtag(etag=str(record["revision"]), record=record.copy()) if record else None
+        )
 
     def publish(self, wanted: ServiceVersion, if_match: str | None) -> VersionJson:
         """Publish a version."""
@@ -100,7 +102,7 @@ class MemoryRegistry:
         self.after_write("publish")
         return record.copy()
 
-    def yank(self, seen: SeenVersion, reason: str) -> None:
+    def yank(self, seen: VersionWithEtag, reason: str) -> None:
         """Yank a version."""
         self.before_write("yank")
         service, record = self._unpointed(seen)
@@ -108,7 +110,7 @@ class MemoryRegistry:
         record.update({"status": "yanked", "reason": reason, "revision": service.revision})
         self.after_write("yank")
 
-    def delete(self, seen: SeenVersion) -> None:
+    def delete(self, seen: VersionWithEtag) -> None:
         """Delete a version."""
         self.before_write("delete")
         service, record = self._unpointed(seen)
@@ -139,7 +141,7 @@ class MemoryRegistry:
         del service.channels[channel]
         self.after_write("delete_channel")
 
-    def _unpointed(self, seen: SeenVersion) -> tuple[MemoryService, VersionJson]:
+    def _unpointed(self, seen: VersionWithEtag) -> tuple[MemoryService, VersionJson]:
         service = self.services[seen.record["name"]]
         record = service.versions[seen.record["version"]]
         if seen.etag != str(record["revision"]):
