@@ -39,7 +39,7 @@ _FRAME = """\
 </svg>
 """
 _HEADING = re.compile(r"^\d+\. ")
-_FACT = re.compile(r"^   (?:\w+ = |POST |index:)")
+_FACT = re.compile(r"^   (?:\w+ = |PUT |index:)")
 _TIME = re.compile(r"^   done in .*\n|, in [\d.]+ s(?=\.$)", re.MULTILINE)
 _CHANGED = re.compile(r"users:[12]\b|\b1\.[45]\.[02]\b")
 

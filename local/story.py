@@ -198,7 +198,7 @@ def _new_answers(
         _expect(f"{name}, its start", old, result["at_start"]["users"]["arn"])
         _expect(f"{name}, its processes", trees[name], function.processes())
         _print(
-            f"   {name} function: new ARN after {invocations} invocations; still runtime process "
+            f"   {name} function: new ARN at invocation {invocations}; still runtime process "
             f"{trees[name].runtime[0]} and extension process {trees[name].extension[0]}"
         )
     _print("   the file is now:")

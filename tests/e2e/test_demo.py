@@ -73,7 +73,7 @@ def test_demo_tells_the_whole_story_and_leaves_nothing(start: Start, temporary: 
     assert "000000000000:function:users:2" in told
     svg = ET.fromstring((ROOT / "docs/images/demo.svg").read_text(encoding="utf-8"))
     picture = "".join(svg.itertext()).replace("\xa0", " ")
-    steps = re.findall(r"^\d+\. .*", told, re.MULTILINE)
+    steps = re.findall(r"^(?:\d+\. | {3}PUT ).*", told, re.MULTILINE)
     assert [step for step in steps if step not in picture] == [], "make the picture again"
     assert _left_behind(temporary) == []
 
