@@ -31,10 +31,14 @@ _LEFT = {
 }
 
 
+_LEFT_AT = 1_700_000_000
+
+
 def _leave(tmp_path: Path) -> None:
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(json.dumps(_LEFT))
+    os.utime(path, (_LEFT_AT, _LEFT_AT))
 
 
 def _asks(lambda_api: LambdaApi) -> None:
@@ -72,8 +76,10 @@ def test_event_is_asked_for_before_the_first_answer(
 
     reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
     wait_for(lambda: is_held(reader.pid), "the held reader")
+    modified_at = extension.services_file.stat().st_mtime
     text, _ = reader.communicate(timeout=20)
     assert json.loads(text)["users"]["status"] == "unavailable"
+    assert modified_at == 0, "a stat is never held"
 
 
 waits_at_init = pytest.mark.parametrize(
@@ -172,6 +178,7 @@ def test_leftover_that_answers_everything_is_read_after_hold_ms(
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000", SERVICE_DISCOVERY_HOLD_MS="300")
     _asks(lambda_api)
 
+    assert extension.services_file.stat().st_mtime == _LEFT_AT
     assert extension.document() == _LEFT
 
     assert "needs not resolved" not in extension.log(), "the first resolve still goes on"
