@@ -76,7 +76,7 @@ def parse(url: str) -> Endpoint:
         raise ValueError("it should start with http:// or https://")
     authority, slash, path = rest.partition("/")
     if "?" in url or "#" in url or "@" in authority:
-        raise ValueError("it should be scheme, host and port alone")
+        raise ValueError("it should be only scheme, host and port")
     host, port = _host_and_port(authority)
     if first_not_in(path, _PATH):
         raise ValueError("its path is malformed")

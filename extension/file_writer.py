@@ -204,7 +204,7 @@ class ServicesFile:
             return False
 
     def touch(self, mtime_ns: int) -> None:
-        """Set the modification time alone.
+        """Set only the modification time.
 
         Raises:
             OSError: It can't be set.

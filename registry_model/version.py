@@ -83,7 +83,7 @@ class Version:
         if len(text) > MAX_LENGTH:
             raise VersionError(text, f"it is longer than {MAX_LENGTH} characters")
         if text[:1] in ("v", "V"):
-            raise VersionError(text, f"it starts with {quote(text[0])}; write the number alone")
+            raise VersionError(text, f"it starts with {quote(text[0])}; write only the number")
         if "+" in text:
             raise VersionError(text, "build metadata ('+...') is not allowed; leave it out")
         core, dash, tail = text.partition("-")

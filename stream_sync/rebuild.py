@@ -346,7 +346,7 @@ def _step(
     services: int = 0,
     selectors: int = 0,
 ) -> _Step:
-    """Do a step. A service that can't be read, or changes all the time, fails alone."""
+    """Do a step; the failure of a service does not affect the others."""
     result, failure = RecomputeResult(service=None, differences=[]), ""
     try:
         result = look()

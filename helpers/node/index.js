@@ -182,7 +182,7 @@ function unknownMessage(name, members) {
   const has = needed ? `it has '${needed}'` : "it is empty";
   if (/[=~>@: ,]/.test(name)) {
     return (
-      `'${name}' is no key of the services file: pass the name alone (or its alias), and write ` +
+      `'${name}' is no key of the services file: pass only the name (or the alias), and write ` +
       `version or channel into NEEDED_SERVICES; ${has}.`
     );
   }

@@ -13,7 +13,7 @@ FOLDERS = (ROOT / "examples/consumers/terraform", ROOT / "examples/services/terr
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_configuration_defines_everything_that_it_refers_to(folder: Path) -> None:
-    """`terraform validate` needs the AWS provider; tests/e2e applies both where it is there."""
+    """`terraform validate` needs the AWS provider; tests/e2e applies both if it is installed."""
     found = hcl.parse((folder / "main.tf").read_text(encoding="utf-8"))
 
     assert hcl.undefined(found) == set()

@@ -285,7 +285,7 @@ def _unknown_message(name: str, members: dict[str, _Member]) -> str:
     has = f"it has {needed!r}" if needed else "it is empty"
     if not set(name).isdisjoint("=~>@: ,"):
         return (
-            f"{name!r} is no key of the services file: pass the name alone (or its alias), and "
+            f"{name!r} is no key of the services file: pass only the name (or the alias), and "
             f"write version or channel into NEEDED_SERVICES; {has}."
         )
     whole = f"{needed},{name}==1.x" if needed else f"{name}==1.x"

@@ -183,7 +183,7 @@ def test_refused_publish_fails_the_job_and_says_so(job: Job) -> None:
     ("inputs", "reason"),
     [
         ({"arn": "nonsense"}, "/arn: 'nonsense' is not an ARN"),
-        ({"version": "v1.4.2"}, "write the number alone"),
+        ({"version": "v1.4.2"}, "write only the number"),
         ({"metadata": "team"}, "give it as KEY=VALUE"),
         ({"url": "http://127.0.0.1:1/v1"}, "the registry did not respond"),
     ],

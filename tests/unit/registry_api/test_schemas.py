@@ -121,7 +121,7 @@ def test_faults_have_the_models_own_messages() -> None:
     details = {fault["pointer"]: fault["detail"] for fault in faults(GOOD | {"version": "v1.4.2"})}
 
     assert details == {
-        "/version": "'v1.4.2' is not a version: it starts with 'v'; write the number alone"
+        "/version": "'v1.4.2' is not a version: it starts with 'v'; write only the number"
     }
 
 
