@@ -29,7 +29,7 @@ _ENVIRONMENTS = 20
 _ROUNDS = 1_000
 _ROUNDS_OF_TEN = 200
 _ROUNDS_BEFORE = 100
-_ROUNDS_OF_MANY = 200
+_ROUNDS_OF_MANY = 100
 _READS_IN_A_ROW = 300
 # The runtime responds after its last read, before the platform can freeze it.
 _RESPONSE_S = 0.001

@@ -131,10 +131,11 @@ class HeldReaders:
         self._retry_at = None
         if not self.is_at_rest or self._is_spent:
             return
-        if self._credit < 1:
+        # The next lease counts now, whether it is placed at once or later.
+        self._credit -= 1
+        if self._credit < 0:
             self._retry_at = now + 1 / _LEASES_A_SECOND
             return
-        self._credit -= 1
         if not self._file.arm(_PATIENCE_US):
             self._retry_at = now + _FIRST_RETRY_S
 
