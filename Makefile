@@ -17,6 +17,8 @@ PACKAGES := .
 # How many processes run the tests: one more than two cores, since many tests wait for a deadline.
 WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
+# Each process would compile the tests anew, and each program that a test starts the modules.
+unexport PYTHONDONTWRITEBYTECODE
 PINS ?= --upgrade
 PIN = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	--no-emit-index-url --no-header --no-annotate $(PINS)

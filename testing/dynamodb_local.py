@@ -140,7 +140,9 @@ def dynamodb_local(folder: Path) -> Iterator[DynamoDbLocal]:
     jar = fetch()
     (port,) = processes.free_ports(1)
     command = [
-        *("java", "-Xmx1g", "-Djava.library.path=./DynamoDBLocal_lib"),
+        # It runs for seconds: the second compiler would cost more than it gains.
+        *("java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
+        "-Djava.library.path=./DynamoDBLocal_lib",
         *("-jar", "DynamoDBLocal.jar", "-inMemory", "-port", str(port), "-disableTelemetry"),
     ]
     log = folder / "dynamodb-local.log"

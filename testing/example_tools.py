@@ -1,10 +1,9 @@
-"""Tools that examples are checked with: installed below `build/` in CI, else the test is skipped.
+"""Tools that examples are checked with: installed into the cache in CI, else the test is skipped.
 
-Callers pin the versions. There is no lock file: that would name the address of a registry.
+Callers pin the versions.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from local.processes import ROOT, one_at_a_time
+from testing.installed_tools import installed
 
 CDK = ("aws-cdk-lib==2.275.0", "constructs>=10,<11")
 _INSTALLED_WITHIN_S = 150
@@ -22,15 +21,14 @@ _ENDED_WITHIN_S = 300
 
 def python_with(*packages: str) -> Path:
     """Return a Python that has these packages, in an environment of its own."""
-    folder = ROOT / "build/tools" / _name(packages[0])
-    python = folder / "bin/python"
 
-    def install() -> None:
+    def install(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(python), "-m", "pip", "install", "--quiet", "--no-compile", *packages])
+        # The few modules that are used are compiled on use: all of the CDK's would take a minute.
+        pip = [str(folder / "bin/python"), "-m", "pip"]
+        _run([*pip, "install", "--quiet", "--no-compile", *packages])
 
-    _once(folder, packages, install)
-    return python
+    return _installed_in_ci(packages, install) / "bin/python"
 
 
 def node_program(name: str, package: str) -> Path:
@@ -38,43 +36,28 @@ def node_program(name: str, package: str) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed here")
-    folder = ROOT / "build/tools" / _name(package)
 
-    def install() -> None:
-        folder.mkdir(parents=True)
+    def install(folder: Path) -> None:
         options = ["--no-package-lock", "--no-audit", "--no-fund", "--prefix", str(folder)]
         _run([npm, "install", *options, package])
 
-    _once(folder, (package,), install)
-    return folder / "node_modules/.bin" / name
-
-
-def _name(package: str) -> str:
-    return re.sub(r"[^a-z0-9.-]+", "-", package)
+    return _installed_in_ci((package,), install) / "node_modules/.bin" / name
 
 
 def _run(command: list[str]) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=_INSTALLED_WITHIN_S)
 
 
-def _once(folder: Path, packages: tuple[str, ...], install: Callable[[], None]) -> None:
-    # Tests run in several processes: one installs, the others wait for it.
-    with one_at_a_time(folder.with_name(f"{folder.name}.lock")):
-        _install(folder, packages, install)
+def _installed_in_ci(packages: tuple[str, ...], install: Callable[[Path], None]) -> Path:
+    def install_in_ci(folder: Path) -> None:
+        if not os.environ.get("CI"):
+            pytest.skip(f"{packages[0]} is not installed here; with CI=true the tests install it")
+        install(folder)
 
-
-def _install(folder: Path, packages: tuple[str, ...], install: Callable[[], None]) -> None:
-    stamp = folder / "installed"
-    if stamp.exists():
-        return
-    if not os.environ.get("CI"):
-        pytest.skip(f"{packages[0]} is not installed here; with CI=true the tests install it")
-    shutil.rmtree(folder, ignore_errors=True)
     try:
-        install()
+        return installed(packages, install_in_ci)
     except subprocess.SubprocessError as error:
         pytest.skip(f"{', '.join(packages)} cannot be installed here: {error}")
-    stamp.write_text("")
 
 
 def run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":

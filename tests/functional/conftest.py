@@ -5,14 +5,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testing import tables
 from testing.aws import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-@pytest.fixture
-def dynamodb() -> Iterator["DynamoDBClient"]:
-    """Return a client of both tables, which are empty."""
+@pytest.fixture(scope="module")
+def one_dynamodb() -> Iterator["DynamoDBClient"]:
+    """Return one client for a module's tests: making one takes longer than most of them."""
     with aws() as client:
         yield client
+
+
+@pytest.fixture
+def dynamodb(one_dynamodb: "DynamoDBClient") -> "DynamoDBClient":
+    """Return a client of both tables, which are empty."""
+    tables.renew_tables(one_dynamodb)
+    return one_dynamodb

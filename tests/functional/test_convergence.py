@@ -8,7 +8,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from moto import mock_aws
 
 from registry_api.refusals import RegistryError
 from registry_api.values import Publication
@@ -18,7 +17,6 @@ from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn
 from stream_sync.payloads import RebuildAction, RebuildRequest
 from testing import tables
-from testing.aws import ENVIRONMENT
 from testing.stream_world import (
     ARN,
     FORCED,
@@ -195,20 +193,14 @@ def _publication(version: str, arn: str, channel: str | None) -> Publication:
 class Convergence(RuleBasedStateMachine):
     """Publishers, workers and rebuilds, interleaved at every call."""
 
+    client: "DynamoDBClient"
     world: ConvergenceWorld
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._aws = mock_aws()
-        self._patch = pytest.MonkeyPatch()
-        for name, value in ENVIRONMENT.items():
-            self._patch.setenv(name, value)
-        self._aws.start()
 
     @initialize(copies=st.sampled_from([1, 1, 2]))
     def begin(self, copies: int) -> None:
         """Create the tables; each item has some copies."""
-        self.world = ConvergenceWorld(tables.make_tables(), copies=copies)
+        tables.renew_tables(self.client)
+        self.world = ConvergenceWorld(self.client, copies=copies)
 
     @rule(version=versions, arn=st.sampled_from("12"), channel=st.none() | channels, half=halves)
     def publish(self, version: str, arn: str, channel: str | None, half: int) -> None:
@@ -309,8 +301,11 @@ class Convergence(RuleBasedStateMachine):
         finally:
             for worker in getattr(getattr(self, "world", None), "workers", []):
                 worker.kill()
-            self._aws.stop()
-            self._patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _client(one_dynamodb: "DynamoDBClient") -> None:
+    Convergence.client = one_dynamodb
 
 
 TestDrainedStreamMeansARightIndex = Convergence.TestCase

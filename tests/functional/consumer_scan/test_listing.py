@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from consumer_scan.listing import FoundConsumer, Scope, list_consumers
+from testing.aws import moto
 from testing.functions import REGION, SECRET, change_needs, create_function
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def functions(monkeypatch: pytest.MonkeyPatch) -> Iterator["LambdaClient"]:
     """Return moto's Lambda, without functions."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with moto():
         yield boto3.client("lambda", region_name=REGION)
 
 

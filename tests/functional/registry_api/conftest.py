@@ -1,13 +1,11 @@
 """The registry API's handler, tables on moto, and an index that is up to date."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testing import tables
-from testing.aws import aws
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import (
     Call,
@@ -26,26 +24,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def one_dynamodb() -> Iterator["DynamoDBClient"]:
-    """Return one client for a module's tests: making one takes longer than most of them."""
-    with aws() as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def handler(one_dynamodb: "DynamoDBClient") -> Handler:
     """Return the function's handler, as a cold start composes it."""
     assert one_dynamodb.list_tables()["TableNames"]
     module = importlib.reload(importlib.import_module("registry_api.handler"))
     composed: Handler = module.handler
     return composed
-
-
-@pytest.fixture
-def dynamodb(one_dynamodb: "DynamoDBClient") -> "DynamoDBClient":
-    """Return a client of both tables, which are empty."""
-    tables.renew_tables(one_dynamodb)
-    return one_dynamodb
 
 
 @pytest.fixture

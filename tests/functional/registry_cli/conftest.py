@@ -12,7 +12,6 @@ import pytest
 
 from registry_cli.main import cli
 from testing import arns, tables
-from testing.aws import aws
 from tests.functional.http_gateway import (
     REGION,
     HttpGateway,
@@ -51,13 +50,6 @@ Run = Callable[..., EndedCommand]
 def one_aws() -> AwsServer:
     """Return one server of AWS's calls for a module's tests."""
     return AwsServer()
-
-
-@pytest.fixture(scope="module")
-def one_dynamodb() -> Iterator["DynamoDBClient"]:
-    """Return a client of both tables, once for a module's tests."""
-    with aws() as client:
-        yield client
 
 
 @pytest.fixture(scope="module")

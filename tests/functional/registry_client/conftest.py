@@ -2,29 +2,32 @@
 
 import importlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from registry_client.client import RegistryClient
 from registry_client.signed_http import SignedHttp
 from testing import tables
-from testing.aws import aws
 from tests.functional.http_gateway import HttpGateway, http_gateway, signed_http
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture(scope="module")
-def one_gateway() -> Iterator[HttpGateway]:
+def one_gateway(one_dynamodb: "DynamoDBClient") -> Iterator[HttpGateway]:
     """Return a gateway that serves the registry, once for a module's tests."""
-    with aws():
-        module = importlib.reload(importlib.import_module("registry_api.handler"))
-        with http_gateway(module.handler) as gateway:
-            yield gateway
+    assert one_dynamodb is not None
+    module = importlib.reload(importlib.import_module("registry_api.handler"))
+    with http_gateway(module.handler) as gateway:
+        yield gateway
 
 
 @pytest.fixture
-def gateway(one_gateway: HttpGateway) -> HttpGateway:
+def gateway(one_gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> HttpGateway:
     """Return the gateway of a registry without services."""
-    tables.make_tables()
+    tables.renew_tables(one_dynamodb)
     one_gateway.requests.clear()
     one_gateway.script.clear()
     return one_gateway

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from publisher.dynamo_ledger import DynamoLedger
 from publisher.ledger import LedgerEntry, LedgerError, RequestResult
+from testing.aws import moto
 from testing.tables import table_properties
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
     """Return DynamoDB with the ledger's table, as the template makes it."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    with mock_aws():
+    with moto():
         made = boto3.client("dynamodb", region_name="eu-west-1")
         made.create_table(TableName="Ledger", **table_properties("PublisherLedger"))
         yield made

@@ -3,10 +3,10 @@
 import pytest
 
 from registry_api.operations import Registry
-from tests.functional.conftest import dynamodb
+from tests.functional.conftest import dynamodb, one_dynamodb
 from tests.unit.registry_api.memory_store import MemoryVersionStore, registry_on
 
-__all__ = ["dynamodb"]
+__all__ = ["dynamodb", "one_dynamodb"]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The consumers table on moto's DynamoDB."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +9,6 @@ from registry_tables.consumers_layout import Consumer, Source
 from registry_tables.consumers_table import ConsumersTable, DeclaredError
 from registry_tables.errors import RaceLostError, ThrottledError
 from testing import tables
-from testing.aws import aws
 from testing.killing import KilledError
 
 if TYPE_CHECKING:
@@ -34,12 +32,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def dynamodb() -> Iterator["DynamoDBClient"]:
-    with aws() as client:
-        yield client
 
 
 @pytest.fixture
