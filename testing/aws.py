@@ -34,9 +34,9 @@ ENVIRONMENT = {
 def moto() -> Iterator[None]:
     """Replace AWS by moto, without half of the time that it takes for DynamoDB.
 
-    For each transaction it copies all items of its tables, down to each attribute's parts. It changes
-    these only in updates of a part, which we do not use. And in responses it looks for each
-    attribute's value under each type's name in many spellings; it is under one, as in the item.
+    For each transaction it copies all items of its tables, with all parts of each attribute. Only
+    an update changes a part, and the product has no updates. In each response it looks for an
+    attribute's value under all spellings of all types, where the item already has the right one.
     """
     serialize = BaseJSONSerializer._serialize_type_structure
 
