@@ -1,5 +1,6 @@
 """The app on the emulator: a plain `sam build` and a plain `sam deploy`."""
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -91,19 +92,30 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
 
 
 def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> None:
-    processes.run_to_end(
-        [
-            *_SAM,
-            "build",
-            *("--template-file", str(processes.ROOT / "infra/template.yaml")),
-            *("--build-dir", str(built), "--cache-dir", str(folder / "cache")),
-            *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),
-        ],
-        environment=_environment(emulator, folder) | {"SERVICE_DISCOVERY_LAYERS": layers},
-        log=folder / "sam-build.log",
-        cwd=folder,
-        within_s=_BUILD_WITHIN_S,
-    )
+    # SAM keeps each function's packages here, and installs them anew if its pins have changed.
+    kept = build_cache.cache_folder() / "sam"
+    kept.mkdir(exist_ok=True)
+    try:
+        processes.run_to_end(
+            [
+                *_SAM,
+                "build",
+                *("--template-file", str(processes.ROOT / "infra/template.yaml")),
+                *("--build-dir", str(kept / "build")),
+                # Its own cache is new for each build: it does not know what the layers depend on.
+                *("--cached", "--cache-dir", str(folder / "cache")),
+                *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),
+            ],
+            environment=_environment(emulator, folder) | {"SERVICE_DISCOVERY_LAYERS": layers},
+            log=folder / "sam-build.log",
+            cwd=kept,
+            within_s=_BUILD_WITHIN_S,
+        )
+        shutil.move(kept / "build", built)
+    except BaseException:
+        # A part of a function's packages must not be taken for all of them.
+        shutil.rmtree(kept, ignore_errors=True)
+        raise
 
 
 def deploy_template(

@@ -71,11 +71,14 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> 
         LocalStackError: It does not become true in time.
     """
     deadline = time.monotonic() + within_s
+    pause_s = 0.02
     while not condition():
         if time.monotonic() > deadline:
             message = f"after {within_s:g} s still not true: {what}"
             raise LocalStackError(message)
-        time.sleep(0.02)
+        time.sleep(pause_s)
+        # Asking must not keep busy what it waits for.
+        pause_s = min(pause_s * 1.2, 0.2)
 
 
 def descendants(pid: int) -> list[int]:
