@@ -93,15 +93,16 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
 
 def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> None:
     # SAM keeps each function's packages here, and installs them anew if its pins have changed.
-    kept = build_cache.cache_folder() / "sam"
+    kept, infra = build_cache.cache_folder() / "sam", processes.ROOT / "infra"
     kept.mkdir(exist_ok=True)
     try:
         processes.run_to_end(
             [
                 *_SAM,
                 "build",
-                *("--template-file", str(processes.ROOT / "infra/template.yaml")),
-                *("--build-dir", str(kept / "build")),
+                *("--template-file", str(infra / "template.yaml")),
+                # Paths in it are then relative: every checkout has the same.
+                *("--base-dir", str(infra), "--build-dir", str(kept / "build")),
                 # Its own cache is new for each build: it does not know what the layers depend on.
                 *("--cached", "--cache-dir", str(folder / "cache")),
                 *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),

@@ -4,8 +4,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.dynamodb.models import dynamodb_backends
 from samcli.yamlhelper import yaml_parse
 
 from local.processes import ROOT
@@ -46,8 +44,9 @@ def make_tables() -> "DynamoDBClient":
 
 
 def renew_tables(client: "DynamoDBClient") -> None:
-    """Delete all of moto's tables and create ours again, empty."""
-    dynamodb_backends[DEFAULT_ACCOUNT_ID][client.meta.region_name].tables.clear()
+    """Delete all tables and create ours again, empty."""
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
     for name, resource in _TABLES:
         client.create_table(TableName=name, **table_properties(resource))
 
