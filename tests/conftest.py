@@ -51,8 +51,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the deployed app's tests first, because they are the longest group."""
-    items.sort(key=lambda item: not _needs_the_app(item.path))
+    """Put the deployed app's tests first, then the other emulators': the longest groups."""
+    items.sort(key=lambda item: (not _needs_the_app(item.path), _E2E not in item.path.parents))
 
 
 def product_version() -> str:
