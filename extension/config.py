@@ -208,7 +208,8 @@ class _Reader:
             return None
 
     def is_true(self, name: str) -> bool:
-        return (self.text(name) or "").strip().lower() == "true"
+        text = self.text(name)
+        return text is not None and text.strip().lower() == "true"
 
     def number(self, name: str, bounds: "tuple[int, int, int]") -> int:
         default, least, most = bounds
@@ -243,7 +244,10 @@ def _path(read: _Reader, name: str, default: str, faults: "list[str]") -> str:
 
 
 def _flag(read: _Reader, name: str, faults: "list[str]") -> bool:
-    text = (read.text(name) or "false").strip().lower()
+    text = read.text(name)
+    if text is None:
+        return False
+    text = text.strip().lower()
     if text not in ("true", "false"):
         faults.append(f"{name}: {quote(text)} should be true or false")
     return text == "true"

@@ -95,9 +95,9 @@ class ContainerCredentials:
         Raises:
             CredentialsError: The endpoint gave none, or not in time.
         """
-        headers = [("host", self._client.host)]
+        headers = ["host: " + self._client.host]
         if self._token:
-            headers.append(("authorization", self._token))
+            headers.append("authorization: " + self._token)
         try:
             response = self._client.request("GET", self._path, headers, b"", deadline)
         except (BrokenError, DeadlineError) as error:

@@ -55,6 +55,7 @@ class ExtensionsApi:
         """Set the HTTP client, whose endpoint is the address in AWS_LAMBDA_RUNTIME_API."""
         self._client = client
         self._identifier = ""
+        self._is_registering = False
         self._is_asking = False
 
     @property
@@ -62,23 +63,30 @@ class ExtensionsApi:
         """Whether the platform knows this extension."""
         return bool(self._identifier)
 
+    def start_registering(self, events: "list[str]") -> None:
+        """Send the registration for *events*; `register` waits for the response.
+
+        Raises:
+            PlatformError: The platform is gone.
+        """
+        body = '{"events": ["' + '", "'.join(events) + '"]}'
+        connects_by = system.monotonic() + _LISTENS_WITHIN_S
+        self._start("/register", "lambda-extension-name: " + NAME, body, connects_by=connects_by)
+        self._is_registering = True
+
     def register(self, events: "list[str]") -> None:
-        """Register this extension for *events*.
+        """Register this extension for *events*; wait only, where the registration was sent.
 
         Raises:
             EventsRefusedError: The platform does not send these events.
             PlatformError: The platform refuses, or is gone.
         """
-        body = '{"events": [' + ", ".join([f'"{event}"' for event in events]) + "]}"
-        response = self._call(
-            "POST",
-            "/register",
-            [("lambda-extension-name", NAME)],
-            body.encode("utf-8"),
-            connects_by=system.monotonic() + _LISTENS_WITHIN_S,
-        )
-        if response.status == 403 and INVOKE in events:
-            raise EventsRefusedError(_describe(response))
+        if not self._is_registering:
+            self.start_registering(events)
+        self._is_registering = False
+        response = self._finish("register")
+        if response.status == 403:
+            raise EventsRefusedError(f"register: {_describe(response)}")
         if response.status != 200:
             raise PlatformError(f"register: {_describe(response)}")
         self._identifier = response.headers.get("lambda-extension-identifier", "")
@@ -147,35 +155,35 @@ class ExtensionsApi:
             + strict_json.dumps(error_type)
             + ', "stackTrace": []}'
         )
-        headers = [("lambda-extension-function-error-type", error_type)]
-        response = self._call("POST", "/init/error", headers, body.encode("utf-8"), connects_by=0)
+        header = "lambda-extension-function-error-type: " + error_type
+        self._start("/init/error", header, body, connects_by=0)
+        response = self._finish("init/error")
         if response.status != 202:
             raise PlatformError(f"init/error: {_describe(response)}")
 
-    def _headers(self) -> "list[tuple[str, str]]":
-        headers = [("host", self._client.host)]
+    def _headers(self) -> "list[str]":
+        headers = ["host: " + self._client.host]
         if self._identifier:
-            headers.append(("lambda-extension-identifier", self._identifier))
+            headers.append("lambda-extension-identifier: " + self._identifier)
         return headers
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        headers: "list[tuple[str, str]]",
-        body: bytes,
-        *,
-        connects_by: float,
-    ) -> "ResponseParser":
-        """Return the response; a connection is tried again until *connects_by*."""
-        headers = self._headers() + [("content-type", "application/json")] + headers
+    def _start(self, path: str, header: str, body: str, *, connects_by: float) -> None:
+        """Send a request; a connection is tried again until *connects_by*."""
+        headers = self._headers() + ["content-type: application/json", header]
         while True:
             try:
-                return self._client.request(method, _BASE + path, headers, body, None)
+                self._client.start("POST", _BASE + path, headers, body.encode("utf-8"), None)
+                return
             except BrokenError as error:
                 if self._client.stage != CONNECTION or system.monotonic() >= connects_by:
                     raise PlatformError(f"{path[1:]}: {error}")
             self._client.waiter.pause(_LISTENS_AFTER_S)
+
+    def _finish(self, name: str) -> "ResponseParser":
+        try:
+            return self._client.finish(None)
+        except BrokenError as error:
+            raise PlatformError(f"{name}: {error}")
 
 
 def _describe(response: "ResponseParser") -> str:

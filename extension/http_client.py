@@ -7,15 +7,15 @@ look-up, not a handshake, not a response that arrives byte by byte.
 import errno
 
 from extension import endpoints, sockets, system
-from extension.http_response import HttpError, ResponseParser
+from extension.sockets import HttpError
 from extension.waiting import DeadlineError, Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Protocol
 
     from extension.endpoints import Endpoint
+    from extension.http_response import ResponseParser
     from extension.proxies import Proxy
     from extension.tls_client import TlsContext
     from extension.waiting import Waiter
@@ -81,6 +81,13 @@ class BrokenError(Exception):
         self.can_pass = can_pass
 
 
+def _new_response(*, is_tunnel: bool = False) -> "ResponseParser":
+    # Imported after the first request was sent: the registration.
+    from extension.http_response import ResponseParser
+
+    return ResponseParser(is_tunnel=is_tunnel)
+
+
 class HttpClient:
     """Sends requests to one endpoint.
 
@@ -111,7 +118,7 @@ class HttpClient:
         self.stage = LOOK_UP
         self._stream: "Stream | None" = None
         self._request = b""
-        self._response = ResponseParser()
+        self._response: "ResponseParser | None" = None
         self._used_at = 0.0
         self._is_reused = False
         # The address of the connection, and the last one whose response was whole.
@@ -155,14 +162,14 @@ class HttpClient:
         self,
         method: str,
         path: str,
-        headers: "Sequence[tuple[str, str]]",
+        headers: "list[str]",
         body: bytes,
         deadline: "float | None",
-    ) -> ResponseParser:
+    ) -> "ResponseParser":
         """Send a request and read its response.
 
         Args:
-            headers: All but Content-Length; names in lower case.
+            headers: All but Content-Length, a line each.
             deadline: When to give up, on the monotonic clock; None for never.
 
         Raises:
@@ -181,7 +188,7 @@ class HttpClient:
         self,
         method: str,
         path: str,
-        headers: "Sequence[tuple[str, str]]",
+        headers: "list[str]",
         body: bytes,
         deadline: "float | None",
     ) -> None:
@@ -195,13 +202,13 @@ class HttpClient:
         if self._proxy is not None and self._trust is None:
             # RFC 9112, section 3.2.2: a proxy is sent the whole URL.
             lines = [f"{method} http://{self.host}{path} HTTP/1.1"] + self._proxy.headers()
-        lines += [f"{name}: {value}" for name, value in headers]
+        lines += headers
         if body or method == "POST":
             lines.append(f"content-length: {len(body)}")
         self._request = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8") + body
         self._send(deadline)
 
-    def finish(self, deadline: "float | None") -> ResponseParser:
+    def finish(self, deadline: "float | None") -> "ResponseParser":
         """Read the response to what `start` sent; after a DeadlineError it can go on.
 
         Raises:
@@ -213,7 +220,8 @@ class HttpClient:
                 return self._read(deadline)
             except (OSError, HttpError) as error:
                 # The peer closed a connection that it had kept alive: send again on a new one.
-                again = self._is_reused and not self._response.has_begun
+                response = self._response
+                again = self._is_reused and (response is None or not response.has_begun)
                 self.close()
                 if not again:
                     raise BrokenError(system.describe_error(error))
@@ -228,11 +236,13 @@ class HttpClient:
                 pass
         self._stream = None
 
-    def _read(self, deadline: "float | None") -> ResponseParser:
+    def _read(self, deadline: "float | None") -> "ResponseParser":
         stream = self._stream
         if stream is None:
             raise OSError(errno.ENOTCONN, "not connected")
         response = self._response
+        if response is None:
+            response = self._response = _new_response()
         self._receive(stream, response, deadline)
         if self._proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
             self.stage = CONNECTION
@@ -244,7 +254,7 @@ class HttpClient:
         return response
 
     def _receive(
-        self, stream: "Stream", response: ResponseParser, deadline: "float | None"
+        self, stream: "Stream", response: "ResponseParser", deadline: "float | None"
     ) -> None:
         while not response.is_done:
             data = stream.receive(_READ_SIZE)
@@ -364,7 +374,7 @@ class HttpClient:
         target = endpoints.with_port(self._endpoint)
         lines = [f"CONNECT {target} HTTP/1.1", f"host: {target}"] + proxy.headers()
         self._send_all(stream, ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"), deadline)
-        response = ResponseParser(is_tunnel=True)
+        response = _new_response(is_tunnel=True)
         self._receive(stream, response, deadline)
         if not 200 <= response.status < 300:
             raise self._proxy_refusal(response.status)
@@ -380,7 +390,7 @@ class HttpClient:
             raise OSError(errno.ENOTCONN, "not connected")
         self._send_all(stream, request, deadline)
         self.stage = RESPONSE
-        self._response = ResponseParser()
+        self._response = None
 
     def _send_all(self, stream: "Stream", data: bytes, deadline: "float | None") -> None:
         left = memoryview(data)

@@ -3,6 +3,7 @@
 Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compare with h11.
 """
 
+from extension.sockets import HttpError
 from registry_model.text import DIGITS, first_not_in
 
 MAX_HEAD = 65_536
@@ -10,10 +11,6 @@ MAX_HEAD = 65_536
 MAX_BODY = 134_217_728
 _NO_BODY = (204, 304)
 _NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
-
-class HttpError(Exception):
-    """A response is not HTTP, is cut, or is too large."""
 
 
 def _whole_number(text: str, digits: str, base: int) -> int:
@@ -126,12 +123,17 @@ class ResponseParser:
             if len(self._buffer) > 4 and self._buffer[:5] != b"HTTP/":
                 raise HttpError("the response is not HTTP")
             return False
-        self._read_status(self._line() or "")
+        size = 3
+        if end < 0 or 0 <= bare < end:
+            end, size = bare, 2
+        lines = [
+            line[:-1] if line[-1:] == "\r" else line
+            for line in _latin1(self._buffer[:end]).split("\n")
+        ]
+        self._buffer = self._buffer[end + size :]
+        self._read_status(lines[0])
         self.headers = {}
-        while True:
-            line = self._line()
-            if not line:
-                break
+        for line in lines[1:]:
             self._read_header(line)
         if 100 <= self.status < 200:
             if self.status == 101:

@@ -12,7 +12,7 @@ from extension.credentials import CredentialsError, NoCredentialsError
 from extension.http_client import BrokenError, HttpClient
 from extension.product_version import VERSION
 from extension.signing_clock import SigningClock
-from extension.sigv4 import SigningKeys, sign
+from extension.sigv4 import SignedRequest, SigningKeys
 from extension.table_errors import LATER, NEVER, ONCE, TableError
 from extension.waiting import DeadlineError
 from registry_model import strict_json
@@ -72,18 +72,20 @@ class Reading:
         self.faults: "dict[Key, str]" = {}
 
 
-class _LastExchange:
-    """The last request and response, kept so that the same bytes are not made or parsed again."""
+class _Exchange:
+    """A request and its last response, kept so that the same bytes are not made or parsed again."""
 
-    __slots__ = ("answers", "body", "digest", "keys")
+    __slots__ = ("answers", "body", "credentials", "digest", "keys", "request")
 
     def __init__(
-        self, keys: "list[Key]", body: bytes, digest: bytes, answers: "dict[Key, Answer | None]"
+        self, keys: "list[Key]", credentials: "Credentials", body: bytes, request: SignedRequest
     ) -> None:
         self.keys = keys
+        self.credentials = credentials
         self.body = body
-        self.digest = digest
-        self.answers = answers
+        self.request = request
+        self.digest = b""
+        self.answers: "dict[Key, Answer | None]" = {}
 
 
 class IndexReader:
@@ -120,7 +122,7 @@ class IndexReader:
         self._random = random
         self._signing_keys = SigningKeys(region, "dynamodb")
         # By the number of the request within its read.
-        self._last: "dict[int, _LastExchange]" = {}
+        self._exchanges: "dict[int, _Exchange]" = {}
 
     def read(
         self,
@@ -192,35 +194,22 @@ class IndexReader:
         if system.monotonic() >= deadline:
             raise DeadlineError
         credentials = self._get_credentials(deadline)
-        last = self._last.get(number)
-        if last is not None and last.keys != keys:
-            last = None
-        body = self._body(keys) if last is None else last.body
-        headers = sign(
-            [
-                ("content-type", "application/x-amz-json-1.0"),
-                ("host", self._client.host),
-                ("x-amz-target", _TARGET),
-            ],
-            method="POST",
-            path=self._path,
-            body=body,
-            keys=self._signing_keys,
-            credentials=credentials,
-            timestamp=self._clock.timestamp(),
-        )
+        exchange = self._exchanges.get(number)
+        if exchange is None or exchange.keys != keys or exchange.credentials != credentials:
+            exchange = self._new_exchange(keys, credentials)
+        headers = exchange.request.header_lines(self._clock.timestamp())
         # A proxy may change this header, so it is not signed.
-        headers.append(("user-agent", _USER_AGENT))
+        headers.append("user-agent: " + _USER_AGENT)
         try:
-            response = self._client.request("POST", self._path, headers, body, deadline)
+            response = self._client.request("POST", self._path, headers, exchange.body, deadline)
         except BrokenError as error:
             raise TableError(self._network_fault(error), LATER if error.can_pass else NEVER)
         if response.status != 200:
             raise self._refusal(response, credentials)
         data = response.take_body()
         digest = hashlib.sha256(data).digest()
-        if last is not None and last.digest == digest:
-            reading.answers.update(last.answers)
+        if exchange.digest == digest:
+            reading.answers.update(exchange.answers)
             return []
         is_large = len(data) > _LARGE
         if is_large:
@@ -232,8 +221,25 @@ class IndexReader:
             gc.collect()
         answers = {key: reading.answers[key] for key in keys if key in reading.answers}
         if len(answers) == len(keys):
-            self._last[number] = _LastExchange(keys, body, digest, answers)
+            exchange.digest, exchange.answers = digest, answers
+            self._exchanges[number] = exchange
         return left
+
+    def _new_exchange(self, keys: "list[Key]", credentials: "Credentials") -> _Exchange:
+        body = self._body(keys)
+        request = SignedRequest(
+            [
+                ("content-type", "application/x-amz-json-1.0"),
+                ("host", self._client.host),
+                ("x-amz-target", _TARGET),
+            ],
+            method="POST",
+            path=self._path,
+            body=body,
+            keys=self._signing_keys,
+            credentials=credentials,
+        )
+        return _Exchange(keys, credentials, body, request)
 
     def _get_credentials(self, deadline: float) -> "Credentials":
         try:

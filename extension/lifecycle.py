@@ -8,11 +8,10 @@ monotonic, since the wall clock may be set meanwhile. All other times are wall-c
 import gc
 
 from extension import extensions_api, system
-from extension.extensions_api import EventsRefusedError, PlatformError
+from extension.extensions_api import PlatformError
 from extension.held_readers import HeldReaders
 from extension.schedule import Schedule
 from extension.waiting import Interrupted
-from registry_model import services_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from extension.file_writer import ServicesFile
     from extension.init_mark import InitMark
     from extension.log import Log
+    from extension.registration import Registration
     from extension.resolver import CheckResult, Resolver
     from extension.waiting import Waiter
 
@@ -67,22 +67,25 @@ class Lifecycle:
         self,
         config: "Config",
         api: "ExtensionsApi",
+        registration: "Registration",
         resolver: "Resolver",
         file: "ServicesFile",
         mark: "InitMark",
         waiter: "Waiter",
         log: "Log",
-        wall: "Callable[[], float]",
         *,
+        wall: "Callable[[], float]",
         lease_signals: int,
     ) -> None:
         """Set its parts; nothing is asked or touched yet.
 
         Args:
+            registration: The registration, which has begun if there are needs.
             lease_signals: The descriptor that `system.watch_leases` returned.
         """
         self._config = config
         self._api = api
+        self._registration = registration
         self._resolver = resolver
         self._file = file
         self._mark = mark
@@ -90,11 +93,10 @@ class Lifecycle:
         self._log = log
         self._wall = wall
         self._schedule = Schedule(config.max_age_s)
-        self._on_timer = config.is_managed
         self._readers = HeldReaders(
             file,
             lease_signals,
-            hold_s=0 if config.is_managed or not config.needs else config.hold_ms / 1000,
+            hold_s=0 if registration.on_timer or not config.needs else config.hold_ms / 1000,
             renew=self._renew,
         )
         self.limit: "float | None" = None
@@ -110,9 +112,8 @@ class Lifecycle:
         # When the last INVOKE's time is over, on the wall clock.
         self._invocation_ends_at = 0.0
         # The file's modification time: the last successful check's, in nanoseconds since 1970.
-        self._mtime_ns = 0
+        self._mtime_ns = registration.mtime_ns
         self._trouble = ""
-        self._file_trouble = ""
 
     def run(self) -> None:
         """Work until the platform sends SHUTDOWN.
@@ -167,17 +168,14 @@ class Lifecycle:
                 self._receive(now)
 
     def _init(self) -> None:
-        is_known = self._adopt_leftover()
-        is_held = not self._on_timer and self._hold()
+        is_held = self._registration.is_held
         if is_held:
-            # The runtime boots while the needs are resolved; early readers are held.
             self._register()
-        waits = not is_held or self._on_timer or self._config.waits_at_init
+        waits = not is_held or self._registration.on_timer or self._config.waits_at_init
         if not waits:
             self._api.ask()
-        result = self._first_resolve(
-            self._readers.hold_s if is_known and not self._config.waits_at_init else None
-        )
+        is_known = self._registration.is_known and not self._config.waits_at_init
+        result = self._first_resolve(self._readers.hold_s if is_known else None)
         if not is_held:
             self._register()
         if self._config.is_strict and result is not None:
@@ -206,37 +204,10 @@ class Lifecycle:
             self._mark.end()
         return result
 
-    def _adopt_leftover(self) -> bool:
-        """Adopt an earlier run's answers; return whether they answer every need."""
-        leftover = self._file.leftover()
-        if leftover is None:
-            return False
-        try:
-            members = services_file.parse(leftover.document)
-        except ValueError as error:
-            self._log.warn("earlier file ignored", path=self._file.path, reason=str(error))
-            return False
-        is_complete = self._resolver.adopt(members)
-        if is_complete:
-            self._mtime_ns = leftover.mtime_ns
-        return is_complete
-
-    def _hold(self) -> bool:
-        try:
-            return self._file.hold(self._resolver.document(), self._mtime_ns)
-        except OSError as error:
-            self._cannot_write(error)
-            return False
-
     def _register(self) -> None:
-        if not self._on_timer:
-            try:
-                self._api.register([extensions_api.INVOKE, extensions_api.SHUTDOWN])
-                return
-            except EventsRefusedError:
-                self._on_timer = True
-                self._readers.hold_s = 0
-        self._api.register([extensions_api.SHUTDOWN])
+        self._registration.complete()
+        if self._registration.on_timer:
+            self._readers.hold_s = 0
 
     def _serve(self) -> None:
         timer_at = system.monotonic() + self._timer_s()
@@ -250,13 +221,13 @@ class Lifecycle:
                 self._api.ask()
             elif self._file.is_awaited and not self._expects_event():
                 self._handle_reader()
-            elif self._on_timer and system.monotonic() >= timer_at:
+            elif self._registration.on_timer and system.monotonic() >= timer_at:
                 self._check(self._config.timeout_ms / 1000, None)
                 timer_at = system.monotonic() + self._timer_s()
             elif self._file.is_awaited:
                 self._waiter.watch(self._readers.held_at + _EVENT_WITHIN_S)
             else:
-                self._waiter.watch(timer_at if self._on_timer else None)
+                self._waiter.watch(timer_at if self._registration.on_timer else None)
 
     def _timer_s(self) -> int:
         return max(_SHORTEST_TIMER_S, self._schedule.wait_s())
@@ -413,11 +384,11 @@ class Lifecycle:
             elif mtime_ns != self._mtime_ns:
                 self._file.touch(mtime_ns)
         except OSError as error:
-            self._cannot_write(error)
+            self._registration.cannot_write(error)
             return False
         self._mtime_ns = mtime_ns
-        if self._file_trouble:
-            self._file_trouble = ""
+        if self._registration.file_trouble:
+            self._registration.file_trouble = ""
             self._log.warn("services file written again", path=self._file.path)
         return True
 
@@ -434,13 +405,7 @@ class Lifecycle:
         try:
             self._replace(self._mtime_ns)
         except OSError as error:
-            self._cannot_write(error)
-
-    def _cannot_write(self, error: OSError) -> None:
-        reason = system.describe_error(error)
-        if reason != self._file_trouble:
-            self._file_trouble = reason
-            self._log.error("services file not written", path=self._file.path, reason=reason)
+            self._registration.cannot_write(error)
 
     def _log_result(self, result: "CheckResult", took_s: float) -> None:
         """Log a failure when it begins and when it ends."""

@@ -8,10 +8,9 @@ from extension.config import Config, ConfigError, log_level, logs_json
 from extension.extensions_api import ExtensionsApi, PlatformError
 from extension.file_writer import ServicesFile
 from extension.http_client import HttpClient
-from extension.init_mark import InitMark
-from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
 from extension.product_version import VERSION
+from extension.registration import Registration
 from extension.resolver import Resolver
 from extension.waiting import Ended, Waiter
 
@@ -95,23 +94,34 @@ def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
     except ConfigError as error:
         return _fail_init(api, log, _CONFIGURATION_ERROR, str(error))
     file = ServicesFile(config.services_file, wall=system.wall, random=system.random)
-    mark = InitMark(config.services_file)
     index = _IndexOnDemand(config, waiter)
     resolver = Resolver(config.needs, index, log, wall=system.wall, random=system.random)
+    # Before the lease: the default action of the signal that it sends ends the process.
+    lease_signals = system.watch_leases()
+    registration = Registration(config, api, resolver, file, log)
     try:
-        Lifecycle(
-            config,
-            api,
-            resolver,
-            file,
-            mark,
-            waiter,
-            log,
-            system.wall,
-            lease_signals=system.watch_leases(),
-        ).run()
-    except InitFailedError as error:
-        return _fail_init(api, log, error.error_type, str(error))
+        if config.needs:
+            registration.begin()
+        # Imported while the platform responds: the function's boot waits for the registration.
+        from extension.init_mark import InitMark
+        from extension.lifecycle import InitFailedError, Lifecycle
+
+        mark = InitMark(config.services_file)
+        try:
+            Lifecycle(
+                config,
+                api,
+                registration,
+                resolver,
+                file,
+                mark,
+                waiter,
+                log,
+                wall=system.wall,
+                lease_signals=lease_signals,
+            ).run()
+        except InitFailedError as error:
+            return _fail_init(api, log, error.error_type, str(error))
     finally:
         file.release()
     return 0

@@ -11,8 +11,8 @@ from registry_model.services_file import (
     member_for,
     render,
     unavailable_member,
+    unavailable_members,
 )
-from registry_model.version import VersionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Resolver:
         self._log = log
         self._wall = wall
         self._random = random
-        self._members = {need.key: unavailable_member(need, NOT_ASKED) for need in needs}
+        self._members = unavailable_members(needs, NOT_ASKED)
         self._accepted: "dict[Key, Answer]" = {}
         self._doubted: "dict[Key, int]" = {}
         self._logged: "dict[str, str]" = {}
@@ -127,6 +127,9 @@ class Resolver:
         Args:
             deadline: When to give up, on the monotonic clock.
         """
+        # Imported here: the function's boot waits for what is imported at the start.
+        from registry_model.version import VersionError
+
         wanted: "dict[Key, Key]" = {}
         for need in self._needs:
             key = (need.service, need.selector.index_selector)
@@ -150,13 +153,17 @@ class Resolver:
 
     def nothing_answered(self, fault: str) -> CheckResult:
         """Return the result of a check in which no need was answered, because of *fault*."""
-        for need in self._needs:
-            self._keep(need, fault)
+        members = unavailable_members(self._needs, fault)
+        for key in members:
+            if not self._members[key].is_answered:
+                self._members[key] = members[key]
         return CheckResult(has_changed=False, faults={need.key: fault for need in self._needs})
 
     def _key_to_ask(self, key: "Key", refusals: int) -> "Key":
         """Return under which key to ask for an item: its own, or a copy's."""
         held = self._accepted.get(key)
+        if held is not None and held.copies == 1:
+            return key
         copy = choose_copy(None if held is None else held.copies, refusals, self._random())
         return partition_key(key[0], copy), key[1]
 

@@ -34,17 +34,21 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _hmac(key: bytes, message: str) -> bytes:
-    """HMAC-SHA-256 (RFC 2104)."""
-    if len(key) > _BLOCK:
-        key = _sha256(key)
-    # XOR on one number: byte by byte it would take most of the signing's time.
-    number = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
-    inner = hashlib.sha256((number ^ _INNER).to_bytes(_BLOCK, "big"))
-    inner.update(message.encode("utf-8"))
-    outer = hashlib.sha256((number ^ _OUTER).to_bytes(_BLOCK, "big"))
-    outer.update(inner.digest())
-    return outer.digest()
+class _Hmac:
+    """HMAC-SHA-256 (RFC 2104) with one key, for many messages."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) > _BLOCK:
+            key = _sha256(key)
+        # XOR on one number: byte by byte it would take most of the signing's time.
+        number = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
+        self._inner = (number ^ _INNER).to_bytes(_BLOCK, "big")
+        self._outer = (number ^ _OUTER).to_bytes(_BLOCK, "big")
+
+    def digest(self, message: str) -> bytes:
+        return _sha256(self._outer + _sha256(self._inner + message.encode("utf-8")))
 
 
 def _encoded(path: str) -> str:
@@ -57,52 +61,73 @@ class SigningKeys:
 
     def __init__(self, region: str, service: str) -> None:
         """Set the scope; nothing is derived yet."""
-        self.region = region
-        self.service = service
+        self._region = region
+        self._service = service
         self._of = ("", "")
-        self._key = b""
+        self._scope = ""
+        self._key = _Hmac(b"")
 
-    def get(self, secret: str, date: str) -> bytes:
-        """Return the key for a secret access key and a date."""
+    def get(self, secret: str, date: str) -> "tuple[str, _Hmac]":
+        """Return the scope, and the key for a secret access key and a date."""
         if self._of != (secret, date):
-            key = _hmac(("AWS4" + secret).encode("utf-8"), date)
-            for part in (self.region, self.service, "aws4_request"):
-                key = _hmac(key, part)
-            self._of, self._key = (secret, date), key
-        return self._key
+            parts = (date, self._region, self._service, "aws4_request")
+            key = _Hmac(("AWS4" + secret).encode("utf-8"))
+            for part in parts:
+                key = _Hmac(key.digest(part))
+            self._of, self._scope, self._key = (secret, date), "/".join(parts), key
+        return self._scope, self._key
 
 
-def sign(
-    headers: "Sequence[tuple[str, str]]",
-    *,
-    method: str,
-    path: str,
-    body: bytes,
-    keys: SigningKeys,
-    credentials: Credentials,
-    timestamp: str,
-) -> "list[tuple[str, str]]":
-    """Return *headers* with those that sign the request.
+class SignedRequest:
+    """A request that can be sent at any time: what does not depend on the time is made once."""
 
-    Args:
-        headers: Other headers to sign; names in lower case, `host` among them.
-        path: The path as it is sent, without a query.
-        keys: The signing keys of the Region and the service.
-        timestamp: The time as `20261123T080000Z`.
-    """
-    signed = list(headers) + [("x-amz-date", timestamp)]
-    if credentials.session_token:
-        signed.append(("x-amz-security-token", credentials.session_token))
-    signed.sort()
-    names = ";".join([name for name, _ in signed])
-    lines = [method, _encoded(path), ""]
-    lines += [f"{name}:{' '.join(value.split())}" for name, value in signed]
-    lines += ["", names, _sha256(body).hex()]
-    date = timestamp[:8]
-    scope = f"{date}/{keys.region}/{keys.service}/aws4_request"
-    canonical = _sha256("\n".join(lines).encode("utf-8")).hex()
-    key = keys.get(credentials.secret_access_key, date)
-    signature = _hmac(key, "\n".join([_ALGORITHM, timestamp, scope, canonical])).hex()
-    credential = f"{_ALGORITHM} Credential={credentials.access_key_id}/{scope}"
-    signed.append(("authorization", f"{credential}, SignedHeaders={names}, Signature={signature}"))
-    return signed
+    def __init__(
+        self,
+        headers: "Sequence[tuple[str, str]]",
+        *,
+        method: str,
+        path: str,
+        body: bytes,
+        keys: SigningKeys,
+        credentials: Credentials,
+    ) -> None:
+        """Prepare a request.
+
+        Args:
+            headers: Other headers to sign; names in lower case, `host` among them.
+            path: The path as it is sent, without a query.
+            keys: The signing keys of the Region and the service.
+        """
+        self._keys = keys
+        self._credentials = credentials
+        signed = list(headers) + [("x-amz-date", "")]
+        if credentials.session_token:
+            signed.append(("x-amz-security-token", credentials.session_token))
+        signed.sort()
+        self._names = ";".join([name for name, _ in signed])
+        lines = [method, _encoded(path), ""]
+        lines += [f"{name}:{' '.join(value.split())}" for name, value in signed]
+        lines += ["", self._names, _sha256(body).hex()]
+        before, date, after = "\n".join(lines).partition("\nx-amz-date:")
+        self._before = (before + date).encode("utf-8")
+        self._after = after.encode("utf-8")
+        self._lines = [f"{name}: {value}" for name, value in signed if name != "x-amz-date"]
+
+    def header_lines(self, timestamp: str) -> "list[str]":
+        """Return the headers, those that sign the request among them.
+
+        Args:
+            timestamp: The time as `20261123T080000Z`.
+        """
+        scope, key = self._keys.get(self._credentials.secret_access_key, timestamp[:8])
+        canonical = hashlib.sha256(self._before)
+        canonical.update(timestamp.encode("utf-8"))
+        canonical.update(self._after)
+        signature = key.digest(
+            "\n".join([_ALGORITHM, timestamp, scope, canonical.digest().hex()])
+        ).hex()
+        credential = f"{_ALGORITHM} Credential={self._credentials.access_key_id}/{scope}"
+        return self._lines + [
+            "x-amz-date: " + timestamp,
+            f"authorization: {credential}, SignedHeaders={self._names}, Signature={signature}",
+        ]

@@ -27,6 +27,13 @@ class NoSuchNameError(Exception):
     """A host does not exist, by its name servers: another query would have the same result."""
 
 
+class HttpError(Exception):
+    """A response is not HTTP, is cut, or is too large.
+
+    Defined here so that it can be caught without loading the parser, which raises it.
+    """
+
+
 class TlsError(Exception):
     """TLS can't be agreed on with the peer, and another attempt would end the same.
 

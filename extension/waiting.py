@@ -134,8 +134,13 @@ class Waiter:
             self._check_time(deadline)
 
     def is_readable(self, descriptor: object) -> bool:
-        """Return whether something can be read right now, the end of the stream included."""
-        return bool(self._poll([descriptor], False, monotonic()))
+        """Return whether something can be read right now, the end of the stream included.
+
+        The background is not woken: it has its turn at the next wait, when a request is on its way.
+        """
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
+        return bool(poller.poll(0))
 
     def watch(self, deadline: "float | None") -> None:
         """Wait until the background has been woken, at the latest at *deadline*.

@@ -7,18 +7,21 @@ at least `1.4.0`, since the highest `1.x` is the highest of those at least `1.4.
 """
 
 from registry_model.text import first_not_in, quote
-from registry_model.version import Version, VersionError, number_fault
 
+# `registry_model.version` is imported where a selector has numbers: most needs have none, and the
+# function's boot waits for the extension to parse them.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from registry_model.version import Version
 
 BLANKS = " \t\r\n"
 LATEST = "latest"
 _OPERATOR = "=~<>!^@"
 # The most frequent ones first, because MicroPython searches from the beginning.
 _NAME_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_NAME = "-" + _NAME_FIRST + "._"
+_NOT_FIRST = "-._"
+_NAME = _NAME_FIRST + _NOT_FIRST
+_NAMES = "," + _NAME
 _BEFORE_OPERATOR = _NAME + ":" + BLANKS
 MAX_NAME = 64
 # Of one consumer on record; a function itself may have any number.
@@ -27,16 +30,17 @@ MAX_RECORDED_NEEDS = 1_000
 
 def name_fault(name: str) -> "str | None":
     """Return why *name* can't name a service, an alias or a channel; None if it can."""
+    if name and name[0] in _NAME_FIRST and len(name) <= MAX_NAME and not name.lstrip(_NAME):
+        return None
     if not name:
         return "it is empty"
     if len(name) > MAX_NAME:
         return f"it is longer than {MAX_NAME} characters"
     if name[0] not in _NAME_FIRST:
         return f"it starts with {quote(name[0])}; a letter or a digit must come first"
-    other = first_not_in(name, _NAME)
-    if other:
-        return f"{quote(other)} is not allowed; letters, digits, '.', '_' and '-' are"
-    return None
+    return (
+        f"{quote(first_not_in(name, _NAME))} is not allowed; letters, digits, '.', '_' and '-' are"
+    )
 
 
 class Fault:
@@ -95,30 +99,37 @@ class Selector:
         Raises:
             VersionError: The index holds something that is not a version.
         """
-        return self.minimum is None or Version.parse(version) >= self.minimum
+        if self.minimum is None:
+            return True
+        from registry_model.version import Version
+
+        return Version.parse(version) >= self.minimum
 
     def __str__(self) -> str:
         """Return the text with its operator, as it is written after a name."""
         return self.requested if self.requested[0] in _OPERATOR else "==" + self.requested
 
 
-class Need:
-    """One service that a function needs.
+if TYPE_CHECKING:
+    from typing import NamedTuple
 
-    Attributes:
-        key: Its member's name in the services file: the alias, or else the service's name.
-        service: The service's name.
-        selector: Which version of it.
-    """
+    class Need(NamedTuple):
+        """One service that a function needs.
 
-    __slots__ = ("key", "selector", "service")
+        Attributes:
+            key: Its member's name in the services file: the alias, or else the service's name.
+            service: The service's name.
+            selector: Which version of it.
+        """
 
-    def __init__(self, key: str, service: str, selector: Selector) -> None:
-        """Set the parts; `parse_needs` parses a text."""
-        self.key = key
-        self.service = service
-        self.selector = selector
+        key: str
+        service: str
+        selector: Selector
 
+else:
+    from collections import namedtuple
+
+    Need = namedtuple("Need", ("key", "service", "selector"))
 
 # The selector of a need that is only a name, as most needs are.
 _LATEST = Selector(LATEST, LATEST)
@@ -130,6 +141,8 @@ class SelectorError(ValueError):
 
 def _numbers(text: str, least: int) -> "list[int]":
     """Parse `major[.minor[.patch]]` with at least *least* numbers."""
+    from registry_model.version import number_fault
+
     parts = text.split(".")
     if len(parts) < least or len(parts) > 3:
         wanted = "major.minor or major.minor.patch" if least == 2 else "one to three numbers"
@@ -141,7 +154,9 @@ def _numbers(text: str, least: int) -> "list[int]":
     return [int(part) for part in parts]
 
 
-def _at_least(numbers: "list[int]") -> Version:
+def _at_least(numbers: "list[int]") -> "Version":
+    from registry_model.version import Version
+
     filled = numbers + [0, 0]
     return Version(filled[0], filled[1], filled[2])
 
@@ -149,6 +164,8 @@ def _at_least(numbers: "list[int]") -> Version:
 def _equal_to(value: str) -> Selector:
     if value == LATEST:
         return _LATEST
+    from registry_model.version import Version, VersionError, number_fault
+
     parts = value.split(".")
     if parts[-1] in ("x", "*") and len(parts) in (2, 3):
         for part in parts[:-1]:
@@ -218,20 +235,8 @@ def _operator_at(text: str) -> int:
     return offset
 
 
-def _entries(text: str) -> "Iterator[tuple[int, str]]":
-    """Return each entry that is not empty, without the blanks around it, and its position."""
-    start = 0
-    for entry in text.split(","):
-        stripped = entry.strip(BLANKS)
-        if stripped:
-            yield start + len(entry) - len(entry.lstrip(BLANKS)), stripped
-        start += len(entry) + 1
-
-
 def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | None]":
     """Parse one need; return its key if that is valid, and the need; add faults to *reasons*."""
-    if name_fault(text) is None:
-        return text, Need(text, text, _LATEST)
     end = _operator_at(text)
     head, tail = text[:end], text[end:]
     alias, colon, service = head.partition(":")
@@ -263,16 +268,38 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
     return key, None if reasons else Need(alias or service, service, selector)
 
 
+def _has_names_alone(text: str) -> bool:
+    """Return whether *text* is distinct names, which is frequent and quickly parsed."""
+    if not text or text.lstrip(_NAMES):
+        return False
+    names = text.split(",")
+    if len(dict.fromkeys(names)) < len(names):
+        return False
+    for name in names:
+        if not name or len(name) > MAX_NAME or name[0] in _NOT_FIRST:
+            return False
+    return True
+
+
 def parse_needs(text: str) -> "list[Need]":
     """Parse a text of needs, such as `users,billing==1.x`, in its order.
 
     Raises:
         NeedsError: Something in it is malformed, or two needs have one key; every fault is named.
     """
+    if _has_names_alone(text):
+        return [Need(name, name, _LATEST) for name in text.split(",")]
     needs: "list[Need]" = []
     faults: "list[Fault]" = []
     positions: "dict[str, int]" = {}
-    for position, entry in _entries(text):
+    end = -1
+    for part in text.split(","):
+        start = end + 1
+        end = start + len(part)
+        entry = part.strip(BLANKS)
+        if not entry:
+            continue
+        position = start + part.find(entry)
         reasons: "list[str]" = []
         key, need = _parse_need(entry, reasons)
         if key is not None and key in positions:

@@ -149,6 +149,26 @@ def unavailable_member(need: "Need", error: str) -> Member:
     )
 
 
+def unavailable_members(needs: "list[Need]", error: str) -> "dict[str, Member]":
+    """Return a member for each need, none of which was ever resolved, by key.
+
+    Neighbours with the same fields are one object, which `render` renders once: the function's boot
+    waits for it.
+    """
+    members: "dict[str, Member]" = {}
+    member = None
+    for need in needs:
+        if (
+            member is None
+            or need.key != need.service
+            or member.service is not None
+            or member.requested != need.selector.requested
+        ):
+            member = unavailable_member(need, error)
+        members[need.key] = member
+    return members
+
+
 def member_for(need: "Need", answer: "Answer | None", resolved_at: str) -> Member:
     """Return the member of a need for the index's *answer*, which may be None."""
     if answer is None or not need.selector.accepts(answer.version):
@@ -164,9 +184,10 @@ def _add_map(pieces: "list[str]", entries: "dict[str, str]") -> None:
     pieces.append("}")
 
 
-def _add_member(pieces: "list[str]", member: Member, encoded: "dict[str, str]") -> None:
-    """Return a member as a JSON object on one line."""
-    opening = '{"'
+def _text_of(member: Member, encoded: "dict[str, str]") -> str:
+    """Return a member as a JSON object on one line, behind its key."""
+    pieces: "list[str]" = []
+    opening = '": {"'
     for name, value in member.to_json():
         pieces += (opening, name, '": ')
         if isinstance(value, str):
@@ -178,6 +199,7 @@ def _add_member(pieces: "list[str]", member: Member, encoded: "dict[str, str]") 
             _add_map(pieces, value)
         opening = ', "'
     pieces.append("}")
+    return "".join(pieces)
 
 
 def render(members: "list[tuple[str, Member]]") -> bytes:
@@ -193,17 +215,20 @@ def render(members: "list[tuple[str, Member]]") -> bytes:
     pieces: "list[str]" = []
     encoded: "dict[str, str]" = {}
     opening = '{\n"'
+    before: "Member | None" = None
+    text = ""
     for key, member in members:
+        if member is not before:
+            before, text = member, _text_of(member, encoded)
         # A key has no character that JSON would escape.
-        pieces += (opening, key, '": ')
-        _add_member(pieces, member, encoded)
+        pieces += (opening, key, text)
         opening = ',\n"'
         if len(pieces) > _MOST_PIECES:
             parts.append("".join(pieces).encode("utf-8"))
             pieces = []
     pieces.append("\n}\n")
-    parts.append("".join(pieces).encode("utf-8"))
-    return b"".join(parts)
+    last = "".join(pieces).encode("utf-8")
+    return b"".join(parts + [last]) if parts else last
 
 
 def _is_text_map(value: object) -> bool:

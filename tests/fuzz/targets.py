@@ -16,9 +16,10 @@ from extension import (
     system,
     table_errors,
 )
-from extension.http_response import HttpError, ResponseParser
+from extension.http_response import ResponseParser
 from extension.signing_clock import parse_http_date
 from extension.sigv4 import Credentials
+from extension.sockets import HttpError
 from registry_model import services_file, strict_json
 from registry_model.needs import NeedsError, parse_needs
 

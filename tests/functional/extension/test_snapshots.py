@@ -62,7 +62,7 @@ def test_connection_after_an_idle_gap_has_a_new_tls_context(
     )
 
     def ask() -> None:
-        client.request("GET", "/", [("host", "localhost")], b"", system.monotonic() + 20)
+        client.request("GET", "/", ["host: localhost"], b"", system.monotonic() + 20)
 
     ask()
     ask()

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.http_response import HttpError, ResponseParser
+from extension.http_response import ResponseParser
+from extension.sockets import HttpError
 from tests.fuzz.__main__ import h11_response
 
 _GOOD = [

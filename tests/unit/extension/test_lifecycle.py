@@ -20,6 +20,7 @@ from extension.index_reader import Reading
 from extension.init_mark import InitMark
 from extension.lifecycle import InitFailedError, Lifecycle
 from extension.log import Log
+from extension.registration import Registration
 from extension.resolver import Resolver
 from extension.schedule import Schedule
 from registry_model.index_layout import Answer
@@ -60,6 +61,7 @@ class LifecycleWorld:
     log: list[str] = field(default_factory=list)
     background: Any = None
     is_asked: bool = False
+    is_registering: bool = False
     arrived: Event | None = None
 
     # The index.
@@ -82,10 +84,17 @@ class LifecycleWorld:
 
     # The platform.
     def register(self, events: list[str]) -> None:
+        """Record the events that are wanted, unless that was done; refuse what is not sent."""
+        if not self.is_registering:
+            self.start_registering(events)
+        self.is_registering = False
+        if set(self.registered[-1]) & set(self.refused):
+            raise EventsRefusedError
+
+    def start_registering(self, events: list[str]) -> None:
         """Record the events that are wanted."""
         self.registered.append(events)
-        if set(events) & set(self.refused):
-            raise EventsRefusedError
+        self.is_registering = True
 
     def ask(self) -> None:
         """Record that the next event was asked for."""
@@ -144,17 +153,21 @@ class LifecycleWorld:
         world: Any = self
         file = ServicesFile(str(self.path), wall=lambda: self.now, random=lambda: 0.5)
         mark = InitMark(str(self.path))
+        registration = Registration(config, world, resolver, file, log)
         reader, writer = os.pipe()
         try:
+            if config.needs:
+                registration.begin()
             Lifecycle(
                 config,
                 world,
+                registration,
                 resolver,
                 file,
                 mark,
                 world,
                 log,
-                lambda: self.now,
+                wall=lambda: self.now,
                 lease_signals=reader,
             ).run()
         finally:

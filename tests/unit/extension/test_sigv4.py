@@ -6,7 +6,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extension.sigv4 import Credentials, SigningKeys, sign
+from extension.sigv4 import Credentials, SignedRequest, SigningKeys
 
 _TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=90)
 
@@ -32,17 +32,20 @@ def test_signature_is_botocores(
     # Of another day: the key that is kept must not be used.
     keys.get(secret, "20261122")
 
-    signed = dict(
-        sign(
-            headers,
-            method="POST",
-            path=path,
-            body=body,
-            keys=keys,
-            credentials=Credentials(key_id, secret, token),
-            timestamp="20261123T080000Z",
-        )
+    prepared = SignedRequest(
+        headers,
+        method="POST",
+        path=path,
+        body=body,
+        keys=keys,
+        credentials=Credentials(key_id, secret, token),
     )
+    # An earlier signature must not show.
+    prepared.header_lines("20261123T075959Z")
+
+    lines = prepared.header_lines("20261123T080000Z")
+
+    signed = {name: value for name, _, value in [line.partition(": ") for line in lines]}
 
     request = AWSRequest(
         method="POST",

@@ -1,0 +1,103 @@
+"""The registration, and what comes before it: an earlier run's answers, and a file that is held.
+
+Portable: runs under MicroPython and CPython. Lambda boots the function once the extension has
+registered, so this module imports only what that needs. All else is imported while the response
+is awaited.
+"""
+
+from extension import extensions_api, system
+from extension.extensions_api import EventsRefusedError
+from registry_model import services_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from extension.config import Config
+    from extension.extensions_api import ExtensionsApi
+    from extension.file_writer import ServicesFile
+    from extension.log import Log
+    from extension.resolver import Resolver
+
+
+class Registration:
+    """Registers the extension, with early readers held if that is possible.
+
+    Attributes:
+        on_timer: Whether the platform sends no INVOKE, so that a timer has to begin the checks.
+        is_held: Whether the file is in place, and its readers are held.
+        is_known: Whether an earlier run left an answer to every need.
+        mtime_ns: The modification time of that answer, or else 0.
+        file_trouble: Why the file was not written; empty if it was.
+    """
+
+    def __init__(
+        self,
+        config: "Config",
+        api: "ExtensionsApi",
+        resolver: "Resolver",
+        file: "ServicesFile",
+        log: "Log",
+    ) -> None:
+        """Set its parts; nothing is asked or touched yet."""
+        self._api = api
+        self._resolver = resolver
+        self._file = file
+        self._log = log
+        self.on_timer = config.is_managed
+        self.is_held = self.is_known = False
+        self.mtime_ns = 0
+        self.file_trouble = ""
+
+    def begin(self) -> None:
+        """Hold the file, and send the registration if it is held.
+
+        Raises:
+            extensions_api.PlatformError: The Extensions API is gone.
+        """
+        self.is_known = self._adopt_leftover()
+        self.is_held = not self.on_timer and self._hold()
+        if self.is_held:
+            # The runtime boots while the needs are resolved; early readers are held.
+            self._api.start_registering([extensions_api.INVOKE, extensions_api.SHUTDOWN])
+
+    def complete(self) -> None:
+        """Register, or wait until the registration that was sent is done.
+
+        Raises:
+            extensions_api.PlatformError: The Extensions API is gone or refuses.
+        """
+        if not self.on_timer:
+            try:
+                self._api.register([extensions_api.INVOKE, extensions_api.SHUTDOWN])
+                return
+            except EventsRefusedError:
+                self.on_timer = True
+        self._api.register([extensions_api.SHUTDOWN])
+
+    def _adopt_leftover(self) -> bool:
+        """Adopt an earlier run's answers; return whether they answer every need."""
+        leftover = self._file.leftover()
+        if leftover is None:
+            return False
+        try:
+            members = services_file.parse(leftover.document)
+        except ValueError as error:
+            self._log.warn("earlier file ignored", path=self._file.path, reason=str(error))
+            return False
+        is_complete = self._resolver.adopt(members)
+        if is_complete:
+            self.mtime_ns = leftover.mtime_ns
+        return is_complete
+
+    def _hold(self) -> bool:
+        try:
+            return self._file.hold(self._resolver.document(), self.mtime_ns)
+        except OSError as error:
+            self.cannot_write(error)
+            return False
+
+    def cannot_write(self, error: OSError) -> None:
+        """Log that the file can't be written, once for each reason."""
+        reason = system.describe_error(error)
+        if reason != self.file_trouble:
+            self.file_trouble = reason
+            self._log.error("services file not written", path=self._file.path, reason=reason)
