@@ -140,6 +140,11 @@ def environment(name: str) -> "bytes | None":
     return None if value is None else os.fsencode(value)
 
 
+def random() -> float:
+    """Return a random number from 0 up to 1."""
+    return int.from_bytes(os.urandom(4), "big") / 4_294_967_296
+
+
 def write_stderr(data: bytes) -> None:
     """Write a whole line to stderr; errors are ignored."""
     with contextlib.suppress(OSError):

@@ -31,6 +31,9 @@ watch_signals = posix_calls.watch_signals
 watch_leases = posix_calls.watch_leases
 monotonic = posix_calls.monotonic
 wall = posix_calls.wall
+# The kernel's generator is asked each time. The state of our own generator would be part of a
+# snapshot (SnapStart): all environments restored from it would draw the same numbers.
+random = posix_calls.random
 write_stderr = posix_calls.write_stderr
 exit_now = posix_calls.exit
 rename = posix_calls.rename
@@ -51,15 +54,6 @@ def getenv(name: str) -> "str | None":
         return str(value, "utf-8")
     except UnicodeError:
         raise ValueError("it is not UTF-8")
-
-
-def random() -> float:
-    """Return a random number from 0 up to 1.
-
-    The kernel's generator is asked each time. The state of our own generator would be part of a
-    snapshot (SnapStart): all environments restored from it would draw the same numbers.
-    """
-    return int.from_bytes(os.urandom(4), "big") / 4_294_967_296
 
 
 def read_file(path: str) -> bytes:

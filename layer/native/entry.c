@@ -74,29 +74,91 @@ mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void 
     return MP_IMPORT_STAT_NO_EXIST;
 }
 
-// Imports ask for the same few interned strings again and again, and MicroPython searches its tables
-// from the beginning each time: a quarter of all the instructions of a start. The last strings are
-// remembered. A string's number never changes, and the text is compared, so a stale entry does no harm.
-#define REMEMBERED_STRINGS 64
+// MicroPython searches its tables of interned strings, step by step, for each name that is imported and
+// for each text that is made, to share the memory of equal ones: a fifth of all the instructions of a
+// start, and of a check. The strings that the program has at its start are found by their hash here.
+// A text that is not among them need not be shared; names that are added later take MicroPython's way.
+#define PLACES 4096
+#define LONGEST_SHARED 32
 
 qstr __real_qstr_from_strn(const char *text, size_t length);
+qstr __real_qstr_find_strn(const char *text, size_t length);
 
-qstr __wrap_qstr_from_strn(const char *text, size_t length) {
-    static qstr remembered[REMEMBERED_STRINGS];
-    if (length < 2) {
-        return __real_qstr_from_strn(text, length);
-    }
-    size_t place = (length * 31 + (byte)text[length - 1] * 7 + (byte)text[length - 2] * 3
-        + (byte)text[length / 2]) % REMEMBERED_STRINGS;
-    qstr known = remembered[place];
-    if (known) {
-        size_t known_length;
-        const byte *known_text = qstr_data(known, &known_length);
-        if (known_length == length && memcmp(known_text, text, length) == 0) {
-            return known;
+static qstr find_string(const char *text, size_t length) {
+    // The numbers of the interned strings, each at its hash or behind it.
+    static uint16_t places[PLACES];
+    static size_t count;
+    if (!count) {
+        for (const qstr_pool_t *pool = MP_STATE_VM(last_pool); pool; pool = pool->prev) {
+            for (size_t i = 0; i < pool->len && count < PLACES / 2; i++, count++) {
+                size_t at = pool->hashes[i] % PLACES;
+                while (places[at]) {
+                    at = (at + 1) % PLACES;
+                }
+                places[at] = pool->total_prev_len + i;
+            }
         }
     }
-    return remembered[place] = __real_qstr_from_strn(text, length);
+    size_t at = qstr_compute_hash((const byte *)text, length) % PLACES;
+    for (; places[at]; at = (at + 1) % PLACES) {
+        size_t known_length;
+        const byte *known = qstr_data(places[at], &known_length);
+        if (known_length == length && memcmp(known, text, length) == 0) {
+            return places[at];
+        }
+    }
+    return MP_QSTRnull;
+}
+
+// MicroPython's own way, which interns a string, has to find those that were added later.
+static bool interns;
+
+qstr __wrap_qstr_from_strn(const char *text, size_t length) {
+    qstr found = find_string(text, length);
+    if (!found) {
+        interns = true;
+        found = __real_qstr_from_strn(text, length);
+        interns = false;
+    }
+    return found;
+}
+
+qstr __wrap_qstr_find_strn(const char *text, size_t length) {
+    if (interns) {
+        return __real_qstr_find_strn(text, length);
+    }
+    return length > LONGEST_SHARED ? MP_QSTRnull : find_string(text, length);
+}
+
+// Names of classes and of their instances are stored one by one, and MicroPython makes room for one
+// more each time. The dictionary of a class, the next that is made after a class statement has begun,
+// and the map of an instance get room at once for what most of them need.
+#define CLASS_NAMES 12
+#define INSTANCE_NAMES 8
+
+static bool begins_class, is_dictionary;
+
+mp_obj_t __real_mp_load_build_class(void);
+mp_obj_t __real_mp_obj_new_dict(size_t room);
+void __real_mp_map_init(mp_map_t *map, size_t room);
+
+mp_obj_t __wrap_mp_load_build_class(void) {
+    begins_class = true;
+    return __real_mp_load_build_class();
+}
+
+mp_obj_t __wrap_mp_obj_new_dict(size_t room) {
+    if (begins_class && !room) {
+        room = CLASS_NAMES;
+    }
+    begins_class = false;
+    is_dictionary = true;
+    return __real_mp_obj_new_dict(room);
+}
+
+void __wrap_mp_map_init(mp_map_t *map, size_t room) {
+    __real_mp_map_init(map, room || is_dictionary ? room : INSTANCE_NAMES);
+    is_dictionary = false;
 }
 
 static void mount_file_system(void) {

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -190,11 +191,33 @@ static mp_obj_t call_wall(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(call_wall_obj, call_wall);
 
-static mp_obj_t call_environment(mp_obj_t name) {
-    const char *value = getenv(mp_obj_str_get_str(name));
-    return value ? mp_obj_new_bytes((const byte *)value, strlen(value)) : mp_const_none;
+// Without `getenv`, which compares the name with every variable's by a call each.
+static mp_obj_t call_environment(mp_obj_t name_in) {
+    size_t length;
+    const char *name = mp_obj_str_get_data(name_in, &length);
+    for (char **each = environ; *each; each++) {
+        const char *value = *each;
+        size_t i = 0;
+        while (i < length && value[i] == name[i]) {
+            i++;
+        }
+        if (i == length && value[i] == '=') {
+            return mp_obj_new_bytes((const byte *)value + i + 1, strlen(value + i + 1));
+        }
+    }
+    return mp_const_none;
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_environment_obj, call_environment);
+
+// The kernel is asked each time: see extension/system.py.
+static mp_obj_t call_random(void) {
+    uint32_t number;
+    if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
+        mp_raise_OSError(errno);
+    }
+    return mp_obj_new_float(number / 4294967296.0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(call_random_obj, call_random);
 
 static mp_obj_t call_write_stderr(mp_obj_t data) {
     mp_buffer_info_t buffer;
@@ -328,6 +351,7 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR_monotonic), MP_ROM_PTR(&call_monotonic_obj)},
     {MP_ROM_QSTR(MP_QSTR_wall), MP_ROM_PTR(&call_wall_obj)},
     {MP_ROM_QSTR(MP_QSTR_environment), MP_ROM_PTR(&call_environment_obj)},
+    {MP_ROM_QSTR(MP_QSTR_random), MP_ROM_PTR(&call_random_obj)},
     {MP_ROM_QSTR(MP_QSTR_write_stderr), MP_ROM_PTR(&call_write_stderr_obj)},
     {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&call_exit_obj)},
     {MP_ROM_QSTR(MP_QSTR_look_up), MP_ROM_PTR(&call_look_up_obj)},
