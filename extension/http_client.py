@@ -243,6 +243,9 @@ class HttpClient:
         response = self._response
         if response is None:
             response = self._response = _new_response()
+            if self.waiter.background is not None:
+                # The response may come without a wait, and an event that has come is this check's.
+                self.waiter.check(deadline)
         self._receive(stream, response, deadline)
         if self._proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
             self.stage = CONNECTION
