@@ -75,7 +75,7 @@ class ExtensionsApi:
         self._is_registering = True
 
     def register(self, events: "list[str]") -> None:
-        """Register this extension for *events*; wait only, where the registration was sent.
+        """Register this extension for *events*; if the registration was sent already, only wait.
 
         Raises:
             EventsRefusedError: The platform does not send these events.
