@@ -23,9 +23,9 @@ _PATIENCE_US = 600
 _FIRST_RETRY_S = 0.001
 _LONGEST_RETRY_S = 0.05
 _RETRY_SHARE = 4
-# Each lease costs some 0.1 ms of processor time. If there are more reads a second than this, after
-# a few more at first, only some of them are held.
-_LEASES_A_SECOND = 100
+# Each lease costs 0.1 to 0.2 ms of processor time. If there are more reads a second than this, only
+# some of them are held; at first a few more are.
+_LEASES_A_SECOND = 80
 _MOST_CREDIT = 50
 
 
