@@ -3,6 +3,8 @@
 Portable: runs under MicroPython and CPython.
 """
 
+import time
+
 from extension import endpoints, extensions_api, system
 from extension.config import Config, ConfigError, log_level, logs_json
 from extension.extensions_api import ExtensionsApi, PlatformError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from extension.resolver import Key
 
 _CONFIGURATION_ERROR = "Extension.ConfigurationError"
+_END_AFTER_S = 0.01
 
 
 def _credentials(config: Config, waiter: Waiter, trust: "Trust") -> "CredentialsProvider":
@@ -84,6 +87,8 @@ def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> i
     if not api.is_registered:
         api.register([extensions_api.SHUTDOWN])
     api.report_init_error(error_type, message)
+    # AWS's Runtime Interface Emulator panics if an extension ends within a moment of its start.
+    time.sleep(_END_AFTER_S)
     return 1
 
 

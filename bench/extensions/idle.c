@@ -44,8 +44,12 @@ int main(int argc, char **argv) {
     inet_pton(AF_INET, host, &there.sin_addr);
     int platform = socket(AF_INET, SOCK_STREAM, 0), one = 1;
     setsockopt(platform, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (connect(platform, (struct sockaddr *)&there, sizeof(there))) {
-        return 1;
+    // AWS's Runtime Interface Emulator may start an extension a moment before it listens.
+    for (int left = 500; connect(platform, (struct sockaddr *)&there, sizeof(there)); left--) {
+        if (!left) {
+            return 1;
+        }
+        usleep(2000);
     }
     char request[512];
     const char *events = "{\"events\": [\"INVOKE\", \"SHUTDOWN\"]}";

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 func main() {
@@ -17,8 +18,14 @@ func main() {
 	request, _ := http.NewRequest("POST", base+"register", bytes.NewReader(body))
 	request.Header.Set("Lambda-Extension-Name", filepath.Base(os.Args[0]))
 	answer, err := client.Do(request)
-	if err != nil {
-		os.Exit(1)
+	// AWS's Runtime Interface Emulator may start an extension a moment before it listens.
+	for left := 500; err != nil; left-- {
+		if left == 0 {
+			os.Exit(1)
+		}
+		time.Sleep(2 * time.Millisecond)
+		request.Body, _ = request.GetBody()
+		answer, err = client.Do(request)
 	}
 	var registered map[string]any
 	json.NewDecoder(answer.Body).Decode(&registered)
