@@ -3,6 +3,7 @@
 Portable: runs under MicroPython and CPython. A write lease (fcntl(2), F_SETLEASE) makes the kernel
 hold every process that opens the file, in any language, until the lease ends. It ends with this
 process, too. `held_readers.py` decides when a reader is held, and for how long.
+`registration.py` logs why a write failed.
 """
 
 import os

@@ -1,4 +1,7 @@
-"""Renders bills of materials in CycloneDX 1.6, without dates and serial numbers."""
+"""Renders bills of materials in CycloneDX 1.6, without dates and serial numbers.
+
+The components: of the layer in `contents.py`, of the functions in `release/bill_of_materials.py`.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
