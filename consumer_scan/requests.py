@@ -1,11 +1,10 @@
-"""What the scan function can be asked for: an event, parsed. Pure.
+"""The scan function's events, parsed. No I/O.
 
 - EventBridge's schedule (any event without `action`): scan the function's own account and Region.
 - `{"action": "record", "account_id", "region", "consumers": [{"name", "needed", "arn"}…]}`: record
   what an operator's command line has found, in any account and Region.
 - `{"action": "remove-gone", "account_id", "region", "present": [name…]}`: remove the scanned
-  consumers of that account and Region that are not present. Sent after a listing that has come to
-  its end.
+  consumers of that account and Region that are not present. Sent only after a complete listing.
 """
 
 import re
@@ -22,7 +21,7 @@ _CONSUMER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,255}")
 
 
 class ScanRequestError(ValueError):
-    """The event is not one of those that this module describes; the message names the member."""
+    """The event is not one of the above, or malformed; the message names the member."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +41,7 @@ class RemoveGoneRequest:
 
 
 def parse_request(event: Mapping[str, Any]) -> RecordRequest | RemoveGoneRequest | None:
-    """Parse an event; None asks for a scan of the function's own account and Region.
+    """Parse an event; return None for a scan of the function's own account and Region.
 
     Raises:
         ScanRequestError: A member is missing or malformed.
@@ -90,7 +89,7 @@ def _consumer(value: object, scope: Scope) -> FoundConsumer:
         raise ScanRequestError(message)
     needed, arn = value.get("needed"), value.get("arn")
     if not isinstance(needed, str) or not isinstance(arn, str):
-        message = f"'needed' and 'arn' of {name!r} should be texts"
+        message = f"'needed' and 'arn' of {name!r} should be strings"
         raise ScanRequestError(message)
     try:
         count = len(parse_needs(needed))

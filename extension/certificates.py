@@ -8,7 +8,7 @@ import binascii
 
 from registry_model.text import quote
 
-# A sequence whose length takes two bytes: no certificate is shorter than 256 bytes.
+# A sequence with a length of two bytes: every certificate has at least 256 bytes.
 DER_BEGIN = b"\x30\x82"
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _PEM_END = b"-----END CERTIFICATE-----"
@@ -32,7 +32,7 @@ _EXTENSION_NAMES = {
 
 
 def split(bundle: bytes) -> "list[bytes]":
-    """Return the certificates of a bundle, which is in PEM, or in DER one after the other."""
+    """Return the certificates of a bundle: PEM, or DER certificates one after the other."""
     found = []
     if bundle[:2] == DER_BEGIN:
         start = 0
@@ -52,9 +52,10 @@ def split(bundle: bytes) -> "list[bytes]":
 
 
 def describe_refusal(certificate: bytes) -> str:
-    """Return which critical extension keeps a certificate from being used.
+    """Return the critical extension because of which a certificate is refused.
 
-    A critical extension that is not understood must not be skipped (RFC 5280, section 4.2).
+    A client must reject a certificate with a critical extension that it does not recognize
+    (RFC 5280, section 4.2).
 
     Args:
         certificate: In PEM or DER; it may be malformed.
@@ -89,7 +90,7 @@ def _element(der: bytes, start: int) -> "tuple[int, int, int]":
         length = int.from_bytes(der[begin : begin + size], "big")
         begin += size
     if begin + length > len(der):
-        raise ValueError("an element is cut")
+        raise ValueError("an element is truncated")
     return der[start], begin, begin + length
 
 

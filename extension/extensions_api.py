@@ -17,7 +17,7 @@ NAME = "service-discovery"
 INVOKE = "INVOKE"
 SHUTDOWN = "SHUTDOWN"
 _BASE = "/2020-01-01/extension"
-# The platform is on this machine: what has begun to come is there soon.
+# The platform is on this machine: the rest of a response arrives within this time.
 _RESPONSE_WITHIN_S = 0.05
 # AWS's Runtime Interface Emulator may start an extension a moment before it listens.
 _LISTENS_WITHIN_S = 1.0
@@ -25,7 +25,7 @@ _LISTENS_AFTER_S = 0.002
 
 
 class PlatformError(Exception):
-    """The Extensions API is gone or refuses; the process has nothing left to do."""
+    """The Extensions API is unreachable or refuses a request; the process should end."""
 
 
 class EventsRefusedError(PlatformError):
@@ -37,7 +37,7 @@ class Event:
 
     Attributes:
         kind: `INVOKE` or `SHUTDOWN`.
-        deadline_ms: When the invocation or the process will be ended: milliseconds since 1970.
+        deadline_ms: When Lambda ends the invocation or the process, in milliseconds since 1970.
     """
 
     __slots__ = ("deadline_ms", "kind")
@@ -60,14 +60,14 @@ class ExtensionsApi:
 
     @property
     def is_registered(self) -> bool:
-        """Whether the platform knows this extension."""
+        """Whether the extension has been registered."""
         return bool(self._identifier)
 
     def start_registering(self, events: "list[str]") -> None:
         """Send the registration for *events*; `register` waits for the response.
 
         Raises:
-            PlatformError: The platform is gone.
+            PlatformError: The platform is unreachable.
         """
         body = '{"events": ["' + '", "'.join(events) + '"]}'
         connects_by = system.monotonic() + _LISTENS_WITHIN_S
@@ -75,11 +75,11 @@ class ExtensionsApi:
         self._is_registering = True
 
     def register(self, events: "list[str]") -> None:
-        """Register this extension for *events*; if the registration was sent already, only wait.
+        """Register this extension for *events*; if that was sent already, wait for the response.
 
         Raises:
             EventsRefusedError: The platform does not send these events.
-            PlatformError: The platform refuses, or is gone.
+            PlatformError: The platform refuses, or is unreachable.
         """
         if not self._is_registering:
             self.start_registering(events)
@@ -97,7 +97,7 @@ class ExtensionsApi:
         """Ask for the next event, without waiting for it.
 
         Raises:
-            PlatformError: The platform is gone.
+            PlatformError: The platform is unreachable.
         """
         try:
             self._client.start("GET", _BASE + "/event/next", self._headers(), b"", None)
@@ -106,22 +106,22 @@ class ExtensionsApi:
         self._is_asking = True
 
     def descriptor(self) -> "int | None":
-        """Return what is readable once an event has come; None if none was asked for."""
+        """Return the descriptor that an event makes readable; None if no event is awaited."""
         return self._client.fileno() if self._is_asking else None
 
     def receive(self) -> "Event | None":
-        """Return the event that was asked for; None if it has not come, or not all of it.
+        """Return the event that was asked for; None if it has not arrived as a whole.
 
         Raises:
-            PlatformError: The platform refuses, or is gone.
+            PlatformError: The platform refuses, or is unreachable.
         """
         return self._receive(system.monotonic() + _RESPONSE_WITHIN_S)
 
     def next(self) -> Event:
-        """Ask for the next event, and wait for it, frozen or not.
+        """Ask for the next event and wait for it; the environment may freeze meanwhile.
 
         Raises:
-            PlatformError: The platform refuses, or is gone.
+            PlatformError: The platform refuses, or is unreachable.
         """
         if not self._is_asking:
             self.ask()
@@ -143,10 +143,10 @@ class ExtensionsApi:
         return _event(response)
 
     def report_init_error(self, error_type: str, message: str) -> None:
-        """Report that this extension can't start; the process should end then.
+        """Report that this extension cannot start; the process should end afterwards.
 
         Raises:
-            PlatformError: The platform refuses, or is gone.
+            PlatformError: The platform refuses, or is unreachable.
         """
         body = (
             '{"errorMessage": '
@@ -168,7 +168,7 @@ class ExtensionsApi:
         return headers
 
     def _start(self, path: str, header: str, body: str, *, connects_by: float) -> None:
-        """Send a request; a connection is tried again until *connects_by*."""
+        """Send a request; if no connection is made, try again until *connects_by*."""
         headers = self._headers() + ["content-type: application/json", header]
         while True:
             try:

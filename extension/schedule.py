@@ -6,8 +6,8 @@ clock may stand still while the environment is frozen.
 
 _FIRST_PAUSE_S = 1
 _LONGEST_PAUSE_S = 30
-# With a MAX_AGE of 0 each event has a check. A reader that comes later than this after the last
-# check is taken for one of the next invocation.
+# If MAX_AGE is 0, each event has a check. A reader that opens the file later than this after the
+# last check is assumed to belong to the next invocation.
 _OTHER_INVOCATION_S = 1
 
 
@@ -27,12 +27,12 @@ class Schedule:
         self._pause_s = 0
 
     def failed(self, now: float) -> None:
-        """Record that a check failed: each further one waits longer."""
+        """Record that a check failed; the pause grows with each failure."""
         self._ended_at = now
         self._pause_s = min(self._longest_pause_s, self._pause_s * 2 or _FIRST_PAUSE_S)
 
     def is_due(self, now: float) -> bool:
-        """Return whether a check is due; it is if the last check lies in the future."""
+        """Return whether a check is due; it is, too, if the last check's time is in the future."""
         return not 0 <= now - self._ended_at < self.wait_s()
 
     def is_due_for_reader(self, now: float) -> bool:

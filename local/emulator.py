@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack, one process without Docker, with its own port and folders."""
+"""Run the AWS emulator, MiniStack: one process without Docker, with its own port and folders."""
 
 import json
 import os
@@ -35,14 +35,14 @@ class Emulator:
 
     Attributes:
         url: Its endpoint, for every AWS service.
-        log: The file of its output.
+        log: The file with its output.
     """
 
     url: str
     log: Path
 
     def environment(self) -> dict[str, str]:
-        """Return environment variables with which AWS's tools call it, and never an account.
+        """Return environment variables that make AWS's tools call the emulator, never an account.
 
         The caller's variables are kept (proxies, pip's settings, the layer's cache), except those
         that AWS's tools and Python read.
@@ -88,8 +88,8 @@ class Emulator:
         return self._session().client("sqs", endpoint_url=self.url, config=_CONFIG)
 
     def _session(self) -> boto3.Session:
-        """Return a session that reads neither the caller's profile nor their configuration."""
-        nothing_of_the_callers = botocore.session.Session(
+        """Return a session that reads neither the caller's profile nor configuration."""
+        isolated = botocore.session.Session(
             session_vars={
                 "profile": (None, None, None, None),
                 "config_file": (None, None, os.devnull, None),
@@ -97,7 +97,7 @@ class Emulator:
             }
         )
         return boto3.Session(
-            botocore_session=nothing_of_the_callers,
+            botocore_session=isolated,
             region_name=REGION,
             aws_access_key_id="local",
             aws_secret_access_key="local",
@@ -105,7 +105,7 @@ class Emulator:
 
 
 def credentials() -> dict[str, str]:
-    """Return environment variables with keys of no account."""
+    """Return environment variables with credentials that are valid in no account."""
     return {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -116,7 +116,7 @@ def credentials() -> dict[str, str]:
 
 @contextmanager
 def emulator(folder: Path) -> Iterator[Emulator]:
-    """Run an emulator that keeps everything below *folder*.
+    """Run an emulator that stores everything in *folder*.
 
     Raises:
         LocalStackError: It does not start.

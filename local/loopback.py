@@ -1,4 +1,4 @@
-"""HTTP to servers of our own, never through a proxy."""
+"""HTTP requests to local servers, without a proxy."""
 
 import urllib.request
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""The action that a request calls for, decided without any I/O.
+"""Decide what a request does, without I/O.
 
-CloudFormation sends the same requests in an ordinary operation and in a roll-back, and a Delete for
-three reasons. Only the stack's own state distinguishes them.
+CloudFormation sends the same requests in a deployment and in a roll-back, and it sends a Delete for
+three reasons. Only the stack's state distinguishes them.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _DELETING = "DELETE_IN_PROGRESS"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackState:
-    """What a stack does at the moment.
+    """The present state of a stack.
 
     Attributes:
         status: The stack's status, such as `UPDATE_IN_PROGRESS`.
@@ -31,8 +31,8 @@ class StackState:
     def is_rolling_back(self) -> bool:
         """Whether a failed creation or update is being undone.
 
-        A nested stack that a failed update of its parent had created is deleted in an ordinary way;
-        only the outermost stack's status shows that this is a roll-back.
+        If a failed update has created a nested stack, the roll-back deletes it, with the status
+        DELETE_IN_PROGRESS. Then only the outermost stack's status shows the roll-back.
         """
         if self.status == _DELETING and self.root_status is not None:
             return _ROLL_BACK in self.root_status
@@ -40,7 +40,7 @@ class StackState:
 
 
 class Removal(Enum):
-    """What a Delete calls for."""
+    """What a Delete does."""
 
     UNDO = "undo what the resource did"
     CLEAN_UP = "the resource has been replaced: leave everything"
@@ -59,13 +59,13 @@ _REMOVALS = {
 def decide_removal(
     on_delete: OnDelete, physical_id: str, *, is_rolling_back: bool, present_id: str | None
 ) -> Removal:
-    """Return what a Delete calls for.
+    """Return what a Delete does.
 
     Args:
         on_delete: The resource's property.
-        physical_id: The id that is to be deleted.
-        is_rolling_back: Whether the stack rolls back.
-        present_id: The id that the stack has for the resource now; None if there is none.
+        physical_id: The physical id in the Delete.
+        is_rolling_back: Whether the stack is rolling back.
+        present_id: The resource's physical id in the stack now; None if it has none.
     """
     if is_rolling_back:
         return Removal.UNDO
@@ -80,12 +80,12 @@ def roll_back_reason(stack_name: str) -> str:
 
 
 def is_replaceable(reason: str | None, stack_name: str, *, was_rolled_back: bool) -> bool:
-    """Return whether a yanked version may be published again: our own roll-back yanked it.
+    """Return whether a yanked version may be published again, since a roll-back yanked it.
 
     Args:
-        reason: Why the version was yanked. Another reason is another person's decision.
+        reason: The reason of the yank. If it is another one, somebody else yanked the version.
         stack_name: The stack that publishes it.
-        was_rolled_back: Whether the ledger has this resource's roll-back of it.
+        was_rolled_back: Whether the ledger says that this resource rolled it back.
     """
     return was_rolled_back and reason == roll_back_reason(stack_name)
 
@@ -96,9 +96,9 @@ class PublicationRequest:
 
     Attributes:
         resource: The resource's key in the ledger.
-        request_id: The request's id: the same at each repetition.
+        request_id: The request's id, which stays the same when the request is repeated.
         properties: A digest of its properties.
-        stack_name: The stack that makes it.
+        stack_name: The stack that sends it.
     """
 
     resource: str
@@ -117,13 +117,13 @@ def next_entry(
 ) -> LedgerEntry:
     """Return the ledger's entry for a publish that is about to be made.
 
-    A repeated request finds what its first attempt did: the state before that attempt counts.
+    If the request is repeated, the entry keeps the state from before the first attempt.
 
     Args:
         request: The request that publishes.
-        wanted: What it publishes.
-        known: The present entry.
-        channels: What the service's channels are set to now.
+        wanted: The version that it publishes.
+        known: The resource's present entry.
+        channels: The service's channels now, with their versions.
         is_absent: Whether the version is absent now.
     """
     is_repeated = known is not None and known.request_id == request.request_id
@@ -147,12 +147,12 @@ def next_entry(
 def is_undone_by_update(entry: LedgerEntry, target_id: str, failed_properties: str) -> bool:
     """Return whether the Update of a roll-back undoes an entry.
 
-    An undoable entry for another version is the failed update's. One for the version that the
-    roll-back goes back to may be of an earlier update, which went well.
+    An undoable entry for another version than the target was made by the failed update. An entry
+    for the target may have been made by an earlier, successful update: compare the properties.
 
     Args:
         entry: An undoable entry of the resource.
-        target_id: The id that the roll-back goes back to.
-        failed_properties: A digest of the properties that the failed update had.
+        target_id: The physical id that the roll-back returns to.
+        failed_properties: A digest of the failed update's properties.
     """
     return entry.physical_id != target_id or entry.properties == failed_properties

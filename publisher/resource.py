@@ -1,4 +1,4 @@
-"""The life of a resource: what each request does, and which result it gets."""
+"""Handle the requests of a resource from its creation to its deletion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +21,12 @@ from publisher.stacks import Stacks, StackUnreadableError
 from registry_client.documents import VersionJson
 from registry_client.errors import RefusalError, RegistryClientError
 
-# CloudFormation needs an id for a failed creation, too. Its Delete then has nothing to remove.
+# CloudFormation needs an id for a failed creation, too. It later sends a Delete with this id,
+# which does nothing.
 NOTHING_PUBLISHED = "nothing-published"
 _NOTHING_DONE = "nothing was changed in the registry"
 
-# Errors that a person can act on; any other is a fault of the publisher's own.
+# Errors that a person can act on; any other error is a bug of the publisher.
 EXPECTED_ERRORS = (
     PropertiesError,
     NameNotAllowedError,
@@ -36,7 +37,7 @@ EXPECTED_ERRORS = (
 
 
 def describe_failure(error: Exception) -> str:
-    """Return why a request failed, and the way out."""
+    """Return why a request failed, and what to do about it."""
     if isinstance(error, RefusalError):
         current = error.problem.get("current")
         if isinstance(current, dict) and "arn" in current:
@@ -51,7 +52,7 @@ def describe_failure(error: Exception) -> str:
 def physical_id_of(request: StackRequest) -> str:
     """Return the id of a request that failed.
 
-    A creation that was cut short may have published all the same: its id lets the Delete undo it.
+    A failed creation may have published the version. With its id, the Delete can undo that.
     """
     if request.kind is not RequestKind.CREATE:
         return request.physical_id or NOTHING_PUBLISHED
@@ -63,10 +64,10 @@ def physical_id_of(request: StackRequest) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackResources:
-    """Carries out CloudFormation's requests.
+    """Handles CloudFormation's requests.
 
     Attributes:
-        publications: What is published and undone.
+        publications: Publishes and undoes publishes.
         stacks: Reads the states of stacks.
     """
 
@@ -74,7 +75,7 @@ class StackResources:
     stacks: Stacks
 
     def handle(self, request: StackRequest) -> RequestResult:
-        """Carry out a request.
+        """Handle a request.
 
         Raises:
             PropertiesError, NameNotAllowedError, RegistryClientError, LedgerError, OutOfTimeError:
@@ -87,7 +88,7 @@ class StackResources:
                 if self.stacks.state(request.resource).is_rolling_back:
                     return self._roll_back(request)
             except StackUnreadableError:
-                # By the Delete that ends a roll-back the state may be readable; it undoes the rest.
+                # The Delete at the end of the roll-back undoes the rest, if it can read the state.
                 return self._publish(request)
         self.publications.begin(request.resource.key, request.request_id)
         return self._publish(request)
@@ -108,7 +109,7 @@ class StackResources:
         return _done(wanted.physical_id, data=attributes(record), notes=notes)
 
     def _roll_back(self, request: StackRequest) -> RequestResult:
-        """Undo a failed update; the version before it is still published."""
+        """Undo a failed update; the version before the update is still published."""
         try:
             target = ServiceVersion.parse(request.properties)
         except PropertiesError:
@@ -156,7 +157,7 @@ class StackResources:
 def handle_terraform(
     request: TerraformRequest, request_id: str, publications: Publications
 ) -> dict[str, Any]:
-    """Carry out an invocation of Terraform's; return its result.
+    """Handle an invocation by Terraform, and return its result.
 
     Terraform has no roll-back, and its destroy always removes the resource.
 
@@ -165,7 +166,7 @@ def handle_terraform(
             failed, for a reason that a person can act on.
     """
     wanted = ServiceVersion.parse(request.properties)
-    # Terraform sends no resource's name: the service and the channel identify the resource.
+    # Terraform sends no name of the resource: the service and the channel identify the resource.
     key = f"terraform#{wanted.name}#{wanted.channel or ''}"
     if request.kind is not RequestKind.DELETE:
         publications.begin(key, request_id)

@@ -50,8 +50,8 @@ def _needed_by_consumer(text: str) -> str:
     return text
 
 
-def _described(**schema: Any) -> Any:  # noqa: ANN401  # what JSON Schema has
-    """Describe in the API's description what a validator of ours checks."""
+def _described(**schema: Any) -> Any:  # noqa: ANN401  # any JSON Schema
+    """Return a field with keywords of JSON Schema for what its validator checks."""
     return Field(json_schema_extra=schema)
 
 

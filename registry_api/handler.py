@@ -1,8 +1,8 @@
-"""The Lambda function behind the API: composes its parts, and responds 500 to a bug."""
+"""The Lambda function behind the API: creates its parts; an unexpected error is a 500."""
 
 import gc
 
-# Imported modules stay in memory: collecting garbage among them costs a tenth of the cold start.
+# Imported modules stay in memory. Looking for garbage in them would take a tenth of the cold start.
 gc.disable()
 
 import os
@@ -37,9 +37,9 @@ from registry_tables.versions_table import VersionsTable
 logger = Logger()
 keep_requests_out_of_logs()
 metrics = Metrics()
-# Without it, two stacks in one account and Region would share their metrics.
+# Without this dimension, two stacks in one account and Region would share their metrics.
 metrics.set_default_dimensions(stack=os.environ.get("STACK_NAME") or "none")
-# Powertools warns of a request without metrics, but a read has none.
+# Powertools warns if a request has no metrics. A read has none.
 warnings.filterwarnings("ignore", message="No application metrics to publish")
 tracer = Tracer(auto_patch=True, patch_modules=["botocore"])
 

@@ -11,7 +11,7 @@ class ApiSettings:
     Attributes:
         versions_table: The source of truth, which this function writes.
         index_table: The read model, which is only read here.
-        consumers_table: Who needs what.
+        consumers_table: The consumers and their needs.
     """
 
     versions_table: str

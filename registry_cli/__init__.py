@@ -1,1 +1,1 @@
-"""`service-registry`: the registry from a shell."""
+"""`service-registry`, the command line of the registry."""

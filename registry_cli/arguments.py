@@ -1,4 +1,4 @@
-"""Arguments that are checked before anything is sent: a mistake is a usage error."""
+"""Argument types; a malformed argument is a usage error, and no request is sent."""
 
 import click
 
@@ -14,7 +14,7 @@ class NameArgument(click.ParamType):
     def convert(
         self, value: str, param: click.Parameter | None, context: click.Context | None
     ) -> str:
-        """Return the name as it is."""
+        """Return the name, if it is well-formed."""
         fault = name_fault(value)
         if fault:
             self.fail(f"{value!r}: {fault}", param, context)
@@ -29,7 +29,7 @@ class VersionArgument(click.ParamType):
     def convert(
         self, value: str, param: click.Parameter | None, context: click.Context | None
     ) -> str:
-        """Return the version as it is."""
+        """Return the version, if it is well-formed."""
         try:
             return str(Version.parse(value))
         except VersionError as error:
@@ -44,7 +44,7 @@ class NeedsArgument(click.ParamType):
     def convert(
         self, value: str, param: click.Parameter | None, context: click.Context | None
     ) -> str:
-        """Return the needs as they are."""
+        """Return the needs, if they are well-formed."""
         try:
             parse_needs(value)
         except NeedsError as error:

@@ -167,7 +167,7 @@ def _has_just_changed(updated_at: str) -> bool:
 
 
 def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
-    """Print why needs have no answer, and which service was probably meant."""
+    """Print why needs have no answer, and the services with similar names."""
     from registry_client.errors import RegistryClientError
 
     registry = tools.connection.registry()

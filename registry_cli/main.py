@@ -1,4 +1,4 @@
-"""The entry point: the commands by name, and the help that teaches them."""
+"""The entry point: the commands by name, and the help text."""
 
 import click
 
@@ -14,14 +14,16 @@ _COMMANDS = {
     "versions": LazyCommand("looking", "versions", "A service's versions, highest first.", _LOOK),
     "history": LazyCommand("looking", "history", "A service's changes, newest first.", _LOOK),
     "resolve": LazyCommand("looking", "resolve", "What a function would get.", _LOOK),
-    "pin": LazyCommand("changing", "pin", "Hold latest at a version: roll back.", _CHANGE),
-    "unpin": LazyCommand("changing", "unpin", "Let latest follow the versions again.", _CHANGE),
-    "yank": LazyCommand("changing", "yank", "Keep a version from new answers.", _CHANGE),
+    "pin": LazyCommand("changing", "pin", "Set latest to a version: roll back.", _CHANGE),
+    "unpin": LazyCommand("changing", "unpin", "Set latest to the highest again.", _CHANGE),
+    "yank": LazyCommand("changing", "yank", "Withdraw a version.", _CHANGE),
     "unyank": LazyCommand("changing", "unyank", "Make a yanked version active again.", _CHANGE),
-    "delete": LazyCommand("changing", "delete", "Take back a wrong publish.", _CHANGE),
+    "delete": LazyCommand("changing", "delete", "Delete a wrongly published version.", _CHANGE),
     "channel": LazyCommand("changing", "channel", "Set and delete channels.", _CHANGE),
-    "consumers": LazyCommand("consuming", "consumers", "Who needs what.", _CONSUMERS),
-    "policy": LazyCommand("granting", "policy", "IAM policies that grant just that.", _RIGHTS),
+    "consumers": LazyCommand(
+        "consuming", "consumers", "Show and declare who needs what.", _CONSUMERS
+    ),
+    "policy": LazyCommand("granting", "policy", "Print a least-privilege policy.", _RIGHTS),
     "verify": LazyCommand("operating", "verify", "Compare the index with the versions.", _OPERATE),
     "rebuild": LazyCommand("operating", "rebuild", "Correct the index.", _OPERATE),
     "restore": LazyCommand("operating", "restore", "Restore from another table.", _OPERATE),
@@ -35,7 +37,7 @@ First:
   Sign in to AWS as for the AWS CLI (aws sso login, AWS_PROFILE, a role). The
   registry is found by its stack, service-discovery, in your Region; name
   another one with --stack. A pipeline sets SERVICE_REGISTRY_URL to the
-  stack's output RegistryUrl. Then look what is there: service-registry list
+  stack's output RegistryUrl. Then list the services: service-registry list
 
 \b
 Examples:

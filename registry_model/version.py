@@ -11,7 +11,7 @@ _IDENTIFIER = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-"
 
 
 class VersionError(ValueError):
-    """A text is not a version that the registry accepts; `reason` says why."""
+    """A text is not a version that the registry accepts; `reason` has the fault."""
 
     def __init__(self, text: str, reason: str) -> None:
         """Set the reason, and a message with the text."""
@@ -46,7 +46,7 @@ def _identifier_fault(identifier: str) -> "str | None":
 
 
 class Version:
-    """A version. Equal and ordered by SemVer precedence, which is total without build metadata.
+    """A version. Compared by SemVer precedence, a total order, since there is no build metadata.
 
     Attributes:
         major, minor, patch: The three numbers.
@@ -77,8 +77,8 @@ class Version:
         """Parse a version.
 
         Raises:
-            VersionError: It is not one, or longer than 64 characters, or a number in it has more
-                than 18 digits.
+            VersionError: The text is not a version, is longer than 64 characters, or has a number
+                of more than 18 digits.
         """
         if len(text) > MAX_LENGTH:
             raise VersionError(text, f"it is longer than {MAX_LENGTH} characters")

@@ -1,7 +1,7 @@
-"""Stream records: which answers of which service each may affect.
+"""Parse the records of the versions table's stream: which service and answers each may affect.
 
-A record is a hint. It says what changed, never what is true now: records come repeated, late and
-out of order.
+Records may arrive repeated, late and out of order. So a record says only what has changed; the
+present state is read from the table.
 """
 
 from collections.abc import Mapping
@@ -16,22 +16,22 @@ from stream_sync.change_events import ChangeEvent, event_in
 
 
 class RecordError(ValueError):
-    """A record is not one of the versions table's stream; the message says why."""
+    """A stream record is malformed or of an unknown kind; the message has the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRecord:
-    """What one stream record says about a change.
+    """A change, parsed from one stream record.
 
     Attributes:
         service: The service's name.
         sequence_number: The record's sequence number in the stream.
-        created_at: When the change was made, in seconds since 1970; 0 if it does not say.
+        created_at: When the change was made, in seconds since 1970; 0 if the record has no time.
         version: The version that was changed, or None.
         channel: The channel that was changed, or None.
-        revision: The service's revision that the change made; 0 if it does not say.
+        revision: The service's revision after the change; 0 if the record has none.
         is_removal: Whether the service's own item was removed.
-        event: The change to announce; None for what is not a new change.
+        event: The event to send; None if the record is not a new change.
     """
 
     service: str
@@ -45,10 +45,10 @@ class ChangeRecord:
 
 
 def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # any JSON
-    """Return a record's sequence number; the empty text if it has none.
+    """Return a record's sequence number, or an empty string if it has none.
 
-    To report the empty text fails the whole batch, which is right: Lambda could not tell the record
-    from the others.
+    If the empty string is reported as a failure, Lambda retries the whole batch. Without a number
+    there is no other way to retry this record.
     """
     try:
         number = record["dynamodb"]["SequenceNumber"]
@@ -58,7 +58,7 @@ def sequence_number_of(record: Any) -> str:  # noqa: ANN401  # any JSON
 
 
 def service_of(record: Any) -> str:  # noqa: ANN401  # any JSON
-    """Return the service's name of a record that can't be parsed; the empty text if it has none."""
+    """Return the service's name in a malformed record, or an empty string if it has none."""
     try:
         return str(record["dynamodb"]["Keys"][layout.SERVICE]["S"])
     except (LookupError, TypeError):
@@ -69,7 +69,7 @@ def parse(record: Any) -> ChangeRecord:  # noqa: ANN401  # any JSON
     """Parse a stream record.
 
     Raises:
-        RecordError: It is malformed, or of a kind that this version does not know.
+        RecordError: The record is malformed or of an unknown kind.
     """
     try:
         return _parse(record)
@@ -95,7 +95,7 @@ def _parse(record: Mapping[str, Any]) -> ChangeRecord:
             is_removal=record.get("eventName") == "REMOVE",
         )
     if not entry.startswith((layout.HISTORY_PREFIX, layout.VERSION_PREFIX)):
-        message = f"the record is of the unknown entry {entry!r}"
+        message = f"the record has the unknown sort key {entry!r}"
         raise RecordError(message)
     image = change.get("NewImage") or change.get("OldImage") or {}
     version = _text(image, layout.VERSION) if layout.VERSION in image else None
@@ -120,7 +120,7 @@ def _parse(record: Mapping[str, Any]) -> ChangeRecord:
 def _text(attributes: Mapping[str, Any], name: str) -> str:
     text = attributes[name]["S"]
     if not isinstance(text, str) or not text:
-        message = f"the record's {name!r} is not a text"
+        message = f"the record's {name!r} is not a non-empty string"
         raise RecordError(message)
     return text
 

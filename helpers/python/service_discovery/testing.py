@@ -1,12 +1,12 @@
-"""Replace the answers of `get_service` for a while: for unit tests.
+"""Replace the answers of `get_service` in unit tests.
 
     from service_discovery.testing import services
 
     with services({"users": "arn:aws:lambda:eu-west-1:123456789012:function:users:42"}):
         assert handler(event, None) == ...
 
-`services` writes a services file and lets `SERVICES_FILE` name it, so code that reads the file
-without these helpers gets the same answers, child processes included.
+`services` writes a services file and sets `SERVICES_FILE` to its path. So code that reads the file
+without these helpers gets the same answers, also in child processes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _UNRESOLVED = {
 def services(
     answers: Mapping[str, str | Mapping[str, object]], *, age: float = 0.0
 ) -> Iterator[None]:
-    """Replace the services file by one with these *answers*, for a while.
+    """Replace the services file by one with these *answers* until the `with` block ends.
 
-    A context manager, and a decorator for functions that are not async. For the whole process:
-    tests that run in threads of one process share the answers.
+    Also a decorator, for functions that are not async. The answers apply to the whole process:
+    tests that run in threads of one process share them.
 
     Args:
         answers: For each key an ARN, or a member of the services file: "arn", and if a test needs
