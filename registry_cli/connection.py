@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from registry_cli.failures import CommandError, Failure, did_you_mean, no_region
+from registry_cli.failures import USAGE, CommandError, Failure, did_you_mean, no_region
 from registry_cli.settings import DEFAULT_STACK, STACK_VARIABLE, URL_VARIABLE, ConnectionOptions
 
 if TYPE_CHECKING:
@@ -124,15 +124,33 @@ class Connection:
         return self.session.region_name
 
     def client(self, service: str, *, region: str | None = None, config: object = None) -> Any:  # noqa: ANN401  # boto3's clients have no common type
-        """Return a client of an AWS service."""
+        """Return a client of an AWS service.
+
+        Raises:
+            CommandError: The address of AWS is malformed.
+        """
+        from botocore.exceptions import BotoCoreError
+
         # Its type depends on the service's name: a `Literal` that this method does not have.
         make: Any = self.session.client
-        return make(
-            service,
-            region_name=region or self.region,
-            endpoint_url=self.options.endpoint_url,
-            config=config,
-        )
+        try:
+            return make(
+                service,
+                region_name=region or self.region,
+                endpoint_url=self.options.endpoint_url,
+                config=config,
+            )
+        except BotoCoreError:
+            raise
+        except ValueError as error:
+            raise CommandError(
+                Failure(
+                    what=f"the address of AWS is malformed: {error}",
+                    way_out="give --endpoint-url or AWS_ENDPOINT_URL as http://HOST:PORT; for AWS "
+                    "itself, leave both out",
+                    status=USAGE,
+                )
+            ) from error
 
     @property
     def stack_name(self) -> str:
@@ -250,7 +268,7 @@ class Connection:
                 Failure(
                     what=f"{url!r} is not an address of a registry",
                     way_out="give the stack's output RegistryUrl: https://….amazonaws.com/v1",
-                    status=2,
+                    status=USAGE,
                 )
             )
         return url.rstrip("/")
@@ -316,7 +334,7 @@ class Connection:
                 Failure(
                     what=f"{self.registry_url()} does not show which API it leads to",
                     way_out="name the registry's stack (--stack) in place of its address",
-                    status=2,
+                    status=USAGE,
                 )
             )
         return ApiAddress(

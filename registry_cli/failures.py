@@ -182,6 +182,11 @@ def _not_found(error: "RefusalError", where: str, connection: "Connection") -> F
             where=where,
             way_out="deploy its current version, or check the address",
         )
+    if error.method == "PUT" and error.path.startswith("/consumers/"):
+        # This request makes a consumer that does not exist, so its name must be malformed.
+        return Failure(
+            what=error.detail, where=where, way_out="correct the name and repeat", status=USAGE
+        )
     return Failure(
         what=error.detail or str(error), where=where, way_out=_other_name(error, connection)
     )
@@ -220,8 +225,8 @@ def _conflict(error: "RefusalError") -> str:
         # The API's own words name its query parameter; the way out has this command's option.
         return f"this would remove the last answer of {_lost(error.problem)}"
     current = error.problem.get("current")
-    if isinstance(current, dict) and "arn" in current:
-        return f"{error.detail or error}; it is published with {current['arn']}"
+    if isinstance(current, dict) and "arn" in current and _IS_YANKED not in error.detail:
+        return f"{error.detail or error}; the published ARN is {current['arn']}"
     return error.detail or str(error)
 
 
@@ -232,13 +237,23 @@ def _way_past(error: "RefusalError") -> str:
         return "publish or activate another version first, or repeat with --force"
     if isinstance(error.problem.get("current"), dict):
         name, version = (shlex.quote(str(error.problem["current"].get(key))) for key in _KEYS)
+        if _IS_YANKED in error.detail:
+            return (
+                f"`service-registry unyank {name} {version}` makes it active again; "
+                f"`service-registry versions {name}` shows the others"
+            )
         return (
             "publish another version; a version that was published with a wrong ARN is taken back "
             f"by `service-registry delete {name} {version}`"
         )
-    return "`service-registry show` and `service-registry versions` show the present state"
+    service = " ".join(error.path.split("/")[2:3])
+    return (
+        f"`service-registry show {service}` and `service-registry versions {service}` show the "
+        "present state"
+    )
 
 
+_IS_YANKED = "is yanked"
 _KEYS = ("name", "version")
 _LISTED = 10
 

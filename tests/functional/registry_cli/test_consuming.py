@@ -135,6 +135,15 @@ def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
     assert run("consumers", *arguments).status == 2
 
 
+def test_malformed_name_of_a_consumer_is_a_usage_error(run: Run) -> None:
+    """Only the registry checks it; no other consumer was meant."""
+    ended = run("consumers", "declare", "my app", "--needed", "users")
+
+    assert (ended.status, ended.out) == (2, "")
+    assert "a name has 1 to 256 letters" in ended.err
+    assert "Way out: correct the name and repeat" in ended.err
+
+
 def test_declared_consumer_is_listed_protected_and_forgotten(run: Run) -> None:
     """The registry's own handler responds to all requests."""
     for version in ("1.4.2", "1.5.0"):

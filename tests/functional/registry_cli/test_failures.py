@@ -150,6 +150,22 @@ def test_emulator_that_does_not_run(run: Run, environment: pytest.MonkeyPatch) -
     assert "Way out: start what should be at http://127.0.0.1:1; for AWS itself" in ended.err
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:4566", "localhost", "http://"])
+@pytest.mark.parametrize("arguments", [("list",), ("policy", "publisher", "users")])
+def test_malformed_address_of_aws_is_a_usage_error(
+    run: Run, environment: pytest.MonkeyPatch, address: str, arguments: tuple[str, ...]
+) -> None:
+    """Most often the scheme is missing; botocore raises a plain ValueError."""
+    assert run(*arguments, "--endpoint-url", address).status == 2
+    environment.setenv("AWS_ENDPOINT_URL", address)
+
+    ended = run(*arguments)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert address in ended.err
+    assert "AWS_ENDPOINT_URL as http://HOST:PORT" in ended.err
+
+
 def test_profile_that_does_not_fit_together(run: Run, environment: pytest.MonkeyPatch) -> None:
     _use_profile(
         environment,
@@ -287,6 +303,25 @@ def test_refusal_by_what_stands_is_exit_status_4(run: Run, publish: Publish) -> 
 
     assert (ended.status, ended.out) == (4, "")
     assert "beta" in ended.err
+    assert "`service-registry show users`" in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("pin", "users", "1.0.0"), ("channel", "set", "users", "beta", "1.0.0")]
+)
+def test_channel_for_a_yanked_version_leads_to_unyank(
+    run: Run, publish: Publish, arguments: tuple[str, ...]
+) -> None:
+    """To publish or to delete a version is no way out here."""
+    publish("1.0.0", "1.1.0")
+    run("yank", "users", "1.0.0")
+
+    ended = run(*arguments)
+
+    assert (ended.status, ended.out) == (4, "")
+    assert "version 1.0.0 is yanked; no channel may point at it\n" in ended.err
+    assert "Way out: `service-registry unyank users 1.0.0` makes it active again" in ended.err
+    assert "delete" not in ended.err
 
 
 def test_throttled_registry_says_to_try_again(
