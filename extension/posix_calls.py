@@ -134,10 +134,18 @@ def wall() -> float:
     return time.time()
 
 
-def environment(name: str) -> "bytes | None":
-    """Return a variable of the environment as bytes: it need not be UTF-8."""
-    value = os.environ.get(name)
-    return None if value is None else os.fsencode(value)
+def getenv(name: str) -> "str | None":
+    """Return a variable of the environment; None if it is not set, or set to the empty string.
+
+    Raises:
+        ValueError: It is not UTF-8.
+    """
+    value = os.fsencode(os.environ.get(name, ""))
+    try:
+        return value.decode("utf-8") or None
+    except UnicodeError as error:
+        message = "it is not UTF-8"
+        raise ValueError(message) from error
 
 
 def random() -> float:

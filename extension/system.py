@@ -27,6 +27,7 @@ is_awaited = posix_calls.is_awaited
 end_lease = posix_calls.end_lease
 start_look_up = posix_calls.look_up
 umask = posix_calls.umask
+getenv = posix_calls.getenv
 watch_signals = posix_calls.watch_signals
 watch_leases = posix_calls.watch_leases
 monotonic = posix_calls.monotonic
@@ -39,21 +40,6 @@ exit_now = posix_calls.exit
 rename = posix_calls.rename
 mkdir = os.mkdir
 remove = os.remove
-
-
-def getenv(name: str) -> "str | None":
-    """Return a variable of the environment; None if it is not set, or set to the empty string.
-
-    Raises:
-        ValueError: It is not UTF-8.
-    """
-    value = posix_calls.environment(name)
-    if not value:
-        return None
-    try:
-        return str(value, "utf-8")
-    except UnicodeError:
-        raise ValueError("it is not UTF-8")
 
 
 def read_file(path: str) -> bytes:

@@ -34,7 +34,8 @@ _LOG_TAIL = 40
 # Functions that layer/native replaces or looks into.
 _WRAPPED = (
     "-Wl,--wrap=main,--wrap=mp_find_frozen_module,--wrap=qstr_from_strn,--wrap=qstr_find_strn"
-    ",--wrap=mp_load_build_class,--wrap=mp_obj_new_dict,--wrap=mp_map_init,--wrap=mbedtls_x509_crt_parse_der"
+    ",--wrap=mp_load_build_class,--wrap=mp_obj_new_dict,--wrap=mp_map_init,--wrap=gc_alloc"
+    ",--wrap=mbedtls_x509_crt_parse_der"
 )
 
 Say = Callable[[str], None]

@@ -8,8 +8,8 @@ at least `1.4.0`, since the highest `1.x` is the highest of those at least `1.4.
 
 from registry_model.text import first_not_in, quote
 
-# `registry_model.version` is imported where a selector has numbers: most needs have none, and the
-# function's boot waits for the extension to parse them.
+# `registry_model.version` is imported only for a selector that has numbers. Most have none, and the
+# function's boot waits until the extension has parsed them.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from registry_model.version import Version
@@ -19,8 +19,7 @@ LATEST = "latest"
 _OPERATOR = "=~<>!^@"
 # The most frequent ones first, because MicroPython searches from the beginning.
 _NAME_FIRST = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_NOT_FIRST = "-._"
-_NAME = _NAME_FIRST + _NOT_FIRST
+_NAME = _NAME_FIRST + "-._"
 _NAMES = "," + _NAME
 _BEFORE_OPERATOR = _NAME + ":" + BLANKS
 MAX_NAME = 64
@@ -268,17 +267,24 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
     return key, None if reasons else Need(alias or service, service, selector)
 
 
-def _has_names_alone(text: str) -> bool:
-    """Return whether *text* is distinct names, which is frequent and quickly parsed."""
-    if not text or text.lstrip(_NAMES):
-        return False
+def _only_names(text: str) -> "list[str]":
+    """Return the names in *text* if it has only names, each once: the most frequent form.
+
+    It is parsed without a function call for each name. Any other text returns no names.
+    """
+    if text.lstrip(_NAMES):
+        return []
+    for malformed in (",,", ",-", ",.", ",_"):
+        if malformed in f",{text},":
+            return []
     names = text.split(",")
     if len(dict.fromkeys(names)) < len(names):
-        return False
-    for name in names:
-        if not name or len(name) > MAX_NAME or name[0] in _NOT_FIRST:
-            return False
-    return True
+        return []
+    if len(text) > MAX_NAME:
+        for name in names:
+            if len(name) > MAX_NAME:
+                return []
+    return names
 
 
 def parse_needs(text: str) -> "list[Need]":
@@ -287,9 +293,9 @@ def parse_needs(text: str) -> "list[Need]":
     Raises:
         NeedsError: Something in it is malformed, or two needs have one key; every fault is named.
     """
-    if _has_names_alone(text):
-        return [Need(name, name, _LATEST) for name in text.split(",")]
-    needs: "list[Need]" = []
+    needs = [Need(name, name, _LATEST) for name in _only_names(text)]
+    if needs:
+        return needs
     faults: "list[Fault]" = []
     positions: "dict[str, int]" = {}
     end = -1

@@ -185,7 +185,7 @@ def _add_map(pieces: "list[str]", entries: "dict[str, str]") -> None:
 
 
 def _text_of(member: Member, encoded: "dict[str, str]") -> str:
-    """Return a member as a JSON object on one line, behind its key."""
+    """Return the line of a member after its key: the end of the key, and a JSON object."""
     pieces: "list[str]" = []
     opening = '": {"'
     for name, value in member.to_json():

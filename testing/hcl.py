@@ -1,7 +1,8 @@
 """Terraform's language, read by HashiCorp's own parser, which a package of npm's contains.
 
-`terraform validate` needs the AWS provider, which only HashiCorp's registry has. So the tests check
-the grammar, and that everything that an expression refers to is defined.
+Terraform itself needs the AWS provider, which only HashiCorp's registry and its mirrors have: with a
+mirror, tests/e2e/test_terraform.py applies the examples. Without one, the tests can still check the
+grammar, and that everything that an expression refers to is defined.
 """
 
 import json

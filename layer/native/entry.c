@@ -8,157 +8,25 @@
 #include "extmod/vfs_posix.h"
 #include "py/builtin.h"
 #include "py/cstack.h"
-#include "py/emitglue.h"
-#include "py/frozenmod.h"
 #include "py/gc.h"
 #include "py/mperrno.h"
 #include "py/objlist.h"
+#include "py/pystack.h"
 #include "py/runtime.h"
 
 #define HEAP_BYTES (256 * 1024)
 #define LARGEST_GROWTH ((size_t)512 * 1024 * 1024)
 #define STACK_BYTES (80 * 1024)
+#define CALL_STACK_BYTES (64 * 1024)
 
 int __real_main(int argc, char **argv);
-extern const char mp_frozen_names[];
-extern const mp_frozen_module_t *const mp_frozen_mpy_content[];
 
 static char heap[HEAP_BYTES] __attribute__((aligned(16)));
+static char call_stack[CALL_STACK_BYTES] __attribute__((aligned(16)));
 
 // The heap starts small, for what nearly every function needs, and grows when it is full.
 size_t gc_get_max_new_split(void) {
     return LARGEST_GROWTH;
-}
-
-// Replaces MicroPython's search of a frozen module, which measures and compares the names of all of
-// them several times for each import: a tenth of all the instructions of a start. Every frozen module
-// is compiled and named `package/module.py`, so a path with a dot and no slash, or with a slash and no
-// dot, is none of them, and lengths are measured once.
-#define MOST_MODULES 64
-
-mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void **code) {
-    static struct {
-        const char *name;
-        size_t length;
-    } modules[MOST_MODULES];
-    static size_t count;
-    if (!count) {
-        for (const char *name = mp_frozen_names; *name && count < MOST_MODULES; count++) {
-            modules[count].name = name;
-            modules[count].length = strlen(name);
-            name += modules[count].length + 1;
-        }
-    }
-    if (type) {
-        *type = MP_FROZEN_NONE;
-    }
-    bool is_package = !strchr(path, '.');
-    if (is_package == !!strchr(path, '/')) {
-        return MP_IMPORT_STAT_NO_EXIST;
-    }
-    size_t length = strlen(path);
-    for (size_t i = 0; i < count; i++) {
-        if (is_package ? modules[i].length > length && modules[i].name[length] == '/'
-                && memcmp(modules[i].name, path, length) == 0
-            : modules[i].length == length && memcmp(modules[i].name, path, length) == 0) {
-            if (is_package) {
-                return MP_IMPORT_STAT_DIR;
-            }
-            if (type) {
-                *type = MP_FROZEN_MPY;
-                *code = (void *)mp_frozen_mpy_content[i];
-            }
-            return MP_IMPORT_STAT_FILE;
-        }
-    }
-    return MP_IMPORT_STAT_NO_EXIST;
-}
-
-// MicroPython searches its tables of interned strings, step by step, for each name that is imported and
-// for each text that is made, to share the memory of equal ones: a fifth of all the instructions of a
-// start, and of a check. The strings that the program has at its start are found by their hash here.
-// A text that is not among them need not be shared; names that are added later take MicroPython's way.
-#define PLACES 4096
-#define LONGEST_SHARED 32
-
-qstr __real_qstr_from_strn(const char *text, size_t length);
-qstr __real_qstr_find_strn(const char *text, size_t length);
-
-static qstr find_string(const char *text, size_t length) {
-    // The numbers of the interned strings, each at its hash or behind it.
-    static uint16_t places[PLACES];
-    static size_t count;
-    if (!count) {
-        for (const qstr_pool_t *pool = MP_STATE_VM(last_pool); pool; pool = pool->prev) {
-            for (size_t i = 0; i < pool->len && count < PLACES / 2; i++, count++) {
-                size_t at = pool->hashes[i] % PLACES;
-                while (places[at]) {
-                    at = (at + 1) % PLACES;
-                }
-                places[at] = pool->total_prev_len + i;
-            }
-        }
-    }
-    size_t at = qstr_compute_hash((const byte *)text, length) % PLACES;
-    for (; places[at]; at = (at + 1) % PLACES) {
-        size_t known_length;
-        const byte *known = qstr_data(places[at], &known_length);
-        if (known_length == length && memcmp(known, text, length) == 0) {
-            return places[at];
-        }
-    }
-    return MP_QSTRnull;
-}
-
-// MicroPython's own way, which interns a string, has to find those that were added later.
-static bool interns;
-
-qstr __wrap_qstr_from_strn(const char *text, size_t length) {
-    qstr found = find_string(text, length);
-    if (!found) {
-        interns = true;
-        found = __real_qstr_from_strn(text, length);
-        interns = false;
-    }
-    return found;
-}
-
-qstr __wrap_qstr_find_strn(const char *text, size_t length) {
-    if (interns) {
-        return __real_qstr_find_strn(text, length);
-    }
-    return length > LONGEST_SHARED ? MP_QSTRnull : find_string(text, length);
-}
-
-// Names of classes and of their instances are stored one by one, and MicroPython makes room for one
-// more each time. The dictionary of a class, the next that is made after a class statement has begun,
-// and the map of an instance get room at once for what most of them need.
-#define CLASS_NAMES 12
-#define INSTANCE_NAMES 8
-
-static bool begins_class, is_dictionary;
-
-mp_obj_t __real_mp_load_build_class(void);
-mp_obj_t __real_mp_obj_new_dict(size_t room);
-void __real_mp_map_init(mp_map_t *map, size_t room);
-
-mp_obj_t __wrap_mp_load_build_class(void) {
-    begins_class = true;
-    return __real_mp_load_build_class();
-}
-
-mp_obj_t __wrap_mp_obj_new_dict(size_t room) {
-    if (begins_class && !room) {
-        room = CLASS_NAMES;
-    }
-    begins_class = false;
-    is_dictionary = true;
-    return __real_mp_obj_new_dict(room);
-}
-
-void __wrap_mp_map_init(mp_map_t *map, size_t room) {
-    __real_mp_map_init(map, room || is_dictionary ? room : INSTANCE_NAMES);
-    is_dictionary = false;
 }
 
 static void mount_file_system(void) {
@@ -185,6 +53,7 @@ static int exit_status(mp_obj_t exception) {
 }
 
 static MP_NOINLINE int run_extension(void) {
+    mp_pystack_init(call_stack, call_stack + sizeof(call_stack));
     gc_init(heap, heap + sizeof(heap));
     mp_init();
     nlr_buf_t nlr;

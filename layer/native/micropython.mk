@@ -1,6 +1,6 @@
 # User C module of the layer's MicroPython; MicroPython's own make includes this file.
 NATIVE_DIR := $(USERMOD_DIR)
-SRC_USERMOD_C += $(NATIVE_DIR)/posix_calls.c $(NATIVE_DIR)/entry.c $(NATIVE_DIR)/tls_support.c
+SRC_USERMOD_C += $(NATIVE_DIR)/posix_calls.c $(NATIVE_DIR)/entry.c $(NATIVE_DIR)/fast_paths.c $(NATIVE_DIR)/tls_support.c
 
 # The parts of Mbed TLS that TLS 1.3 needs, and MicroPython's own list lacks.
 SRC_THIRDPARTY_C += $(addprefix lib/mbedtls/library/,\

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "py/runtime.h"
+#include "py/unicode.h"
 
 #ifndef RENAME_EXCHANGE
 #define RENAME_EXCHANGE (1 << 1)
@@ -191,8 +192,8 @@ static mp_obj_t call_wall(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(call_wall_obj, call_wall);
 
-// Without `getenv`, which compares the name with every variable's by a call each.
-static mp_obj_t call_environment(mp_obj_t name_in) {
+// Without C's `getenv`, which compares the name with every variable's by a call each.
+static mp_obj_t call_getenv(mp_obj_t name_in) {
     size_t length;
     const char *name = mp_obj_str_get_data(name_in, &length);
     for (char **each = environ; *each; each++) {
@@ -202,12 +203,17 @@ static mp_obj_t call_environment(mp_obj_t name_in) {
             i++;
         }
         if (i == length && value[i] == '=') {
-            return mp_obj_new_bytes((const byte *)value + i + 1, strlen(value + i + 1));
+            value += length + 1;
+            size_t size = strlen(value);
+            if (!utf8_check((const byte *)value, size)) {
+                mp_raise_ValueError(MP_ERROR_TEXT("it is not UTF-8"));
+            }
+            return size ? mp_obj_new_str(value, size) : mp_const_none;
         }
     }
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_1(call_environment_obj, call_environment);
+static MP_DEFINE_CONST_FUN_OBJ_1(call_getenv_obj, call_getenv);
 
 // The kernel is asked each time: see extension/system.py.
 static mp_obj_t call_random(void) {
@@ -350,7 +356,7 @@ static const mp_rom_map_elem_t posix_calls_table[] = {
     {MP_ROM_QSTR(MP_QSTR_watch_leases), MP_ROM_PTR(&call_watch_leases_obj)},
     {MP_ROM_QSTR(MP_QSTR_monotonic), MP_ROM_PTR(&call_monotonic_obj)},
     {MP_ROM_QSTR(MP_QSTR_wall), MP_ROM_PTR(&call_wall_obj)},
-    {MP_ROM_QSTR(MP_QSTR_environment), MP_ROM_PTR(&call_environment_obj)},
+    {MP_ROM_QSTR(MP_QSTR_getenv), MP_ROM_PTR(&call_getenv_obj)},
     {MP_ROM_QSTR(MP_QSTR_random), MP_ROM_PTR(&call_random_obj)},
     {MP_ROM_QSTR(MP_QSTR_write_stderr), MP_ROM_PTR(&call_write_stderr_obj)},
     {MP_ROM_QSTR(MP_QSTR_exit), MP_ROM_PTR(&call_exit_obj)},

@@ -8,3 +8,5 @@
 // It would need a buffer of PATH_MAX.
 #undef MICROPY_PY_SYS_EXECUTABLE
 #define MICROPY_PY_SYS_EXECUTABLE (0)
+// native/fast_paths.c defines `mp_map_lookup`, and calls MicroPython's own version by this name.
+#define MICROPY_WRAP_MP_MAP_LOOKUP(f) f##_fully

@@ -19,6 +19,9 @@
 #define MICROPY_PY_DESCRIPTORS (0)
 #define MICROPY_PY_DELATTR_SETATTR (0)
 
+// The state of a call lies on a stack of its own. On the heap, it would have to be allocated and freed.
+#define MICROPY_ENABLE_PYSTACK (1)
+
 #define MICROPY_EMIT_X64 (0)
 #define MICROPY_EMIT_ARM (0)
 #define MICROPY_PY_ASYNCIO (0)
