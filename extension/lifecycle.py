@@ -32,8 +32,9 @@ _MARGIN_S = 0.2
 _LONGEST_FIRST_RESOLVE_S = 5
 # A first resolve has this part of its time if an earlier one did not end.
 _REPEATED_SHARE = 4
-# With a MAX_AGE of 0, how long a reader waits for the event that makes a check due: the platform
-# sends it to the function and to the extension at the same time, in no order.
+# With a MAX_AGE of 0, how long a reader waits for the event that makes a check due, and how soon
+# after the start of a reader's check an event needs no other one: the platform sends it to the
+# function and to the extension at the same time, in no order.
 _EVENT_WITHIN_S = 0.025
 # A timer checks at least a second apart.
 _SHORTEST_TIMER_S = 1
@@ -108,6 +109,8 @@ class Lifecycle:
         # going on when it came.
         self._event: "Event | None" = None
         self._is_checked = False
+        # When a reader began the last check, on the wall clock; 0 once an event has used it.
+        self._reader_checked_at = 0.0
         self._failure: "PlatformError | None" = None
         # When the last INVOKE's time is over, on the wall clock.
         self._invocation_ends_at = 0.0
@@ -234,10 +237,13 @@ class Lifecycle:
 
     def _handle_invoke(self, event: "Event") -> None:
         """Check if a check is due, unless another check has served this event."""
-        is_checked, self._is_checked = self._is_checked, False
+        now = self._wall()
+        is_checked = self._is_checked or 0 <= now - self._reader_checked_at < _EVENT_WITHIN_S
+        self._is_checked = False
+        self._reader_checked_at = 0.0
         self._readers.begin_invocation()
         self._invocation_ends_at = event.deadline_ms / 1000
-        is_due = not is_checked and self._schedule.is_due(self._wall())
+        is_due = not is_checked and self._schedule.is_due(now)
         if is_due and self._check_in_time(self._invocation_ends_at):
             return
         if self._file.is_awaited:
@@ -257,7 +263,9 @@ class Lifecycle:
         now = self._wall()
         # An invocation whose time is over has ended; the next one's deadline is not known yet.
         ends_at = self._invocation_ends_at if self._invocation_ends_at > now else 0
-        if not self._schedule.is_due_for_reader(now) or not self._check_in_time(ends_at):
+        if self._schedule.is_due_for_reader(now) and self._check_in_time(ends_at):
+            self._reader_checked_at = now
+        else:
             self._readers.let_go()
 
     def _check_in_time(self, ends_at: float) -> bool:
