@@ -41,6 +41,7 @@ class IndexServer:
         self.regions: list[str] = []
         self.tables: list[str] = []
         self.user_agents: list[str | None] = []
+        self.heads: list[tuple[str, dict[str, str]]] = []
         self.dates: list[str] = []
         self.connections = 0
         self.fault: Fault | None = None
@@ -134,6 +135,7 @@ class IndexServer:
     def _respond(
         self, connection: socket.socket, path: str, headers: dict[str, str], body: bytes
     ) -> None:
+        self.heads.append((path, headers))
         if self.fault_on_connect:
             self.fault_on_connect(connection, body)
             return

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from testing.certificates import Certificates, make_certificates
-from testing.index_server import IndexServer
+from testing.index_server import IndexServer, response_of
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.conftest import ROOT, BuiltLayer
@@ -104,6 +104,34 @@ def index() -> Iterator[IndexServer]:
     server = IndexServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def keys() -> Iterator[IndexServer]:
+    """Serve the credentials of a container, as under SnapStart."""
+    server = IndexServer()
+    document = {
+        "AccessKeyId": "AKID",
+        "SecretAccessKey": "SECRET",
+        "Token": "TOKEN",
+        "Expiration": "0001-01-01T00:00:00Z",
+    }
+    response = response_of(200, json.dumps(document).encode())
+    server.fault_on_connect = lambda connection, _: connection.sendall(response)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def container(keys: IndexServer) -> dict[str, str]:
+    """Return the variables that name this endpoint, and no keys."""
+    return {
+        "AWS_ACCESS_KEY_ID": "",
+        "AWS_SECRET_ACCESS_KEY": "",
+        "AWS_SESSION_TOKEN": "",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": keys.url + "/2021-04-23/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": "container-token",
+    }
 
 
 @pytest.fixture

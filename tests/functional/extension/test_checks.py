@@ -3,8 +3,8 @@
 import json
 import os
 import signal
-import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +90,7 @@ def test_freeze_longer_than_max_age_makes_a_check_due(
     assert extension.document()["users"]["version"] == "1.1.0"
 
 
-@pytest.mark.parametrize("damage", ["gone", "emptied", "altered"])
+@pytest.mark.parametrize("damage", ["gone", "emptied", "altered", "closed to others"])
 def test_changed_file_is_restored(
     start_resolved: Start, lambda_api: LambdaApi, damage: str
 ) -> None:
@@ -100,12 +100,15 @@ def test_changed_file_is_restored(
     lambda_api.invoke()
     if damage == "gone":
         extension.services_file.unlink()
+    elif damage == "closed to others":
+        extension.services_file.chmod(0o600)
     else:
         extension.services_file.write_text("" if damage == "emptied" else '{"users": {}}')
 
     lambda_api.invoke()
 
     assert extension.document()["users"]["version"] == "1.0.0"
+    assert extension.services_file.stat().st_mode & 0o7777 == 0o644
 
 
 def test_missing_is_an_answer_and_logged_when_it_begins_and_ends(
@@ -222,6 +225,46 @@ def test_end_is_clean_at_every_stage(
         assert extension.document()["users"]["status"] == "unavailable"
 
 
+@pytest.mark.parametrize("end", ["event", "SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("moment", ["waiting", "first resolve"])
+def test_end_takes_200_ms_at_most(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    tmp_path: Path,
+    end: str,
+    moment: str,
+) -> None:
+    """A busy machine gets several attempts."""
+    index.publish("users", "1.0.0")
+    index.fault = index_server.silence if moment == "first resolve" else None
+    times_s: list[float] = []
+    for number in range(1, 9):
+        # A path of its own, since a repeated init has less time.
+        path = str(tmp_path / f"{number}/services.json")
+        extension = start("users", SERVICES_FILE=path, SERVICE_DISCOVERY_TIMEOUT_MS="5000")
+        _wait_for_inits(number, lambda_api, index)
+        if moment == "waiting":
+            extension.wait_until_resolved()
+
+        began = time.monotonic()
+        if end == "event":
+            lambda_api.shut_down()
+        else:
+            os.kill(extension.process.pid, getattr(signal, end))
+
+        assert extension.ends_with() == 0
+        times_s.append(time.monotonic() - began)
+        if times_s[-1] <= 0.2:
+            break
+    assert times_s[-1] <= 0.2, times_s
+
+
+def _wait_for_inits(number: int, lambda_api: LambdaApi, index: IndexServer) -> None:
+    """Wait until *number* extensions have asked for their needs and their first event."""
+    wait_for(lambda: len(index.requests) >= number and lambda_api.asks >= number, "the init")
+
+
 def test_extensions_api_in_trouble_ends_the_process(start: Start, lambda_api: LambdaApi) -> None:
     """Without the platform the process has nothing left to do."""
     lambda_api.next_status = 500
@@ -280,38 +323,21 @@ def test_log_is_json_if_the_functions_log_is(
 
 
 def test_keys_come_from_the_containers_endpoint_if_none_are_set(
-    start: Start, lambda_api: LambdaApi, index: IndexServer
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    keys: IndexServer,
+    container: dict[str, str],
 ) -> None:
     """SnapStart sets no keys, and replaces them at a restore, so every check asks for them."""
-    keys = IndexServer()
-    given: list[str] = []
-
-    def give(connection: socket.socket, _data: bytes) -> None:
-        given.append("")
-        document = {
-            "AccessKeyId": "AKID",
-            "SecretAccessKey": "SECRET",
-            "Token": "TOKEN",
-            "Expiration": "0001-01-01T00:00:00Z",
-        }
-        connection.sendall(index_server.response_of(200, json.dumps(document).encode()))
-
-    keys.fault_on_connect = give
     index.publish("users", "1.0.0")
-    extension = start(
-        "users",
-        AWS_ACCESS_KEY_ID="",
-        AWS_SECRET_ACCESS_KEY="",
-        AWS_SESSION_TOKEN="",
-        AWS_CONTAINER_CREDENTIALS_FULL_URI=keys.url + "/2021-04-23/credentials",
-        AWS_CONTAINER_AUTHORIZATION_TOKEN="container-token",
-    )
+    extension = start("users", **container)
     lambda_api.wait_until_ready()
     lambda_api.invoke()
 
     assert extension.document()["users"]["version"] == "1.0.0"
-    assert len(given) == 2
-    keys.close()
+    asked = [(path, headers["authorization"]) for path, headers in keys.heads]
+    assert asked == [("/2021-04-23/credentials", "container-token")] * 2
 
 
 def test_tls_with_a_trusted_certificate(

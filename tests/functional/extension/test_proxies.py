@@ -58,6 +58,25 @@ def test_plain_http_is_sent_with_the_whole_url(
     assert proxy.requested == [f"POST {index.url}/ HTTP/1.1"]
 
 
+def test_containers_keys_are_asked_for_directly(
+    start: Start,
+    lambda_api: LambdaApi,
+    index: IndexServer,
+    keys: IndexServer,
+    container: dict[str, str],
+    proxy: ProxyServer,
+) -> None:
+    """The proxy is for DynamoDB alone, and must not see the container's token."""
+    index.publish("users", "1.4.2")
+
+    extension = start("users", HTTP_PROXY=f"http://{proxy.address}", **container)
+    lambda_api.wait_until_ready()
+
+    assert extension.document()["users"]["status"] == "active", extension.log()
+    assert proxy.requested == [f"POST {index.url}/ HTTP/1.1"]
+    assert len(keys.heads) == 1
+
+
 def test_proxy_is_sent_user_and_password(
     start: Start,
     lambda_api: LambdaApi,

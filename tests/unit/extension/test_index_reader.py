@@ -56,6 +56,18 @@ def _document(version: str) -> bytes:
     return json.dumps({"Responses": {"index": items}}).encode()
 
 
+def _reader(client: FakeClient, *, random: Callable[[], float]) -> IndexReader:
+    return IndexReader(
+        client,  # type: ignore[arg-type]  # as much as is asked
+        KeysFromEnvironment(Credentials("id", "secret", "")),
+        table="index",
+        region="eu-west-1",
+        path="/",
+        wall=lambda: 1.0,
+        random=random,
+    )
+
+
 def _read(reader: IndexReader) -> Reading:
     return reader.read(KEYS, monotonic() + 60)
 
@@ -64,15 +76,7 @@ def test_response_of_the_same_bytes_is_not_parsed_again() -> None:
     """A check that finds nothing new parses nothing: the answers are the very same objects."""
     versions = ["1.0.0", "1.0.0", "1.1.0", "1.1.0"]
     documents = iter([_document(version) for version in versions])
-    reader = IndexReader(
-        _ChangingClient(lambda: next(documents)),  # type: ignore[arg-type]  # as much as is asked
-        KeysFromEnvironment(Credentials("id", "secret", "")),
-        table="index",
-        region="eu-west-1",
-        path="/",
-        wall=lambda: 1.0,
-        random=lambda: 0.0,
-    )
+    reader = _reader(_ChangingClient(lambda: next(documents)), random=lambda: 0.0)
 
     first, second, third, fourth = (_read(reader) for _ in range(4))
 
@@ -83,3 +87,35 @@ def test_response_of_the_same_bytes_is_not_parsed_again() -> None:
         found = third.answers[key]
         assert found is not None
         assert found.version == "1.1.0"
+
+
+class _RecoveringClient(FakeClient):
+    """A client that responds with status 500 to the first requests; its waiter records pauses."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__(_document("1.0.0"))
+        self._failures = failures
+        self.waiter = self
+        self.pauses_s: list[float] = []
+
+    def request(self, *_ignored: object) -> ResponseParser:
+        response = ResponseParser()
+        response.status = 500 if len(self.pauses_s) < self._failures else 200
+        response._body = [_document("1.0.0")]
+        return response
+
+    def pause(self, seconds: float) -> None:
+        self.pauses_s.append(seconds)
+
+
+def test_failed_request_is_repeated_after_the_pause_of_its_attempt() -> None:
+    """Each attempt in a row waits longer, by a random number of its own."""
+    client = _RecoveringClient(failures=4)
+    numbers = [0.9, 0.2, 0.7, 0.4]
+    left = iter(numbers)
+
+    reading = _read(_reader(client, random=lambda: next(left)))
+
+    assert set(reading.answers) == set(KEYS)
+    expected = [pause_before(attempt, number) for attempt, number in enumerate(numbers, start=1)]
+    assert client.pauses_s == expected

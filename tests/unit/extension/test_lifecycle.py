@@ -324,6 +324,28 @@ def test_check_ends_200_ms_before_the_invocation(
         assert world.given_s[-1] == pytest.approx(given_s, abs=0.05)
 
 
+def test_check_ends_200_ms_before_an_invocation_that_begins_meanwhile_does(
+    world: LifecycleWorld,
+) -> None:
+    """An event that comes during the first resolve, or a reader's check, sets its deadline."""
+    left_s: list[float] = []
+    asked = world.read
+
+    def read(
+        keys: list[tuple[str, str]], deadline: float, _choose_others: object = None
+    ) -> Reading:
+        world.arrived = Event("INVOKE", int((world.now + 10) * 1000))
+        world.background.wake([_EVENT_DESCRIPTOR])
+        left_s.append(world.background.limit - system.monotonic())
+        return asked(keys, deadline)
+
+    world.read = read  # type: ignore[method-assign]  # an event comes meanwhile
+
+    world.run()
+
+    assert left_s == [pytest.approx(9.8, abs=0.05)]
+
+
 def test_event_without_a_deadline_gives_the_check_its_timeout(world: LifecycleWorld) -> None:
     """Emulators leave the deadline out; checks must go on."""
     world.events = [lambda: Event("INVOKE", 0)]
@@ -408,15 +430,42 @@ def test_another_error_is_no_change(world: LifecycleWorld) -> None:
     assert world.path.stat().st_mtime == 0
 
 
-def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(world: LifecycleWorld) -> None:
-    """The file's age is the age of its answers, even after somebody removed the file."""
-    world.then(world.path.unlink)
+@pytest.mark.parametrize(
+    "damage",
+    [Path.unlink, lambda path: path.chmod(0o600), lambda path: os.utime(path, (_YEAR_S, _YEAR_S))],
+    ids=["removed", "closed to others", "touched"],
+)
+def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(
+    world: LifecycleWorld, damage: Callable[[Path], None]
+) -> None:
+    """The file's age is the age of its answers, whatever somebody did to the file."""
+    world.then(lambda: damage(world.path))
     world.after(60, fault="down")
 
     world.run()
 
     assert world.member()["version"] == "1.0.0"
     assert world.path.stat().st_mtime == _START
+    assert world.path.stat().st_mode & 0o7777 == 0o644
+
+
+def test_check_whose_answers_cannot_be_written_is_a_failed_check(world: LifecycleWorld) -> None:
+    """The next one comes after a pause, and not after MAX_AGE."""
+
+    def obstruct() -> None:
+        world.path.unlink()
+        world.path.mkdir()
+
+    world.then(obstruct)
+    world.after(600)
+    world.then(world.path.rmdir)
+    world.after(0.99)
+    world.after(0.01)
+
+    world.run(SERVICE_DISCOVERY_MAX_AGE="600")
+
+    assert world.checks == 3
+    assert world.path.stat().st_mtime == _START + 601
 
 
 def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> None:
