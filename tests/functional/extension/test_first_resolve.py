@@ -169,13 +169,16 @@ def test_first_resolve_ends_in_time_for_the_event(
     assert time.monotonic() - began < 3
 
 
+@pytest.mark.parametrize("hold_ms", ["0", "300"])
 def test_leftover_that_answers_everything_is_read_after_hold_ms(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, hold_ms: str
 ) -> None:
     """Readers prefer a good answer of an earlier run to a longer wait."""
     _leave(tmp_path)
     index.fault = index_server.silence
-    extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000", SERVICE_DISCOVERY_HOLD_MS="300")
+    extension = start(
+        "users", SERVICE_DISCOVERY_TIMEOUT_MS="5000", SERVICE_DISCOVERY_HOLD_MS=hold_ms
+    )
     _asks(lambda_api)
 
     assert extension.services_file.stat().st_mtime == _LEFT_AT
@@ -202,15 +205,16 @@ def test_leftover_is_not_read_early_if_the_init_waits(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
+@pytest.mark.parametrize("hold_ms", ["0", "100"])
 def test_leftover_that_does_not_answer_everything_is_not_read_early(
-    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
+    start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, hold_ms: str
 ) -> None:
     """HOLD_MS shortens no hold of such a first resolve, not even for the other needs."""
     _leave(tmp_path)
     index.publish("users", "1.0.0")
     index.publish("billing", "2.0.0")
-    index.delay_s = 1
-    extension = start("users,billing", SERVICE_DISCOVERY_HOLD_MS="100")
+    index.delay_s = 0.6
+    extension = start("users,billing", SERVICE_DISCOVERY_HOLD_MS=hold_ms)
     wait_for(lambda: bool(lambda_api.posted("register")), "the registration")
 
     document = extension.document()

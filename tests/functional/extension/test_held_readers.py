@@ -355,12 +355,14 @@ def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
     """Other readers are held again; its own open file does not change."""
     extension = _ready(start, lambda_api, index)
     with extension.services_file.open(encoding="utf-8") as kept:
+        checked_at = extension.services_file.stat().st_mtime_ns
         inode = extension.services_file.stat().st_ino
         time.sleep(0.2)
         assert extension.services_file.stat().st_ino == inode
         _publish(index, 1)
         wait_for(lambda: extension.services_file.stat().st_ino != inode, "another file")
         assert len(index.requests) == 1, "that begins no check"
+        assert extension.services_file.stat().st_mtime_ns == checked_at
 
         assert _version(extension) == "1.1.0"
         assert json.load(kept)["users"]["version"] == "1.0.0"
