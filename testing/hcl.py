@@ -1,7 +1,7 @@
 """Terraform's language, read by HashiCorp's own parser, which a package of npm's contains.
 
-Terraform itself needs the AWS provider, which only HashiCorp's registry and its mirrors have: with a
-mirror, tests/e2e/test_terraform.py applies the examples. Without one, the tests can still check the
+Terraform itself needs the AWS provider, which only HashiCorp has, and its mirrors: with a mirror,
+tests/e2e/test_terraform.py applies the examples. Without one, the tests can still check the
 grammar, and that everything that an expression refers to is defined.
 """
 
