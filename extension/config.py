@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
 _HOLD_MS = (250, 0, 5_000)
-# With these, nobody waits for the init, so it waits for the first resolve.
+# With these, no invocation waits for the init, so the init waits for the first resolve.
 _WAITING_INITIALIZATIONS = ("provisioned-concurrency", "snap-start")
 _DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; an environment serves one function
 _TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
@@ -53,12 +53,12 @@ class Config:
         endpoint: DynamoDB's endpoint.
         is_ipv4_only: Whether the endpoint's name has only IPv4 addresses.
         proxy: The proxy that DynamoDB is called through, or None.
-        ca_bundle: A file of certificates that replace the shipped ones, or None.
+        ca_bundle: A file with certificates that replace the layer's, or None.
         keys: The credentials in the environment (access key id, secret, session token), or None.
         container: The endpoint of container credentials, or None.
         container_token: The token for that endpoint, or None.
         waits_at_init: Whether the init waits for the first resolve, even if a lease is granted.
-        is_managed: Whether the platform says that it is Managed Instances.
+        is_managed: Whether the function runs on Managed Instances.
     """
 
     __slots__ = (
@@ -130,7 +130,7 @@ class Config:
                 it is not UTF-8.
 
         Raises:
-            ConfigError: Something in it is malformed.
+            ConfigError: At least one variable is malformed.
         """
         faults: "list[str]" = []
         read = _Reader(getenv, faults)
@@ -174,7 +174,7 @@ class Config:
 
 
 def log_level(getenv: "Getenv") -> int:
-    """Return the log's level; a malformed one counts as not set, since faults have to be logged."""
+    """Return the log's level; the default if it is malformed, so that the fault can be logged."""
     try:
         own = (getenv("SERVICE_DISCOVERY_LOG_LEVEL") or "").upper()
         if own in log.LEVELS:
@@ -269,13 +269,13 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
     else:
         if not _is_table_name(table):
             faults.append(
-                f"SERVICE_DISCOVERY_TABLE: {quote(table)} can't name a table; "
-                "3 to 255 letters, digits, '_', '-' and '.' can"
+                f"SERVICE_DISCOVERY_TABLE: {quote(table)} is not a table's name; "
+                "it should have 3 to 255 letters, digits, '_', '-' and '.'"
             )
         region = read.text("AWS_REGION") or read.text("AWS_DEFAULT_REGION") or ""
         source = "AWS_REGION"
         if not region:
-            # Lambda always sets it; without needs nothing is asked.
+            # Lambda always sets it. Without needs, no request is sent.
             if needs:
                 faults.append("AWS_REGION is not set")
             return "us-east-1"

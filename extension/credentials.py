@@ -25,25 +25,25 @@ if TYPE_CHECKING:
             """Return the credentials.
 
             Raises:
-                CredentialsError: There are none, or they did not come in time.
+                CredentialsError: There are none, or they did not arrive in time.
             """
 
 
 _ENDPOINT = "the endpoint of container credentials"
-# As in every SDK: the token is sent to these hosts only, whatever the variable names.
+# As in every AWS SDK, the token is sent only to these hosts.
 _HOSTS = ("localhost", "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "::1")
 
 
 class CredentialsError(Exception):
-    """There are no credentials to sign with; the message says why."""
+    """There are no credentials to sign with; the message has the reason."""
 
 
 class NoCredentialsError(CredentialsError):
-    """No variable names credentials; asking again would not help."""
+    """No variable for credentials is set; do not retry."""
 
 
 class KeysFromEnvironment:
-    """The credentials that Lambda set; an execution environment keeps them."""
+    """The credentials that Lambda set; they do not change in an execution environment."""
 
     def __init__(self, credentials: Credentials) -> None:
         """Set the credentials."""
@@ -55,10 +55,10 @@ class KeysFromEnvironment:
 
 
 class NoCredentials:
-    """No variable that names credentials, or an endpoint that has some, is set."""
+    """Used if no variable for credentials is set: `get` raises an error."""
 
     def get(self, deadline: float) -> Credentials:  # noqa: ARG002  # the provider's signature
-        """Raise an error that says which variables are missing."""
+        """Raise an error with the names of the variables."""
         raise NoCredentialsError(
             "no credentials: neither AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
             "nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
@@ -66,15 +66,15 @@ class NoCredentials:
 
 
 def is_allowed_host(host: str) -> bool:
-    """Return whether a container's credentials may be asked for at *host*."""
+    """Return whether container credentials may be requested from *host*."""
     return host in _HOSTS or (host.startswith("127.") and sockets.is_numeric(host))
 
 
 class ContainerCredentials:
-    """Credentials from the endpoint beside the function.
+    """Credentials from the container credentials endpoint.
 
-    It is asked at every check, and nothing is kept: a restored snapshot would hold credentials that
-    have expired, and the endpoint is on the same machine.
+    They are requested at every check and not kept: after a restore, a snapshot's credentials would
+    have expired. A request costs little, since the endpoint is on the same machine.
     """
 
     def __init__(
@@ -84,16 +84,16 @@ class ContainerCredentials:
         waiter: "Waiter",
         trust: "Trust",
     ) -> None:
-        """Set the endpoint, the token that it wants to see, and what to trust if it is https."""
+        """Set the endpoint, the token to send, and the certificates to trust for https."""
         self._client = HttpClient(endpoint, waiter, trust=trust)
         self._path = endpoint.path
         self._token = token
 
     def get(self, deadline: float) -> Credentials:
-        """Ask for the credentials.
+        """Request the credentials.
 
         Raises:
-            CredentialsError: The endpoint gave none, or not in time.
+            CredentialsError: The endpoint returned none, or not in time.
         """
         headers = ["host: " + self._client.host]
         if self._token:
@@ -130,7 +130,7 @@ def endpoint_of(uri: str) -> "Endpoint":
     """Parse AWS_CONTAINER_CREDENTIALS_FULL_URI.
 
     Raises:
-        ValueError: It is malformed, or its host is not one that the token may be sent to.
+        ValueError: It is malformed, or the token may not be sent to its host.
     """
     endpoint = endpoints.parse(uri)
     if endpoint.scheme == "http" and not is_allowed_host(endpoint.host):

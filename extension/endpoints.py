@@ -1,7 +1,7 @@
-"""Which DynamoDB endpoint is called: the rules of every AWS SDK.
+"""Choose DynamoDB's endpoint, by the rules of every AWS SDK.
 
 Portable: runs under MicroPython and CPython. Source of the rules: DynamoDB's endpoint rule set and
-the list of partitions, as botocore carries them; the tests compare with botocore, Region by Region.
+the list of partitions, as in botocore; the tests compare with botocore for every Region.
 """
 
 from registry_model.text import DIGITS, first_not_in
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         Attributes:
             scheme: `http` or `https`.
             host: A name, or an address without brackets.
-            path: What comes before an operation's own path; `/` if there is none.
+            path: The prefix of every request's path; `/` if there is none.
         """
 
         scheme: str
@@ -29,7 +29,7 @@ else:
 
     Endpoint = namedtuple("Endpoint", ("scheme", "host", "port", "path"))
 
-# What a Region begins with, the DNS suffix of its partition, and that of its dual-stack names.
+# The prefix of the Regions, the partition's DNS suffix, and the suffix of its dual-stack names.
 _PARTITIONS = (
     ("cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     ("aws-cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
@@ -57,7 +57,7 @@ def regional(region: str, *, fips: bool, dual_stack: bool) -> Endpoint:
     for each in _PARTITIONS:
         if region.startswith(each[0]):
             partition = each
-    # GovCloud's plain names are FIPS endpoints, and no others exist there.
+    # GovCloud's names without "fips" are FIPS endpoints, and there are no others.
     plain_is_fips = region.startswith(("us-gov-", "aws-us-gov-")) and not dual_stack
     service = "dynamodb-fips" if fips and not plain_is_fips else "dynamodb"
     suffix = partition[2] if dual_stack else partition[1]
@@ -93,7 +93,7 @@ def _host_and_port(authority: str) -> "tuple[str, str]":
         host, _, port = authority.partition(":")
         is_well = not first_not_in(host, _HOST)
     if not host:
-        raise ValueError("it names no host")
+        raise ValueError("it has no host")
     if not is_well:
         raise ValueError("its host is malformed")
     return host, port
@@ -107,14 +107,14 @@ def _number(port: str) -> int:
 
 
 def host_header(endpoint: Endpoint) -> str:
-    """Return the Host header: with the port, unless it is the scheme's own."""
+    """Return the Host header; without the port if it is the scheme's default."""
     if endpoint.port == _PORTS[endpoint.scheme]:
         return _bracketed(endpoint.host)
     return with_port(endpoint)
 
 
 def with_port(endpoint: Endpoint) -> str:
-    """Return host and port: what a connection is made to."""
+    """Return host and port, to connect to."""
     return f"{_bracketed(endpoint.host)}:{endpoint.port}"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     class Leftover(NamedTuple):
-        """What an earlier run left: the document, and its modification time in nanoseconds."""
+        """An earlier run's file: its document, and its modification time in nanoseconds."""
 
         document: bytes
         mtime_ns: int
@@ -34,7 +34,7 @@ _FILE_TYPE = 0o170000
 _REGULAR = 0o100000
 _LARGEST_LEFTOVER = 268_435_456
 _STAGING = ".new"
-# A staged file exists for milliseconds: one that is older was left by a run that was killed.
+# A staged file exists for milliseconds. An older one was left by a process that was killed.
 _ABANDONED_AFTER_S = 60
 
 
@@ -43,8 +43,8 @@ class ServicesFile:
 
     Attributes:
         path: The file's absolute path.
-        is_leased: Whether this process holds a lease on the file that it has put in place last.
-        is_awaited: Whether a reader waits for that lease's end, as far as is known.
+        is_leased: Whether this process holds a lease on the file that it last put in place.
+        is_awaited: Whether a reader is known to wait for the end of that lease.
         can_lease: False once the kernel or the file system has refused a lease for good.
     """
 
@@ -61,7 +61,7 @@ class ServicesFile:
         # The file in place, open for as long as it may be leased, and its size.
         self._fd: "int | None" = None
         self._size = 0
-        # The leased files that were in place before, and their sizes: readers may wait for them.
+        # The leased files that were replaced, and their sizes: readers may wait for them.
         self._replaced: "list[tuple[int, int]]" = []
         # What `stat` returned when this process last wrote or touched the file.
         self._left: "tuple[int, int, int, int, int] | None" = None
@@ -77,10 +77,10 @@ class ServicesFile:
         return self._fd is not None
 
     def leftover(self) -> "Leftover | None":
-        """Return what an earlier run left; None if nothing can be read."""
+        """Return the earlier run's file; None if there is none, or it cannot be read."""
         try:
             info = system.stat(self.path)
-            # To open a pipe would be to wait for its writer.
+            # Opening a pipe would block until it has a writer.
             if info[0] & _FILE_TYPE != _REGULAR or info[1] > _LARGEST_LEFTOVER:
                 return None
             return Leftover(system.read_file(self.path), info[2])
@@ -91,7 +91,7 @@ class ServicesFile:
         """Put *document* in place under a lease, so that no reader can open it yet.
 
         Returns:
-            Whether a lease was granted; without one the path is left as it was.
+            Whether a lease was granted; if not, the path is unchanged.
 
         Raises:
             OSError: The file can't be written.
@@ -107,13 +107,14 @@ class ServicesFile:
 
     @property
     def has_replaced(self) -> bool:
-        """Whether readers may wait for a file that was in place before."""
+        """Whether readers may wait for a file that was replaced."""
         return bool(self._replaced)
 
     def replace(self, document: bytes, mtime_ns: int, *, is_leased: bool) -> None:
         """Put *document* in place in one step.
 
-        It is also written into the files that held readers wait for, which `let_replaced_go` ends.
+        It is also written into the replaced files that held readers wait for; `let_replaced_go`
+        lets them continue.
 
         Args:
             is_leased: Whether the new file should be leased, if possible.
@@ -124,7 +125,7 @@ class ServicesFile:
         # The file is stale until this write succeeds, even if `stat` returns what it did before.
         self._left = None
         staging, fd = self._stage(document, mtime_ns)
-        # Leased before it can be opened: there is no moment at which a reader is not held.
+        # Leased before the rename, so that every reader that opens the new file is held.
         has_lease = is_leased and self._lease_new(fd)
         self._put_in_place(staging, fd)
         self._left = system.stat(self.path)
@@ -144,10 +145,10 @@ class ServicesFile:
     def arm(self, patience_us: int) -> bool:
         """Lease the file again; return whether it is leased now.
 
-        It can't be while a reader has it open.
+        The kernel grants no lease while a reader has the file open.
 
         Args:
-            patience_us: For how many microseconds to wait until readers have closed it.
+            patience_us: How many microseconds to wait for readers to close it.
         """
         if self._fd is not None and not self.is_leased:
             self.is_leased = self._lease(self._fd, patience_us)
@@ -155,7 +156,7 @@ class ServicesFile:
 
     def notice(self) -> bool:
         """Return whether a new reader waits for the lease's end."""
-        # The signal may have been for the file that was in place before.
+        # The signal may have been for a replaced file.
         if self._fd is None or not self.is_leased or not system.is_awaited(self._fd):
             return False
         is_first = not self.is_awaited
@@ -163,11 +164,11 @@ class ServicesFile:
         return is_first
 
     def let_replaced_go(self) -> None:
-        """Let the readers go on that wait for a file that was in place before."""
+        """Let the readers continue that wait for a replaced file."""
         if not self._replaced:
             return
         for fd, _ in self._replaced:
-            # That ends its lease.
+            # Closing the file ends its lease.
             system.close(fd)
         self._replaced = []
         self._end_events()
@@ -178,18 +179,18 @@ class ServicesFile:
             try:
                 system.set_mtime(self.path, self._left[2])
             except OSError:
-                # It was removed, which the next check finds out.
+                # Another process has removed it. The next check writes it again.
                 pass
 
     def let_go(self) -> None:
-        """End the lease: readers go on. `arm` can lease the same file again."""
+        """End the lease, so that readers continue; `arm` can lease the same file again."""
         self.let_replaced_go()
         if self._fd is not None and self.is_leased:
             self.is_leased = self.is_awaited = False
             try:
                 system.end_lease(self._fd)
             except OSError:
-                # The kernel has ended the lease, as it does after /proc/sys/fs/lease-break-time.
+                # The kernel has ended the lease, after /proc/sys/fs/lease-break-time seconds.
                 pass
 
     def release(self) -> None:
@@ -216,7 +217,7 @@ class ServicesFile:
         self._left = system.stat(self.path)
 
     def remove_abandoned(self) -> None:
-        """Remove staged files that killed runs have left beside the file."""
+        """Remove the staged files of processes that were killed."""
         folder, _, name = self.path.rpartition("/")
         try:
             names = os.listdir(folder or "/")
@@ -246,7 +247,7 @@ class ServicesFile:
 
     def _lease_new(self, fd: int) -> bool:
         """Lease a file that no other process has open yet, unless no file can be leased here."""
-        # NFSv4 refuses with EAGAIN, too.
+        # NFSv4 refuses every lease, with EAGAIN.
         self.can_lease = self._lease(fd, 0)
         return self.can_lease
 
@@ -306,15 +307,16 @@ class ServicesFile:
         """
         view = memoryview(document)
         if len(document) > size:
-            # The part that needs more room is written first: a full disk leaves a whole document.
+            # The part after the present end is written first: if the disk is full, the present
+            # document stays whole.
             try:
                 system.write_at(fd, view[size:], size)
             except OSError:
                 system.truncate(fd, size)
                 return size
         if len(document) < size:
-            # Blanks replace what is cut off: if this process dies in between, readers still find
-            # one JSON document.
+            # Blanks overwrite the part that is truncated: if this process ends before that, readers
+            # still find one JSON document.
             system.write_at(fd, document + b" " * (size - len(document)), 0)
             system.truncate(fd, len(document))
         else:

@@ -1,8 +1,8 @@
 """Which readers of the services file are held, and for how long.
 
 Portable: runs under MicroPython and CPython. A lease on the file at rest makes the kernel hold each
-reader that opens it, and send a signal. A reader that comes while no check is due is let go at
-once. Otherwise it is held until the check has ended, or until the time for holding is over.
+reader that opens it, and send a signal. If no check is due, the reader continues at once.
+Otherwise it is held until the check has ended, or for a limited time.
 """
 
 from extension import system
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
     from extension.file_writer import ServicesFile
 
-# Reports of one signal, of which a read returns whole ones.
+# Room for 16 reports of signals (`signalfd_siginfo`, 128 bytes each).
 _REPORTS_BYTES = 128 * 16
-# How long to wait until a reader closes the file, as most do, to lease the file again at once. If
-# the environment were frozen before the lease, the next reader would not be held.
+# How long to wait for a reader to close the file, so that it can be leased again at once. If the
+# environment were frozen before that, the next reader would not be held.
 _PATIENCE_US = 600
-# After that: when the lease is tried again, at first and at the latest; in between, after this
-# share of the time since the readers were let go.
+# Later retries: the first and the longest pause. In between, the pause is this share of the time
+# since the readers continued.
 _FIRST_RETRY_S = 0.001
 _LONGEST_RETRY_S = 0.05
 _RETRY_SHARE = 4
-# Each lease costs 0.1 to 0.2 ms of processor time. If there are more reads a second than this, only
-# some of them are held; at first a few more are.
+# Each lease costs 0.1 to 0.2 ms of processor time. With more reads a second than this, only some of
+# them are held. A burst may have some more.
 _LEASES_A_SECOND = 80
 _MOST_CREDIT = 50
 
 
 class HeldReaders:
-    """Places the lease at rest, and ends it in time."""
+    """Leases the file at rest, and ends the lease in time."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class HeldReaders:
         hold_s: float,
         renew: "Callable[[], None]",
     ) -> None:
-        """Make an object that does nothing until `begin_check`.
+        """Set its parts; nothing is leased before `begin_check`.
 
         Args:
             file: The services file.
@@ -52,7 +52,7 @@ class HeldReaders:
         self._signals = signals
         self._renew = renew
         self.hold_s = hold_s
-        # How long the current check may hold readers; None for as long as it takes.
+        # How long the present check may hold readers; None for no limit.
         self._limit_s: "float | None" = None
         self._is_checking = False
         self._is_spent = False
@@ -64,7 +64,7 @@ class HeldReaders:
 
     @property
     def signals(self) -> int:
-        """The descriptor to watch: readable once a reader waits."""
+        """The descriptor that is readable once a reader waits."""
         return self._signals
 
     @property
@@ -74,7 +74,7 @@ class HeldReaders:
 
     @property
     def held_at(self) -> float:
-        """When the first of the waiting readers came, on the monotonic clock."""
+        """When the first of the waiting readers opened the file, on the monotonic clock."""
         return self._held_at
 
     def notice(self) -> None:
@@ -87,7 +87,7 @@ class HeldReaders:
             self._held_at = system.monotonic()
 
     def begin_invocation(self) -> None:
-        """Hold each reader again from now on: it may belong to another invocation."""
+        """Hold each reader again from now on: it may belong to the new invocation."""
         self._credit = float(_MOST_CREDIT)
         if self._retry_at is not None:
             self._retry_at = system.monotonic()
@@ -96,7 +96,7 @@ class HeldReaders:
         """Hold readers from now on.
 
         Args:
-            limit_s: For how long at most, from the first one on; None for as long as it takes.
+            limit_s: For how long at most, from the first reader on; None for no limit.
         """
         self._limit_s = limit_s
         self._is_checking = True
@@ -106,11 +106,11 @@ class HeldReaders:
         self.run_timers(system.monotonic())
 
     def begin_again(self) -> None:
-        """Count the time for holding from now on: the environment was frozen meanwhile."""
+        """Restart the time limit: the environment was frozen meanwhile."""
         self._held_at = system.monotonic()
 
     def end_check(self) -> None:
-        """Let go the readers that were held, and lease the file for the next check."""
+        """Let the held readers continue, and lease the file for the next check."""
         self._is_checking = self._is_spent = False
         self._file.let_replaced_go()
         if not self.is_at_rest:
@@ -122,7 +122,7 @@ class HeldReaders:
             self._try_again(system.monotonic())
 
     def let_go(self) -> None:
-        """Let all readers go that wait, and lease the file again as soon as they have closed it."""
+        """Let all waiting readers continue; lease the file again once they have closed it."""
         now = system.monotonic()
         self._file.let_go()
         earned = max(0.0, now - self._let_go_at) * _LEASES_A_SECOND
@@ -131,7 +131,7 @@ class HeldReaders:
         self._retry_at = None
         if not self.is_at_rest or self._is_spent:
             return
-        # The next lease counts now, whether it is placed at once or later.
+        # The next lease is counted now, even if it is granted later.
         self._credit -= 1
         if self._credit < 0:
             self._retry_at = now + 1 / _LEASES_A_SECOND
@@ -150,12 +150,12 @@ class HeldReaders:
         return self._file.is_awaited or self._file.has_replaced
 
     def run_timers(self, now: float) -> None:
-        """Let readers go whose time is over; lease the file again if that is due."""
+        """Let readers continue at their time limit; lease the file again if that is due."""
         at = self.wakes_at()
         if at is None or now < at:
             return
         if self._is_holding:
-            # Once for each check: a reader that comes later in this check does not wait.
+            # Later readers of this check are not held.
             self._is_spent = True
             self.let_go()
         else:

@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 client: one connection kept alive, one deadline for all of a request.
+"""A small HTTP/1.1 client: one connection kept alive, one deadline for the whole request.
 
-Portable: runs under MicroPython and CPython. Nothing here blocks past its deadline: not a name
-look-up, not a handshake, not a response that arrives byte by byte.
+Portable: runs under MicroPython and CPython. The deadline includes the name look-up, the handshake
+and a response that arrives byte by byte.
 """
 
 import errno
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
         """A connection, with TLS or without.
 
         Attributes:
-            polled: What to poll for it.
+            polled: The object to poll.
         """
 
         polled: sockets.Socket
 
         def send(self, data: "bytes | memoryview") -> int:
-            """Send what can go out without waiting; return how many bytes that were."""
+            """Send without waiting; return how many bytes were sent."""
 
         def receive(self, size: int) -> "bytes | None":
-            """Return what has come; b"" at the stream's end, None if nothing has."""
+            """Return what has arrived; b"" at the stream's end, None if nothing has."""
 
         def wait_to_send(self, waiter: Waiter, deadline: "float | None") -> None:
             """Wait until more can be sent."""
@@ -55,34 +55,34 @@ if TYPE_CHECKING:
             """Return the bundles for one more attempt after `roots` did not verify a peer."""
 
 
-# The stages of a request, in order: `HttpClient.stage` is the one that was reached last.
+# The stages of a request, in order. `HttpClient.stage` is the last one reached.
 LOOK_UP = "name look-up"
 CONNECTION = "connection"
 TLS = "TLS"
 RESPONSE = "response"
 _READ_SIZE = 4_096
-# A peer or a firewall may drop a connection that has been idle for a minute, without notice.
+# A peer or a firewall may silently drop a connection that has been idle for a minute.
 _IDLE_LIMIT_S = 50
-# A proxy that responds with one of these will do so again: do not retry.
+# A retry would get the same status from the proxy.
 _PROXY_REFUSALS = (401, 403, 407)
 _PROXY_WANTS_CREDENTIALS = 407
 
 
 class BrokenError(Exception):
-    """A request had no whole response; the message says why.
+    """A request failed before its response was complete; the message has the reason.
 
     Attributes:
-        can_pass: Whether another attempt may succeed: not if a certificate does not verify.
+        can_pass: Whether a retry may succeed; False if a certificate does not verify, for example.
     """
 
     def __init__(self, reason: str, *, can_pass: bool = True) -> None:
-        """Set the message, and whether another attempt may succeed."""
+        """Set the message, and whether a retry may succeed."""
         super().__init__(reason)
         self.can_pass = can_pass
 
 
 def _new_response(*, is_tunnel: bool = False) -> "ResponseParser":
-    # Imported after the first request was sent: the registration.
+    # Imported after the first request, the registration, has been sent.
     from extension.http_response import ResponseParser
 
     return ResponseParser(is_tunnel=is_tunnel)
@@ -92,7 +92,7 @@ class HttpClient:
     """Sends requests to one endpoint.
 
     Attributes:
-        waiter: What waits for its connection.
+        waiter: Waits for its connection.
         stage: The stage that the last request has reached.
     """
 
@@ -105,13 +105,13 @@ class HttpClient:
         ipv4_only: bool = False,
         proxy: "Proxy | None" = None,
     ) -> None:
-        """Set the endpoint, and what to trust if it is https; nothing is connected yet."""
+        """Set the endpoint, and the certificates to trust for https; nothing is connected yet."""
         self._endpoint = endpoint
         self.waiter = waiter
         # Whether TLS is used depends on the scheme only.
         self._trust = trust if endpoint.scheme == "https" else None
         if endpoint.scheme == "https" and trust is None:
-            raise ValueError("https needs certificates to trust")
+            raise ValueError("https requires certificates to trust")
         self._tls: "TlsContext | None" = None
         self._ipv4_only = ipv4_only and proxy is None
         self._proxy = proxy
@@ -121,7 +121,7 @@ class HttpClient:
         self._response: "ResponseParser | None" = None
         self._used_at = 0.0
         self._is_reused = False
-        # The address of the connection, and the last one whose response was whole.
+        # The connection's address, and the address of the last complete response.
         self._address = ""
         self._good_address = ""
 
@@ -141,7 +141,7 @@ class HttpClient:
         return self._proxy is not None
 
     def describe_stage(self) -> str:
-        """Return the stage that was reached, and with whom."""
+        """Return the stage that was reached, with the peer's name."""
         name = endpoints.with_port(self._endpoint)
         if self._proxy is not None:
             proxy = endpoints.with_port(self._proxy.endpoint)
@@ -173,14 +173,14 @@ class HttpClient:
             deadline: When to give up, on the monotonic clock; None for never.
 
         Raises:
-            BrokenError: There is no whole response.
-            DeadlineError: There is none in time.
+            BrokenError: There is no complete response.
+            DeadlineError: The response is not complete in time.
         """
         self.start(method, path, headers, body, deadline)
         try:
             return self.finish(deadline)
         except (DeadlineError, Interrupted):
-            # The response may still come, and would be taken for the next request's.
+            # A late response would be read as the next request's.
             self.close()
             raise
 
@@ -200,7 +200,7 @@ class HttpClient:
         """
         lines = [f"{method} {path} HTTP/1.1"]
         if self._proxy is not None and self._trust is None:
-            # RFC 9112, section 3.2.2: a proxy is sent the whole URL.
+            # RFC 9112, section 3.2.2: a request to a proxy has the whole URL.
             lines = [f"{method} http://{self.host}{path} HTTP/1.1"] + self._proxy.headers()
         lines += headers
         if body or method == "POST":
@@ -209,17 +209,17 @@ class HttpClient:
         self._send(deadline)
 
     def finish(self, deadline: "float | None") -> "ResponseParser":
-        """Read the response to what `start` sent; after a DeadlineError it can go on.
+        """Read the response to the request of `start`; after a DeadlineError, call it again.
 
         Raises:
-            BrokenError: There is no whole response.
-            DeadlineError: It is not whole in time.
+            BrokenError: There is no complete response.
+            DeadlineError: The response is not complete in time.
         """
         while True:
             try:
                 return self._read(deadline)
             except (OSError, HttpError) as error:
-                # The peer closed a connection that it had kept alive: send again on a new one.
+                # The peer has closed an idle connection: send again on a new one.
                 response = self._response
                 again = self._is_reused and (response is None or not response.has_begun)
                 self.close()
@@ -244,7 +244,7 @@ class HttpClient:
         if response is None:
             response = self._response = _new_response()
             if self.waiter.background is not None:
-                # The response may come without a wait, and an event that has come is this check's.
+                # The response may arrive without a wait. Read an event first: this check serves it.
                 self.waiter.check(deadline)
         self._receive(stream, response, deadline)
         if self._proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
@@ -266,7 +266,7 @@ class HttpClient:
             elif data:
                 response.feed(data)
                 if not response.is_done:
-                    # A peer that never stops sending must not keep us from looking at the clock.
+                    # Check the deadline even if the peer never stops sending.
                     self.waiter.check(deadline)
             else:
                 response.end()
@@ -309,7 +309,7 @@ class HttpClient:
             self._write(self._request, deadline)
         except sockets.CertificateError:
             self.close()
-            # The certificates are read again next time: their file may have changed by then.
+            # Read the certificates again at the next attempt: their file may have changed.
             self._tls = None
             more = self._trust.more_roots() if self._trust is not None else None
             if more is None:
@@ -355,14 +355,14 @@ class HttpClient:
             self._stream = tls_client.TlsStream(context, connection, self._endpoint.host)
 
     def _addresses(self, host: str, deadline: "float | None") -> "list[str]":
-        """Return the addresses of *host*; the last good one if its name can't be looked up."""
+        """Return the addresses of *host*; if the look-up fails, the last good address."""
         if sockets.is_numeric(host):
             return [host]
         from extension import name_lookup
 
         until = deadline
         if self._good_address and deadline is not None:
-            # Time is left to connect to the last good address.
+            # The rest of the time is for connecting to the last good address.
             now = system.monotonic()
             until = now + (deadline - now) / 2
         try:

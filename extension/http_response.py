@@ -1,4 +1,4 @@
-"""HTTP/1.1 responses, parsed byte by byte; no sockets here.
+"""Parses HTTP/1.1 responses in pieces of any size; without I/O.
 
 Portable: runs under MicroPython and CPython. Source: RFC 9112; the tests compare with h11.
 """
@@ -7,7 +7,7 @@ from extension.sockets import HttpError
 from registry_model.text import DIGITS, first_not_in
 
 MAX_HEAD = 65_536
-# BatchGetItem responds with up to 16 MB, and JSON can take six characters for one.
+# BatchGetItem returns up to 16 MB, and JSON may escape one character with six.
 MAX_BODY = 134_217_728
 _NO_BODY = (204, 304)
 _NAME = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -22,7 +22,7 @@ def _whole_number(text: str, digits: str, base: int) -> int:
 
 
 def _latin1(line: bytes) -> str:
-    """Return a line's text, one character for each byte: nearly every line is ASCII."""
+    """Return a line's text, decoded as ISO-8859-1; nearly every line is ASCII."""
     try:
         text = str(line, "utf-8")
         if len(text) == len(line):
@@ -36,15 +36,15 @@ class ResponseParser:
     """Parses one response, piece by piece.
 
     Attributes:
-        status: The status code; 0 before the head is whole.
+        status: The status code; 0 until the head is complete.
         headers: By name in lower case; repeated ones joined by a comma.
-        is_done: Whether the response is whole.
-        keeps_alive: Whether the connection can be used again; known once it is done.
-        has_begun: Whether anything has come.
+        is_done: Whether the response is complete.
+        keeps_alive: Whether the connection can be reused; valid once `is_done`.
+        has_begun: Whether any byte has arrived.
     """
 
     def __init__(self, *, is_tunnel: bool = False) -> None:
-        """Begin with nothing.
+        """Make a parser.
 
         Args:
             is_tunnel: Whether the request was a CONNECT, whose success has no body (RFC 9112,
@@ -64,13 +64,13 @@ class ResponseParser:
 
     @property
     def body(self) -> bytes:
-        """The part of the body that has come."""
+        """The part of the body that has arrived."""
         if len(self._body) > 1:
             self._body = [b"".join(self._body)]
         return self._body[0] if self._body else b""
 
     def take_body(self) -> bytes:
-        """Return the body, and keep it no longer: it may be large."""
+        """Return the body and free it here: it may be large."""
         body = self.body
         self._body = []
         return body
@@ -79,7 +79,7 @@ class ResponseParser:
         """Parse more bytes.
 
         Raises:
-            HttpError: They are not HTTP, or too many.
+            HttpError: They are not HTTP, or the response is too large.
         """
         self.has_begun = True
         self._buffer = self._buffer + data if self._buffer else data
@@ -94,12 +94,12 @@ class ResponseParser:
         """Parse the end of the stream.
 
         Raises:
-            HttpError: The response is cut.
+            HttpError: The response is truncated.
         """
         if self.is_done:
             return
         if self._state != self._until_end:
-            raise HttpError("the response is cut")
+            raise HttpError("the response is truncated")
         self.is_done = True
 
     def _line(self) -> "str | None":

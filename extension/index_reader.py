@@ -1,4 +1,4 @@
-"""Reads the index table: all the wanted keys in one BatchGetItem, with retries inside a deadline.
+"""Reads the index table: all keys in one BatchGetItem, with retries until a deadline.
 
 Portable: runs under MicroPython and CPython. Source: DynamoDB API Reference, "BatchGetItem" and
 "Error handling".
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     ChooseOthers = Callable[[list[Key], int], list[Key]]
 
 MAX_KEYS = 100
-# Before and after a larger response is parsed, garbage is collected, so that the heap grows less.
+# Collect garbage before and after parsing a response of this size, so that the heap grows less.
 _LARGE = 65_536
 _BACKOFF_S = 0.025
 _MAX_BACKOFF_S = 1.0
@@ -46,10 +46,10 @@ _USER_AGENT = "service-discovery-extension/" + VERSION
 
 
 def pause_before(attempt: int, random_number: float) -> float:
-    """Return how many seconds to wait before asking again: exponential backoff with jitter.
+    """Return the seconds to wait before a retry: exponential backoff with jitter.
 
     Args:
-        attempt: How many tries in a row brought nothing.
+        attempt: How many attempts in a row returned nothing.
         random_number: From 0 up to 1.
     """
     longest: float = min(_MAX_BACKOFF_S, _BACKOFF_S * 2**attempt)
@@ -57,23 +57,23 @@ def pause_before(attempt: int, random_number: float) -> float:
 
 
 class Reading:
-    """The result of asking for some keys.
+    """The result of reading some keys.
 
     Attributes:
-        answers: The answer to each key that was answered, None if the index has no item.
-        faults: Why each of the other keys was not answered.
+        answers: The answer of each key that was read; None if the index has no item.
+        faults: The reasons why the other keys were not read.
     """
 
     __slots__ = ("answers", "faults")
 
     def __init__(self) -> None:
-        """Begin with nothing."""
+        """Make an empty result."""
         self.answers: "dict[Key, Answer | None]" = {}
         self.faults: "dict[Key, str]" = {}
 
 
 class _Exchange:
-    """A request and its last response, kept so that the same bytes are not made or parsed again."""
+    """A request and its last response, so that neither is made or parsed twice."""
 
     __slots__ = ("answers", "body", "credentials", "digest", "keys", "request")
 
@@ -106,10 +106,10 @@ class IndexReader:
 
         Args:
             client: A client of DynamoDB's endpoint.
-            credentials: What provides the credentials.
+            credentials: The provider of the credentials.
             table: The table's name or ARN.
-            region: The Region that is signed for.
-            path: The endpoint's own path.
+            region: The Region to sign for.
+            path: The endpoint's path.
             wall: Returns the wall clock's time.
             random: Returns a number from 0 up to 1.
         """
@@ -130,16 +130,15 @@ class IndexReader:
         deadline: float,
         choose_others: "ChooseOthers | None" = None,
     ) -> Reading:
-        """Ask for *keys*, which are distinct: (partition key, selector).
+        """Read the items of *keys*: distinct pairs of partition key and selector.
 
-        Faults of the network or the table raise nothing: they are in the result, beside the answers
-        that came.
+        Faults of the network or the table are not raised: the result has them, beside the answers.
 
         Args:
             keys: The keys of the items.
             deadline: When to stop, on the monotonic clock.
-            choose_others: Returns the keys to ask for instead of those that the table refused,
-                given how many times in a row it did; called from the second time on.
+            choose_others: Called from the second refusal in a row on, with the refused keys and the
+                number of refusals; returns the keys to read instead.
         """
         reading = Reading()
         pending = list(keys)
@@ -162,7 +161,7 @@ class IndexReader:
                 has_tried_twice = has_tried_twice or error.retry == ONCE
                 left = pending[:MAX_KEYS]
                 is_throttled = error.is_throttled
-            # Keys that DynamoDB left unprocessed go behind those that have not been asked yet.
+            # Unprocessed keys go to the end, behind those that have not been requested yet.
             progress = len(left) < len(pending[:MAX_KEYS])
             attempt = 0 if progress else attempt + 1
             if choose_others is not None and is_throttled and attempt > 1:
@@ -190,7 +189,7 @@ class IndexReader:
     def _read_batch(
         self, keys: "list[Key]", reading: Reading, deadline: float, number: int = 0
     ) -> "list[Key]":
-        """Ask for up to 100 keys; return those that were left unprocessed."""
+        """Read up to 100 keys; return the unprocessed ones."""
         if system.monotonic() >= deadline:
             raise DeadlineError
         credentials = self._get_credentials(deadline)
@@ -261,7 +260,7 @@ class IndexReader:
         return text.encode("utf-8")
 
     def _refusal(self, response: "ResponseParser", credentials: "Credentials") -> TableError:
-        """Return what a response with an error means; a wrong clock is corrected."""
+        """Return the error for a response with an error status; correct a wrong clock."""
         try:
             document = strict_json.loads(response.body)
         except ValueError:
@@ -292,7 +291,7 @@ class IndexReader:
     def _accept(
         self, document: "dict[str, object]", keys: "list[Key]", reading: Reading
     ) -> "list[Key]":
-        """Add a response's items to *reading*; return the keys that were left unprocessed."""
+        """Add a response's items to *reading*; return the unprocessed keys."""
         try:
             unprocessed = document.get("UnprocessedKeys") or {}
             left = self._of_the_table(unprocessed) if unprocessed else {}
@@ -304,7 +303,7 @@ class IndexReader:
             raise self._malformed("it has no list of items for the table")
         wanted = dict.fromkeys(keys, True)
         seen: "dict[Key, bool]" = {}
-        # Each item is freed as soon as it has been read.
+        # Drop the references, so that each item is freed as soon as it has been read.
         found = None
         document.clear()
         while items:
@@ -328,7 +327,7 @@ class IndexReader:
         return again
 
     def _of_the_table(self, value: object):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
-        """Return the table's part of *value*, whose key may be the table's ARN or its name."""
+        """Return the table's member of *value*: its key is the table's ARN or name."""
         name = self._table.split("/")[-1]
         return _field(value, self._table if self._table in value else name)  # type: ignore[operator]  # as in `_field`
 

@@ -1,9 +1,9 @@
 """A file in /tmp that exists while the first resolve goes on.
 
-Portable: runs under MicroPython and CPython. Lambda repeats an init that failed inside of the next
+Portable: runs under MicroPython and CPython. Lambda repeats a failed init inside of the next
 invocation, under the function's own timeout, which no environment variable has (Developer Guide,
-"Lambda execution environment"). /tmp survives that: a start that finds the mark has less time.
-Environments that share the services file (EFS) do not share the mark: each has a /tmp of its own.
+"Lambda execution environment"). The mark in /tmp still exists then: such a start takes less time.
+Environments that share the services file (EFS) do not share the mark: each has its own /tmp.
 """
 
 import binascii
@@ -43,7 +43,7 @@ class InitMark:
         return unfinished
 
     def end(self) -> None:
-        """Remove the mark: the first resolve has ended, well or badly."""
+        """Remove the mark: the first resolve has ended, with or without success."""
         try:
             system.remove(self._path)
         except OSError:

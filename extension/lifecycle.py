@@ -1,4 +1,4 @@
-"""What the extension does at the init, at each invocation, at each read of the file, at the end.
+"""Handles the init, each invocation, each read of the file, and the shutdown.
 
 Portable: runs under MicroPython and CPython. A deadline inside of one resolve or check is
 monotonic, since the wall clock may be set meanwhile. All other times are wall-clock times
@@ -30,26 +30,25 @@ if TYPE_CHECKING:
 _MARGIN_S = 0.2
 # An on-demand init must end within 10 seconds, whatever the timeout.
 _LONGEST_FIRST_RESOLVE_S = 5
-# A first resolve has this part of its time if an earlier one did not end.
+# A first resolve has a quarter of its time if an earlier one did not end.
 _REPEATED_SHARE = 4
 # With a MAX_AGE of 0, how long a reader waits for the event that makes a check due, and how soon
 # after the start of a reader's check an event needs no other one: the platform sends it to the
 # function and to the extension at the same time, in no order.
 _EVENT_WITHIN_S = 0.025
-# A timer checks at least a second apart.
+# The shortest time between two checks of the timer.
 _SHORTEST_TIMER_S = 1
-# During a check the process reads the clocks this often. If that happens so much too late, the
+# During a check, the process reads the clock this often. If it is late by the second time, the
 # environment was frozen meanwhile.
 _BEAT_S = 0.1
 _FROZEN_S = 0.5
-# Before a document of about this size or more is made, garbage is collected, so that the heap grows
-# less.
+# Collect garbage before making a document of this size, so that the heap grows less.
 _LARGE = 65_536
 _NS = 1_000_000_000
 
 
 class InitFailedError(Exception):
-    """The init has to fail; the platform is given the type and the message."""
+    """The init has to fail; the type and the message are for the platform."""
 
     def __init__(self, error_type: str, message: str) -> None:
         """Set the type and the message for the platform."""
@@ -58,10 +57,10 @@ class InitFailedError(Exception):
 
 
 class Lifecycle:
-    """One extension process, from its start to its end.
+    """The work of an extension process, from its start to its end.
 
-    It is also the `Background` of its waiter: while a check goes on, readers are held and let go,
-    and the platform's next event is read.
+    It is also the `Background` of its waiter: during a check it handles held readers and reads the
+    platform's next event.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Lifecycle:
         wall: "Callable[[], float]",
         lease_signals: int,
     ) -> None:
-        """Set its parts; nothing is asked or touched yet.
+        """Set its parts; nothing is sent or written yet.
 
         Args:
             registration: The registration, which has begun if there are needs.
@@ -105,32 +104,32 @@ class Lifecycle:
         self._is_frozen = False
         self._beat_at = 0.0
         self._beat_wall = 0.0
-        # The event that has come and is not handled yet, and whether it uses the check that was
-        # going on when it came.
+        # The event that has arrived and is not handled yet, and whether the check during which it
+        # arrived has served it.
         self._event: "Event | None" = None
         self._is_checked = False
         # When a reader began the last check, on the wall clock; 0 once an event has used it.
         self._reader_checked_at = 0.0
         self._failure: "PlatformError | None" = None
-        # When the last INVOKE's time is over, on the wall clock.
+        # The last INVOKE's deadline, on the wall clock.
         self._invocation_ends_at = 0.0
         # The file's modification time: the last successful check's, in nanoseconds since 1970.
         self._mtime_ns = registration.mtime_ns
         self._trouble = ""
 
     def run(self) -> None:
-        """Work until the platform sends SHUTDOWN.
+        """Run until the platform sends SHUTDOWN.
 
         Raises:
-            InitFailedError: Strict mode, and not every need was resolved.
-            extensions_api.PlatformError: The Extensions API is gone or refuses.
+            InitFailedError: In strict mode, if not every need was resolved.
+            extensions_api.PlatformError: The Extensions API is unreachable or refuses.
             waiting.Ended: A signal asks the process to end.
         """
         self._waiter.background = self
         if self._config.needs:
             self._init()
         else:
-            # Nothing will be asked, so the file keeps the time of the init.
+            # Without needs there are no checks: the file keeps the time of the init.
             self._mtime_ns = int(self._wall() * _NS)
             self._check(0, None)
             self._register()
@@ -139,14 +138,14 @@ class Lifecycle:
         self._serve()
 
     def descriptors(self) -> "list[int]":
-        """Return the descriptors that are readable once an event has come, or a reader waits."""
+        """Return the descriptors that an event or a waiting reader makes readable."""
         event = self._api.descriptor()
         if event is None:
             return [self._readers.signals]
         return [self._readers.signals, event]
 
     def wakes_at(self) -> "float | None":
-        """Return when the next thing has to be done: letting a held reader go, for instance."""
+        """Return when the next timer is due, for example the time limit of a held reader."""
         at = self._readers.wakes_at()
         if not self._is_checking:
             return at
@@ -156,14 +155,14 @@ class Lifecycle:
         """Handle held readers and the platform's event during any wait.
 
         Raises:
-            Interrupted: The check is to be given up: the platform ends the process, or it was
-                frozen meanwhile.
+            Interrupted: The check has to stop: the platform ends the process, or the environment
+                was frozen meanwhile.
         """
         if self._readers.signals in readable:
             self._readers.notice()
         now = system.monotonic()
         if self._is_checking:
-            # First: after a freeze the readers' time is counted again.
+            # Before `run_timers`: after a freeze the readers' time limit starts again.
             self._beat(now)
         self._readers.run_timers(now)
         for descriptor in readable:
@@ -259,9 +258,9 @@ class Lifecycle:
         )
 
     def _handle_reader(self) -> None:
-        """Let the waiting reader go; if a check is due, after it."""
+        """Let the waiting reader continue; if a check is due, after the check."""
         now = self._wall()
-        # An invocation whose time is over has ended; the next one's deadline is not known yet.
+        # After its deadline an invocation has ended; the next one's deadline is not known yet.
         ends_at = self._invocation_ends_at if self._invocation_ends_at > now else 0
         if self._schedule.is_due_for_reader(now) and self._check_in_time(ends_at):
             self._reader_checked_at = now
@@ -269,10 +268,10 @@ class Lifecycle:
             self._readers.let_go()
 
     def _check_in_time(self, ends_at: float) -> bool:
-        """Check, unless the invocation has too little time left; return whether it was done.
+        """Make a check, unless the invocation has too little time left; return whether it did.
 
         Args:
-            ends_at: When the invocation's time is over, on the wall clock; 0 if that is not known.
+            ends_at: The invocation's deadline, on the wall clock; 0 if it is not known.
         """
         time_s = self._config.timeout_ms / 1000
         if ends_at:
@@ -283,7 +282,7 @@ class Lifecycle:
         return True
 
     def _receive(self, now: float) -> None:
-        """Read the platform's event, during a check too."""
+        """Read the platform's event; also during a check."""
         try:
             event = self._api.receive()
         except PlatformError as error:
@@ -298,14 +297,14 @@ class Lifecycle:
             return
         if event.kind == extensions_api.SHUTDOWN:
             raise Interrupted
-        # The check that goes on counts for this event, and ends in time for it.
+        # The present check serves this event, too, and ends before its deadline.
         self._is_checked = True
         self._invocation_ends_at = event.deadline_ms / 1000
         if event.deadline_ms:
             self.limit = now + self._invocation_ends_at - _MARGIN_S - self._wall()
 
     def _beat(self, now: float) -> None:
-        """Interrupt the check if the environment was frozen: its connection is dead by now."""
+        """Interrupt the check if the environment was frozen: its connection may be dead."""
         if self._was_frozen(now):
             self._is_frozen = True
             raise Interrupted
@@ -321,11 +320,11 @@ class Lifecycle:
         return max(now - self._beat_at, self._wall() - self._beat_wall - _BEAT_S) > _FROZEN_S
 
     def _check(self, time_s: float, hold_s: "float | None") -> "CheckResult | None":
-        """Ask about every need, and put the file right.
+        """Resolve every need, and write the file if necessary.
 
         Args:
             time_s: How long it may take.
-            hold_s: How long readers may be held; None for as long as it takes.
+            hold_s: How long readers may be held; None for no limit.
 
         Returns:
             None if the platform has ended the process meanwhile.
@@ -343,8 +342,8 @@ class Lifecycle:
             if result is not None:
                 now = self._wall()
                 is_in_place = self._put_right(result, now)
-                # A freeze since the answer came has made it old. A large answer on a slow processor
-                # looks the same: ask again once.
+                # After a freeze, the answer is old: resolve again. Only once, since parsing a large
+                # answer on a slow processor looks like a freeze.
                 if is_repeated or not self._was_frozen(system.monotonic()):
                     break
                 is_repeated = True
@@ -361,7 +360,7 @@ class Lifecycle:
         return result
 
     def _resolve(self, time_s: float) -> "CheckResult | None":
-        """Ask about every need; return None if that was interrupted."""
+        """Resolve every need; return None if that was interrupted."""
         started = system.monotonic()
         self.limit = None
         self._is_frozen = False
@@ -379,9 +378,9 @@ class Lifecycle:
             self.limit = None
 
     def _put_right(self, result: "CheckResult", now: float) -> bool:
-        """Write the file if an answer or the file itself has changed; return whether it is right.
+        """Write the file if an answer or the file has changed; return whether the file is correct.
 
-        Its modification time is the last successful check's: this one's, if it is one.
+        Its modification time is the time of the last successful check, which may be this one.
         """
         mtime_ns = self._mtime_ns
         if self._config.needs and not result.faults:
@@ -402,12 +401,12 @@ class Lifecycle:
 
     def _replace(self, mtime_ns: int) -> None:
         if self._file.size > _LARGE:
-            # The answers before are garbage by now.
+            # The previous answers are garbage now.
             gc.collect()
         self._file.replace(self._resolver.document(), mtime_ns, is_leased=self._readers.is_at_rest)
 
     def _renew(self) -> None:
-        """Put a new file in the place of one that a reader keeps open, if a check is due."""
+        """If a check is due, replace the file that a reader keeps open."""
         if not self._schedule.is_due(self._wall()) or not self._file.is_as_left():
             return
         try:

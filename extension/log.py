@@ -19,7 +19,7 @@ ERROR = 40
 LEVELS = {"DEBUG": DEBUG, "INFO": INFO, "WARN": WARN, "ERROR": ERROR}
 _NAMES = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 _SOURCE = "service-discovery"
-# A text that has only these is not quoted: printable ASCII but blank, quotation mark, "=".
+# Text with only these characters is not quoted: printable ASCII without blank, `"` and `=`.
 _PLAIN = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'()*+,-./:;<>?@[\\]^_`{|}~"
 )
@@ -44,7 +44,7 @@ def _as_text(value: object) -> str:
     text = str(value)
     if text and not first_not_in(text, _PLAIN):
         return text
-    # A quoted text stays on its line, and in its field.
+    # Line feeds are escaped, so that the text stays on its line.
     return escape_invisible(strict_json.dumps(text))
 
 
@@ -59,26 +59,26 @@ class Log:
         level: int = WARN,
         as_json: bool = False,
     ) -> None:
-        """Set where lines go, the wall clock, the lowest level and the form."""
+        """Set the output, the wall clock, the lowest level and the format."""
         self._write = write
         self._clock = clock
         self._level = level
         self._as_json = as_json
 
     def debug(self, message: str, **facts: object) -> None:
-        """Write a line at DEBUG: a step, for following the extension's work."""
+        """Write a line at DEBUG: one step of the extension's work."""
         self._line(DEBUG, message, facts)
 
     def info(self, message: str, **facts: object) -> None:
-        """Write a line at INFO: an outcome as expected."""
+        """Write a line at INFO: an expected outcome."""
         self._line(INFO, message, facts)
 
     def warn(self, message: str, **facts: object) -> None:
-        """Write a line at WARN: a trouble that the function survives."""
+        """Write a line at WARN: a fault after which the function continues."""
         self._line(WARN, message, facts)
 
     def error(self, message: str, **facts: object) -> None:
-        """Write a line at ERROR: something that has to be corrected."""
+        """Write a line at ERROR: a fault that somebody has to correct."""
         self._line(ERROR, message, facts)
 
     def _line(self, level: int, message: str, facts: "dict[str, object]") -> None:

@@ -1,4 +1,4 @@
-"""Composes the extension, and catches every exception.
+"""Creates the extension's parts, and catches every exception.
 
 Portable: runs under MicroPython and CPython.
 """
@@ -62,9 +62,9 @@ def _index_reader(config: Config, waiter: Waiter) -> "IndexReader":
 
 
 class _IndexOnDemand:
-    """The index table's reader, composed at the first read.
+    """The index table's reader, created at the first read.
 
-    By then the extension has registered, so that the function's boot does not wait for it.
+    The function starts after the registration, so it does not wait for the modules imported here.
     """
 
     def __init__(self, config: Config, waiter: Waiter) -> None:
@@ -75,14 +75,14 @@ class _IndexOnDemand:
     def read(
         self, keys: "list[Key]", deadline: float, choose_others: "ChooseOthers | None" = None
     ) -> "Reading":
-        """Ask for distinct keys."""
+        """Read the items of distinct keys."""
         if self._reader is None:
             self._reader = _index_reader(self._config, self._waiter)
         return self._reader.read(keys, deadline, choose_others)
 
 
 def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> int:
-    """Report to the platform why this init fails; return the process's status."""
+    """Report an init error to the platform; return the process's exit status."""
     log.error("init failed", type=error_type, reason=message)
     if not api.is_registered:
         api.register([extensions_api.SHUTDOWN])
@@ -93,7 +93,7 @@ def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> i
 
 
 def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
-    """Serve until SHUTDOWN; return the process's status."""
+    """Serve until SHUTDOWN; return the process's exit status."""
     try:
         config = Config.from_env(system.getenv)
     except ConfigError as error:
@@ -101,13 +101,13 @@ def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
     file = ServicesFile(config.services_file, wall=system.wall, random=system.random)
     index = _IndexOnDemand(config, waiter)
     resolver = Resolver(config.needs, index, log, wall=system.wall, random=system.random)
-    # Before the lease: the default action of the signal that it sends ends the process.
+    # Before the first lease: by default, the signal of a lease ends the process.
     lease_signals = system.watch_leases()
     registration = Registration(config, api, resolver, file, log)
     try:
         if config.needs:
             registration.begin()
-        # Imported while the platform responds: the function's boot waits for the registration.
+        # Imported while the platform responds: the function starts after the registration.
         from extension.init_mark import InitMark
         from extension.lifecycle import InitFailedError, Lifecycle
 
@@ -133,7 +133,7 @@ def _serve(api: ExtensionsApi, waiter: Waiter, log: Log) -> int:
 
 
 def _only_wait_for_the_end(api: ExtensionsApi) -> int:
-    """After a bug of ours, only ask for events: the function keeps running."""
+    """After a bug, only ask for events, so that the function keeps running."""
     if not api.is_registered:
         api.register([extensions_api.SHUTDOWN])
     while api.next().kind != extensions_api.SHUTDOWN:
@@ -142,9 +142,9 @@ def _only_wait_for_the_end(api: ExtensionsApi) -> int:
 
 
 def run() -> int:
-    """Run the extension; return the process's status."""
+    """Run the extension; return the process's exit status."""
     signals = system.watch_signals()
-    # Folders that we make have the mode that the function's own would have.
+    # New folders get the mode 0755.
     system.umask(0o022)
     log = Log(
         system.write_stderr,
@@ -156,14 +156,14 @@ def run() -> int:
     try:
         address = system.getenv("AWS_LAMBDA_RUNTIME_API")
         if not address:
-            log.error("this is no Lambda environment: AWS_LAMBDA_RUNTIME_API is not set")
+            log.error("not in a Lambda environment: AWS_LAMBDA_RUNTIME_API is not set")
             return 1
         api = ExtensionsApi(HttpClient(endpoints.parse("http://" + address), Waiter(signals)))
         try:
             return _serve(api, Waiter(signals), log)
         except PlatformError:
             raise
-        except Exception as error:  # noqa: BLE001  # the one place for bugs of ours: never the function's fault
+        except Exception as error:  # noqa: BLE001  # the one place that handles bugs
             log.error("extension stopped working", traceback=system.format_traceback(error))
             return _only_wait_for_the_end(api)
     except Ended:

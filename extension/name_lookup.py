@@ -1,10 +1,10 @@
-"""Looks host names up without blocking; one refusal or lost packet does not make it fail.
+"""Looks up host names without blocking; one refusal or lost packet does not make it fail.
 
-Portable: runs under MicroPython and CPython. The C library's getaddrinfo has three weaknesses for
-us. Asked for both address families, musl fails if a name server refuses one of them. It repeats a
-lost query after 2.5 s only. It stops at a search domain that fails. So each family is asked for
-apart, and a query that stays silent or fails is sent a second time beside the first, as an absolute
-name if the name has a dot.
+Portable: runs under MicroPython and CPython. musl's getaddrinfo has three weaknesses. If it
+asks for both address families and a name server refuses one, it fails. It repeats a lost query only
+after 2.5 s. It stops at a search domain that fails. So there is one query for each family. If it
+fails or gets no response, a second one is sent beside it, for the absolute name if the name has a
+dot.
 """
 
 import errno
@@ -54,7 +54,7 @@ class _NameLookup:
         self._deadline = deadline
         self._found: "dict[int, list[str]]" = {}
         self._reason = ""
-        # How many of the second queries said that there is no such name.
+        # How many of the second queries had the result that there is no such name.
         self._unknown = 0
         # By descriptor: the family, and what has been read so far.
         self._queries: "dict[int, tuple[int, bytes]]" = {}

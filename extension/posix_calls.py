@@ -1,7 +1,7 @@
 """The system calls that the extension needs and MicroPython lacks.
 
-This is CPython's side; in the layer, `layer/native/posix_calls.c` is the same module in C. Every
-function raises OSError with the kernel's number.
+This is the module for CPython; in the layer, `layer/native/posix_calls.c` is the same module in C.
+Every function raises OSError with the kernel's error number.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def write_at(fd: int, data: bytes, offset: int) -> None:
 
 
 def truncate(fd: int, size: int) -> None:
-    """Cut the file to *size* bytes."""
+    """Truncate the file to *size* bytes."""
     os.ftruncate(fd, size)
 
 
@@ -57,7 +57,7 @@ def rename(source: str, target: str) -> None:
 
 
 def set_mtime(file: "int | str", nanoseconds: int) -> None:
-    """Set the modification time of an open file or of a path; the access time may move along."""
+    """Set the modification time of an open file or of a path; the access time may change, too."""
     os.utime(file, ns=(nanoseconds, nanoseconds))
 
 
@@ -105,9 +105,9 @@ def umask(mode: int) -> int:
 
 
 def watch_signals() -> int:
-    """Block SIGTERM and SIGINT; return a descriptor that is readable once one has come."""
-    # When its queue of real-time signals is full, the kernel sends SIGIO, whose default action ends
-    # the process.
+    """Block SIGTERM and SIGINT; return a descriptor that either of them makes readable."""
+    # If the queue of real-time signals is full, the kernel sends SIGIO instead, which ends the
+    # process by default.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     return _signal_descriptor(signal.SIGTERM, signal.SIGINT)
 
@@ -160,15 +160,15 @@ def write_stderr(data: bytes) -> None:
 
 
 def exit(status: int) -> None:  # noqa: A001  # the C module's name for it
-    """End the process at once, whatever its threads do."""
+    """End the process at once, without waiting for its threads."""
     os._exit(status)
 
 
 def look_up(host: str, family: int) -> int:
-    """Start to look *host* up beside the caller; return a descriptor to read the result from.
+    """Start to look up *host* in a thread; return a descriptor to read the result from.
 
-    The result, up to the end of the stream, is one numeric address a line, or a reason: after `?`
-    if there is no such name, else after `!`.
+    The result, up to the end of the stream, has one numeric address a line, or a reason: after `?`
+    if there is no such name, otherwise after `!`.
     """
     reader, writer = os.pipe()
 
@@ -188,7 +188,7 @@ def look_up(host: str, family: int) -> int:
 
 
 def refused_certificate() -> bytes:
-    """Return the peer's certificate that the TLS library could not parse; empty: OpenSSL can."""
+    """Return the peer's certificate that Mbed TLS could not parse; always empty here (OpenSSL)."""
     return b""
 
 

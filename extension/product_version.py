@@ -1,7 +1,7 @@
 """The version of this product.
 
-Portable: runs under MicroPython and CPython. The build of the layer freezes another text in place
-of this file, with the version that pyproject.toml has (`layer/contents.py`).
+Portable: runs under MicroPython and CPython. The layer's build replaces this file by one with the
+version from pyproject.toml (`layer/contents.py`).
 """
 
 VERSION = "checkout"

@@ -1,4 +1,4 @@
-"""HTTP proxies: which one the environment names for an endpoint, by botocore's rules.
+"""Choose the HTTP proxy for an endpoint from the environment, by botocore's rules.
 
 Portable: runs under MicroPython and CPython. Source of the rules: botocore's `get_environ_proxies`,
 which uses Python's `urllib.request`; the tests compare with both.
@@ -22,7 +22,7 @@ class Proxy:
 
     Attributes:
         endpoint: The proxy's address.
-        fault: Why it can't be used; empty if it can.
+        fault: The reason why it cannot be used; empty if it can.
     """
 
     __slots__ = ("_credentials", "endpoint", "fault")
@@ -82,7 +82,7 @@ def _is_excluded(endpoint: "Endpoint", excluded: str) -> bool:
 
 
 def _parse(name: str, url: str) -> Proxy:
-    """Parse a proxy's URL; nothing of it is ever shown, since it may hold a password."""
+    """Parse a proxy's URL; it may hold a password, so no message has a part of it."""
     # As in botocore, a URL without a scheme is an http URL.
     if url.startswith("//"):
         url = "http:" + url
@@ -103,8 +103,8 @@ def _parse(name: str, url: str) -> Proxy:
         nowhere = endpoints.Endpoint("http", "proxy", 80, "/")
         return Proxy(nowhere, None, f"{name} is not the URL of a proxy: {error}")
     if endpoint.scheme != "http":
-        fault = f"{name} names a proxy that uses TLS itself, which is not supported"
-        return Proxy(endpoint, None, fault + ": name one with http://")
+        fault = f"{name} is an https:// proxy, which is not supported"
+        return Proxy(endpoint, None, fault + "; use an http:// proxy")
     return Proxy(endpoint, credentials)
 
 

@@ -1,8 +1,8 @@
-"""The registration, and what comes before it: an earlier run's answers, and a file that is held.
+"""The registration, and the steps before it: read an earlier run's answers, and hold the file.
 
-Portable: runs under MicroPython and CPython. Lambda boots the function once the extension has
-registered, so this module imports only what that needs. All else is imported while the response
-is awaited.
+Portable: runs under MicroPython and CPython. Lambda starts the function once the extension has
+registered, so this module imports only what the registration needs. The rest is imported during the
+wait for the response.
 """
 
 from extension import extensions_api, system
@@ -22,11 +22,11 @@ class Registration:
     """Registers the extension, with early readers held if that is possible.
 
     Attributes:
-        on_timer: Whether the platform sends no INVOKE, so that a timer has to begin the checks.
+        on_timer: Whether a timer has to begin the checks, since the platform sends no INVOKE.
         is_held: Whether the file is in place, and its readers are held.
         is_known: Whether an earlier run left an answer to every need.
-        mtime_ns: The modification time of that answer, or else 0.
-        file_trouble: Why the file was not written; empty if it was.
+        mtime_ns: The modification time of that run's file, otherwise 0.
+        file_trouble: The reason why the file was not written; empty if it was.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Registration:
         file: "ServicesFile",
         log: "Log",
     ) -> None:
-        """Set its parts; nothing is asked or touched yet."""
+        """Set its parts; nothing is sent or written yet."""
         self._api = api
         self._resolver = resolver
         self._file = file
@@ -51,19 +51,19 @@ class Registration:
         """Hold the file, and send the registration if it is held.
 
         Raises:
-            extensions_api.PlatformError: The Extensions API is gone.
+            extensions_api.PlatformError: The Extensions API is unreachable.
         """
         self.is_known = self._adopt_leftover()
         self.is_held = not self.on_timer and self._hold()
         if self.is_held:
-            # The runtime boots while the needs are resolved; early readers are held.
+            # The runtime starts while the needs are resolved; early readers are held.
             self._api.start_registering([extensions_api.INVOKE, extensions_api.SHUTDOWN])
 
     def complete(self) -> None:
-        """Register, or wait until the registration that was sent is done.
+        """Register; if the registration was sent already, wait for the response.
 
         Raises:
-            extensions_api.PlatformError: The Extensions API is gone or refuses.
+            extensions_api.PlatformError: The Extensions API is unreachable or refuses.
         """
         if not self.on_timer:
             try:

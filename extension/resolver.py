@@ -1,4 +1,4 @@
-"""The last good answer to each need: merges the index's answers into the file's members.
+"""Keeps the last good answer of each need, and makes the services file from them.
 
 Portable: runs under MicroPython and CPython.
 """
@@ -33,25 +33,25 @@ if TYPE_CHECKING:
         def read(
             self, keys: "list[Key]", deadline: float, choose_others: "ChooseOthers | None" = None
         ) -> Reading:
-            """Ask for distinct keys; a fault of the network or the table is in the result."""
+            """Read the items of distinct keys; faults are in the result, not raised."""
 
 
-# More copies than these are not guessed: a read for most of them would find none.
+# The highest guess of the number of copies: with a higher one, most reads would find no item.
 _MOST_GUESSED_COPIES = 32
 NOT_ASKED = "the registry has not answered yet"
 
 
 def choose_copy(copies: "int | None", refusals: int, random_number: float) -> int:
-    """Return which of an item's copies to ask for; 0 is the original.
+    """Return the number of the copy to read; 0 is the original.
 
     Args:
-        copies: How many there are; None if no item has been read yet.
+        copies: The number of copies; None if no item has been read yet.
         refusals: How many times in a row the table has refused.
         random_number: A number from 0 up to 1.
     """
     if copies is None:
-        # Many cold starts at once all ask for the original, and its partition throttles them. Guess
-        # that there are copies, twice as many at each refusal. A wrong guess costs one read.
+        # If many cold starts at once read the original, its partition throttles them. Guess that
+        # there are copies, twice as many after each refusal. A wrong guess costs one read.
         copies = min(2**refusals, _MOST_GUESSED_COPIES)
     return int(random_number * copies)
 
@@ -61,7 +61,7 @@ class CheckResult:
 
     Attributes:
         has_changed: Whether at least one answer has changed.
-        faults: Why needs were not answered, by key; empty if all were.
+        faults: The reasons why needs were not answered, by key; empty if all were answered.
     """
 
     __slots__ = ("faults", "has_changed")
@@ -73,7 +73,7 @@ class CheckResult:
 
 
 class Resolver:
-    """Keeps the last good answer to each need."""
+    """Keeps the last good answer of each need."""
 
     def __init__(
         self,
@@ -107,11 +107,11 @@ class Resolver:
         return True
 
     def document(self) -> bytes:
-        """Return the services file as it should be now."""
+        """Return the services file with the present answers."""
         return render([(need.key, self._members[need.key]) for need in self._needs])
 
     def unresolved(self, result: CheckResult) -> "list[str]":
-        """Return the needs that *result* left without an `active` or `yanked` answer, and why."""
+        """Return the needs without an `active` or `yanked` answer in *result*, with reasons."""
         found = []
         for need in self._needs:
             member = self._members[need.key]
@@ -122,12 +122,12 @@ class Resolver:
         return found
 
     def resolve(self, deadline: float) -> CheckResult:
-        """Ask the index about every need, each distinct key once.
+        """Read the answers of all needs, each distinct key once.
 
         Args:
             deadline: When to give up, on the monotonic clock.
         """
-        # Imported here: the function's boot waits for what is imported at the start.
+        # Imported here: the function starts after the imports at the top.
         from registry_model.version import VersionError
 
         wanted: "dict[Key, Key]" = {}
@@ -152,7 +152,7 @@ class Resolver:
         return CheckResult(has_changed=has_changed, faults=missed)
 
     def nothing_answered(self, fault: str) -> CheckResult:
-        """Return the result of a check in which no need was answered, because of *fault*."""
+        """Return the result of a check in which *fault* kept all needs from an answer."""
         members = unavailable_members(self._needs, fault)
         for key in members:
             if not self._members[key].is_answered:
@@ -160,7 +160,7 @@ class Resolver:
         return CheckResult(has_changed=False, faults={need.key: fault for need in self._needs})
 
     def _key_to_ask(self, key: "Key", refusals: int) -> "Key":
-        """Return under which key to ask for an item: its own, or a copy's."""
+        """Return the key to read an item with: its own, or a copy's."""
         held = self._accepted.get(key)
         if held is not None and held.copies == 1:
             return key
@@ -170,7 +170,7 @@ class Resolver:
     def _read(
         self, wanted: "dict[Key, Key]", deadline: float
     ) -> "tuple[dict[Key, Answer | None], dict[Key, str]]":
-        """Read the wanted keys from copies, if any; then the originals of missing copies."""
+        """Read the items, from copies if there are any; then the originals of missing copies."""
 
         def choose_keys(refused: "list[Key]", refusals: int) -> "list[Key]":
             refused_keys = [key for key, asked in wanted.items() if asked in refused]
@@ -196,7 +196,7 @@ class Resolver:
         return answers, faults
 
     def _accept(self, key: "Key", answer: "Answer | None") -> "Answer | None":
-        """Return the answer to use: a stale read is ignored until a second check repeats it."""
+        """Return the answer to use; an older one is used only if a second check repeats it."""
         held = self._accepted.get(key)
         if answer is not None and held is not None and answer.revision < held.revision:
             doubted = self._doubted.get(key)
@@ -216,7 +216,7 @@ class Resolver:
             self._members[need.key] = unavailable_member(need, fault)
 
     def _update(self, need: "Need", answer: "Answer | None") -> bool:
-        """Set the answer to a need; return whether it has changed."""
+        """Set the answer of a need; return whether it has changed."""
         before = self._members[need.key]
         after = member_for(need, answer, timestamp(self._wall()))
         self._log_change(need, before, after)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
-# Signatures are good for five minutes. A difference below this is no reason to refuse one.
+# A signature is valid for five minutes, so a smaller difference is not why one is refused.
 _LEAST_SKEW_S = 60
 
 
 class SigningClock:
-    """The wall clock, with a correction once a server has said that it is wrong."""
+    """The wall clock, corrected once a server has reported that it is wrong."""
 
     def __init__(self, wall: "Callable[[], float]") -> None:
         """Set the wall clock; no correction is known yet."""
@@ -31,7 +31,7 @@ class SigningClock:
         return f"{date}T{seconds[3]:02d}{seconds[4]:02d}{seconds[5]:02d}Z"
 
     def correct(self, date: str) -> bool:
-        """Adopt the server's time from its `Date` header; return whether that moved the clock."""
+        """Set the clock from the server's `Date` header; return whether that changed the time."""
         server_s = parse_http_date(date)
         if server_s is None:
             return False
@@ -60,8 +60,8 @@ def parse_http_date(text: str) -> "int | None":
 
 
 def _days_since_1970(year: int, month: int, day: int) -> int:
-    # `time.mktime` reads a local time, and TZ is the function's. Years begin in March here, so that
-    # a leap day is a year's last.
+    # Not `time.mktime`, which uses the function's time zone. Years begin in March here, so that a
+    # leap day is the last day of its year.
     if month < 3:
         year, month = year - 1, month + 12
     leap_days = year // 4 - year // 100 + year // 400

@@ -1,4 +1,4 @@
-"""Signature Version 4, for requests whose path and headers are ours.
+"""Signature Version 4, for the paths and headers that this client sends.
 
 Portable: runs under MicroPython and CPython. Source: IAM User Guide, "Create a signed AWS API
 request". The tests compare with botocore.
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     class Credentials(NamedTuple):
-        """Credentials; `session_token` is empty for those of a user."""
+        """Credentials; `session_token` is empty for an IAM user's."""
 
         access_key_id: str
         secret_access_key: str
@@ -42,7 +42,7 @@ class _Hmac:
     def __init__(self, key: bytes) -> None:
         if len(key) > _BLOCK:
             key = _sha256(key)
-        # XOR on one number: byte by byte it would take most of the signing's time.
+        # XOR on one large number: byte by byte it would take most of the time.
         number = int.from_bytes(key + bytes(_BLOCK - len(key)), "big")
         self._inner = (number ^ _INNER).to_bytes(_BLOCK, "big")
         self._outer = (number ^ _OUTER).to_bytes(_BLOCK, "big")
@@ -52,7 +52,7 @@ class _Hmac:
 
 
 def _encoded(path: str) -> str:
-    """Return a path percent-encoded once more, as every service but S3 requires."""
+    """Percent-encode a path once more, as all services except S3 require."""
     return "".join([chr(b) if b in _UNRESERVED else f"%{b:02X}" for b in path.encode("utf-8")])
 
 
@@ -79,7 +79,7 @@ class SigningKeys:
 
 
 class SignedRequest:
-    """A request that can be sent at any time: what does not depend on the time is made once."""
+    """A request to send several times; only what depends on the time is computed each time."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class SignedRequest:
         """Prepare a request.
 
         Args:
-            headers: Other headers to sign; names in lower case, `host` among them.
+            headers: Other headers to sign, with names in lower case; `host` is required.
             path: The path as it is sent, without a query.
             keys: The signing keys of the Region and the service.
         """
@@ -114,7 +114,7 @@ class SignedRequest:
         self._lines = [f"{name}: {value}" for name, value in signed if name != "x-amz-date"]
 
     def header_lines(self, timestamp: str) -> "list[str]":
-        """Return the headers, those that sign the request among them.
+        """Return the headers, including those of the signature.
 
         Args:
             timestamp: The time as `20261123T080000Z`.

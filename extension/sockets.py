@@ -1,7 +1,7 @@
-"""TCP connections, none of which blocks.
+"""Non-blocking TCP connections.
 
 Portable: runs under MicroPython and CPython. MicroPython's sockets need addresses in another form,
-and return None when CPython's raise BlockingIOError.
+and return None where CPython's raise BlockingIOError.
 """
 
 import errno
@@ -24,25 +24,25 @@ _MOST_ADDRESSES = 6
 
 
 class NoSuchNameError(Exception):
-    """A host does not exist, by its name servers: another query would have the same result."""
+    """The name servers respond that a host does not exist; do not retry."""
 
 
 class HttpError(Exception):
-    """A response is not HTTP, is cut, or is too large.
+    """A response is not HTTP, is truncated, or is too large.
 
     Defined here so that it can be caught without loading the parser, which raises it.
     """
 
 
 class TlsError(Exception):
-    """TLS can't be agreed on with the peer, and another attempt would end the same.
+    """The TLS handshake failed; a retry would fail, too.
 
     Defined here so that it can be caught without loading the TLS module, which raises it.
     """
 
 
 class CertificateError(TlsError):
-    """The peer's certificate does not verify, or there is nothing to verify it with."""
+    """The peer's certificate does not verify, or no trusted certificate can be loaded."""
 
 
 def is_numeric(host: str) -> bool:
@@ -57,15 +57,15 @@ def connect(
 ) -> "tuple[str, Socket]":
     """Connect to the first of the numeric *addresses* that accepts a connection.
 
-    An attempt that stays silent for a while does not end: the next one begins beside it (RFC 8305,
-    section 5). The last attempt repeats the first address, whose first packet may have been lost.
+    If an attempt has no result after a while, the next one begins beside it (RFC 8305, section 5).
+    The last attempt repeats the first address, since its first packet may have been lost.
 
     Returns:
         The address, and the connected socket.
 
     Raises:
         OSError: No address accepts a connection.
-        DeadlineError: None did in time.
+        DeadlineError: No address accepted it in time.
         Ended: A signal asks the process to end.
     """
     attempts = _Attempts(addresses[:_MOST_ADDRESSES], port, waiter, deadline)
@@ -122,7 +122,7 @@ class _Attempts:
     def _start_next(self) -> None:
         if not self._left:
             if not self._open:
-                # Every address has refused.
+                # Every address has refused the connection.
                 return
             self._left, self._repeated = [self._repeated], ""
         address = self._left.pop(0)
@@ -135,7 +135,7 @@ class _Attempts:
 
 
 def _connection_error(connection: Socket) -> OSError:
-    """Return why an attempt to connect failed: reading from the socket raises it."""
+    """Return the error of a failed attempt, which reading from the socket raises."""
     try:
         PlainStream(connection).receive(1)
     except OSError as error:
@@ -147,7 +147,7 @@ def _start_connecting(address: str, port: int) -> Socket:
     """Begin to connect to a numeric address, without waiting.
 
     Raises:
-        OSError: It was refused at once.
+        OSError: The connection was refused at once.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
@@ -165,13 +165,13 @@ def _start_connecting(address: str, port: int) -> Socket:
 
 
 def _socket_address(address: str, port: int) -> "tuple[str, int] | bytes":
-    """Return an address as `connect` takes it: MicroPython wants C's `struct sockaddr`."""
+    """Return the argument of `connect`: for MicroPython, the bytes of C's `struct sockaddr`."""
     if not system.IS_MICROPYTHON:
         return address, port
     if ":" in address:
         found: bytes = socket.getaddrinfo(address, port, 0, socket.SOCK_STREAM)[0][4]  # type: ignore[assignment]  # MicroPython's
         return found
-    # The first getaddrinfo of a process costs more than the connection itself.
+    # Not getaddrinfo: its first call in a process takes longer than the connection.
     family = socket.AF_INET.to_bytes(2, sys.byteorder)
     return family + port.to_bytes(2, "big") + socket.inet_pton(socket.AF_INET, address) + bytes(8)
 
@@ -184,7 +184,7 @@ class PlainStream:
         self.polled = connection
 
     def send(self, data: "bytes | memoryview") -> int:
-        """Send what can go out without waiting; return how many bytes that were.
+        """Send without waiting; return how many bytes were sent.
 
         Raises:
             OSError: The connection is broken.
@@ -198,7 +198,7 @@ class PlainStream:
             return 0
 
     def receive(self, size: int) -> "bytes | None":
-        """Return up to *size* bytes that have come; b"" at the stream's end, None if none have.
+        """Return up to *size* bytes; b"" at the stream's end, None if none have arrived.
 
         Raises:
             OSError: The connection is broken.

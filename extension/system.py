@@ -1,7 +1,7 @@
-"""System calls, the clocks, the environment and error texts, alike under MicroPython and CPython.
+"""System calls, clocks, the environment and error texts, the same under both interpreters.
 
-Portable: runs under MicroPython and CPython. The system calls come from `posix_calls`: a module in
-C inside of the layer, a Python module elsewhere.
+Portable: runs under MicroPython and CPython. The system calls are in `posix_calls`: a module in C
+in the layer, a Python module elsewhere.
 """
 
 import os
@@ -32,8 +32,8 @@ watch_signals = posix_calls.watch_signals
 watch_leases = posix_calls.watch_leases
 monotonic = posix_calls.monotonic
 wall = posix_calls.wall
-# The kernel's generator is asked each time. The state of our own generator would be part of a
-# snapshot (SnapStart): all environments restored from it would draw the same numbers.
+# From the kernel at each call. A generator in this process would be part of a snapshot (SnapStart):
+# all environments that are restored from it would get the same numbers.
 random = posix_calls.random
 write_stderr = posix_calls.write_stderr
 exit_now = posix_calls.exit
@@ -50,8 +50,8 @@ def read_file(path: str) -> bytes:
     """
     size = stat(path)[1]
     with open(path, "rb") as file:
-        # Without a size MicroPython reads 256 bytes at a time. The second read returns what was
-        # appended since the size was read.
+        # Without a size, MicroPython reads 256 bytes at a time. The second read returns data that
+        # was appended meanwhile.
         return file.read(size + 1) + file.read()
 
 
@@ -69,14 +69,14 @@ def format_traceback(error: BaseException) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return in words what went wrong: the same words under both interpreters."""
+    """Return an error's message, which is the same under both interpreters."""
     if isinstance(error, OSError) and error.errno is not None:
         return _describe_os_error(error)
     return str(error) or error.__class__.__name__
 
 
-# Linux's numbers, which are the same on x86_64 and arm64: MicroPython's `errno` names few of them,
-# and its messages are only the names.
+# Linux's error numbers, the same on x86_64 and arm64. MicroPython has few names of them, and no
+# messages.
 _OS_ERRORS = (
     (1, "operation not permitted"),
     (2, "no such file or folder"),
@@ -84,7 +84,7 @@ _OS_ERRORS = (
     (12, "out of memory"),
     (13, "permission denied"),
     (16, "device or resource busy"),
-    (17, "it exists already"),
+    (17, "file exists"),
     (18, "on another file system"),
     (19, "no such device"),
     (20, "a part of the path is not a folder"),
@@ -120,13 +120,13 @@ _OS_ERRORS = (
 def _describe_os_error(error: OSError) -> str:
     number = abs(error.errno or 0)
     text = error.args[1] if len(error.args) > 1 else ""
-    # An error that the kernel raised has its number's own text or name; others have one of ours.
+    # A kernel's error has the text or the name of its number; another one has a message of ours.
     is_kernels = not isinstance(text, str) or not text or text.startswith("E")
     if not IS_MICROPYTHON:
         is_kernels = is_kernels or text == os.strerror(number)
     if not is_kernels:
         return str(text)
-    # A tuple of constants: unlike a dictionary it costs nothing at the start.
+    # A tuple of constants takes no time at the start, unlike a dictionary.
     for known, description in _OS_ERRORS:
         if known == number:
             return description

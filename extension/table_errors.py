@@ -1,7 +1,7 @@
-"""What a failed request to the index table means: whether to try again, and what to do about it.
+"""Messages for failed requests to the index table, with advice, and whether to retry.
 
 Portable: runs under MicroPython and CPython. Source of the codes: DynamoDB Developer Guide, "Error
-handling with DynamoDB", and the lists that the AWS SDKs retry by.
+handling with DynamoDB", and the AWS SDKs' lists of errors to retry.
 """
 
 from extension.http_client import CONNECTION, LOOK_UP, TLS, BrokenError
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from extension.http_client import HttpClient
     from extension.waiting import DeadlineError
 
-# Whether the same request may be answered a moment later: never, at the second attempt, at any.
+# Whether a retry may succeed: never, only the first one, or any.
 NEVER = 0
 ONCE = 1
 LATER = 2
@@ -45,7 +45,7 @@ _TRANSIENT = (
     "TransactionInProgressException",
 )
 _EXPIRED = ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed")
-# These mean a wrong clock only if the server's clock differs from ours.
+# A wrong clock causes these only if the server's clock differs from this one.
 _BAD_SIGNATURE = ("AuthFailure", "InvalidSignatureException", "SignatureDoesNotMatch")
 _EXPIRED_MESSAGES = ("Signature expired", "Signature not yet current")
 _CURES = {
@@ -54,8 +54,8 @@ _CURES = {
     "ResourceNotFoundException": "check SERVICE_DISCOVERY_TABLE, and that the table is in this "
     "Region and account; a table of another account or Region is named by its ARN",
     "ExpiredTokenException": "the credentials in the function's environment have expired",
-    "UnrecognizedClientException": "the credentials are not known in this Region or partition",
-    "InvalidSignatureException": "the secret key does not belong to the access key, or something "
+    "UnrecognizedClientException": "the credentials are not valid in this Region or partition",
+    "InvalidSignatureException": "the secret key does not belong to the access key, or a proxy "
     "on the way changes requests",
 }
 _NETWORK_CURE = (
@@ -75,15 +75,15 @@ _CERTIFICATE_CURE = (
 
 
 class TableError(Exception):
-    """The table could not be read; the message says why, and what to do.
+    """The table could not be read; the message has the reason, and what to do.
 
     Attributes:
-        retry: Whether another attempt may succeed: `NEVER`, `ONCE` or `LATER`.
-        is_throttled: Whether the table is asked for more than it gives right now.
+        retry: Whether a retry may succeed: `NEVER`, `ONCE` or `LATER`.
+        is_throttled: Whether DynamoDB has throttled the request.
     """
 
     def __init__(self, message: str, retry: int, *, is_throttled: bool = False) -> None:
-        """Set the message, and whether to try again."""
+        """Set the message, and whether to retry."""
         super().__init__(message)
         self.retry = retry
         self.is_throttled = is_throttled
@@ -95,7 +95,7 @@ def with_cure(reason: str, cure: str) -> str:
 
 
 def describe_network_fault(client: "HttpClient", error: "BrokenError | DeadlineError") -> str:
-    """Return at which stage a request failed, with whom, why, and what to do about it."""
+    """Return the stage and the peer of a failed request, the reason, and what to do about it."""
     cure = ""
     if client.stage == LOOK_UP:
         cure = _LOOK_UP_CURE
@@ -109,8 +109,8 @@ def describe_network_fault(client: "HttpClient", error: "BrokenError | DeadlineE
 def code_and_message(document: "dict[str, object]", secrets: "Sequence[str]") -> "tuple[str, str]":
     """Return the code and the message of DynamoDB's error document.
 
-    The message is cut to one printable line. To say that a signature is wrong it repeats all of the
-    signed headers, the token among them: *secrets* are replaced.
+    The message is shortened to one printable line. DynamoDB's message on a wrong signature repeats
+    the signed headers, including the session token: *secrets* are replaced.
     """
     code = _first_text(document, ("__type", "code")).split("#")[-1].split(":")[0]
     message = _first_text(document, ("message", "Message")).split("\n")[0]
@@ -129,20 +129,20 @@ def _first_text(document: "dict[str, object]", names: "tuple[str, ...]") -> str:
 
 
 def is_expired(code: str, message: str) -> bool:
-    """Return whether an error says that a signature is too old, or of the future."""
+    """Return whether an error means that a signature's time is in the past or in the future."""
     return code in _EXPIRED or message.startswith(_EXPIRED_MESSAGES)
 
 
 def may_be_clock(code: str, message: str) -> bool:
-    """Return whether an error may be due to a wrong clock."""
+    """Return whether a wrong clock may have caused an error."""
     return is_expired(code, message) or code in _BAD_SIGNATURE
 
 
 def refusal(table: str, status: int, code: str, message: str) -> TableError:
-    """Return what a response with an error means.
+    """Return the exception for a response with an error.
 
     Args:
-        table: Which table was asked, and where.
+        table: The table, its Region and the endpoint, for the message.
         status: The response's status.
         code: DynamoDB's error code; empty if there is none.
         message: DynamoDB's message; empty if there is none.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LAST_OF_KERNEL = -256
 _CLOSED = -0x7280
 _ALERT = -0x7780
-# A system's bundle may hold several that this client can't use: a few are enough for a message.
+# A system's bundle may have many certificates that this client cannot use. A message has a few.
 _MOST_REFUSED = 3
 
 
@@ -39,7 +39,7 @@ class TlsContext:
         self.refused: "list[bytes]" = []
 
     def describe_refused(self) -> str:
-        """Return why certificates of the bundles can't be used, to be appended to a message."""
+        """Return why certificates of the bundles cannot be used, as the end of a message."""
         described = ""
         for certificate in self.refused[:_MOST_REFUSED]:
             reason = certificates.describe_refusal(certificate)
@@ -52,7 +52,7 @@ def new_context(bundles: "list[bytes]") -> TlsContext:
     """Return a TLS context that verifies every chain and host name.
 
     Args:
-        bundles: The certificates that are trusted: in PEM, or in DER one behind the other.
+        bundles: The trusted certificates: PEM, or DER certificates one after the other.
 
     Raises:
         CertificateError: There is no certificate in *bundles* that can be used.
@@ -69,7 +69,8 @@ def new_context(bundles: "list[bytes]") -> TlsContext:
     loaded = 0
     for bundle in bundles:
         for certificate in certificates.split(bundle):
-            # One at a time: a system's bundle may hold one whose algorithm this build lacks.
+            # Load them one by one: a system's bundle may have one with an algorithm that this build
+            # lacks.
             try:
                 _load(context, certificate)
                 loaded += 1
@@ -104,11 +105,11 @@ class TlsStream:
         self._stream = context.context.wrap_socket(
             connection, server_hostname=host, do_handshake_on_connect=False
         )
-        # CPython's TLS stream takes its socket over, and is polled itself.
+        # CPython's TLS stream replaces its socket, so it is the object to poll.
         self.polled: "Socket" = connection if IS_MICROPYTHON else self._stream
 
     def send(self, data: "bytes | memoryview") -> int:
-        """Send what can go out without waiting; return how many bytes that were.
+        """Send without waiting; return how many bytes were sent.
 
         Raises:
             OSError: The connection is broken.
@@ -141,7 +142,7 @@ class TlsStream:
         return CertificateError(printable(reason) + self._context.describe_refused())
 
     def _error(self, error: OSError) -> Exception:
-        """Return what an error of Mbed TLS means."""
+        """Return the exception for an error of Mbed TLS."""
         number = error.errno or 0
         if number == _CLOSED:
             return OSError(errno.ECONNRESET, "connection closed")
@@ -152,11 +153,11 @@ class TlsStream:
             return CertificateError(refused)
         text = str(error.args[1]) if len(error.args) > 1 else f"error {number}"
         if number == _ALERT:
-            text += " (this client speaks TLS 1.2 and 1.3)"
+            text += " (this client supports TLS 1.2 and 1.3)"
         return TlsError("the handshake failed: " + text)
 
     def receive(self, size: int) -> "bytes | None":
-        """Return up to *size* bytes that have come; b"" at the stream's end, None if none have.
+        """Return up to *size* bytes; b"" at the stream's end, None if none have arrived.
 
         Raises:
             OSError: The connection is broken.
@@ -171,7 +172,7 @@ class TlsStream:
             return None
 
     def wait_to_send(self, waiter: "Waiter", deadline: "float | None") -> None:
-        """Wait a short while: the handshake may need to read, or only to be called again.
+        """Wait briefly: the handshake may need data from the peer, or only another call.
 
         Raises:
             DeadlineError: The deadline has passed.

@@ -1,4 +1,4 @@
-"""Which certificates are trusted: Amazon's own roots, or those of AWS_CA_BUNDLE.
+"""The certificates to trust: Amazon's roots, or those of AWS_CA_BUNDLE.
 
 Portable: runs under MicroPython and CPython.
 """
@@ -15,7 +15,7 @@ _SYSTEM = (
 
 
 class CertificateBundle:
-    """The bundle that AWS_CA_BUNDLE names; nothing else is trusted."""
+    """The bundle in AWS_CA_BUNDLE; nothing else is trusted."""
 
     def __init__(self, path: str) -> None:
         """Set the bundle's path; it is read when a connection is made."""
@@ -39,10 +39,10 @@ class CertificateBundle:
 
 
 class ShippedRoots:
-    """Amazon's roots from the layer; for one more attempt, the system's bundle as well.
+    """Amazon's roots from the layer; if they fail, the system's bundle as well.
 
-    If AWS changes its chain, the system's bundle verifies it, some milliseconds later. That bundle
-    is used for one connection; the next one begins with Amazon's roots again.
+    If AWS changes its certificate chain, the system's bundle verifies it; reading the bundle takes
+    some milliseconds. It is used for one connection; the next one begins with Amazon's roots again.
     """
 
     def roots(self) -> "list[bytes]":

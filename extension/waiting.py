@@ -1,4 +1,4 @@
-"""Waiting for sockets and files, with a deadline, while signals and background work are watched.
+"""Waits for sockets and files until a deadline; handles signals and background work meanwhile.
 
 Portable: runs under MicroPython and CPython. All sockets are non-blocking: use `Waiter` to wait.
 """
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Background(Protocol):
-        """What goes on during every wait: events of the platform, held readers, timers.
+        """Work that is done during every wait: events of the platform, held readers, timers.
 
         Attributes:
-            limit: When every wait ends at the latest, on the monotonic clock; None for no limit.
+            limit: The latest end of every wait, on the monotonic clock; None for no limit.
         """
 
         limit: "float | None"
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
             """Return the descriptors to watch for something to read."""
 
         def wakes_at(self) -> "float | None":
-            """Return when to be woken at the latest, on the monotonic clock; None for never."""
+            """Return the latest time to call `wake`, on the monotonic clock; None for never."""
 
         def wake(self, readable: "list[int]") -> None:
-            """Do what is to be done now; called after every wait.
+            """Do the work that is due; called after every wait.
 
             Raises:
-                Interrupted: The work that waits is to be given up.
+                Interrupted: The waiting work has to stop.
             """
 
 
-# Mbed TLS may need more than the raw socket's readiness shows: look again after this long.
+# Mbed TLS may be able to continue although its socket is not ready: try again after this time.
 _TLS_POLL_MS = 20
 
 
 class Ended(BaseException):
-    """SIGTERM or SIGINT has come: the process should end, with status 0."""
+    """SIGTERM or SIGINT has arrived: the process should end with exit status 0."""
 
 
 class Interrupted(BaseException):
-    """The work that waits is to be given up: see `Background.wake`."""
+    """The waiting work has to stop: see `Background.wake`."""
 
 
 class DeadlineError(Exception):
-    """The deadline has passed before the awaited event came."""
+    """The deadline has passed before the awaited event."""
 
     def __init__(self) -> None:
         """Set the message."""
@@ -62,18 +62,18 @@ def _earliest(first: "float | None", second: "float | None") -> "float | None":
 
 
 def _timeout_ms(deadline: "float | None") -> int:
-    """Return the time until *deadline* for `poll`; -1 for ever."""
+    """Return the time until *deadline*, for `poll`; -1 for no deadline."""
     if deadline is None:
         return -1
-    # Rounded up: a millisecond too early would be a busy loop.
+    # Rounded up: `poll` with 0 before the deadline would be a busy loop.
     return max(0, int((deadline - monotonic()) * 1000 + 0.999))
 
 
 class Waiter:
-    """Waits for descriptors, until a deadline, and watches for signals meanwhile.
+    """Waits for descriptors until a deadline, and for signals meanwhile.
 
     Attributes:
-        background: What goes on during every wait; None if nothing does.
+        background: The work to do during every wait, or None.
     """
 
     def __init__(self, signals: int) -> None:
@@ -111,7 +111,7 @@ class Waiter:
         """Wait until one of *descriptors* is readable or writable, or has failed.
 
         Returns:
-            Each that is, with False if it has failed; none when the deadline has passed.
+            The ready ones, with False if they have failed; an empty list at the deadline.
 
         Raises:
             Ended: A signal asks the process to end.
@@ -121,9 +121,9 @@ class Waiter:
         return [(descriptor, not each & failed) for descriptor, each in events]
 
     def wait_briefly(self, descriptor: object, *, deadline: "float | None") -> None:
-        """Wait for something to read, but at most a short while.
+        """Wait for something to read, but only briefly.
 
-        A TLS handshake may be able to go on although its socket is not readable.
+        A TLS handshake may be able to continue although its socket is not readable.
 
         Raises:
             DeadlineError: The deadline has passed.
@@ -134,16 +134,16 @@ class Waiter:
             self._check_time(deadline)
 
     def is_readable(self, descriptor: object) -> bool:
-        """Return whether something can be read right now, the end of the stream included.
+        """Return whether something can be read now; the end of the stream counts, too.
 
-        The background is not woken: it has its turn at the next wait, when a request is on its way.
+        The background's work is done at the next wait, not here, so that the request is sent first.
         """
         poller = select.poll()
         poller.register(descriptor, select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
         return bool(poller.poll(0))
 
     def watch(self, deadline: "float | None") -> None:
-        """Wait until the background has been woken, at the latest at *deadline*.
+        """Wait until the background's `wake` has been called, or until *deadline*.
 
         Raises:
             Ended: A signal asks the process to end.
@@ -159,7 +159,7 @@ class Waiter:
         self._poll([], False, monotonic() + seconds)
 
     def check(self, deadline: "float | None") -> None:
-        """Raise what `wait` would raise now, without waiting."""
+        """Raise the exception that `wait` would raise now, without waiting."""
         self._wait(self._poller(), monotonic())
         self._check_time(deadline)
 
@@ -177,13 +177,13 @@ class Waiter:
         to_write: bool,  # noqa: FBT001  # private
         deadline: "float | None",
     ) -> "list[tuple[int, int]]":
-        """Return the events of *descriptors*; none if none came in time."""
+        """Return the events of *descriptors*; an empty list at the deadline."""
         while True:
             poller = self._poller()
             for descriptor in descriptors:
                 poller.register(descriptor, select.POLLOUT if to_write else select.POLLIN)  # type: ignore[arg-type]  # a file number or a socket
             events = self._wait(poller, self._limited(deadline))
-            # The background may have shortened the time meanwhile.
+            # The background's work may have set an earlier limit.
             limited = self._limited(deadline)
             if events or (limited is not None and monotonic() >= limited):
                 return events
@@ -197,7 +197,7 @@ class Waiter:
         return poller
 
     def _wait(self, poller: "select.poll", deadline: "float | None") -> "list[tuple[int, int]]":
-        """Poll once, and wake the background; return the events of what is not the background's."""
+        """Poll once, and call the background's `wake`; return the other descriptors' events."""
         background = self.background
         watched: "list[int]" = []
         if background is not None:

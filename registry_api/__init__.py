@@ -1,1 +1,1 @@
-"""The registry's HTTP API: publishing, and looking at what was published."""
+"""The registry's HTTP API: publish, change, read and resolve versions."""

@@ -1,4 +1,4 @@
-"""The routes of consumers: who needs what."""
+"""The routes of consumers and their needs."""
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -43,7 +43,7 @@ class ConsumerRoutes:
     def _declare(self, consumer: str) -> Response[str]:
         name = consumer_in(consumer)
         request = self._request()
-        # Ignoring a parameter, such as `dry_run`, would make a change that was not wanted.
+        # If `dry_run` were ignored, for example, the request would make an unwanted change.
         request.refuse_query()
         declaration = request.parsed(schemas.ConsumerRequest).to_declaration(name)
         # A document that is too large for a response is refused before anything is recorded.
@@ -89,7 +89,7 @@ def _listed_name(text: str, prefix: str) -> str:
     """Return the name in a cursor of the list of consumers."""
 
     def parse(name: str) -> str:
-        # DynamoDB refuses a start key outside of what the prefix spans.
+        # DynamoDB rejects a start key that does not begin with the prefix.
         if not name.startswith(prefix):
             message = "not of this list"
             raise ValueError(message)

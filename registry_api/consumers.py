@@ -1,4 +1,4 @@
-"""What clients may do with consumers: declare, read and remove them, and list a service's."""
+"""The operations on consumers: declare, read, remove and list them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ class ConsumerStore(Protocol):
     """
 
     def declare(self, name: str, needed: str, *, arn: str | None, owner: str | None) -> Consumer:
-        """Replace a consumer's needs, whole or not at all.
+        """Replace all needs of a consumer, or none if it fails.
 
         Raises:
-            RaceLostError: Other declarations of the consumer kept coming first.
+            RaceLostError: Every attempt lost a race with another declaration.
         """
 
     def get(self, name: str) -> Consumer | None:
         """Read a consumer; None if there is none."""
 
     def forget(self, consumer: Consumer) -> None:
-        """Remove a consumer as it was read; one that has changed since stays."""
+        """Remove a consumer, unless it has changed since it was read."""
 
     def page(self, prefix: str, *, limit: int, after: str | None) -> Page[Consumer, str]:
         """Read up to *limit* consumers whose names begin with *prefix*, by name."""
@@ -41,7 +41,7 @@ class ConsumerStore(Protocol):
         """Read up to *limit* needs of a service with their consumers, by consumer."""
 
     def needs_of_service(self, service: str) -> Iterator[ConsumerNeed]:
-        """Read all needs of a service, those that are not valid any more included."""
+        """Read all needs of a service, including those that are no longer valid."""
 
     def valid_needs(self, needs: Sequence[ConsumerNeed]) -> list[ConsumerNeed]:
         """Return those of *needs* that belong to their consumer's present declaration."""
@@ -49,12 +49,12 @@ class ConsumerStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What a pipeline declares of a consumer.
+    """A pipeline's declaration of a consumer.
 
     Attributes:
         needed: Its needs as text; well-formed.
         arn: The consumer's own ARN, or None.
-        owner: Who to ask about it, or None.
+        owner: The person or team to ask about it, or None.
     """
 
     consumer: str
@@ -92,10 +92,10 @@ class Consumers:
         return self._resolver.resolve(parse_needs(declaration.needed))
 
     def declare(self, declaration: Declaration) -> None:
-        """Record a consumer's needs, which replace those that it had.
+        """Record a consumer's needs in place of its previous ones.
 
         Raises:
-            RaceLostError: Other declarations of the consumer kept coming first.
+            RaceLostError: Every attempt lost a race with another declaration.
         """
         self._store.declare(
             declaration.consumer,

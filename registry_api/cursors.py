@@ -1,7 +1,8 @@
-"""Cursors: where a list continues, opaque to clients and bound to that list.
+"""Cursors: positions in a list, opaque to clients and valid only for that list.
 
 The checksum is not a secret: a forged cursor only starts at another position of a list that the
-client may read anyway. It refuses cut, altered and mixed-up cursors, which would give wrong pages.
+client may read anyway. It detects truncated, altered and mixed-up cursors, which would return
+wrong pages.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""The words of the API's description: each operation, its parameters, responses and examples.
+"""The texts of the API's description: each operation, its parameters, responses and examples.
 
 `route_table.py` has the routes and `schemas.py` the documents; `openapi.py` joins all three.
 """
@@ -55,7 +55,7 @@ class Success:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """One operation in words.
+    """The description of one operation.
 
     Attributes:
         parameters: The parameters in the query and the headers, not those in the path.
@@ -103,22 +103,22 @@ PATH_PARAMETERS = {
     "channel": _at("channel", "The channel; `latest` is one.", _NAME, "latest"),
     "consumer": _at(
         "consumer",
-        "The consumer: a name of the pipeline's, or `<account>:<region>:<function>`.",
+        "The consumer: a name that the pipeline chooses, or `<account>:<region>:<function>`.",
         {"type": "string", "pattern": fields.CONSUMER_PATTERN},
         "orders",
     ),
 }
-_PREFIX = _query("prefix", "What the names begin with.", {"type": "string"}, "us")
+_PREFIX = _query("prefix", "The prefix of the names.", {"type": "string"}, "us")
 _PAGING = (
     _query(
         "limit",
-        "The most entries on a page, which may hold fewer.",
+        "The maximum number of entries on a page; it may have fewer.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         DEFAULT_LIMIT,
     ),
     _query(
         "cursor",
-        "Where the list continues: the `cursor` of the previous page of this list.",
+        "The `cursor` of the previous page of this list.",
         {"type": "string", "format": "cursor"},
     ),
 )
@@ -132,15 +132,15 @@ _IF_NONE_MATCH = Parameter(
 _IF_MATCH = Parameter(
     name="If-Match",
     location="header",
-    text="The change is refused with 412 unless this is the present `ETag`: that of the version to "
-    "change its status or delete it, otherwise that of the service.",
+    text="The change is refused with 412 unless this is the present `ETag`: the version's to "
+    "change its status or delete it, otherwise the service's.",
     schema={"type": "string"},
 )
 _NO_CONSUMER = "There is no such consumer."
 _FLAG = {"type": "string", "enum": ["true", "false"], "default": "false"}
 WRITE_PARAMETERS = (
     _query(DRY_RUN, "`true`: return what would change, and change nothing.", _FLAG),
-    _query(FORCE, "`true`: change it even if selectors are left without an answer.", _FLAG),
+    _query(FORCE, "`true`: make the change even if selectors are left without an answer.", _FLAG),
     _IF_MATCH,
 )
 _NO_SERVICE = "There is no such service."
@@ -302,7 +302,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "resolve": Description(
         text="Resolve one need of a function",
-        detail="Reads the index, which trails a publish by a moment.",
+        detail="Reads the index, which is updated a moment after a publish.",
         parameters=(
             _query(
                 "selector",
@@ -326,8 +326,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "resolveNeeds": Description(
         text="Check that everything a function needs will resolve",
-        detail="For a pipeline, before a deploy: the extension's own grammar and answers. "
-        "Reads the index, which trails a publish by a moment.",
+        detail="For pipelines, before a deployment: parses and resolves needs as the extension "
+        "does. Reads the index, which is updated a moment after a publish.",
         body=schemas.ResolveRequest,
         sends={"needed": "users==1.x,billing"},
         successes=_ok(
@@ -338,8 +338,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "declareConsumer": Description(
         text="Declare what a consumer needs, and check that it resolves",
-        detail="Replaces the needs that the consumer had, whole or not at all. The guard and the "
-        "dry run of a change name the consumers that it concerns.",
+        detail="Replaces the consumer's previous needs. The guard and the dry run of a change list "
+        "the consumers that it affects.",
         body=schemas.ConsumerRequest,
         sends={"needed": "users==1.x,billing", "owner": "team-orders"},
         successes=_ok(

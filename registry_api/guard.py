@@ -13,7 +13,7 @@ from registry_tables.series import Series
 
 
 class Guard:
-    """Computes what a change of a versions table moves, and refuses outages.
+    """Computes the impact of a change, and refuses one that leaves needs without an answer.
 
     Attributes:
         consumers: The needs of known consumers.
@@ -39,9 +39,9 @@ class Guard:
                 raise GuardError(selectors, consumers)
 
     def impact(self, change: Change) -> Impact:
-        """Return what a change moves.
+        """Return the impact of a change.
 
-        Consumers' needs that can't be read are left out: they never make a write fail.
+        If consumers' needs cannot be read, they are left out: the write does not fail.
         """
         name = change.service.name
 

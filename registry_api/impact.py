@@ -1,6 +1,6 @@
-"""What a change moves: the selectors that resolve to another version, and who needs them.
+"""The impact of a change: the selectors that resolve to another version, and the needs of them.
 
-The guard and the dry run are computed from the very `Change` that would be committed.
+The guard and the dry run compute it from the same `Change` that a write commits.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +18,7 @@ HighestStable = Callable[[Series, Version | None], Version | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectorChange:
-    """A selector that resolves to another version after a change; None if to no version."""
+    """A selector that resolves to another version after a change; None for no version."""
 
     selector: str
     before: Version | None
@@ -27,7 +27,7 @@ class SelectorChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerChange:
-    """A consumer's need that resolves to another version after a change; None if to no version."""
+    """A consumer's need that resolves to another version after a change; None for no version."""
 
     consumer: str
     need: str
@@ -37,7 +37,7 @@ class ConsumerChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impact:
-    """All that a change moves.
+    """The impact of a change.
 
     Attributes:
         selectors: In the index's order.
@@ -119,7 +119,7 @@ def _series_moves(
 def affected_needs(
     needs: Iterable[ConsumerNeed], selectors: Iterable[SelectorChange]
 ) -> list[ConsumerNeed]:
-    """Return the needs that a change of these selectors may concern."""
+    """Return the needs that a change of these selectors may affect."""
     changed = {each.selector for each in selectors}
     return [each for each in needs if each.need.selector.index_selector in changed]
 

@@ -1,4 +1,4 @@
-"""The API's description, OpenAPI 3.1, generated from the routes, the documents and the words."""
+"""The API's description, OpenAPI 3.1, generated from the routes, the types and the texts."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -23,11 +23,11 @@ class _SchemaGenerator(GenerateJsonSchema):
     """pydantic's JSON Schema, without defaults and titles."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Leave the default out: our defaults mean an absent member, and are no valid values."""
+        """Omit the default: it stands for an absent member, and is not a valid value."""
         return self.generate_inner(schema["schema"])
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002
-        """Leave out titles that are the member's name in capitals."""
+        """Omit titles that are only the member's name in capitals."""
         return False
 
 
@@ -128,7 +128,7 @@ def _operation(
 def _successes(
     entry: RouteEntry, operation: Description, schema_of: Mapping[object, Any]
 ) -> dict[str, Any]:
-    """Return the responses of an operation that succeeds, a dry run included."""
+    """Return the responses of an operation that succeeds, including a dry run."""
     described = {
         status: _success(success, schema_of) for status, success in operation.successes.items()
     }

@@ -1,7 +1,7 @@
-"""What clients may do, and when they are refused. No HTTP here, and no DynamoDB.
+"""The operations that write, and when they are refused; without HTTP and DynamoDB.
 
-This module has the writes. `reads.py` has the reads, `rules.py` the rules that need no table, and
-`guard.py` what a change would take away.
+`reads.py` has the operations that read, `rules.py` the rules that need no table, and `guard.py` the
+guard against changes that leave needs without an answer.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ _PLAIN = WriteTerms()
 class Registry(RegistryReads):
     """The operations on one versions table.
 
-    After a restore, half of a change may be there for good. The same write again completes it.
+    After a restore, the table may have only a part of a change. Repeating the write completes it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Registry(RegistryReads):
         """Return what a write would change, and commit nothing.
 
         Raises:
-            RegistryError: As the write would.
+            RegistryError: The write would be refused.
         """
         store = RehearsalStore(self._store)
         rehearsal = Registry(
@@ -76,7 +76,7 @@ class Registry(RegistryReads):
     def publish(
         self, wanted: Publication, by: str, terms: WriteTerms = _PLAIN
     ) -> tuple[PublishOutcome, VersionRecord]:
-        """Publish a version, or find that it is published already.
+        """Publish a version; if it is published already, return it.
 
         Args:
             by: The caller's IAM identity.
@@ -134,7 +134,7 @@ class Registry(RegistryReads):
         """Yank a version: afterwards only the exact selector resolves to it.
 
         Args:
-            reason: Why, for those who still use it; None keeps the present reason.
+            reason: The reason, for users of the version; None keeps the present reason.
             terms: What the client expects of the version.
 
         Raises:
@@ -207,7 +207,8 @@ class Registry(RegistryReads):
         service, found = self._store.read(name, version)
         if service is None:
             raise rules.no_service(name)
-        # If only the version's item is missing, this completes half of a deletion.
+        # If only the version's item is missing, a restore brought back a part of its deletion:
+        # complete it.
         if found is None and service.highest != version:
             raise rules.no_version(name, version)
         terms.check(found)
@@ -350,8 +351,8 @@ class Registry(RegistryReads):
         """Return a service's next change.
 
         Args:
-            at: The version concerned, as it was read. After half of a change its revision may be
-                above the service's; no revision is used twice.
+            at: The version concerned, as it was read. If only a part of a change exists, its
+                revision may be above the service's; no revision is used twice.
         """
         last = max(service.revision if service else 0, at.revision if at else 0)
         return HistoryEvent(
@@ -367,7 +368,7 @@ class Registry(RegistryReads):
         )
 
     def _highest_without(self, service: ServiceRecord, version: Version) -> Version | None:
-        """Find the highest active stable version of a service that loses one of its versions.
+        """Find the highest active stable version of a service without *version*.
 
         It is read after the service and its last change. If the service changes meanwhile, the
         commit fails.

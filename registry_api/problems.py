@@ -1,4 +1,4 @@
-"""Refusals as HTTP: problem details (RFC 9457), one for each kind of refusal."""
+"""Problem details (RFC 9457), the HTTP responses of refusals."""
 
 import json
 from http import HTTPStatus
@@ -26,7 +26,7 @@ class ProblemError(Exception):
     Attributes:
         status: The HTTP status.
         members: Members of the document besides the standard ones.
-        headers: Headers that the status asks for.
+        headers: Headers that the status requires.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ProblemError(Exception):
         members: dict[str, Any] | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Write *detail* for the client: what is wrong, and the way out."""
+        """Set the parts; *detail* is for the client: the fault, and what to do about it."""
         super().__init__(detail)
         self.status = status
         self.members = members or {}

@@ -1,4 +1,4 @@
-"""What clients may read of services, and how an operation that lost a race is repeated."""
+"""The operations that read services, and the retries of operations that lost a race."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,8 +13,8 @@ from registry_tables.errors import DynamoError, RaceLostError
 from registry_tables.page import Page
 from registry_tables.records import HistoryEvent, ServiceRecord, VersionRecord
 
-# Simulated: of 32 writers on one service at once, with 60 ms between reading and writing, all get
-# through; at the worst, the pauses come to 7.6 s of the 29 that API Gateway waits.
+# In a simulation of 32 concurrent writers of one service, with 60 ms between read and write, all
+# succeed. The pauses of one add up to 7.6 s at most; API Gateway waits for 29 s.
 _ATTEMPTS = 12
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
@@ -27,10 +27,10 @@ _Reads = TypeVar("_Reads", bound="RegistryReads")
 def retries_lost_races(
     operation: Callable[Concatenate[_Reads, _Arguments], _Result],
 ) -> Callable[Concatenate[_Reads, _Arguments], _Result]:
-    """Return an operation that reads and decides again when it has lost a race, after a pause.
+    """Return an operation that, after a lost race, pauses and then reads and decides again.
 
     Raises:
-        BusyError: It lost every time.
+        BusyError: Every attempt lost a race.
     """
 
     @wraps(operation)
@@ -52,8 +52,8 @@ def retries_lost_races(
 class RegistryReads:
     """The operations that read a versions table.
 
-    After a restore, half of a change may be there for good: a version at a revision above its
-    service's, or a service that has a version which is gone. Reads return the existing part.
+    After a restore, the table may have only a part of a change: a version at a revision above its
+    service's, or a service whose version is missing. Reads return what exists.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class RegistryReads:
         self._random = random
 
     def pause(self, longest_s: float) -> None:
-        """Wait for a random part of a time."""
+        """Wait for a random time, at most *longest_s*."""
         self._sleep(longest_s * self._random())
 
     @retries_lost_races
@@ -91,8 +91,8 @@ class RegistryReads:
         )
         if rules.is_whole(view):
             return view
-        # Either the service has changed between the two reads, or half of a change is there for
-        # good: only a transaction reads both as of one moment.
+        # Either the service has changed between the two reads, or a restore brought back only a
+        # part of a change. A transaction reads both items at the same moment.
         now, records = self._store.transact_read(name, [latest] if latest else [])
         if now is None or now.latest != latest:
             raise RaceLostError
@@ -162,10 +162,10 @@ class RegistryReads:
         return service, record
 
     def _view_again(self, view: ServiceView) -> ServiceView:
-        """Read a service again that a list found in the middle of a change, or with half of one.
+        """Read a service again whose items did not match in a list.
 
-        One such service must not make the whole list fail: if it stays so, return what was read
-        first.
+        It was being changed, or a restore brought back only a part of a change. If it still does
+        not match, return what was read first: one service must not make the whole list fail.
         """
         try:
             return self.service(view.service.name)

@@ -1,4 +1,4 @@
-"""Why the operations refuse a request. `refusal_statuses.py` has each one's HTTP status."""
+"""The refusals of the operations. `refusal_statuses.py` has their HTTP statuses."""
 
 from collections.abc import Sequence
 

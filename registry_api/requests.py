@@ -1,4 +1,4 @@
-"""A request from API Gateway: its parts, parsed, and what is wrong with them."""
+"""Parses a request from API Gateway, and reports its faults."""
 
 import base64
 import json
@@ -29,10 +29,10 @@ FORCE = "force"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paging:
-    """Which part of a list is asked for.
+    """The part of a list that is requested.
 
     Attributes:
-        limit: The most entries to return.
+        limit: The maximum number of entries to return.
         after: The position to continue after, or None for the list's beginning.
     """
 
@@ -46,7 +46,7 @@ class WriteFlags:
 
     Attributes:
         dry_run: Whether to return what would change, and change nothing.
-        force: Whether to change it even if selectors are left without an answer.
+        force: Whether to make the change even if selectors are left without an answer.
     """
 
     dry_run: bool = False
@@ -54,10 +54,10 @@ class WriteFlags:
 
 
 class GatewayRequest:
-    """One request, as the event of a REST API's proxy integration has it."""
+    """A request, from the event of a REST API's proxy integration."""
 
     def __init__(self, event: Mapping[str, Any]) -> None:
-        """Read from the event as it came."""
+        """Set the event."""
         self._event = event
 
     @property
@@ -69,8 +69,8 @@ class GatewayRequest:
     def path(self) -> str:
         """The path below the API's base address.
 
-        Behind a custom domain with a base path, the event's `path` has the base path, too. The
-        greedy path parameter of the template's only resource never does.
+        Behind a custom domain with a base path, the event's `path` includes the base path. The
+        greedy path parameter of the template's only resource does not.
         """
         proxy = (self._event.get("pathParameters") or {}).get("proxy")
         return f"/{proxy}" if isinstance(proxy, str) else self._event.get("path") or ""
@@ -111,7 +111,7 @@ class GatewayRequest:
         An unknown one is refused: a misspelt `dry_run` must not commit.
 
         Raises:
-            ProblemError: What is wrong with each.
+            ProblemError: A parameter is unknown or malformed.
         """
         values = self._query_values()
         errors = []
@@ -132,7 +132,7 @@ class GatewayRequest:
         """Refuse every query parameter, on a route that writes and has none.
 
         Raises:
-            ProblemError: There is one.
+            ProblemError: The request has one.
         """
         errors = [
             {"pointer": pointer(name), "detail": "this route has no query parameters"}
@@ -153,7 +153,7 @@ class GatewayRequest:
         """Return `limit` and `cursor` of the list that *scope* identifies.
 
         Raises:
-            ProblemError: What is wrong with either.
+            ProblemError: At least one is malformed.
         """
         errors = []
         text = self.query("limit")
@@ -178,7 +178,7 @@ class GatewayRequest:
         """Parse the request's body.
 
         Raises:
-            ProblemError: What is wrong with it.
+            ProblemError: It is too large, not JSON, or not a valid *model*.
         """
         try:
             return model.model_validate(self.body())
@@ -206,7 +206,7 @@ class GatewayRequest:
             document = json.loads(
                 data.decode("utf-8"),
                 parse_constant=_no_constant,
-                # No member is a number, and Python limits the digits of integers; JSON does not.
+                # No member is a number. Unlike JSON, Python's `int` limits the number of digits.
                 parse_int=float,
                 object_pairs_hook=_no_repeats,
             )
@@ -225,7 +225,7 @@ def consumer_in(text: str) -> str:
     Raises:
         UnknownError: It is malformed.
     """
-    # Some clients encode a colon in a path, which need not be (RFC 3986, section 3.3).
+    # Some clients percent-encode a colon in a path, which is optional (RFC 3986, section 3.3).
     name = text.replace("%3A", ":").replace("%3a", ":")
     if not re.fullmatch(fields.CONSUMER_NAME, name):
         message = (

@@ -1,4 +1,4 @@
-"""What functions would get: the extension's grammar and answers. No AWS here."""
+"""Resolves needs as the extension does; without AWS."""
 
 from collections.abc import Iterator, Sequence
 

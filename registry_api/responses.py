@@ -1,4 +1,4 @@
-"""Responses that several routes return: documents, pages of a list, resolved needs, and nothing."""
+"""Responses of several routes: documents, pages of a list, resolved needs, and empty ones."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -11,14 +11,14 @@ from registry_api import cursors, documents
 from registry_api.problems import invalid
 from registry_model.services_file import Member
 
-# Lambda's responses have at most 6 MB, API Gateway's envelope and its escapes included.
+# Lambda limits a response to 6 MB, including the proxy integration's JSON and its escapes.
 MAX_RESPONSE = 2_500_000
 
 
 def json_text_response(
     status: HTTPStatus, body: str, headers: dict[str, str] | None = None
 ) -> Response[str]:
-    """Return a JSON document that is text already."""
+    """Return a response with a JSON text."""
     return Response(
         status_code=int(status),
         content_type="application/json",
@@ -30,12 +30,12 @@ def json_text_response(
 def json_response(
     status: HTTPStatus, document: object, headers: dict[str, str] | None = None
 ) -> Response[str]:
-    """Return a JSON document."""
+    """Return a response with a document as JSON."""
     return json_text_response(status, json.dumps(document), headers)
 
 
 def empty_response(status: HTTPStatus, headers: dict[str, str] | None = None) -> Response[str]:
-    """Return no document."""
+    """Return a response without a document."""
     # Some gateways refuse a body of None.
     return Response(status_code=int(status), body="", headers=dict(headers or {}))
 
@@ -90,10 +90,10 @@ _Position = TypeVar("_Position")
 
 
 def position_in(parse: Callable[[str], _Position], text: str) -> _Position:
-    """Parse the position of a cursor that a client may have made up.
+    """Parse the position in a cursor, which a client may have forged.
 
     Raises:
-        ProblemError: The list has no such positions.
+        ProblemError: It is not a position of the list.
     """
     try:
         return parse(text)

@@ -1,4 +1,4 @@
-"""Every route of the API, once: `routes.py` serves this table, `openapi.py` describes it."""
+"""The API's routes: `routes.py` serves them, `openapi.py` describes them."""
 
 from dataclasses import dataclass
 

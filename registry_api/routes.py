@@ -1,4 +1,4 @@
-"""HTTP in, HTTP out: each route parses a request, calls an operation and returns its document."""
+"""The routes: each one parses a request, calls an operation and returns a response."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -243,7 +243,7 @@ class Routes:
         )
 
     def _unless_not_modified(self, tag: str, document: Callable[[], object]) -> Response[str]:
-        """Return a document with its entity tag, unless the client says that it has it."""
+        """Return a document with its entity tag; a 304 if If-None-Match has that tag."""
         condition = self._request.header("if-none-match")
         if condition is not None and entity_tags.matches_weakly(condition, tag):
             return empty_response(HTTPStatus.NOT_MODIFIED, {"ETag": tag})
@@ -279,13 +279,13 @@ def _is_path(template: str, path: str) -> bool:
 def _version_response(
     status: HTTPStatus, record: VersionRecord, headers: dict[str, str] | None = None
 ) -> Response[str]:
-    """Return a version's record, with the entity tag that the next write can expect."""
+    """Return a version's record, with its entity tag for If-Match."""
     tag = {"ETag": entity_tags.version_tag(record.revision)}
     return json_response(status, documents.version_document(record), tag | (headers or {}))
 
 
 def _service_name(text: str, prefix: str) -> str:
-    # DynamoDB refuses a start key outside of what the prefix spans.
+    # DynamoDB rejects a start key that does not begin with the prefix.
     fault = needs.name_fault(text) or (None if text.startswith(prefix) else "not of this list")
     if fault:
         raise ValueError(fault)

@@ -1,4 +1,4 @@
-"""The rules of a change: which state a service has afterwards, and what is refused. Pure."""
+"""The rules of a change: the service's state afterwards, and what is refused. No I/O."""
 
 from dataclasses import replace
 
@@ -33,13 +33,13 @@ def with_version(
 def is_half_done(service: ServiceRecord, record: VersionRecord) -> bool:
     """Return whether a version's last change is not yet in its service.
 
-    If it is merely under way, the commit that would complete it loses the race.
+    If the change is still being written, the commit that would complete it loses the race.
     """
     return record.revision > service.revision
 
 
 def is_whole(view: ServiceView) -> bool:
-    """Return whether a service and its latest version fit together."""
+    """Return whether a service's item matches its latest version."""
     if view.service.latest is None:
         return True
     return view.latest is not None and not is_half_done(view.service, view.latest)
@@ -76,7 +76,7 @@ def check_no_channel_points_at(service: ServiceRecord, version: Version) -> None
     """Check that no channel points at a version that is yanked or deleted.
 
     Raises:
-        ConflictError: One does.
+        ConflictError: A channel points at it.
     """
     pointing = sorted(each for each in service.channels if service.channels[each] == version)
     if pointing:

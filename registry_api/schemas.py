@@ -1,4 +1,4 @@
-"""The types of the documents that clients send and get, for the checks and the description."""
+"""The types of request and response bodies, for the validation and the API's description."""
 
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -41,11 +41,11 @@ class PublishRequest(BaseModel):
     version: VersionText
     arn: ArnText
     metadata: Metadata = Field(default_factory=dict)
-    # Absent; JSON's null is not a channel, and is refused.
+    # The default means that the member is absent; JSON's null is refused.
     channel: Name = ""
 
     def to_publication(self) -> Publication:
-        """Return the values that the operation takes."""
+        """Convert to the operation's argument."""
         return Publication(
             name=self.name,
             version=Version.parse(self.version),
@@ -65,7 +65,7 @@ class PublishVersionRequest(BaseModel):
     channel: Name = ""
 
     def to_publication(self, name: str, version: Version) -> Publication:
-        """Return the values that the operation takes."""
+        """Convert to the operation's argument."""
         return Publication(
             name=name,
             version=version,
@@ -84,7 +84,7 @@ class StatusRequest(BaseModel):
         }
     )
 
-    # JSON has no enumerations: a text has to do.
+    # Not strict, so that a JSON string is converted to the enumeration.
     status: Annotated[Status, Field(strict=False)]
     reason: Reason = ""
 
@@ -123,12 +123,12 @@ class ConsumerRequest(BaseModel):
     model_config = _REQUEST
 
     needed: RecordedNeedsText
-    # Absent; JSON's null is no text, and is refused.
+    # The defaults mean that the member is absent; JSON's null is refused.
     arn: ArnText = ""
     owner: Owner = ""
 
     def to_declaration(self, consumer: str) -> Declaration:
-        """Return the values that the operation takes."""
+        """Convert to the operation's argument."""
         return Declaration(
             consumer=consumer,
             needed=self.needed,
@@ -305,7 +305,7 @@ class ProblemDocument(TypedDict):
     consumers_total: NotRequired[int]
 
 
-# In place of pydantic's own messages, which are in Python's words or too short.
+# These replace pydantic's messages, which use Python's terms or are too short.
 _MESSAGES = {
     "dict_type": "it should be a JSON object",
     "extra_forbidden": "no such member; check its spelling",
@@ -325,7 +325,7 @@ def faults_of(error: ValidationError) -> list[dict[str, str]]:
 
 
 def _location(location: tuple[int | str, ...]) -> str:
-    # pydantic marks a fault of a map's key, whose pointer is its entry's: map, entry, mark.
+    # For a fault of a map's key, pydantic appends a mark; the pointer is that of the entry.
     is_key = len(location) > 2 and location[-1] == "[key]"
     return pointer(*(location[:-1] if is_key else location))
 

@@ -1,4 +1,4 @@
-"""What the operations need of the tables; `registry_tables` provides it on DynamoDB."""
+"""The tables, as the operations need them; `registry_tables` implements this on DynamoDB."""
 
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -12,7 +12,7 @@ from registry_tables.series import Series
 
 
 class VersionStore(Protocol):
-    """The versions table. Every read is strongly consistent, but that of the services' names.
+    """The versions table. Every read except `service_names` is strongly consistent.
 
     Raises:
         ThrottledError, UnreachableError: From every method.
@@ -32,19 +32,19 @@ class VersionStore(Protocol):
     def transact_read(
         self, name: str, versions: Iterable[Version]
     ) -> tuple[ServiceRecord | None, dict[Version, VersionRecord]]:
-        """Read a service and those of *versions* that exist, each change whole or not at all.
+        """Read a service and those of *versions* that exist, in one transaction.
 
         Raises:
-            RaceLostError: One of them is being changed right now.
+            RaceLostError: Another transaction is changing one of them.
         """
 
     def check_last_change(self, service: ServiceRecord) -> None:
-        """Check that every item of the change that made the service's revision can be read.
+        """Check that every item of the service's last change can be read.
 
-        The service's item may be there before the version that was changed with it.
+        The service's item may become visible before the version that changed with it.
 
         Raises:
-            RaceLostError: The change is being made right now.
+            RaceLostError: The change is still being written.
         """
 
     def highest_stable(
@@ -59,7 +59,7 @@ class VersionStore(Protocol):
         """
 
     def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
-        """Read the services of these names that are there."""
+        """Read the services of these names that exist."""
 
     def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
         """Read one version each of several services, by the service's name."""
@@ -76,20 +76,20 @@ class VersionStore(Protocol):
         """Make a change, in one transaction.
 
         Raises:
-            RaceLostError: The service or the version is not as it was read any more.
-            FullError: The service can't grow any more.
+            RaceLostError: The service or the version has changed since it was read.
+            FullError: The service has reached its size limit.
         """
 
 
 class ConsumerNeeds(Protocol):
-    """What consumers are known to need. Only the guard and the dry run read it.
+    """The known needs of consumers, for the guard and the dry run.
 
     Raises:
         ThrottledError, UnreachableError: From every method.
     """
 
     def needs_of_service(self, service: str) -> Iterable[ConsumerNeed]:
-        """Read the needs of all consumers of a service, outdated ones included."""
+        """Read the needs of all consumers of a service, including outdated ones."""
 
     def valid_needs(self, needs: Sequence[ConsumerNeed]) -> Sequence[ConsumerNeed]:
         """Return those of *needs* that are not outdated."""
@@ -131,16 +131,16 @@ class RehearsalStore:
         self.history = store.history
 
     def commit(self, change: Change) -> None:
-        """Keep the change."""
+        """Keep the change, and write nothing."""
         self.change = change
 
 
 class IndexStore(Protocol):
-    """The index table, which is only read here. It trails the versions table by a moment.
+    """The index table, read-only. It is updated a moment after the versions table.
 
     Raises:
         ThrottledError, UnreachableError: From every method.
     """
 
     def answers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Answer]:
-        """Read the answers to these pairs of service and selector that are there."""
+        """Read the answers of these pairs of service and selector that exist."""

@@ -34,15 +34,15 @@ class WriteTerms:
 
     Attributes:
         passes_guard: Whether the change may leave selectors without an answer.
-        accepts: Returns whether the present revision of what is changed is one that the client
-            expects; None: it does not exist.
+        accepts: Returns whether the client expects the present revision, which is None if the
+            record does not exist.
     """
 
     passes_guard: bool = False
     accepts: Callable[[int | None], bool] = lambda _: True
 
     def check(self, record: ServiceRecord | VersionRecord | None) -> None:
-        """Check the revision of what is changed.
+        """Check the revision of the record to change; None if it does not exist.
 
         Raises:
             PreconditionError: The client expects another one.

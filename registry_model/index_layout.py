@@ -1,8 +1,8 @@
 """The index table: the DynamoDB item of an answer, and its key.
 
 Portable: runs under MicroPython and CPython. The table is a public read model (one `GetItem`
-resolves a service), so names here change only with a migration. Items are in DynamoDB's own JSON,
-`{"version": {"S": "1.4.2"}}`, which boto3's low-level client and the wire share.
+resolves a service), so to change a name here takes a migration. Items are in DynamoDB's JSON,
+`{"version": {"S": "1.4.2"}}`, as in boto3's low-level client and in the HTTP API.
 """
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ REVISION = "revision"
 UPDATED_AT = "updated_at"
 COPIES = "copies"
 
-# The most that the template's IndexCopies allows.
+# The maximum of the template's parameter IndexCopies.
 MAX_COPIES = 50
 _LONGEST_NUMBER = 39
 
@@ -43,7 +43,7 @@ class Answer:
         arn: Its ARN.
         status: `active` or `yanked`.
         reason: Why it was yanked, or None.
-        metadata: What the publisher attached, text by text.
+        metadata: The publisher's metadata.
         revision: A revision of the service at which this was the answer.
         updated_at: When the item last changed: ISO 8601, UTC.
         copies: How many copies of the item there are, itself included.
@@ -105,7 +105,7 @@ def item_key(service: str, selector: str, copy: int = 0) -> "dict[str, dict[str,
 def _text(item: "Item", name: str) -> str:
     value = _optional_text(item, name)
     if value is None:
-        raise IndexItemError(f"the index item has no text in {name!r}")
+        raise IndexItemError(f"the index item has no string in {name!r}")
     return value
 
 
@@ -115,7 +115,7 @@ def _optional_text(item: "Item", name: str) -> "str | None":
         return None
     value = attribute.get("S") if isinstance(attribute, dict) else None
     if not isinstance(value, str):
-        raise IndexItemError(f"the index item's {name!r} is not a text")
+        raise IndexItemError(f"the index item's {name!r} is not a string")
     return value
 
 
@@ -124,7 +124,7 @@ def _number(item: "Item", name: str, default: "int | None") -> int:
     if attribute is None and default is not None:
         return default
     value = attribute.get("N") if isinstance(attribute, dict) else None
-    # DynamoDB's numbers have at most 38 digits; parsing a longer one would only take time.
+    # DynamoDB's numbers have at most 38 digits; a longer text is not parsed, to save time.
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER:
         try:
             return int(value)
@@ -141,9 +141,9 @@ def _metadata(item: "Item") -> "dict[str, str]":
     if not isinstance(entries, dict):
         raise IndexItemError(f"the index item's {METADATA!r} is not a map")
     for name in entries:
-        # MicroPython's parser takes numbers for names.
+        # MicroPython's parser accepts numbers as names.
         if not isinstance(name, str):
-            raise IndexItemError(f"the index item's {METADATA!r} has a name that is no text")
+            raise IndexItemError(f"the index item's {METADATA!r} has a name that is not a string")
     return {name: _text(entries, name) for name in entries}
 
 

@@ -2,8 +2,8 @@
 
 Portable: runs under MicroPython and CPython. The extension and the registry's dry run share it.
 
-A need resolves with one key of the index: `users~=1.4` is the answer to `1.x`, provided that it is
-at least `1.4.0`, since the highest `1.x` is the highest of those at least `1.4.0`, if any is.
+A need is resolved with one key of the index. For `users~=1.4` it is `1.x`: if the highest `1.x` is
+at least `1.4.0`, it is the answer; if not, there is no answer.
 """
 
 from registry_model.text import first_not_in, quote
@@ -23,12 +23,12 @@ _NAME = _NAME_FIRST + "-._"
 _NAMES = "," + _NAME
 _BEFORE_OPERATOR = _NAME + ":" + BLANKS
 MAX_NAME = 64
-# Of one consumer on record; a function itself may have any number.
+# The limit for a recorded consumer; a function may have any number.
 MAX_RECORDED_NEEDS = 1_000
 
 
 def name_fault(name: str) -> "str | None":
-    """Return why *name* can't name a service, an alias or a channel; None if it can."""
+    """Return why *name* is not the name of a service, an alias or a channel; None if it may be."""
     if name and name[0] in _NAME_FIRST and len(name) <= MAX_NAME and not name.lstrip(_NAME):
         return None
     if not name:
@@ -46,8 +46,8 @@ class Fault:
     """One fault of a text of needs.
 
     Attributes:
-        position: Where the need at fault begins: an offset in characters, from 0.
-        text: The need at fault.
+        position: The offset of the malformed need, in characters from 0.
+        text: The malformed need.
         reason: What is wrong with it, and what to write.
     """
 
@@ -74,12 +74,12 @@ class NeedsError(ValueError):
 
 
 class Selector:
-    """Which version of a service is asked for.
+    """The version of a service that is requested.
 
     Attributes:
-        requested: How the services file shows it: `latest`, `1.x`, `~=1.4`, `@beta`.
-        index_selector: The index's sort key that answers it.
-        minimum: The least version that the answer may have, or None for any.
+        requested: The selector in the services file: `latest`, `1.x`, `~=1.4`, `@beta`.
+        index_selector: The sort key of its answer in the index.
+        minimum: The lowest version that the answer may have, or None for any.
     """
 
     __slots__ = ("index_selector", "minimum", "requested")
@@ -96,7 +96,7 @@ class Selector:
         """Return whether the index's answer satisfies this selector.
 
         Raises:
-            VersionError: The index holds something that is not a version.
+            VersionError: *version* is malformed.
         """
         if self.minimum is None:
             return True
@@ -116,7 +116,8 @@ if TYPE_CHECKING:
         """One service that a function needs.
 
         Attributes:
-            key: Its member's name in the services file: the alias, or else the service's name.
+            key: Its member's name in the services file: the alias if there is one, otherwise the
+                service's name.
             service: The service's name.
             selector: Which version of it.
         """
@@ -135,7 +136,7 @@ _LATEST = Selector(LATEST, LATEST)
 
 
 class SelectorError(ValueError):
-    """A selector is malformed; the message says why, and what to write."""
+    """A selector is malformed; the message has the reason, and what to write."""
 
 
 def _numbers(text: str, least: int) -> "list[int]":
@@ -203,7 +204,7 @@ _FORMS = {"==": _equal_to, "~=": _compatible_with, ">=": _no_lower_than, "@": _c
 
 
 def parse_selector(text: str) -> Selector:
-    """Parse a selector with its operator; the empty text asks for the latest version.
+    """Parse a selector with its operator; an empty one selects the latest version.
 
     Raises:
         SelectorError: It is malformed.
@@ -226,8 +227,8 @@ def parse_selector(text: str) -> Selector:
 
 
 def _operator_at(text: str) -> int:
-    """Return where the first operator begins; the text's length if there is none."""
-    # These characters are skipped at once. Only a malformed need has others before its operator.
+    """Return the offset of the first operator; the text's length if there is none."""
+    # Skip these characters in one call. Only a malformed need has others before its operator.
     offset = len(text) - len(text.lstrip(_BEFORE_OPERATOR))
     while offset < len(text) and text[offset] not in _OPERATOR:
         offset += 1
@@ -252,7 +253,7 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
             key = alias
     fault = name_fault(service)
     if fault and not service and tail:
-        # Usually the rest of `users>=1.2,<2`: what is wrong with its operator does not matter.
+        # Usually the second part of `users>=1.2,<2`: report only this fault.
         reasons.append("no service is named before the operator; a need has one selector")
         return key, None
     if fault:
@@ -291,7 +292,7 @@ def parse_needs(text: str) -> "list[Need]":
     """Parse a text of needs, such as `users,billing==1.x`, in its order.
 
     Raises:
-        NeedsError: Something in it is malformed, or two needs have one key; every fault is named.
+        NeedsError: A need is malformed, or two needs have the same key; it has every fault.
     """
     needs = [Need(name, name, _LATEST) for name in _only_names(text)]
     if needs:

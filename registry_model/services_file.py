@@ -1,4 +1,4 @@
-"""The services file: what a function reads, one member for each of its needs.
+"""The services file, which a function reads: one member for each of its needs.
 
 Portable: runs under MicroPython and CPython. The extension writes it; the registry's dry run
 returns the same members.
@@ -25,11 +25,11 @@ class Member:
     Attributes:
         requested: The selector as the file shows it.
         status: `active`, `yanked`, `missing` or `unavailable`.
-        service: The service's name if the key is an alias, else None.
+        service: The service's name if the key is an alias, otherwise None.
         version, arn, resolved_at: None unless the status is `active` or `yanked`.
-        metadata: What the publisher attached; empty if nothing.
-        reason: Why it was yanked, or None.
-        error: Why there is no answer, or None.
+        metadata: The publisher's metadata; may be empty.
+        reason: The reason of a yank, or None.
+        error: The reason why there is no answer, or None.
     """
 
     __slots__ = (
@@ -75,11 +75,11 @@ class Member:
 
     @property
     def is_answered(self) -> bool:
-        """Whether the registry answered: `missing` is an answer, `unavailable` is none."""
+        """Whether the registry has answered: `missing` is an answer, `unavailable` is not."""
         return self.status != UNAVAILABLE
 
     def says_the_same(self, other: "Member") -> bool:
-        """Return whether both have the same answer, whatever their times and error texts."""
+        """Return whether both have the same answer; times and error texts are ignored."""
         return (
             self.requested == other.requested
             and self.status == other.status
@@ -130,7 +130,7 @@ def resolved_member(need: "Need", answer: "Answer", resolved_at: str) -> Member:
 
 
 def missing_member(need: "Need") -> Member:
-    """Return the member of a need that the registry has no answer to."""
+    """Return the member of a need for which the registry has no answer."""
     return Member(
         requested=need.selector.requested,
         service=_service_if_aliased(need),
@@ -150,10 +150,10 @@ def unavailable_member(need: "Need", error: str) -> Member:
 
 
 def unavailable_members(needs: "list[Need]", error: str) -> "dict[str, Member]":
-    """Return a member for each need, none of which was ever resolved, by key.
+    """Return the members of needs that were never resolved, by key.
 
-    Neighbours with the same fields are one object, which `render` renders once: the function's boot
-    waits for it.
+    Neighbours with the same fields are the same object, which `render` encodes only once: the
+    function starts after that.
     """
     members: "dict[str, Member]" = {}
     member = None
@@ -203,11 +203,11 @@ def _text_of(member: Member, encoded: "dict[str, str]") -> str:
 
 
 def render(members: "list[tuple[str, Member]]") -> bytes:
-    """Return the whole document: an object with one member for each need, under its key.
+    """Return the document: an object with one member for each need, under its key.
 
-    It is made in pieces, and texts that members share are encoded once: each text in between costs
-    MicroPython memory and a look-up. Pieces are joined before they are too many, since they take
-    several times the size of their text.
+    It is joined from pieces, and a text that several members share is encoded once: each other
+    string would cost MicroPython memory and a look-up. The pieces take several times the size of
+    their text, so they are joined before there are too many.
     """
     if not members:
         return b"{}\n"
@@ -220,7 +220,7 @@ def render(members: "list[tuple[str, Member]]") -> bytes:
     for key, member in members:
         if member is not before:
             before, text = member, _text_of(member, encoded)
-        # A key has no character that JSON would escape.
+        # No character of a key has to be escaped in JSON.
         pieces += (opening, key, text)
         opening = ',\n"'
         if len(pieces) > _MOST_PIECES:
@@ -272,7 +272,7 @@ def parse(data: bytes) -> "dict[str, Member]":
     """Parse a services file; return its well-formed members by key.
 
     Raises:
-        ValueError: It is not a whole JSON object.
+        ValueError: It is not a complete JSON object.
     """
     document = strict_json.loads(data)
     if not isinstance(document, dict):
@@ -286,7 +286,7 @@ def parse(data: bytes) -> "dict[str, Member]":
 
 
 def answers_need(key: str, member: Member, need: "Need") -> bool:
-    """Return whether an earlier run's *member* under *key* is a last good answer to *need*."""
+    """Return whether an earlier run's *member* under *key* is a last good answer of *need*."""
     return (
         member.is_answered
         and key == need.key

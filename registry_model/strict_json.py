@@ -1,15 +1,15 @@
 """Parses JSON strictly, with the same result under MicroPython and CPython.
 
-Portable: runs under MicroPython and CPython. MicroPython's `json` accepts a document that was cut
-after its last value, and turns an escaped surrogate pair into two characters that are not valid in
-UTF-8.
+Portable: runs under MicroPython and CPython. MicroPython's `json` accepts a document that is
+truncated after its last value, and turns an escaped surrogate pair into two characters that are not
+valid in UTF-8.
 """
 
 import json
 
 _REPLACEMENT = "\ufffd"
-# Far above what the documents read here have. MicroPython would need minutes to parse a number of a
-# million digits.
+# Far above the values in any document read here. MicroPython would need minutes to parse a number
+# of a million digits.
 _LONGEST_WORD = 400
 _MOST_BRACKETS = 400
 # How many bytes of a document are checked at a time.
@@ -35,10 +35,11 @@ def _is_too_deep(pieces: "list[bytes]", depth: int) -> bool:
 
 
 def _is_whole(data: bytes) -> bool:
-    """Return whether every text and every bracket is closed.
+    """Return whether every string and every bracket is closed.
 
-    It works on bytes, since MicroPython would look up each piece of a text in its table of names.
-    It works part by part, since the pieces of a large document take several times its size.
+    It works on bytes, since MicroPython would look up each piece of a string among its interned
+    strings. It works part by part, since the pieces of a large document take several times its
+    size.
 
     Raises:
         ValueError: It is nested too deeply, or has too long a number.
@@ -105,17 +106,17 @@ def loads(data: bytes) -> object:
     """Parse a JSON document.
 
     Raises:
-        ValueError: It is not UTF-8, not JSON, or cut.
+        ValueError: It is not UTF-8, not JSON, or truncated.
     """
     try:
         str(data, "utf-8")
     except UnicodeError:
         raise ValueError("it is not UTF-8")
-    # CPython would take it for another encoding.
+    # CPython would assume another encoding.
     if data[:1] == b"\xef" or b"\0" in data[:4]:
         raise ValueError("it is not JSON")
     if not _is_whole(data):
-        raise ValueError("it is not whole")
+        raise ValueError("it is not complete")
     if b"\\ud" in data or b"\\uD" in data:
         data = _with_pairs_joined(str(data, "utf-8")).encode("utf-8")
     try:
@@ -127,7 +128,7 @@ def loads(data: bytes) -> object:
 def dumps(value: str) -> str:
     """Return a text as JSON.
 
-    Documents are joined from such pieces: MicroPython's `dumps` of a whole one takes time in
-    proportion to the square of its length.
+    Use it for the pieces of a document: in MicroPython, the time of `dumps` grows with the square
+    of the length.
     """
     return json.dumps(value)

@@ -5,8 +5,8 @@ Portable: runs under MicroPython and CPython.
 
 DIGITS = "0123456789"
 _LONGEST_QUOTE = 80
-# Format characters, line separators, surrogates, tags: they would not be seen, or would break or
-# reorder the line (Unicode's categories Cf, Cs, Zl and Zp, in ranges).
+# Format characters, line separators, surrogates, tags: they are invisible, or they break or reorder
+# the line (Unicode's categories Cf, Cs, Zl and Zp, as ranges).
 _INVISIBLE = (
     (0x00, 0x1F),
     (0x7F, 0x9F),
@@ -24,15 +24,15 @@ _INVISIBLE = (
 
 
 def first_not_in(text: str, allowed: str) -> str:
-    """Return the first character of *text* that is none of *allowed*; empty if there is none.
+    """Return the first character of *text* that is not in *allowed*; empty if there is none.
 
-    A loop over characters costs MicroPython a look-up in its table of names for each.
+    There is no loop over characters: MicroPython would look up each among its interned strings.
     """
     return text.lstrip(allowed)[:1]
 
 
 def printable(text: str) -> str:
-    """Return *text* on one line, with each character that would not be seen escaped."""
+    """Return *text* on one line, with each invisible character escaped."""
     return "".join(
         [
             (f"\\x{ord(c):02x}" if ord(c) < 0x100 else f"\\u{ord(c):04x}")
@@ -44,7 +44,7 @@ def printable(text: str) -> str:
 
 
 def escape_invisible(json: str) -> str:
-    """Return a JSON text with each character that would not be seen escaped as JSON does."""
+    """Return a JSON text with each invisible character escaped."""
     return "".join([_json_escape(ord(c)) if _is_invisible(c) else c for c in json])
 
 
@@ -66,5 +66,5 @@ def _is_invisible(character: str) -> bool:
 
 
 def quote(text: str) -> str:
-    """Return *text* in quotes for a message: printable, and cut to a length fit for a log line."""
+    """Return *text* in quotes for a message: printable, and shortened to fit in a log line."""
     return "'" + printable(text[:_LONGEST_QUOTE]) + ("'" if len(text) <= _LONGEST_QUOTE else "'...")

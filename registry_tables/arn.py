@@ -20,16 +20,16 @@ _FORM = "arn:partition:service:region:account:resource"
 
 
 class ArnError(ValueError):
-    """A text is not a well-formed ARN; the message says which part is malformed."""
+    """A text is not a well-formed ARN; the message names the malformed part."""
 
     def __init__(self, text: str, reason: str) -> None:
-        """Quote the text and say what is wrong with it."""
+        """Set the message: the quoted text, and its fault."""
         super().__init__(f"{quote(text)} is not an ARN: {reason}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arn:
-    """A well-formed ARN, part by part; `str()` returns the text again."""
+    """The parts of a well-formed ARN; `str()` returns the text."""
 
     partition: str
     service: str
@@ -42,7 +42,7 @@ class Arn:
         """Parse an ARN.
 
         Raises:
-            ArnError: It is not one, or longer than 2,048 characters.
+            ArnError: It is malformed, or longer than 2,048 characters.
         """
         if len(text) > MAX_LENGTH:
             raise ArnError(text, f"it is longer than {MAX_LENGTH:,} characters")
@@ -65,9 +65,9 @@ class Arn:
             if not pattern.fullmatch(part):
                 raise ArnError(text, f"its {name} {quote(part)} is malformed")
         if not arn.resource:
-            raise ArnError(text, "it names no resource")
+            raise ArnError(text, "it has no resource")
         if not arn.resource.isprintable() or arn.resource != arn.resource.strip():
-            raise ArnError(text, "its resource has characters that no ARN can have")
+            raise ArnError(text, "its resource has characters that are not allowed in an ARN")
         return arn
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Calls to DynamoDB: the client's settings, what its errors mean, and reads of many items."""
+"""Calls to DynamoDB: the client's settings, the mapping of errors, and batches."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 Item = Mapping[str, Any]
 _Parsed = TypeVar("_Parsed")
-# What parsing a damaged item raises.
+# The exceptions of parsing a damaged item.
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
-# A table that does not answer fails a request within 10 s: API Gateway waits for 29.
+# If DynamoDB does not respond, a request fails within 10 s: API Gateway waits for 29 s.
 CLIENT_CONFIG = Config(
     connect_timeout=1,
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 3},
-    # DynamoDB checks each request itself. Doing it twice takes a sixth of the time of many reads.
+    # DynamoDB validates each request. To do it here as well takes a sixth of a large read's time.
     parameter_validation=False,
 )
 
@@ -42,8 +42,8 @@ _THROTTLED = frozenset(
         "RequestLimitExceeded",
         "ThrottlingException",
         "ThrottlingError",
-        # Our own transaction, which botocore sent again after a lost response, is still running.
-        # Its result is unknown, so the caller has to wait; botocore's own retries do the same.
+        # The same transaction, which botocore sent again after a lost response, is still running.
+        # Its result is unknown, so the caller has to wait, as botocore's retries do.
         "TransactionInProgressException",
     }
 )
@@ -59,7 +59,7 @@ _FULL = frozenset({"ItemCollectionSizeLimitExceeded", "ItemCollectionSizeLimitEx
 _NO_TABLE = "ResourceNotFoundException"
 _MAX_BATCH_KEYS = 100
 _MAX_BATCH_WRITES = 25
-# How often a write is tried before its table counts as throttled.
+# The number of attempts of a write before its table is reported as throttled.
 MAX_ATTEMPTS = 8
 
 
@@ -73,7 +73,7 @@ def keep_requests_out_of_logs() -> None:
 
 
 def readable(parse: Callable[[Item], _Parsed], items: Iterable[Item]) -> Iterator[_Parsed]:
-    """Parse items, and leave out damaged ones: one damaged item must not make a list fail."""
+    """Parse items, and skip damaged ones: one damaged item must not make a list fail."""
     for item in items:
         try:
             yield parse(item)
@@ -83,10 +83,10 @@ def readable(parse: Callable[[Item], _Parsed], items: Iterable[Item]) -> Iterato
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Raise the package's errors in place of botocore's; bugs of ours pass unchanged.
+    """Convert botocore's errors to the package's; errors that mean a bug pass unchanged.
 
     Raises:
-        RaceLostError, ThrottledError, FullError, UnreachableError: As each error code means.
+        RaceLostError, ThrottledError, FullError, UnreachableError: By the error code.
     """
     try:
         yield
@@ -97,7 +97,7 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _mapped(error: ClientError) -> DynamoError | ClientError:
-    """Return the error that a code stands for; the error itself if it is a bug of ours."""
+    """Return the package's error for an error code; the error unchanged if it means a bug."""
     code = error.response["Error"]["Code"]
     codes = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
     codes.add(code)
@@ -125,7 +125,7 @@ def batch_get(
     """Read the items of any number of distinct keys: those that exist, in no order.
 
     Args:
-        attributes: Those to read; all if empty. Fewer cost less of botocore's time.
+        attributes: The attributes to read; all if empty. botocore parses fewer of them faster.
 
     Raises:
         ThrottledError, UnreachableError: Not all of them could be read.
@@ -158,7 +158,8 @@ def batch_write(
     """Put and delete items without conditions; send again what DynamoDB leaves unprocessed.
 
     Args:
-        pause: Waits before the next batch, given how many in a row were not written whole.
+        pause: Waits before the next batch; its argument is the number of incomplete batches in a
+            row.
 
     Raises:
         ThrottledError, UnreachableError: Not all of them could be written.
@@ -175,7 +176,7 @@ def batch_write(
             continue
         refusals += 1
         if refusals == MAX_ATTEMPTS:
-            raise ThrottledError("a batch was not written whole")
+            raise ThrottledError("a batch was not written completely")
         pause(refusals)
         # The response has the unprocessed requests as they were sent.
         left = [cast("WriteRequestTypeDef", each) for each in unprocessed] + left
@@ -184,10 +185,10 @@ def batch_write(
 def transact_get(
     client: "DynamoDBClient", table: str, keys: Iterable[Mapping[str, Any]]
 ) -> list[Item | None]:
-    """Read items as of one moment, in the keys' order; None for each that does not exist.
+    """Read items in one transaction, in the order of the keys; None for a missing item.
 
     Raises:
-        RaceLostError: A transaction is writing one of them right now.
+        RaceLostError: Another transaction is writing one of them.
         ThrottledError, UnreachableError: They could not be read.
     """
     with mapped_errors():

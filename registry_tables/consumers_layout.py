@@ -1,4 +1,4 @@
-"""The consumers table: how a consumer and its needs are written as DynamoDB items. Pure.
+"""The consumers table's layout: the DynamoDB items of a consumer and its needs.
 
 Partition key `consumer`, sort key `entry`:
 
@@ -48,7 +48,7 @@ Item = Mapping[str, Any]
 
 
 class Source(StrEnum):
-    """Where a consumer's record comes from."""
+    """The source of a consumer's record."""
 
     DECLARED = "declared"
     SCAN = "scan"
@@ -62,9 +62,9 @@ class Consumer:
         name: The consumer's name.
         needed: Its needs as text, as `NEEDED_SERVICES` has them.
         arn: The consumer's own ARN, or None.
-        owner: Who to ask about it, or None.
+        owner: The person or team to ask about it, or None.
         seen_at: When it was last declared or scanned: ISO 8601, UTC.
-        generation: Which of its needs' items are valid; it orders declarations by time.
+        generation: The generation of its valid needs; those of later declarations sort higher.
     """
 
     name: str
@@ -82,7 +82,7 @@ class ConsumerNeed:
 
     Attributes:
         consumer: The consumer's name.
-        generation: The generation that it belongs to; valid if it is the consumer's own.
+        generation: The need's generation; the need is valid if the consumer has the same one.
         need: The need itself.
     """
 
@@ -104,7 +104,7 @@ class ConsumerNeed:
 
 
 def new_generation(now_ms: int, previous: str | None, random: float) -> str:
-    """Return a generation that sorts after *previous* and is unlike any other.
+    """Return a unique generation that sorts after *previous*.
 
     Args:
         now_ms: The wall clock, in milliseconds since 1970.
@@ -178,7 +178,7 @@ def need_to_item(need: ConsumerNeed) -> dict[str, Any]:
 
 
 def need_from_item(service: str, item: Item) -> ConsumerNeed:
-    """Parse the item of one need of *service*; only its position and its need are read."""
+    """Parse the item of one need of *service*, from its position and its need."""
     consumer, _, entry = item[POSITION]["S"].partition("#")
     generation, _, key = entry.removeprefix(NEED_PREFIX).partition("#")
     selector = _selector(item[NEED]["S"].partition(":")[2])
@@ -200,7 +200,7 @@ def parse_position(text: str) -> str:
     """Parse the position of a need among all needs of its service.
 
     Raises:
-        ValueError: It is not one.
+        ValueError: It is malformed.
     """
     consumer, _, entry = text.partition("#")
     if not consumer or not entry.startswith(NEED_PREFIX):

@@ -74,13 +74,13 @@ class ConsumersTable:
         self._random = random
 
     def declare(self, name: str, needed: str, *, arn: str | None, owner: str | None) -> Consumer:
-        """Replace a consumer's needs, whole or not at all, and return its record.
+        """Replace all needs of a consumer, or none if it fails; return its record.
 
         Args:
             needed: The needs as text; well-formed.
 
         Raises:
-            RaceLostError: Other declarations of the consumer kept coming first.
+            RaceLostError: Every attempt lost a race with another declaration.
         """
         return self._retried(lambda: self._declare(name, needed, arn=arn, owner=owner))
 
@@ -89,7 +89,7 @@ class ConsumersTable:
 
         Raises:
             DeclaredError: A pipeline has declared the consumer.
-            RaceLostError: Other changes of the consumer kept coming first.
+            RaceLostError: Every attempt lost a race with another change.
         """
         return self._retried(lambda: self._record_scanned(name, needed, arn))
 
@@ -107,7 +107,7 @@ class ConsumersTable:
             raise DamagedItemError(name, layout.HEAD_ENTRY, error) from error
 
     def forget(self, consumer: Consumer) -> None:
-        """Remove a consumer as it was read, with its needs; one that has changed since stays."""
+        """Remove a consumer and its needs, unless it has changed since it was read."""
         try:
             with mapped_errors():
                 self._client.delete_item(
@@ -125,7 +125,7 @@ class ConsumersTable:
                 )
         except RaceLostError:
             return
-        # Only its own generation: another one may belong to a newer declaration.
+        # Only this generation: another one may belong to a newer declaration.
         self._remove_needs(
             consumer.name,
             first=layout.need_entry(consumer.generation, ""),
@@ -135,7 +135,7 @@ class ConsumersTable:
     def page(self, prefix: str, *, limit: int, after: str | None) -> Page[Consumer, str]:
         """Read up to *limit* consumers whose names begin with *prefix*, by name.
 
-        The index of names trails the table by a moment.
+        The index of names is updated a moment after the table.
         """
         condition = "#listing = :all"
         names = {"#listing": layout.LISTING}
@@ -181,7 +181,7 @@ class ConsumersTable:
         return Page(items=tuple(valid), last=last)
 
     def needs_of_service(self, service: str) -> Iterator[ConsumerNeed]:
-        """Read all needs of a service, those that are not valid any more included."""
+        """Read all needs of a service, including those that are no longer valid."""
         after: str | None = None
         while True:
             needs, after = self._query_needs(service, limit=None, after=after)
@@ -243,8 +243,8 @@ class ConsumersTable:
     def _replace_needs(self, before: Consumer | None, consumer: Consumer) -> None:
         """Write the needs of a new generation, then make them valid.
 
-        The generations up to the replaced one are removed afterwards. A later one may belong to a
-        writer that is still at work.
+        The generations up to the replaced one are removed afterwards. A later one may belong to
+        another writer that has not finished.
         """
         items = [
             layout.need_to_item(

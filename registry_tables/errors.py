@@ -1,4 +1,4 @@
-"""What a call to a table can fail with, named for what the caller should do about it."""
+"""The errors of calls to the tables, one for each reaction of the caller."""
 
 
 class DynamoError(Exception):
@@ -6,7 +6,7 @@ class DynamoError(Exception):
 
 
 class RaceLostError(DynamoError):
-    """Another change of the service came first: read again and decide again."""
+    """Another change of the service was faster: read again and decide again."""
 
     def __init__(self) -> None:
         super().__init__("the service was changed by another request at the same time")

@@ -1,6 +1,6 @@
-"""Items of the index table as they are found there: compared, without being parsed.
+"""Compares items of the index table, without parsing them.
 
-An item may be damaged, or hold attributes of a later version, and must be compared nevertheless.
+Even an item that is damaged, or has attributes of a later product version, must be compared.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from registry_model import index_layout
 
 Item = Mapping[str, Any]
 
-# These say when an item was written; all others say what it answers.
+# The attributes of the time of writing; all others are the item's content.
 _WRITE_ATTRIBUTES = frozenset({index_layout.REVISION, index_layout.UPDATED_AT})
 
 
@@ -21,8 +21,8 @@ class Difference:
 
     Attributes:
         key: The item's key.
-        found: The item as it is, or None. Only its key, if only its presence is known.
-        wanted: The item as it should be, or None if it should not exist.
+        found: The present item, or None; only its key if the rest was not read.
+        wanted: The correct item, or None if there should be none.
     """
 
     key: dict[str, Any]
@@ -31,7 +31,7 @@ class Difference:
 
     @property
     def revision_found(self) -> int:
-        """The revision of the item as it is; 0 if it has none."""
+        """The present item's revision; 0 if it has none."""
         return number_in(self.found or {}, index_layout.REVISION)
 
     def is_same_as(self, other: "Difference") -> bool:
@@ -54,10 +54,10 @@ def number_in(item: Item, name: str) -> int:
 
 
 def is_current(found: Item, wanted: Item) -> bool:
-    """Return whether an index item answers what it should, and nothing else.
+    """Return whether an index item has the wanted content.
 
-    Its revision may differ, unless it is above the service's: then the versions table was restored,
-    and the next change would seem older than this item.
+    Its revision may be lower. If it is higher than the service's, the versions table was restored,
+    and the next change would look older than this item.
     """
     if number_in(found, index_layout.REVISION) > number_in(wanted, index_layout.REVISION):
         return False
@@ -65,5 +65,5 @@ def is_current(found: Item, wanted: Item) -> bool:
 
 
 def content_of(item: Item) -> dict[str, Any]:
-    """Return the attributes of an index item that hold its answer, without when it was written."""
+    """Return an index item's attributes without those of the time of writing."""
     return {name: value for name, value in item.items() if name not in _WRITE_ATTRIBUTES}

@@ -1,4 +1,4 @@
-"""The index table in DynamoDB: every read and write of it."""
+"""The index table in DynamoDB."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ _SCAN_PAGE = 500
 
 
 class IndexTable:
-    """The index table, to read.
+    """Reads the index table.
 
     Raises:
         ThrottledError, UnreachableError: From every method.
@@ -35,16 +35,16 @@ class IndexTable:
         self._table = table
 
     def answers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Answer]:
-        """Read the answers to pairs of service and selector: those that exist.
+        """Read the existing answers of pairs of service and selector.
 
-        A hundred in a call and eventually consistent, as the extension reads them.
+        A call reads a hundred items with eventual consistency, as in the extension.
         """
         keys = [index_layout.item_key(*pair) for pair in set(wanted)]
         items = batch_get(self._client, self._table, keys, consistent=False)
         return {index_layout.key_of(item): index_layout.answer_from_item(item) for item in items}
 
     def selectors(self, service: str, copy: int, after: str | None) -> Page[str, str]:
-        """Read a page of the selectors under which a service has items, or copies of a number."""
+        """Read a page of the selectors of a service's items, or of its copies with one number."""
         start: dict[str, Any] = {}
         if after is not None:
             start = {"ExclusiveStartKey": index_layout.item_key(service, after, copy)}
@@ -67,7 +67,7 @@ class IndexTable:
         return Page(items=selectors, last=selectors[-1] if has_more else None)
 
     def keys(self, after: tuple[str, str] | None) -> Page[tuple[str, str], tuple[str, str]]:
-        """Read a page of the whole table's keys, in DynamoDB's own order."""
+        """Read a page of the whole table's keys, in DynamoDB's order."""
         start: dict[str, Any] = {}
         if after is not None:
             partition, selector = after
@@ -91,7 +91,7 @@ class IndexTable:
 
 
 class IndexWriter(IndexTable):
-    """The index table, to bring up to date with the versions table.
+    """Brings the index table up to date with the versions table.
 
     Attributes:
         copies: How many copies each item has, itself included.
@@ -100,16 +100,16 @@ class IndexWriter(IndexTable):
     def __init__(
         self, client: "DynamoDBClient", table: str, *, versions: VersionsTable, copies: int
     ) -> None:
-        """Use a low-level client, and the versions table that each write is checked against."""
+        """Use a low-level client, and the versions table for the condition of each write."""
         super().__init__(client, table)
         self._versions = versions
         self.copies = copies
 
     def differences(self, service: str, answers: dict[str, Answer | None]) -> list[Difference]:
-        """Compare the table with what it should hold; return the items that differ.
+        """Compare the table with the correct answers; return the items that differ.
 
-        The original comes after its copies: only the original's item says how many copies there
-        are, and a worker that is killed in between must leave that number to the next one.
+        The original comes after its copies, since only its item has the number of copies: if a
+        worker is killed in between, the next one still finds the previous number.
 
         Args:
             answers: What each selector resolves to; None if it has no answer.
@@ -144,13 +144,13 @@ class IndexWriter(IndexTable):
     def apply(
         self, name: str, expected: ServiceRecord | None, differences: Sequence[Difference]
     ) -> None:
-        """Write the items as they should be; each transaction fails if the service has changed.
+        """Write the correct items; each transaction fails if the service has changed.
 
         Args:
             expected: The service as it was read; None if it did not exist.
 
         Raises:
-            RaceLostError: The service has changed since it was read: compute again.
+            RaceLostError: The service has changed since it was read: recompute.
         """
         check = self._versions.unchanged_service(name, expected)
         for chunk in _chunks(differences):
@@ -174,7 +174,7 @@ class IndexWriter(IndexTable):
 
 
 def _chunks(differences: Sequence[Difference]) -> list[list[Difference]]:
-    """Split into what one transaction can take, by number and by size."""
+    """Split by number and size into parts that fit into a transaction."""
     chunks: list[list[Difference]] = []
     size = 0
     for difference in differences:

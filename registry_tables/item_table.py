@@ -1,4 +1,4 @@
-"""A table's items, read and written without being parsed, as a restore needs them."""
+"""Reads and writes a table's items without parsing them, for a restore."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ def _key_attributes(key: Key) -> dict[str, Any]:
 
 
 class ItemTable:
-    """A table with the versions table's key, item by item.
+    """A table with the same key as the versions table.
 
     Raises:
         ThrottledError, UnreachableError: From every method.
@@ -50,7 +50,7 @@ class ItemTable:
         return [each["AttributeName"] for each in schema]
 
     def page(self, after: Key | None, *, limit: int) -> Page[Item, Key]:
-        """Read a page of all items, in DynamoDB's own order."""
+        """Read a page of all items, in DynamoDB's order."""
         start: dict[str, Any] = {}
         if after is not None:
             start = {"ExclusiveStartKey": _key_attributes(after)}

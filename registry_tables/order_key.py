@@ -1,4 +1,4 @@
-"""Order keys: texts whose byte order is the SemVer precedence of the versions that they encode.
+"""Order keys: versions encoded such that the byte order is the SemVer precedence.
 
 DynamoDB compares sort keys byte by byte, so it can page versions from the highest down. A letter
 before each number gives its length (`a` for one digit). A release ends in `~`; a pre-release
@@ -35,11 +35,11 @@ def order_key(version: Version) -> str:
 
 
 def release_bound(version: Version) -> str:
-    """Return a text above the keys of all releases lower than *version*, below those of others."""
+    """Return a bound above the keys of all releases lower than *version*, below all others."""
     return series_prefix(version.major, version.minor) + number_key(version.patch)
 
 
 def series_prefix(major: int, minor: int | None = None) -> str:
-    """Return what the order keys of `<major>.` or `<major>.<minor>.` versions begin with."""
+    """Return the prefix of the order keys of `<major>.` or `<major>.<minor>.` versions."""
     prefix = number_key(major) + "."
     return prefix if minor is None else prefix + number_key(minor) + "."

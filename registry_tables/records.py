@@ -1,4 +1,4 @@
-"""What the versions table holds, as values: services, their versions, history and changes."""
+"""The values of the versions table: services, their versions, history and changes."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -56,13 +56,13 @@ class VersionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceRecord:
-    """A service's own state.
+    """The state of a service.
 
     Attributes:
         revision: Grows by one with every change of the service.
         channels: The version that each channel is set to; `latest` only while it is pinned.
-        highest: The highest active stable version, or None. Every change keeps it true, so that
-            looking at a service, or at a page of services, asks no index.
+        highest: The highest active stable version, or None. Every change updates it, so that
+            reading services needs no query of an index.
         created_at: ISO 8601, UTC: the first publish.
         updated_at: ISO 8601, UTC: the last change.
     """
@@ -76,7 +76,7 @@ class ServiceRecord:
 
     @property
     def latest(self) -> Version | None:
-        """What `latest` resolves to: the version that it is pinned to, or else the highest."""
+        """What `latest` resolves to: the version that it is pinned to, otherwise the highest."""
         return self.channels.get(LATEST, self.highest)
 
 
@@ -86,12 +86,12 @@ class HistoryEvent:
 
     Attributes:
         name: The service's name.
-        revision: The service's revision that the change made.
+        revision: The service's revision after the change.
         at: ISO 8601, UTC.
         by: The caller's IAM identity, `unknown` if the gateway gives none.
-        version: The version concerned, or None. Of a channel: the one that it was set to.
-        arn: That version's ARN; None if there is no version, and of changes made before the
-            history kept ARNs.
+        version: The version concerned, or None. For a channel, the version that it is set to.
+        arn: That version's ARN; None if there is no version, or if the change was made before
+            the history had ARNs.
     """
 
     name: str

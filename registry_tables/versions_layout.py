@@ -2,8 +2,8 @@
 
 One service is one partition. Its sort key `entry` is `#service` for the service's own item,
 `v#<order key>` for a version and `e#<revision>` for a history event, so that DynamoDB pages
-versions by precedence and history by age. Items are in DynamoDB's own JSON, which is
-that of boto3's low-level client.
+versions by precedence and history by age. Items are in DynamoDB's JSON, as in
+boto3's low-level client.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ SERVICE_ENTRY = "#service"
 VERSION_PREFIX = "v#"
 HISTORY_PREFIX = "e#"
 
-# A local secondary index that only active stable versions are in, by order key: the highest one,
-# overall or of a series, is one consistent query.
+# A local secondary index of the active stable versions, by order key. One consistent query finds
+# the highest one, overall or of a series.
 STABLE_INDEX = "stable-versions"
 STABLE_ORDER = "stable_order"
 
-# A global secondary index that only the services' own items are in: services by name.
+# A global secondary index of the services' own items, by name.
 SERVICES_INDEX = "services-by-name"
 LISTING = "listing"
 ALL_SERVICES = "services"
@@ -76,7 +76,7 @@ def history_key(service: str, revision: int) -> dict[str, Any]:
 
 
 def listing_key(service: str) -> dict[str, Any]:
-    """Return the key of a service in the index of services by name, the table's own key with it."""
+    """Return the key of a service in the index of services by name, with the table's key."""
     return {LISTING: {"S": ALL_SERVICES}, **service_key(service)}
 
 

@@ -63,10 +63,10 @@ class VersionsTable:
     def transact_read(
         self, name: str, versions: Iterable[Version]
     ) -> tuple[ServiceRecord | None, dict[Version, VersionRecord]]:
-        """Read a service and those of *versions* that exist, each change whole or not at all.
+        """Read a service and those of *versions* that exist, in one transaction.
 
         Raises:
-            RaceLostError: One of them is being changed right now.
+            RaceLostError: Another transaction is changing one of them.
         """
         wanted = sorted(set(versions))
         service: ServiceRecord | None = None
@@ -85,10 +85,10 @@ class VersionsTable:
     def transact_read_versions(
         self, name: str, versions: Iterable[Version]
     ) -> dict[Version, VersionRecord]:
-        """Read those of *versions* that exist.
+        """Read those of *versions* that exist, in one transaction.
 
         Raises:
-            RaceLostError: One of them is being changed right now.
+            RaceLostError: Another transaction is changing one of them.
         """
         keys = [layout.version_key(name, version) for version in sorted(set(versions))]
         found: dict[Version, VersionRecord] = {}
@@ -100,7 +100,7 @@ class VersionsTable:
         """Read the history event of one of a service's changes; None if there is none.
 
         Raises:
-            RaceLostError: The change is being made right now.
+            RaceLostError: The change is still being written.
         """
         (item,) = self._transact_get([layout.history_key(name, revision)])
         return layout.event_from_item(item) if item else None
@@ -114,12 +114,12 @@ class VersionsTable:
         return _parsed(layout.version_from_item, self._get(layout.version_key(name, version)))
 
     def check_last_change(self, service: ServiceRecord) -> None:
-        """Check that every item of the change that made the service's revision can be read.
+        """Check that every item of the service's last change can be read.
 
-        The service's item may be there before the version that was changed with it.
+        The service's item may become visible before the version that changed with it.
 
         Raises:
-            RaceLostError: The change is being made right now.
+            RaceLostError: The change is still being written.
         """
         event = self.transact_read_event(service.name, service.revision)
         if event is not None and event.version is not None:
@@ -130,7 +130,7 @@ class VersionsTable:
     ) -> Version | None:
         """Find the highest active stable version of a series, below another one if given.
 
-        One query of the index that holds active stable versions only, however many there are.
+        This is one query of the index of active stable versions, however many there are.
         """
         condition = "#service = :service"
         names, values = {"#service": layout.SERVICE}, {":service": name}
@@ -162,7 +162,7 @@ class VersionsTable:
         The index of services by name is eventually consistent: a new service may be missing.
         """
         if len(prefix) > MAX_NAME:
-            # No name is that long, and DynamoDB limits the length of keys.
+            # Names are shorter, and DynamoDB limits the length of keys.
             return Page(items=(), last=None)
         condition = "#listing = :all"
         names, values = {"#listing": layout.LISTING}, {":all": layout.ALL_SERVICES}
@@ -188,7 +188,7 @@ class VersionsTable:
         return {each.name: each for each in readable(layout.service_from_item, items)}
 
     def existing(self, names: Iterable[str]) -> set[str]:
-        """Return those of these names under which there is a service."""
+        """Return those of these names that are services."""
         return {item[layout.SERVICE]["S"] for item in self._batch(map(layout.service_key, names))}
 
     def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
@@ -235,13 +235,14 @@ class VersionsTable:
     def commit(self, change: Change) -> None:
         """Write the service's item, the version and the history event in one transaction.
 
-        All writers of a service meet on its item. The version has a condition of its own, since a
-        batch read is not isolated: a version read before another's publish, and a service read
-        after it, would pass a condition on only the service and overwrite what was published.
+        Every write has a condition on the service's item. The version has its own condition, too:
+        a batch read is not isolated, so it may return the version from before another publish and
+        the service from after it. With a condition on the service alone, the write would then
+        overwrite that publish.
 
         Raises:
             RaceLostError: The service or the version has changed since it was read.
-            FullError: The service can't grow any more.
+            FullError: The service has reached its size limit.
         """
         with mapped_errors():
             self._client.transact_write_items(TransactItems=change_actions(self._table, change))
@@ -278,7 +279,7 @@ class VersionsTable:
     ) -> tuple[tuple[_Record, ...], bool]:
         """Read a page of a service's entries, damaged ones left out, and whether there are more.
 
-        A page on which all are damaged has no position to continue after, so it is passed over.
+        A page with only damaged entries has no position to continue after, so it is skipped.
         """
         while True:
             response = self._entries(name, prefix, limit=limit, start=start)
@@ -336,7 +337,7 @@ class VersionsTable:
 
 
 def _parsed(parse: Callable[[Item], _Record], item: Item | None) -> _Record | None:
-    """Parse an item that was asked for by its key; None if it does not exist.
+    """Parse an item that was read by its key; None if it does not exist.
 
     Raises:
         DamagedItemError: It is malformed.

@@ -1,1 +1,1 @@
-"""The functions that keep the index equal to what the versions table implies."""
+"""The functions that derive the index from the versions table, and restore that table."""

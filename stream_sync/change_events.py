@@ -1,4 +1,4 @@
-"""A change of a service as an event for EventBridge. Pure.
+"""A change of a service as an event for EventBridge.
 
 Source of the entry's form: EventBridge API Reference, "PutEventsRequestEntry".
 """
@@ -13,8 +13,8 @@ from registry_tables import versions_layout as layout
 from registry_tables.records import Action, HistoryEvent
 
 SOURCE = "service-discovery"
-# A change is written within the 29 s that API Gateway waits for it. An entry of the history that is
-# older than this when it is written was copied by a restore, which sends no events.
+# A change is written within 29 s, API Gateway's timeout. A history entry that is older than this
+# when it is written was copied by a restore, for which no event is sent.
 _LONGEST_WRITE_S = 60.0
 _DETAIL_TYPES = {
     Action.PUBLISH: "Service Version Published",
@@ -64,11 +64,10 @@ class ChangeEvent:
 
 
 def event_in(record: Mapping[str, Any]) -> ChangeEvent | None:
-    """Return the change that a stream record made, or None if it made none.
+    """Return the event for a stream record, or None if the record is not a new change.
 
-    Only a new entry of the history is a change: an entry that is overwritten, or that was written
-    long after the change, comes from a restore. An action of a newer version of this product has
-    no event here.
+    Only a new history entry is a new change: an entry that is overwritten, or is written long after
+    the change, comes from a restore. Unknown actions, of a newer product version, have no event.
     """
     change = record["dynamodb"]
     if record.get("eventName") != "INSERT":

@@ -1,4 +1,4 @@
-"""How far a rebuild or a restore has got, as one word that a person can copy."""
+"""The progress of a rebuild or a restore, as one word that a person can copy."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from registry_model.version import Version
 
 
 class CheckpointError(ValueError):
-    """A cursor is malformed, or belongs to other work; the message says why."""
+    """A cursor is malformed, or belongs to another request; the message has the reason."""
 
 
 class Phase(StrEnum):
@@ -27,12 +27,12 @@ NO_MORE_VERSIONS = ""
 
 
 def encode(parts: list[Any]) -> str:
-    """Return JSON values as one word."""
+    """Encode JSON values as one word."""
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
 def decode(cursor: str) -> list[Any]:
-    """Return the values of a word that `encode` made.
+    """Decode a word of `encode`.
 
     Raises:
         CheckpointError: The word is malformed.
@@ -52,14 +52,14 @@ def _malformed(cursor: str) -> CheckpointError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """How far a rebuild or a verification has got.
+    """The progress of a rebuild or a verification.
 
     Attributes:
-        service: The last service that is done; within a service, that one; of the surplus of all
-            services, the last partition key.
-        version: Within a service, the last version that was looked at; empty: there are no more.
-        copy: Which of a service's partitions in the index is next.
-        selector: The last selector that was looked at there.
+        service: The last service that is done, or the present one, within a service; for the
+            surplus of all services, the last partition key.
+        version: Within a service, the last version that was compared; empty if there are no more.
+        copy: The number of the service's next partition in the index.
+        selector: The last selector that was compared there.
     """
 
     phase: Phase = Phase.SERVICES
@@ -77,7 +77,7 @@ class Checkpoint:
         """Parse the word.
 
         Raises:
-            CheckpointError: It is not one that `to_cursor` made.
+            CheckpointError: `to_cursor` did not make it.
         """
         try:
             phase, service, version, copy, selector = decode(cursor)

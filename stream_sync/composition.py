@@ -1,4 +1,4 @@
-"""Makes the objects that the package's functions are composed of."""
+"""Creates the parts of the package's functions."""
 
 import random
 import time
@@ -28,13 +28,13 @@ def _now() -> str:
 
 
 def stack_metrics(getenv: Callable[[str], str | None]) -> Metrics:
-    """Return the function's metrics, which carry the name of the stack.
+    """Return the function's metrics, with the stack's name as a dimension.
 
-    Without it, two stacks in one account and Region would share their alarms.
+    Without that, two stacks in one account and Region would share their alarms.
     """
     metrics = Metrics()
     metrics.set_default_dimensions(stack=getenv("STACK_NAME") or "none")
-    # Powertools warns of an invocation without metrics, but not every one has some.
+    # Powertools warns if an invocation has no metrics, which is usual here.
     warnings.filterwarnings("ignore", message="No application metrics to publish")
     return metrics
 
@@ -43,8 +43,8 @@ def exempt_from_log_level(metrics: Metrics) -> None:
     """Write this invocation's metrics at a level that Lambda's log level does not drop.
 
     Metrics are lines of the log. Lambda counts a JSON line without level and time as INFO, and
-    drops it if ApplicationLogLevel is higher (Developer Guide, "Log-level filtering"). No other
-    line of the functions is FATAL.
+    drops it if ApplicationLogLevel is higher (Developer Guide, "Log-level filtering"). The
+    functions log nothing else as FATAL.
     """
     metrics.add_metadata(key="level", value="FATAL")
     metrics.add_metadata(key="timestamp", value=_now())
@@ -65,7 +65,7 @@ def recompute_on(client: "DynamoDBClient", settings: StreamSyncSettings) -> Reco
 
 
 def event_bus(settings: EventSettings) -> EventBus | None:
-    """Return the bus that changes are announced on; None if there is none."""
+    """Return the event bus for changes; None if there is none."""
     if not settings.bus:
         return None
     # EventBus has its own retries. A bus that does not respond must not delay the index for long.

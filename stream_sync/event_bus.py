@@ -1,7 +1,7 @@
 """Sends change events to an EventBridge bus, and to a queue if the bus fails.
 
-Source: EventBridge API Reference, "PutEvents": up to ten entries in a call, each of which can fail
-although the call succeeds.
+Source: EventBridge API Reference, "PutEvents": a call has up to ten entries, and each of them can
+fail although the call succeeds.
 """
 
 import json
@@ -61,8 +61,8 @@ class EventBus:
         """Send entries of `PutEvents`; queue those that the bus does not accept.
 
         Returns:
-            For each entry None, or why neither the bus nor the queue accepted it; and how many were
-            queued.
+            For each entry None, or the reason why neither bus nor queue accepted it; and the number
+            of queued entries.
         """
         faults: list[str | None] = [None] * len(entries)
         queued = 0
@@ -74,7 +74,7 @@ class EventBus:
         return faults, queued
 
     def _put(self, entries: Sequence[dict[str, Any]], wanted: list[int]) -> dict[int, str]:
-        """Put entries, with retries; return by position why entries were not accepted."""
+        """Put entries, with retries; return the reasons of those not accepted, by position."""
         failed: dict[int, str] = {}
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -95,11 +95,11 @@ class EventBus:
         return failed
 
     def _queue(self, entry: dict[str, Any], reason: str) -> str | None:
-        """Put an entry into the queue, whole; return why that failed, or None."""
+        """Put a complete entry into the queue; return the reason if that fails, otherwise None."""
         try:
             self._queues.send_message(
                 QueueUrl=self._queue_url, MessageBody=json.dumps({"entry": entry, "error": reason})
             )
         except (BotoCoreError, ClientError) as error:
-            return f"{reason}; and the queue refused it: {error}"
+            return f"{reason}; the queue refused it, too: {error}"
         return None

@@ -25,7 +25,7 @@ logger = Logger()
 keep_requests_out_of_logs()
 metrics = composition.stack_metrics(os.environ.get)
 
-# What one more service may take while DynamoDB does not answer: the client's own attempts.
+# How long one more service may take if DynamoDB does not respond: the client's retries.
 _RESERVE_S = 15.0
 
 
@@ -42,7 +42,7 @@ class StreamHandler:
         """Use the recompute, the rebuild and the wall clock, in seconds since 1970.
 
         Args:
-            bus: Where changes are announced once the index answers with them; None for nowhere.
+            bus: The bus for the events of changes, once they are in the index; None for no events.
         """
         self._recompute = recompute
         self._rebuild = rebuild
@@ -64,7 +64,7 @@ class StreamHandler:
                 change = stream_records.parse(record)
             except RecordError as error:
                 number = stream_records.sequence_number_of(record)
-                logger.error(  # noqa: TRY400  # the reason says it all
+                logger.error(  # noqa: TRY400  # the reason is enough
                     "record not understood",
                     service=stream_records.service_of(record),
                     sequence_number=number,
@@ -122,7 +122,7 @@ class StreamHandler:
         )
         try:
             result, changed_items = self._recompute_service(service, affected, changes, remaining_s)
-        except Exception:  # one service must not hold up the others
+        except Exception:  # one service must not delay the others
             logger.exception("service not recomputed", service=service, records=len(changes))
             metrics.add_metric(name="FailedServices", unit=MetricUnit.Count, value=1)
             return None
@@ -138,7 +138,7 @@ class StreamHandler:
     ) -> tuple[RecomputeResult, int]:
         """Recompute the affected answers; return the result, and how many items were changed.
 
-        A service that was removed or restored has items that no record names: it is rebuilt.
+        A service that was removed or restored has wrong items that no record covers: it is rebuilt.
         """
         result = self._recompute.run(service, affected, remaining_s)
         if result.is_restored:
@@ -160,7 +160,7 @@ class StreamHandler:
         now = self._clock()
         oldest = min(change.created_at for change in changes)
         age_ms = max(0, round((now - oldest) * 1000))
-        # A repeated record changes nothing, and its age says nothing about the index.
+        # A repeated record changes nothing, so its age is not the index's.
         if changed_items:
             metrics.add_metric(name="IndexAge", unit=MetricUnit.Milliseconds, value=age_ms)
         logger.info(

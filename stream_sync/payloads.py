@@ -1,4 +1,4 @@
-"""What an invocation asks for: its payload, parsed."""
+"""Parses the payloads of invocations."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,14 +9,14 @@ from stream_sync.checkpoint import Checkpoint
 
 
 class RebuildAction(StrEnum):
-    """What to do about wrong index items."""
+    """Whether to correct wrong index items, or only to report them."""
 
     REBUILD = "rebuild"
     VERIFY = "verify"
 
 
 class RequestError(ValueError):
-    """A payload is malformed; the message says why, and what is expected."""
+    """A payload is malformed; the message has the fault, and what is expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class RebuildRequest:
     """A rebuild or a verification.
 
     Attributes:
-        service: The only service that is meant, or None for all.
+        service: The service to rebuild or verify, or None for all.
         checkpoint: Where to begin.
-        seconds: After how long to answer at the latest; None: as late as there is time.
+        seconds: The longest time to work; None for the rest of the function's timeout.
     """
 
     action: RebuildAction
@@ -65,7 +65,7 @@ class RestoreRequest:
     Attributes:
         source: The name or the ARN of the table to restore from.
         cursor: Where to continue; None to begin.
-        seconds: After how long to answer at the latest; None: as late as there is time.
+        seconds: The longest time to work; None for the rest of the function's timeout.
     """
 
     source: str
@@ -100,7 +100,7 @@ def _refuse_unknown(payload: dict[str, Any], known: set[str]) -> None:
 def _cursor(payload: dict[str, Any]) -> str | None:
     cursor = payload.get("cursor")
     if cursor is not None and not isinstance(cursor, str):
-        message = f"cursor: expected a text, got {cursor!r}"
+        message = f"cursor: expected a string, got {cursor!r}"
         raise RequestError(message)
     return cursor
 

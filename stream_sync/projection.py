@@ -1,4 +1,4 @@
-"""Which answers a change can affect, and what each of them is now. Pure: no AWS, no clock."""
+"""The answers that a change can affect, and their present values. No I/O, no clock."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,8 +21,8 @@ class AffectedAnswers:
         versions: The exact versions.
         series: The series, `latest` among them.
         channels: The channels without `latest`, which is a series.
-        includes_all_channels: Whether all channels that the service has are meant, too.
-        malformed: Sort keys that the index has and that are not selectors.
+        includes_all_channels: Whether all other channels of the service are included.
+        malformed: Sort keys in the index that are not selectors.
         revision: The revision of the newest change; 0 if it is not known. If that change wrote
             a version, the version is one of *versions*.
     """
@@ -36,7 +36,7 @@ class AffectedAnswers:
 
     @property
     def selectors(self) -> set[str]:
-        """The selectors of all that is listed, as the index has them."""
+        """The selectors of these answers, as in the index."""
         channels = {_CHANNEL_PREFIX + channel for channel in self.channels}
         return {*map(str, self.versions), *map(str, self.series), *channels, *self.malformed}
 
@@ -67,7 +67,7 @@ def answers_to_check(
     includes_all_channels: bool,
     revision: int,
 ) -> AffectedAnswers:
-    """Return the answers that *versions* imply, and those that the index has under *selectors*."""
+    """Return the answers of *versions*, and those of the index's *selectors*."""
     exact, channels = set(versions), set[str]()
     series = {Series()} if includes_all_channels else set()
     malformed: set[str] = set()
@@ -180,8 +180,8 @@ def damage_of(
 ) -> str | None:
     """Return how a service's items contradict each other; None if they do not.
 
-    Its items are written in transactions, but a restore to a point in time may bring back some of
-    a transaction's items and not others.
+    Items are written in transactions, but a restore to a point in time may bring back only some of
+    a transaction's items.
 
     Args:
         highest: The highest active stable version of each series, from the table's index.
@@ -202,7 +202,7 @@ def damage_of(
 
 
 def revision_fault(service: ServiceRecord, version: Version, revision: int) -> str | None:
-    """Return what is wrong with a version's revision; None if nothing is."""
+    """Return the fault of a version's revision; None if it has none."""
     if revision <= service.revision:
         return None
     return f"{version} is at revision {revision}, above the service's {service.revision}"

@@ -1,9 +1,9 @@
 """Rebuild and verify: compare the index with the versions table, one service or all of them.
 
-First all services: for each, the selectors of its versions, its channels and its index items. Then
-the surplus: items of services that do not exist, and copies beyond IndexCopies. Each step is small,
-writes only what a recompute would, and ends at a checkpoint. No more than a page is held at a time,
-and no history is read.
+First, all services: for each, the selectors of its versions, its channels and its index items.
+Then the surplus: items of services that do not exist, and copies beyond IndexCopies. Each step is
+small, writes only what a recompute would write, and ends at a checkpoint. No more than a page is in
+memory at a time, and no history is read.
 """
 
 from collections import defaultdict
@@ -25,31 +25,31 @@ from stream_sync.recompute import Recompute, RecomputeResult
 
 # Services and versions that are read in one call.
 _PAGE = 100
-# How many of a service's selectors are remembered, so that none is looked at twice.
+# How many of a service's selectors are remembered, so that none is compared twice.
 _MAX_REMEMBERED = 10_000
-# How many of a service's index items are gathered for a step, besides those that its versions name.
+# How many of a service's index items a step reads, besides those of its versions.
 _MAX_GATHERED = 100
 # After this many differences the result is full: Lambda limits it to 6 MB.
 _MAX_DIFFERENCES = 500
-# A difference is looked at again after this time: the stream may be about to correct it.
+# A difference is compared again after this time: the stream's function may correct it meanwhile.
 _CONFIRM_AFTER_S = 5.0
 
 Look = Callable[[], RecomputeResult]
 
 
 class UnfinishedError(Exception):
-    """A service was not rebuilt to the end; the message says why."""
+    """A service was not rebuilt completely; the message has the reason."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RebuildReport:
-    """What was found, up to a checkpoint.
+    """The results up to a checkpoint.
 
     Attributes:
-        services: How many services were done.
-        selectors: How many selectors were looked at.
+        services: How many services were completed.
+        selectors: How many selectors were compared.
         differences: The index items that were wrong; a rebuild has corrected them.
-        failed: The services that could not be done, and why.
+        failed: The services that failed, with reasons.
         damaged: The services whose items in the versions table contradict each other, and how.
         checkpoint: Where to continue; None if all is done.
     """
@@ -64,16 +64,16 @@ class RebuildReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Step:
-    """One step, done.
+    """One completed step.
 
     Attributes:
-        look: What was done; it may be done again.
-        result: What was found.
-        failure: Why it could not be done; empty: it was done.
-        checkpoint: The checkpoint after it; None: it was the last step.
-        can_stop: Whether there is a checkpoint after it.
-        services: How many services were done with it.
-        selectors: How many selectors were looked at.
+        look: The comparison, which can be repeated.
+        result: Its result.
+        failure: Why it failed; empty if it did not.
+        checkpoint: The checkpoint after it; None after the last step.
+        can_stop: Whether the request may stop after it.
+        services: How many services it completed.
+        selectors: How many selectors it compared.
     """
 
     service: str
@@ -97,7 +97,7 @@ class Rebuild:
     sleep: Callable[[float], None]
 
     def run(self, request: RebuildRequest, remaining_s: Callable[[], float]) -> RebuildReport:
-        """Do what is requested, as far as there is time.
+        """Rebuild or verify what is requested, until the time is over.
 
         Raises:
             ThrottledError, UnreachableError: A table kept refusing.
@@ -129,11 +129,11 @@ class Rebuild:
         return report
 
     def finish(self, service: str, remaining_s: Callable[[], float]) -> int:
-        """Rebuild one service to the end; return how many items were changed.
+        """Rebuild one service completely; return how many items were changed.
 
         Raises:
             ThrottledError, UnreachableError: A table kept refusing.
-            UnfinishedError: There was no time for all of it, or it could not be done.
+            UnfinishedError: There was too little time, or the rebuild failed.
         """
         request, changed = RebuildRequest(action=RebuildAction.REBUILD, service=service), 0
         while True:
@@ -144,14 +144,14 @@ class Rebuild:
             if report.checkpoint is None:
                 return changed
             if remaining_s() <= 0:
-                message = "there was no time for all of it; rebuild the service"
+                message = "there was too little time; rebuild the service"
                 raise UnfinishedError(message)
             request = replace(request, checkpoint=report.checkpoint)
 
     def _confirm(self, action: RebuildAction, suspects: list[_Step], report: RebuildReport) -> None:
-        """Look at what was found again, and report what stayed the same.
+        """Compare the differences again, and report those that are still there.
 
-        A change may have been made in between, or the stream may have been about to correct it.
+        There may have been a change in between, or the stream's function may have corrected it.
         """
         if not suspects:
             return
@@ -222,7 +222,7 @@ class _Walk:
             try:
                 versions, version = self._versions(name, checkpoint)
             except (LookupError, TypeError, ValueError) as error:
-                # After an unreadable version there is no version to continue from.
+                # The page has an unreadable version, so there is no version to continue after.
                 yield _step(name, partial(_refuse, error), checkpoint=after, services=1)
                 return
             present, copy, selector = self._present(name, checkpoint)
@@ -244,7 +244,7 @@ class _Walk:
             yield step
             if is_last:
                 return
-            # Later steps need not check that this revision's change can be read whole.
+            # Later steps need not check again that all of this revision's change can be read.
             revision = step.result.revision
             seen |= affected.selectors
             if len(seen) > _MAX_REMEMBERED:
@@ -267,7 +267,7 @@ class _Walk:
                     break
 
     def surplus(self, start: Checkpoint) -> Iterator[_Step]:
-        """Go through the whole index, for items of no service and copies that are too many."""
+        """Go through the whole index, for items of unknown services and surplus copies."""
         after = None
         if start.service is not None and start.selector is not None:
             after = start.service, start.selector
@@ -317,7 +317,7 @@ class _Walk:
         return partial(act, service, keys, self.remaining_s)
 
     def _versions(self, name: str, checkpoint: Checkpoint) -> tuple[dict[Version, int], str]:
-        """Read the next versions of a service with their revisions; return the last one's text."""
+        """Read a service's next versions with their revisions, and the text of the last one."""
         if checkpoint.version == NO_MORE_VERSIONS:
             return {}, NO_MORE_VERSIONS
         after = None if checkpoint.version is None else Version.parse(checkpoint.version)
@@ -325,7 +325,7 @@ class _Walk:
         return dict(page.items), NO_MORE_VERSIONS if page.last is None else str(page.last)
 
     def _present(self, name: str, checkpoint: Checkpoint) -> tuple[set[str], int, str | None]:
-        """Gather the next selectors that the index has of a service, from copy to copy."""
+        """Read the next selectors of a service's index items, copy by copy."""
         found: set[str] = set()
         copy, selector = checkpoint.copy, checkpoint.selector
         while copy < self.index.copies and len(found) < _MAX_GATHERED:
@@ -346,7 +346,7 @@ def _step(
     services: int = 0,
     selectors: int = 0,
 ) -> _Step:
-    """Do a step; the failure of a service does not affect the others."""
+    """Make a step; the failure of a service does not affect the others."""
     result, failure = RecomputeResult(service=None, differences=[]), ""
     try:
         result = look()
@@ -388,7 +388,7 @@ def _refuse(error: Exception) -> RecomputeResult:
 
 
 def _lasting(first: RecomputeResult, second: RecomputeResult) -> list[Difference]:
-    """Return the differences that were still the same at the second look."""
+    """Return the differences that the second comparison found, too."""
     before = {repr(each.key): each for each in first.differences}
     return [
         each

@@ -1,4 +1,4 @@
-"""The Lambda function that rebuilds and verifies the index: composes, and writes the report."""
+"""The Lambda function that rebuilds and verifies the index; it returns a report."""
 
 import os
 from typing import Any
@@ -20,9 +20,9 @@ logger = Logger()
 keep_requests_out_of_logs()
 metrics = composition.stack_metrics(os.environ.get)
 
-# What the last step, and the second look at what differs, may take.
+# The time for the last step and the second comparison.
 _RESERVE_S = 60.0
-# How many differences are listed. All of them are counted, and corrected.
+# The maximum number of listed differences. All of them are counted, and corrected.
 _MAX_LISTED = 500
 _KEY = frozenset({index_layout.SERVICE, index_layout.SELECTOR})
 
@@ -69,13 +69,13 @@ def _document(request: RebuildRequest, report: RebuildReport) -> dict[str, Any]:
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(raise_on_empty_metrics=False)
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401  # any payload
-    """Rebuild or verify the index, as far as there is time.
+    """Rebuild or verify the index, until the time is over.
 
     Args:
         event: `{"action": "rebuild" | "verify", "service"?, "cursor"?, "seconds"?}`.
 
     Returns:
-        What was found, and the cursor to go on with; a cursor of None: all is done.
+        The report, with the cursor to continue with; None if all is done.
     """
     composition.exempt_from_log_level(metrics)
     request = RebuildRequest.parse(event)

@@ -1,7 +1,7 @@
-"""Recompute a service's answers: read what is true now, and write that to the index.
+"""Recompute a service's answers: read its present state, and write the answers to the index.
 
-Records are never replayed. Any order, any repetition and any number of workers end in the same
-index, since each write succeeds only while the service is at the revision that was read, and the
+The records' content is not applied. With any order, repetition and number of workers the index
+ends up the same: a write succeeds only if the service still has the revision that was read, and the
 last change's record is always processed after the last change.
 """
 
@@ -31,7 +31,7 @@ IndexKeys = Iterable[tuple[str, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecomputeResult:
-    """What a recompute found.
+    """The result of a recompute.
 
     Attributes:
         service: The service as it was read; None if it does not exist.
@@ -46,20 +46,20 @@ class RecomputeResult:
 
     @property
     def revision(self) -> int:
-        """The service's revision that the result is true of; 0 if there is no service."""
+        """The revision of the service that was read; 0 if it does not exist."""
         return self.service.revision if self.service else 0
 
     @property
     def is_restored(self) -> bool:
-        """Whether the index was ahead of the service: the versions table was restored."""
+        """Whether the index has a later revision than the service, after a restore."""
         return any(each.revision_found > self.revision > 0 for each in self.differences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recompute:
-    """The recompute of one service at a time.
+    """Recomputes one service at a time.
 
-    Every method tries again while others change the service or a table refuses, if there is time.
+    Every method retries if the service changes or a table refuses, as long as there is time.
 
     Raises:
         RaceLostError: From every method: the service kept changing; try again later.
@@ -169,14 +169,14 @@ class Recompute:
         return answers
 
     def _check_last_change(self, service: ServiceRecord, affected: AffectedAnswers) -> None:
-        """Check that a later change than the affected ones can be read whole.
+        """Check that all of a change that is later than the affected ones can be read.
 
         The service's new revision may be visible before its version. A plain read, such as the
-        query for the highest version, would then miss the version, and the revision would let the
-        write pass.
+        query for the highest version, would then miss the version, and the write would succeed,
+        since the revision is the new one.
 
         Raises:
-            RaceLostError: The change is being made right now.
+            RaceLostError: The change is still being written.
         """
         event = self.versions.transact_read_event(service.name, service.revision)
         if event is None or event.version is None or event.version in affected.versions:

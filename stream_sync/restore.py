@@ -1,4 +1,4 @@
-"""Restore: make the versions table exactly what another table holds.
+"""Restore: make the versions table equal to another table.
 
 First every item of the source that differs is copied, then every item that the source does not
 have is deleted. Both go page by page and write only what differs: a restore can be stopped at any
@@ -26,13 +26,13 @@ class _Part(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class RestoreReport:
-    """What was done, up to a cursor.
+    """The results up to a cursor.
 
     Attributes:
         items: How many items were compared.
         written: How many of them were written to the versions table.
         deleted: How many were deleted from it.
-        cursor: Where to continue; None if the table holds exactly what the source does.
+        cursor: Where to continue; None if the table is equal to the source.
     """
 
     items: int = 0
@@ -50,10 +50,10 @@ class Restore:
     clock: Callable[[], float]
 
     def run(self, request: RestoreRequest, remaining_s: Callable[[], float]) -> RestoreReport:
-        """Do what is requested, as far as there is time.
+        """Restore until the time is over.
 
         Raises:
-            RequestError: The source can't be restored from.
+            RequestError: The source is not suitable.
             CheckpointError: The cursor is malformed, or belongs to another source.
             ThrottledError, UnreachableError: A table kept refusing.
         """

@@ -1,4 +1,4 @@
-"""The Lambda function that restores the versions table: composes, and writes the report."""
+"""The Lambda function that restores the versions table; it returns a report."""
 
 import os
 import time
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = Logger()
 keep_requests_out_of_logs()
 
-# What the last page may take.
+# The time for the last page.
 _RESERVE_S = 60.0
 
 _client = boto3.client("dynamodb", config=CLIENT_CONFIG)
@@ -28,7 +28,7 @@ _target = ItemTable(_client, settings.versions_table(os.environ.get), sleep=time
 
 
 def _client_of(source: str) -> "DynamoDBClient":
-    """Return a client of the source's Region, which its ARN names."""
+    """Return a client for the Region in the source's ARN."""
     parts = source.split(":")
     if len(parts) > 3 and parts[3] != _client.meta.region_name:  # arn:aws:dynamodb:REGION
         return boto3.client("dynamodb", region_name=parts[3], config=CLIENT_CONFIG)
@@ -37,13 +37,13 @@ def _client_of(source: str) -> "DynamoDBClient":
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Any, context: LambdaContext) -> dict[str, Any]:  # noqa: ANN401  # any payload
-    """Make the versions table what another table holds, as far as there is time.
+    """Make the versions table equal to another table, until the time is over.
 
     Args:
         event: `{"action": "restore", "from": TABLE, "cursor"?, "seconds"?}`.
 
     Returns:
-        What was done, and the cursor to go on with; a cursor of None: all is done.
+        The report, with the cursor to continue with; None if all is done.
     """
     request = RestoreRequest.parse(event)
 

@@ -35,7 +35,7 @@ class StreamSyncSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventSettings:
-    """Where changes are announced.
+    """The targets of change events.
 
     Attributes:
         bus: The EventBridge bus, as a name or an ARN; empty for none.
@@ -47,7 +47,7 @@ class EventSettings:
 
     @classmethod
     def from_env(cls, getenv: Callable[[str], str | None]) -> "EventSettings":
-        """Read the environment; without EVENT_BUS nothing is announced.
+        """Read the environment; without EVENT_BUS no events are sent.
 
         Raises:
             LookupError: There is a bus and no queue.

@@ -98,4 +98,4 @@ def test_event_that_neither_bus_nor_queue_accepts_is_reported(
     assert queued == 0
     assert faults[0] is not None
     assert "InternalException" in faults[0]
-    assert "the queue refused it" in faults[0]
+    assert "the queue refused it, too" in faults[0]
