@@ -348,7 +348,7 @@ class Lifecycle:
                     break
                 is_repeated = True
             self._readers.begin_again()
-            if self._event is not None:
+            if self._event is not None and self._event.deadline_ms:
                 time_s = min(time_s, self._invocation_ends_at - _MARGIN_S - self._wall())
         if is_in_place and not result.faults:
             self._schedule.succeeded(now)

@@ -349,6 +349,21 @@ def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
     assert json.loads(reader.communicate()[0])["users"]["version"] == "1.0.0"
 
 
+def test_readers_check_ends_in_time_for_the_invocation_that_it_is_part_of(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """Its event was handled before: the deadline is known."""
+    extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="20000")
+    deadline = time.time() + 2
+    lambda_api.invoke(deadlineMs=int(deadline * 1000))
+    index.fault = index_server.silence
+    _wait_until_due(extension)
+
+    assert _version(extension) == "1.0.0"
+
+    assert time.time() < deadline + 2, "HOLD_MS is five seconds"
+
+
 def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:

@@ -599,6 +599,29 @@ def test_freeze_behind_the_answer_makes_it_old(world: LifecycleWorld) -> None:
     assert world.path.stat().st_mtime == _START + 31 + 3_600
 
 
+@pytest.mark.parametrize(("deadline_s", "again_s"), [(_START + 2, 1.0), (0, 1.5)])
+def test_check_that_a_freeze_repeats_has_the_time_that_the_event_leaves(
+    world: LifecycleWorld, deadline_s: float, again_s: float
+) -> None:
+    """The event came before the freeze; emulators leave its deadline out."""
+    asked = world.read
+
+    def read(
+        keys: list[tuple[str, str]], deadline: float, _choose_others: object = None
+    ) -> Reading:
+        if not world.checks:
+            world.arrived = Event("INVOKE", int(deadline_s * 1000))
+            world.background.wake([_EVENT_DESCRIPTOR])
+        return asked(keys, deadline)
+
+    world.read = read  # type: ignore[method-assign]  # an event comes meanwhile
+    world.frozen_s = [0.8]
+
+    world.run()
+
+    assert world.given_s == [pytest.approx(1.5, abs=0.05), pytest.approx(again_s, abs=0.05)]
+
+
 def test_answer_that_always_takes_long_is_asked_for_once_more(world: LifecycleWorld) -> None:
     """A slow processor looks like a freeze."""
     world.after(31, frozen_s=[2.0] * 10)
