@@ -3,7 +3,10 @@
 import click
 
 from registry_model.needs import NeedsError, name_fault, parse_needs
+from registry_model.text import DIGITS, first_not_in
 from registry_model.version import Version, VersionError
+
+_ACCOUNT_DIGITS = 12
 
 
 class NameArgument(click.ParamType):
@@ -52,4 +55,19 @@ class NeedsArgument(click.ParamType):
         return value
 
 
+class AccountArgument(click.ParamType):
+    """The id of an AWS account."""
+
+    name = "account"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, context: click.Context | None
+    ) -> str:
+        """Return the id, if it is well-formed."""
+        if len(value) != _ACCOUNT_DIGITS or first_not_in(value, DIGITS):
+            self.fail(f"{value!r} should have {_ACCOUNT_DIGITS} digits", param, context)
+        return value
+
+
 NAME, VERSION, NEEDS = NameArgument(), VersionArgument(), NeedsArgument()
+ACCOUNT = AccountArgument()

@@ -7,7 +7,7 @@ import click
 
 from registry_cli.arguments import NAME, VERSION
 from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
-from registry_cli.failures import FAILED
+from registry_cli.failures import FAILED, interruptible
 from registry_cli.terminal import agrees, has_terminal
 
 if TYPE_CHECKING:
@@ -156,7 +156,9 @@ def make_change(
         _show_plan(tools, registry.dry_run(request, how))
         if not agrees():
             return FAILED
-    document = registry.change(request, how)
+    service = request.path.split("/")[2]
+    with interruptible(f"history {service}"):
+        document = registry.change(request, how)
     if tools.output.is_json:
         tools.output.document(dict(document) if document is not None else {"done": done})
     else:

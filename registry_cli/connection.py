@@ -27,6 +27,8 @@ _URL_OUTPUT = "RegistryUrl"
 # A function of the stack may take its last step's time longer than it was asked to.
 _INVOKED_S = 300
 _ATTEMPTS = 5
+# The errors by which a function of the stack refuses what it is given.
+_MISTAKES = frozenset({"CheckpointError", "RequestError"})
 _SUGGESTED_FROM = 500
 _ALMOST_THE_SAME = 0.8
 
@@ -223,6 +225,8 @@ class Connection:
             document: dict[str, Any] = json.load(response["Payload"])
             if "FunctionError" in response:
                 kind, text = document.get("errorType"), document.get("errorMessage", document)
+                if kind in _MISTAKES:
+                    raise CommandError(Failure(what=text, way_out="correct it and repeat"))
                 raise CommandError(
                     Failure(
                         what=f"{kind}: {text}",

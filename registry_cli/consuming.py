@@ -6,7 +6,7 @@ import click
 
 from registry_cli.arguments import NAME, NEEDS
 from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
-from registry_cli.failures import NOT_RESOLVED
+from registry_cli.failures import NOT_RESOLVED, interruptible
 from registry_cli.looking import print_resolution, print_unresolved
 
 consumers = RegistryGroup(
@@ -54,6 +54,7 @@ def of_service(tools: Tools, name: str) -> None:
 def list_consumers(tools: Tools, prefix: str) -> None:
     """List the consumers, or those whose names start with PREFIX."""
     found = tools.connection.registry().consumers(prefix)
+    none = f"no consumer's name starts with {prefix!r}" if prefix else "no consumer is known"
     tools.output.listing(
         "consumers",
         found,
@@ -64,7 +65,7 @@ def list_consumers(tools: Tools, prefix: str) -> None:
             "SOURCE": itemgetter("source"),
             "SEEN": itemgetter("seen_at"),
         },
-        empty="no consumer is known; `service-registry consumers declare --help`",
+        empty=f"{none}; `service-registry consumers declare --help` shows how to record one",
     )
 
 
@@ -81,7 +82,9 @@ def declare(
 
     The exit status is 3 if something is not resolved; the needs are recorded all the same.
     """
-    found = tools.connection.registry().declare_consumer(consumer, needed, arn=arn, owner=owner)
+    registry = tools.connection.registry()
+    with interruptible("consumers list"):
+        found = registry.declare_consumer(consumer, needed, arn=arn, owner=owner)
     if tools.output.is_json:
         tools.output.document(found)
     else:
@@ -98,7 +101,9 @@ def declare(
 @with_tools
 def forget(tools: Tools, consumer: str) -> None:
     """Delete the record of CONSUMER."""
-    tools.connection.registry().forget_consumer(consumer)
+    registry = tools.connection.registry()
+    with interruptible("consumers list"):
+        registry.forget_consumer(consumer)
     if tools.output.is_json:
         tools.output.document({"consumer": consumer, "outcome": "forgotten"})
     else:

@@ -7,7 +7,8 @@ path of every command.
 import difflib
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,27 @@ class CommandError(Exception):
         """Keep what is shown."""
         super().__init__(failure.what)
         self.failure = failure
+
+
+@contextmanager
+def interruptible(look: str) -> Iterator[None]:
+    """Send a change; at Ctrl-C, warn that it may have been made.
+
+    Args:
+        look: The command that shows whether it was.
+
+    Raises:
+        CommandError: Ctrl-C was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise CommandError(
+            Failure(
+                what="interrupted; the request may have been carried out all the same",
+                way_out=f"look before you repeat it: `service-registry {look}`",
+            )
+        ) from error
 
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:

@@ -2,7 +2,7 @@
 
 import click
 
-from registry_cli.arguments import NAME, NEEDS
+from registry_cli.arguments import ACCOUNT, NAME, NEEDS
 from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
 from registry_cli.failures import NOT_RESOLVED
 from registry_cli.looking import print_unresolved
@@ -42,7 +42,7 @@ def operator(tools: Tools, names: tuple[str, ...]) -> None:
 @click.option(
     "--needed", type=NEEDS, required=True, help="Its needs, as in NEEDED_SERVICES: 'users==1.x'."
 )
-@click.option("--account", help="The consumer's account, if it is not yours.")
+@click.option("--account", type=ACCOUNT, help="The consumer's account, if it is not yours.")
 @with_tools
 def consumer(tools: Tools, needed: str, account: str | None) -> int | None:
     """Print the policy of a function with these needs: to read their answers, and to call them.

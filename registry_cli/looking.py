@@ -123,10 +123,10 @@ def resolve(tools: Tools, need: str | None, needed: str | None) -> int:
     The exit status is 3 if something is not resolved.
     """
     if (need is None) == (needed is None):
-        message = "give NAME[SELECTOR], or --needed NEEDS"
+        message = "give either NAME[SELECTOR] or --needed NEEDS"
         raise click.UsageError(message)
     if need is not None and len(parse_needs(need)) != 1:
-        message = f"{need!r} is not one need; give several with --needed"
+        message = f"{need!r} is not one need: give NAME[SELECTOR], or several with --needed"
         raise click.UsageError(message)
     found = tools.connection.registry().resolve(needed or need or "")
     if not tools.output.is_json:
@@ -185,4 +185,7 @@ def print_unresolved(tools: Tools, members: Mapping[str, MemberJson]) -> None:
                     "; the service has just changed, and answers follow in a second or two: "
                     "resolve it again"
                 )
+            else:
+                command = "show" if member["requested"].startswith("@") else "versions"
+                suggestion = f"; `service-registry {command} {name}` shows what there is"
         tools.output.note(f"Not resolved: {key}: {member.get('error', 'no answer')}{suggestion}")

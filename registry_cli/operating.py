@@ -5,6 +5,7 @@ Each invocation continues the one before, so little is lost when one is stopped.
 
 import shlex
 import sys
+from contextlib import suppress
 from typing import Any, Protocol
 
 import click
@@ -171,13 +172,26 @@ def _run(tools: Tools, action: str, service: str | None, cursor: str | None) -> 
     payload |= {"service": service} if service else {}
     payload |= {"cursor": cursor} if cursor else {}
     _work(tools, findings, _REBUILD_FUNCTION, payload)
-    return _report(tools, findings)
+    status = _report(tools, findings)
+    if service and findings.is_complete:
+        _note_unknown(tools, service)
+    return status
+
+
+def _note_unknown(tools: Tools, service: str) -> None:
+    """Note that there is no such service: nothing differs if a name is misspelt."""
+    from registry_client.errors import RegistryClientError
+
+    # Who may invoke the function may not be allowed to call the registry.
+    with suppress(RegistryClientError):
+        if not tools.connection.registry().has_service(service):
+            similar = tools.connection.similar_services(service)
+            tools.output.note(f"Note: there is no service {service!r}; {similar}")
 
 
 def _work(tools: Tools, work: _Work, function: str, payload: dict[str, Any]) -> None:
     """Invoke a function of the stack until all is done, with progress."""
-    seconds = _SECONDS_ON_A_TERMINAL if sys.stderr.isatty() else _SECONDS
-    payload = {**payload, "seconds": seconds}
+    payload = {**payload, "seconds": _seconds()}
     with tools.output.progress() as show:
         show(f"{work.action}: {tools.connection.stack_name}")
         try:
@@ -193,9 +207,16 @@ def _work(tools: Tools, work: _Work, function: str, payload: dict[str, Any]) -> 
             work.stopped_by = _stopped_by(tools, error)
 
 
+def _seconds() -> int:
+    return _SECONDS_ON_A_TERMINAL if sys.stderr.isatty() else _SECONDS
+
+
 def _stopped_by(tools: Tools, error: BaseException) -> Failure:
     if isinstance(error, KeyboardInterrupt):
-        return Failure(what="interrupted")
+        return Failure(
+            what="interrupted; the function goes on with its present step, for up to about "
+            f"{_seconds()} seconds"
+        )
     failure = failure_of(error, tools.connection) if isinstance(error, Exception) else None
     if failure is None:
         raise error
@@ -222,10 +243,8 @@ def _report_restore(tools: Tools, copied: _Copied, findings: _Findings) -> int:
         if copied.is_complete:
             tools.output.line(f"index: {findings.progress()}{_verdict(findings)}")
     if copied.stopped_by is not None:
-        _print_stop(tools, copied.stopped_by)
-        if copied.cursor:
-            again = f"service-registry restore --from {shlex.quote(copied.source)}"
-            tools.output.note(f"Way out: go on with {again} --cursor {copied.cursor}")
+        again = f"service-registry restore --from {shlex.quote(copied.source)}"
+        _print_stop(tools, copied.stopped_by, f"go on with {again} --cursor", copied.cursor)
     _print_failed(tools, findings, "service-registry rebuild --cursor")
     return 0 if is_complete else FAILED
 
@@ -254,14 +273,16 @@ def _print_failed(tools: Tools, findings: _Findings, way_out: str) -> None:
     for service, reason in sorted(findings.damaged.items()):
         tools.output.note(f"Warning: {service}: {reason}")
     if findings.stopped_by is not None:
-        _print_stop(tools, findings.stopped_by)
-        if findings.cursor:
-            tools.output.note(f"Way out: {way_out} {findings.cursor}")
+        _print_stop(tools, findings.stopped_by, way_out, findings.cursor)
 
 
-def _print_stop(tools: Tools, failure: Failure) -> None:
+def _print_stop(tools: Tools, failure: Failure, go_on: str, cursor: str | None) -> None:
     for line in failure.lines():
         tools.output.note(line)
+    if cursor:
+        tools.output.note(f"Way out: {go_on} {cursor}")
+    elif not failure.way_out:
+        tools.output.note("Way out: run it again, from the beginning; that does no harm")
 
 
 def _verdict(findings: _Findings) -> str:

@@ -9,6 +9,7 @@ import click
 from registry_cli.arguments import NAME, VERSION
 from registry_cli.changing import print_plan
 from registry_cli.commands import RegistryCommand, Tools, with_tools
+from registry_cli.failures import interruptible
 from registry_client.version_prefix import VersionPrefixError, version_from_arn
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def publish(
     from registry_client.client import publish_request
 
     if (version is None) == (version_prefix is None):
-        message = "give VERSION, or --version-prefix"
+        message = "give either VERSION or --version-prefix"
         raise click.UsageError(message)
     wanted = version if version_prefix is None else _version_from(version_prefix, arn)
     request = publish_request(
@@ -105,10 +106,11 @@ def publish(
     if dry_run:
         print_plan(tools, registry.dry_run(request))
         return
-    published = registry.publish(request)
-    record = published.record
-    if published.is_new and record["revision"] == 1:
-        _note_new_service(tools, record)
+    with interruptible(f"history {name}"):
+        published = registry.publish(request)
+        record = published.record
+        if published.is_new and record["revision"] == 1:
+            _note_new_service(tools, record)
     if tools.output.is_json:
         outcome = "published" if published.is_new else "unchanged"
         tools.output.document({**record, "outcome": outcome})

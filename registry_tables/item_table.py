@@ -40,6 +40,15 @@ class ItemTable:
         self._table = table
         self._sleep = sleep
 
+    def exists(self) -> bool:
+        """Return whether there is such a table."""
+        with mapped_errors():
+            try:
+                self._client.describe_table(TableName=self._table)
+            except self._client.exceptions.ResourceNotFoundException:
+                return False
+        return True
+
     def arn(self) -> str:
         """Return the table's ARN, which has its account and Region."""
         return str(self._describe()["TableArn"])

@@ -77,7 +77,12 @@ class Restore:
                 return report
 
     def _check_source(self, name: str) -> None:
-        """Refuse a source that is empty, has another key, or is the versions table itself."""
+        """Refuse a source that is missing, empty, the versions table itself, or has another key."""
+        if not self.source.exists():
+            raise RequestError(
+                f"from: there is no table {name!r}; one of another account or Region is named by "
+                "its ARN"
+            )
         if self.source.arn() == self.target.arn():
             raise RequestError(f"from: {name!r} is the versions table itself")
         key = self.source.key_attributes()

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from registry_tables import versions_layout as layout
-from registry_tables.errors import ThrottledError, UnreachableError
+from registry_tables.errors import ThrottledError
 from registry_tables.item_table import ItemTable
 from stream_sync import restore as restoring
 from stream_sync.checkpoint import CheckpointError
@@ -241,7 +241,7 @@ def test_unknown_source_changes_nothing(registry: "DynamoDBClient") -> None:
     before = items_of(registry, tables.VERSIONS)
     registry.delete_table(TableName=BACKUP)
 
-    with pytest.raises(UnreachableError):
+    with pytest.raises(RequestError, match=f"there is no table '{BACKUP}'"):
         run(registry)
 
     assert items_of(registry, tables.VERSIONS) == before

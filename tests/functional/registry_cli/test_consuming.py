@@ -81,6 +81,9 @@ def test_no_consumer_is_known(run: Run, gateway: HttpGateway) -> None:
 
         assert (ended.status, ended.out) == (0, "")
         assert "known" in ended.err
+    respond(gateway, {"consumers": [], "cursor": None})
+
+    assert "no consumer's name starts with 'mai'" in run("consumers", "list", "mai").err
 
 
 def test_declared_needs_are_recorded_and_checked(run: Run, gateway: HttpGateway) -> None:

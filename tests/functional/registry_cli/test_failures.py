@@ -324,6 +324,33 @@ def test_channel_for_a_yanked_version_leads_to_unyank(
     assert "delete" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "look"),
+    [
+        (("publish", "users", "1.0.0", "--arn", ARN), "history users"),
+        (("unpin", "users"), "history users"),
+        (("consumers", "declare", "orders", "--needed", "users"), "consumers list"),
+        (("consumers", "forget", "orders"), "consumers list"),
+    ],
+)
+def test_interrupted_change_may_have_been_made(
+    run: Run, environment: pytest.MonkeyPatch, arguments: tuple[str, ...], look: str
+) -> None:
+    """Ctrl-C ends the wait for the response, not the request."""
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    environment.setattr("registry_client.signed_http.URLLib3Session.send", interrupt)
+
+    ended = run(*arguments, "--url", "http://127.0.0.1:1/v1")
+
+    assert (ended.status, ended.out) == (1, "")
+    assert "interrupted; the request may have been carried out all the same" in ended.err
+    assert f"look before you repeat it: `service-registry {look}`" in ended.err
+    assert run("list", "--url", "http://127.0.0.1:1/v1").err == "\nAborted!\n"
+
+
 def test_throttled_registry_says_to_try_again(
     run: Run, gateway: HttpGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,7 @@
 """`list`, `show`, `versions`, `history`, `resolve`: as tables and as documents."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.functional.http_gateway import HttpGateway
@@ -151,6 +153,24 @@ def test_resolve_suggests_similar_services(run: Run, publish: Publish) -> None:
     publish("1.0.0")
 
     assert "did you mean 'users'?" in run("resolve", "usres").err
+
+
+@pytest.mark.parametrize(("need", "command"), [("users==9.x", "versions"), ("users@beta", "show")])
+def test_need_without_an_answer_leads_to_what_there_is(
+    run: Run,
+    publish: Publish,
+    environment: pytest.MonkeyPatch,
+    need: str,
+    command: str,
+) -> None:
+    """The service is there, and has not changed just now."""
+    publish("1.0.0")
+    environment.setattr("registry_cli.looking._FOLLOWS_WITHIN", timedelta(0))
+
+    ended = run("resolve", need)
+
+    assert ended.status == 3
+    assert f"`service-registry {command} users` shows what there is" in ended.err
 
 
 def test_version_that_the_index_does_not_have_yet_is_resolved_a_moment_later(

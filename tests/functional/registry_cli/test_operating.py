@@ -11,6 +11,7 @@ import pytest
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from registry_tables.errors import ThrottledError
+from stream_sync.payloads import RequestError
 from testing import tables
 from testing.stream_world import implied, index_of, lambda_context, remove_all
 from tests.functional.http_gateway import REGION
@@ -176,6 +177,50 @@ def test_service_that_cannot_be_read_makes_it_incomplete(
     assert (ended.status, ended.document["complete"]) == (1, False)
     assert "billing" in ended.document["failed"]
     assert "billing could not be compared" in ended.err
+
+
+@pytest.mark.usefixtures("invoke")
+def test_unknown_service_is_noted(run: Run) -> None:
+    """Nothing differs if a name is misspelt, which must not look as if all were well."""
+    ended = run("verify", "--service", "usres")
+
+    assert ended.status == 0
+    assert "Note: there is no service 'usres'; did you mean 'users'?" in ended.err
+    assert "Note" not in run("verify", "--service", "users").err
+
+
+def test_interrupted_work_says_what_goes_on(
+    run: Run, aws_server: AwsServer, environment: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C does not end the invocation; there is no cursor yet."""
+    assert aws_server.stacks
+
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    environment.setattr("registry_cli.connection.Connection.function", interrupt)
+
+    for arguments in (("restore", "--from", "Versions-restored", "--yes"), ("rebuild",)):
+        ended = run(*arguments)
+
+        assert ended.status == 1
+        assert "interrupted; the function goes on with its present step" in ended.err
+        assert "Way out: run it again, from the beginning; that does no harm" in ended.err
+
+
+def test_refused_source_of_a_restore_is_not_in_the_log(run: Run, aws_server: AwsServer) -> None:
+    """The message says it all."""
+
+    def refuse(_payload: dict[str, Any]) -> None:
+        message = "from: there is no table 'Versons'"
+        raise RequestError(message)
+
+    aws_server.invoke = refuse
+
+    ended = run("restore", "--from", "Versons", "--yes")
+
+    assert ended.status == 1
+    assert "Error: from: there is no table 'Versons'\nWay out: correct it and repeat" in ended.err
 
 
 @pytest.mark.usefixtures("invoke")

@@ -333,6 +333,14 @@ def test_consumer_in_another_account_than_the_registry_is_warned(called: Any) ->
     assert f"{_LAMBDA}:42 is in account {ACCOUNT}" in ended.err
 
 
+@pytest.mark.parametrize("account", ["12", "prod", "1234567890123", ""])
+def test_malformed_account_is_a_usage_error(run: Run, account: str) -> None:
+    ended = run("policy", "consumer", "--needed", "users", "--account", account)
+
+    assert (ended.status, ended.out) == (2, "")
+    assert f"'{account}' should have 12 digits" in ended.err
+
+
 def test_arn_that_nothing_is_known_of_is_left_to_the_reader(called: Any) -> None:
     ended = called(f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/users")
 
