@@ -20,6 +20,7 @@ class LambdaApi:
 
     Attributes:
         refused_events: Events that registering is refused for, with status 403.
+        register_status: The status of `register` otherwise.
         next_status: The status of `event/next`.
         calls: Path, headers and document of each POST.
         asks: How many calls of `event/next` have come.
@@ -28,6 +29,7 @@ class LambdaApi:
     """
 
     refused_events: tuple[str, ...] = ()
+    register_status: int = 200
     next_status: int = 200
     calls: list[tuple[str, dict[str, str], Any]] = field(default_factory=list)
     asks: int = 0
@@ -66,11 +68,13 @@ class LambdaApi:
                 api.calls.append((path, dict(self.headers), document))
                 if path != "register":
                     self._respond(202, {"status": "OK"})
-                elif set(api.refused_events) & set(document["events"]):
+                    return
+                assert self.headers["Lambda-Extension-Name"] == "service-discovery"
+                if set(api.refused_events) & set(document["events"]):
                     self._respond(403, {"errorType": "Extension.InvalidEventType"})
                 else:
                     self._respond(
-                        200,
+                        api.register_status,
                         {"functionName": "consumer"},
                         {"Lambda-Extension-Identifier": "the-identifier"},
                     )

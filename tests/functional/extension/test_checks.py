@@ -265,9 +265,12 @@ def _wait_for_inits(number: int, lambda_api: LambdaApi, index: IndexServer) -> N
     wait_for(lambda: len(index.requests) >= number and lambda_api.asks >= number, "the init")
 
 
-def test_extensions_api_in_trouble_ends_the_process(start: Start, lambda_api: LambdaApi) -> None:
+@pytest.mark.parametrize("call", ["register", "next"])
+def test_extensions_api_in_trouble_ends_the_process(
+    start: Start, lambda_api: LambdaApi, call: str
+) -> None:
     """Without the platform the process has nothing left to do."""
-    lambda_api.next_status = 500
+    setattr(lambda_api, f"{call}_status", 500)
 
     extension = start("")
 

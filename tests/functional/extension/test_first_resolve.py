@@ -294,3 +294,14 @@ def test_mark_is_removed(start: Start, lambda_api: LambdaApi, index: IndexServer
     lambda_api.invoke()
 
     assert not mark.exists()
+
+
+def test_strict_resolve_that_fails_removes_the_mark(start: Start, index: IndexServer) -> None:
+    """It has ended, so the repeated init has all of its time."""
+    index.fault = index_server.refuses("AccessDeniedException")
+
+    extension = start("users", SERVICE_DISCOVERY_STRICT="true")
+
+    assert extension.ends_with() == 1
+    assert len(index.requests) == 1
+    assert not Path(InitMark(str(extension.services_file))._path).exists()

@@ -243,6 +243,7 @@ def test_keys_that_cannot_be_had_are_a_failed_check(
     assert extension.services_file.stat().st_mtime_ns == before
     (line,) = [each for each in extension.log().splitlines() if "WARN" in each]
     assert "the endpoint of container credentials" in line
+    assert "table ServiceIndex in eu-west-1" in line
     assert "does the function's configuration set one of them?" in line
     assert "container-token" not in line
     assert len(index.requests) == 1

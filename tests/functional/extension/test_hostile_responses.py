@@ -138,6 +138,7 @@ def test_missing_credentials_fail_at_once(
 
     assert "no credentials" in extension.document()["users"]["error"]
     assert "AWS_ACCESS_KEY_ID" in extension.log()
+    assert "table ServiceIndex in eu-west-1" in extension.log()
     assert index.connections == 0
 
 

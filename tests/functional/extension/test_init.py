@@ -305,6 +305,8 @@ def test_malformed_configuration_fails_the_init_with_every_fault(
     assert extension.ends_with() == 1
     (error,) = lambda_api.posted("init/error")
     assert error["errorType"] == "Extension.ConfigurationError"
+    (headers,) = [headers for path, headers, _ in lambda_api.calls if path == "init/error"]
+    assert headers["lambda-extension-function-error-type"] == "Extension.ConfigurationError"
     for part in (
         "at 0: 'users=1.2'",
         "at 10: 'billing==v1'",

@@ -100,7 +100,8 @@ class _RecoveringClient(FakeClient):
 
     def request(self, *_ignored: object) -> ResponseParser:
         response = ResponseParser()
-        response.status = 500 if len(self.pauses_s) < self._failures else 200
+        response.status = 500 if self._failures > 0 else 200
+        self._failures -= 1
         response._body = [_document("1.0.0")]
         return response
 

@@ -466,6 +466,8 @@ def test_check_whose_answers_cannot_be_written_is_a_failed_check(world: Lifecycl
 
     assert world.checks == 3
     assert world.path.stat().st_mtime == _START + 601
+    assert world.logged("ERROR service-discovery: services file not written") == 1
+    assert world.logged("WARN service-discovery: services file written again") == 1
 
 
 def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> None:

@@ -46,6 +46,7 @@ def test_signature_is_botocores(
     lines = prepared.header_lines("20261123T080000Z")
 
     signed = {name: value for name, _, value in [line.partition(": ") for line in lines]}
+    assert ("x-amz-security-token" in signed) is bool(token)
 
     request = AWSRequest(
         method="POST",
