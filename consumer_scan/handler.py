@@ -21,8 +21,8 @@ from registry_tables.consumers_table import ConsumersTable
 logger = Logger()
 keep_requests_out_of_logs()
 
-# Lambda allows 15 requests of its control plane a second in one account: be patient, and leave room
-# for deployments.
+# Lambda's control plane allows 15 requests a second in one account: retry with adaptive pauses, to
+# leave some for deployments.
 _LISTING = Config(retries={"mode": "adaptive", "total_max_attempts": 12})
 _TABLE = Config(retries={"mode": "standard", "total_max_attempts": 6})
 
@@ -44,7 +44,7 @@ _lambda = boto3.client("lambda", config=_LISTING)
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Scan, or record what an operator has found; return what has changed."""
+    """Scan, or record an operator's findings; return the changes."""
     request = parse_request(event)
     if isinstance(request, RecordRequest):
         recorder = ScanRecorder(_table, request.scope)

@@ -1,4 +1,4 @@
-"""Lists the Lambda functions of one account and Region and keeps what they need.
+"""Lists the Lambda functions of one account and Region, with their needs.
 
 Of a function's variables only `NEEDED_SERVICES` is kept. The others are dropped as soon as a page
 of functions has been read, and are never logged. Source: Lambda API Reference, "ListFunctions" and
@@ -21,14 +21,14 @@ _LATEST_VERSION = "$LATEST"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The functions that a scan looks at: those of one account in one Region."""
+    """The functions of a scan: those of one account in one Region."""
 
     account_id: str
     region: str
 
     @property
     def prefix(self) -> str:
-        """What the name of each of their consumers begins with."""
+        """The prefix of their consumers' names."""
         return f"{self.account_id}:{self.region}:"
 
 
@@ -49,13 +49,13 @@ class FoundConsumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """What a scan has found.
+    """The result of a scan.
 
     Attributes:
         consumers: Every function that needs services.
-        unreadable: Why the needs of other functions are not known, by consumer name. They may
-            still be consumers, so their records are kept.
-        functions: How many functions were looked at.
+        unreadable: Why the needs of other functions could not be read, by consumer name. Their
+            records are kept.
+        functions: The number of functions.
     """
 
     consumers: tuple[FoundConsumer, ...]
@@ -65,7 +65,7 @@ class Listing:
 
 @dataclass(slots=True)
 class _Function:
-    """One function: the needs of each of its versions, or why they can't be read."""
+    """A function: the needs of each of its versions, or why they cannot be read."""
 
     arn: str = ""
     needed: dict[str, str] = field(default_factory=dict)
@@ -140,7 +140,7 @@ def _add(function: _Function, configuration: Mapping[str, Any]) -> None:
 def _qualifiers(
     client: "LambdaClient", name: str, function: _Function
 ) -> Iterator[tuple[str, str]]:
-    """Yield each qualifier to list the function under, and the version that it stands for."""
+    """Yield each qualifier to list the function with, and its version."""
     yield "", _LATEST_VERSION
     own = _signature(function, _LATEST_VERSION)
     versions = {*function.needed, *function.unreadable} - {_LATEST_VERSION}
@@ -155,7 +155,7 @@ def _qualifiers(
 
 
 def _signature(function: _Function, version: str) -> object:
-    """Return what makes the needs of two versions the same, however they are written."""
+    """Return a value that is equal for equal needs, even if they are written differently."""
     if version in function.unreadable:
         return function.unreadable[version]
     return sorted(

@@ -1,4 +1,4 @@
-"""Records what a scan has found in the consumers table."""
+"""Writes the result of a scan to the consumers table."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from registry_tables.consumers_table import ConsumersTable, DeclaredError
 
 
 class ScanRecorder:
-    """Records the consumers of one scope; removes those that are gone when asked to."""
+    """Records the consumers of one scope, and removes those that no longer exist."""
 
     def __init__(self, table: ConsumersTable, scope: Scope) -> None:
-        """Begin with nothing recorded."""
+        """Set the table and the scope."""
         self._table = table
         self._scope = scope
         self._names: set[str] = set()
@@ -28,7 +28,7 @@ class ScanRecorder:
         """Record consumers that were found; do not change declared ones.
 
         Raises:
-            ThrottledError, UnreachableError: The table can't be written; what was recorded stays.
+            ThrottledError, UnreachableError: The table cannot be written; earlier records stay.
         """
         for found in consumers:
             self._names.add(found.name)
@@ -42,11 +42,11 @@ class ScanRecorder:
     def remove_gone(self, kept: Iterable[str]) -> None:
         """Remove the scope's scanned consumers that this scan has not found.
 
-        Call it only after a complete scan: otherwise a function that was not listed yet would
-        count as gone.
+        Call it only after a complete scan: otherwise it would remove functions that are not listed
+        yet.
 
         Args:
-            kept: Names of consumers that could not be read, so they may still exist.
+            kept: Names of consumers that could not be read; they may still exist.
         """
         present = self._names | set(kept)
         after: str | None = None

@@ -1,16 +1,16 @@
-"""ZIP files with the same bytes each time."""
+"""Reproducible ZIP files."""
 
 import zipfile
 from pathlib import Path
 
-# The earliest date that the format knows.
+# The earliest date in the ZIP format.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_zip(folder: Path, path: Path) -> None:
     """Pack the files of *folder* into a ZIP file at *path*.
 
-    They are stored, not compressed: the output of compression depends on the machine's zlib.
+    They are not compressed, since the output depends on the machine's zlib.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(path.name + ".new")

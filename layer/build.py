@@ -19,7 +19,7 @@ def _say(text: str) -> None:
 
 
 def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Path | None) -> None:
-    """Build the layer of *arch*: its folder, its ZIP file, its interpreter, as asked for.
+    """Build the layer of *arch*: the folder, the ZIP file, the interpreter; each if it has a path.
 
     Raises:
         interpreter_build.BuildError: A step of the build failed.
@@ -30,7 +30,7 @@ def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Pa
     built = interpreter_build.interpreter(arch, modules, _say)
     tools = interpreter_build.toolchain(interpreter_build.cache_folder(), _say)
     if interpreter:
-        # Under the name `micropython` the program is a plain interpreter, for the tests.
+        # With the name `micropython`, the binary is a plain interpreter, for the tests.
         interpreter.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(built.binary, interpreter)
     with tempfile.TemporaryDirectory() as scratch:

@@ -13,7 +13,7 @@ from interpreter_build import HERE, BuildError, Interpreter, Toolchain
 
 FOLDER = "service-discovery"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
-# By the folders in /opt that the managed runtimes search, whatever their version.
+# In the folders of /opt that the managed runtimes of every version search.
 _HELPERS = {
     **{
         f"python/service_discovery/{name}": f"python/service_discovery/{name}"
@@ -50,9 +50,9 @@ def check_links() -> None:
 
 
 def portable_modules() -> dict[str, bytes]:
-    """Return the Python that goes into the binary, by path: pyproject.toml's portable packages.
+    """Return the Python modules of the binary, by path: pyproject.toml's portable packages.
 
-    The module that has the product's version is written here.
+    The module with the product's version is generated.
     """
     project = tomllib.loads((HERE / "project.toml").read_text(encoding="utf-8"))
     settings = project["tool"]["service-discovery"]
@@ -64,7 +64,7 @@ def portable_modules() -> dict[str, bytes]:
 
 
 def helper_files() -> dict[str, bytes]:
-    """Return the Python and Node.js helpers by path: code for the functions' own runtimes."""
+    """Return the Python and Node.js helpers by path, for the functions' runtimes."""
     return {path: (HERE / "helpers" / source).read_bytes() for path, source in _HELPERS.items()}
 
 
@@ -107,9 +107,9 @@ def write_layer(
 
 
 def _roots(bundle: Path) -> bytes:
-    """Return the pinned roots of a bundle of certificates: in DER, one behind the other.
+    """Return the pinned roots of a bundle of certificates, as DER, one after the other.
 
-    They are decoded here, once, and not at each cold start.
+    They are decoded here, so that a cold start does not have to.
     """
     found = {}
     for match in _PEM.finditer(bundle.read_text(encoding="utf-8")):
@@ -148,7 +148,7 @@ def _component(name: str, version: str, license_id: str, hashes: list[str]) -> d
 
 
 def _bill_of_materials(arch: str, modules: dict[str, bytes]) -> str:
-    """Return the bill of materials of the layer, with every part and every file of ours."""
+    """Return the bill of materials of the layer, with every part and every file of this project."""
     parts = sources.pinned_parts()
     certifi, _ = _requirement("certifi")
     zig, _ = _requirement("ziglang")

@@ -1,8 +1,8 @@
-"""Build the static binary: MicroPython, Mbed TLS, our C module and our frozen Python.
+"""Build the static binary: MicroPython, Mbed TLS, this project's C module and frozen Python.
 
-Two steps, each kept in the cache under a hash of what goes into it. The base (all that is C) takes
-a minute or two; freezing our Python into it and linking takes seconds. Builds of one base wait
-for each other. A build that is killed leaves no entry in the cache.
+There are two steps, each cached under a hash of its inputs. The base (all C code) takes a minute or
+two; freezing the Python modules and linking takes seconds. Builds of the same base wait for each
+other. A build that is killed leaves no entry in the cache.
 """
 
 import fcntl
@@ -27,11 +27,11 @@ TARGETS = {"x86_64": "x86_64-linux-musl", "arm64": "aarch64-linux-musl"}
 _REQUIREMENTS = HERE / "requirements.txt"
 _C_INPUTS = ("native", "variant", "zig_cc.py", "interpreter_build.py", "requirements.txt")
 _HOST_TARGETS = {"x86_64": "x86_64-linux-musl", "aarch64": "aarch64-linux-musl"}
-# MicroPython's version header has a date, and nothing else does.
+# The build's only date is in MicroPython's version header.
 _EPOCH = "1735689600"
 _LOG_TAIL = 40
 
-# Functions that layer/native replaces or looks into.
+# Functions that layer/native replaces or wraps.
 _WRAPPED = (
     "-Wl,--wrap=main,--wrap=mp_find_frozen_module,--wrap=qstr_from_strn,--wrap=qstr_find_strn"
     ",--wrap=mp_load_build_class,--wrap=mp_obj_new_dict,--wrap=mp_map_init,--wrap=gc_alloc"
@@ -63,7 +63,7 @@ class Interpreter:
 
 
 def cache_folder() -> Path:
-    """Return the folder that builds are kept in."""
+    """Return the folder of cached builds."""
     named = os.environ.get("SERVICE_DISCOVERY_CACHE")
     if named:
         return Path(named)
@@ -175,7 +175,7 @@ def _compiler_environment(tools: Toolchain, cache: Path, target: str) -> dict[st
 def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) -> None:
     """Run MicroPython's make file in *port*.
 
-    It can't use a program whose path has a blank, so it gets names that are on the PATH.
+    It cannot use a program with a blank in its path, so it gets names that are on the PATH.
     """
     if not shutil.which("make"):
         message = "make is missing (Debian: apt-get install make)"
@@ -201,7 +201,7 @@ def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) ->
 
 
 def _unpack(archive: Path, into: Path) -> None:
-    """Unpack *archive*; its only top folder becomes *into*."""
+    """Unpack *archive*, and rename its only top folder to *into*."""
     with tempfile.TemporaryDirectory(dir=into.parent) as scratch, tarfile.open(archive) as tar:
         tar.extractall(scratch, filter="data")
         (top,) = Path(scratch).iterdir()
@@ -242,7 +242,7 @@ def _make_base(base: Path, archives: dict[str, Path], environment: dict[str, str
     _unpack(archives["mbedtls"], base / "micropython/lib/mbedtls")
     library = base / "micropython/lib/micropython-lib"
     library.mkdir(parents=True, exist_ok=True)
-    # MicroPython's make takes this file for a sign that the submodule exists.
+    # MicroPython's make checks for this file to find out whether the submodule exists.
     (library / "README.md").touch()
     shutil.copytree(HERE / "native", base / "native")
     shutil.copytree(HERE / "variant", base / "variant")

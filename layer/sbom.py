@@ -15,13 +15,13 @@ def render(
     components: Sequence[Mapping[str, object]],
     details: Mapping[str, object] | None = None,
 ) -> str:
-    """Return the bill of materials of a part of this product, which depends on *components*.
+    """Return the bill of materials of a part of this product with its *components*.
 
     Args:
         name: The part's name.
         version: This product's version.
         components: Each with its `bom-ref`.
-        details: More members of the part itself.
+        details: More members of the part.
     """
     document = {
         "bomFormat": "CycloneDX",

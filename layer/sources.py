@@ -1,6 +1,6 @@
 """Finds the layer's sources: in a folder, with apt, or on the upstream project's release page.
 
-A file counts only if its SHA-256 is the pinned one, wherever it was found.
+A file is used only if it has the pinned SHA-256.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _DOWNLOAD_TIMEOUT_S = 60
 
 
 class SourceError(Exception):
-    """A pinned source file was not found; the message says which, and what to do."""
+    """A pinned source file was not found; the message names it, and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class SourceFile:
     """One pinned file.
 
     Attributes:
-        debian: The source package and suite that hold it, or None.
-        url: The upstream release page's file, or None.
+        debian: The source package and the suite with the file, or None.
+        url: The file's address on the upstream release page, or None.
     """
 
     name: str
@@ -146,7 +146,7 @@ def _from_folder(file: SourceFile, _scratch: Path, tried: list[str]) -> Path | N
 
 
 def _mirrors() -> list[str]:
-    """Return the Debian mirrors that this machine's own apt uses, the main archive first."""
+    """Return the Debian mirrors in this machine's apt configuration, the main archive first."""
     found: list[str] = []
     sources = Path("/etc/apt")
     for path in sorted([*sources.glob("sources.list"), *sources.glob("sources.list.d/*")]):
@@ -161,7 +161,7 @@ def _mirrors() -> list[str]:
 
 
 def _from_apt(file: SourceFile, scratch: Path, tried: list[str]) -> Path | None:
-    """Download a Debian source package's files with an apt configuration of our own: no root."""
+    """Download a Debian source package's files with a separate apt configuration, without root."""
     if file.debian is None:
         return None
     package, suite = file.debian
@@ -201,7 +201,7 @@ def _from_apt(file: SourceFile, scratch: Path, tried: list[str]) -> Path | None:
     path = scratch / "download" / file.name
     if not path.is_file():
         brought = ", ".join(sorted(each.name for each in (scratch / "download").iterdir()))
-        tried.append(f"{file.name}: {package} of {suite} is another version by now: {brought}")
+        tried.append(f"{file.name}: {package} of {suite} is now another version: {brought}")
         return None
     return path
 

@@ -1,13 +1,13 @@
-"""A C compiler for MicroPython's make files: `zig cc` for one target, in the words of GCC.
+"""A C compiler for MicroPython's make files: `zig cc` for one target, with GCC's options.
 
-The variables ZIG (the program) and ZIG_TARGET (`x86_64-linux-musl`) say which.
+The variables are ZIG (the program) and ZIG_TARGET (`x86_64-linux-musl`).
 """
 
 import os
 import subprocess
 import sys
 
-# GNU ld's, and only for people: zig's linker knows neither.
+# GNU ld's options for reports, which zig's linker does not have.
 _DROPPED = ("-Wl,-Map", "-Wl,--cref", "--cref")
 
 
@@ -20,9 +20,9 @@ def _command(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the compiler once, or once for each source where only preprocessing is asked for.
+    """Run the compiler once, or for `-E` once for each source.
 
-    Given several sources after `-E`, zig takes the machine's own headers instead of the target's.
+    With several sources after `-E`, zig uses the machine's headers instead of the target's.
     """
     sources = [word for word in arguments if word.endswith((".c", ".h")) and word[0] != "-"]
     if "-E" not in arguments or len(sources) < 2 or "-o" in arguments:

@@ -21,14 +21,14 @@ from registry_client.errors import RegistryClientError
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
-    # A second signal must not interrupt the end of what was started.
+    # A second signal must not interrupt the clean-up.
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _shut_down(stage: Stage) -> None:
-    """End the functions as Lambda does, and check that their extensions end too."""
+    """Shut the functions down as Lambda does, and check that their extensions end, too."""
     for function in stage.functions.values():
         function.shut_down()
 
@@ -53,7 +53,7 @@ def _stop(stage: Stage, stack: ExitStack, folder: Path) -> None:
     """End everything, and check that nothing is left.
 
     Raises:
-        LocalStackError: Something is left, or a function did not end as it should.
+        LocalStackError: Something is left, or a function did not end properly.
     """
     with stage.steps.step("Stop everything"):
         _shut_down(stage)
@@ -91,7 +91,7 @@ def run() -> None:
 
 
 def _programs(stage: Stage, folder: Path) -> Path:
-    """Write the commands that the user calls from another terminal; return their folder."""
+    """Write the commands for the user's other terminal; return their folder."""
     python = f"PYTHONPATH={shlex.quote(str(processes.ROOT))} exec {shlex.quote(sys.executable)} -m"
     layer = shlex.quote(str(stage.deployment.layer))
     commands = {
@@ -107,7 +107,7 @@ def _programs(stage: Stage, folder: Path) -> Path:
 
 
 def _how_to_call(stage: Stage, folder: Path) -> str:
-    """Return commands that can be pasted as they are."""
+    """Return commands to paste into a terminal."""
     consumer = stage.functions["python"].invoke_url()
     newer = deploy_service(stage.emulator, "users", "1.6.0")
     example = shlex.quote(str(processes.ROOT / "examples/consumers/sam-python/src"))
@@ -150,7 +150,7 @@ Logs are below {folder}. Ctrl-C stops everything."""
 def _variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        message = f"{text!r}: give it as NAME=VALUE"
+        message = f"{text!r}: use the form NAME=VALUE"
         raise argparse.ArgumentTypeError(message)
     return name, value
 
@@ -160,9 +160,9 @@ def argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="the story, then stop everything")
-    commands.add_parser("run", help="the story, then keep it up until Ctrl-C")
+    commands.add_parser("run", help="the story, then keep everything running until Ctrl-C")
     function = commands.add_parser(
-        "function", prog="run-function", help="a function of yours, beside `make run`"
+        "function", prog="run-function", help="run your own function, beside `make run`"
     )
     function.add_argument("folder", type=Path, help="the folder with its code")
     function.add_argument(

@@ -1,4 +1,4 @@
-"""The last build of the app: an unchanged checkout is not built again."""
+"""Caches the last build of the app, so that an unchanged checkout is not built again."""
 
 import hashlib
 import os
@@ -9,17 +9,17 @@ from pathlib import Path
 
 from local.processes import ROOT, one_at_a_time
 
-# Tests, documentation and results are no part of a build; every other file counts as one.
+# Tests, documentation and results are not inputs of a build; every other file is.
 _IGNORED = {"__pycache__", "bench", "build", "docs", "examples", "node_modules", "testing", "tests"}
 
 
 def cache_folder() -> Path:
-    """Return the folder in which the local stack and the tests keep what they fetch and build."""
+    """Return the folder for the downloads and builds of the local stack and the tests."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "service-discovery"
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """Return the files of the checkout that a build may read, in one order."""
+    """Return the files of the checkout that a build may read, sorted."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in _IGNORED or path.name.endswith(".egg-info"):
             continue
@@ -30,7 +30,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 
 def _digest(checkout: Path) -> str:
-    """Return a digest of everything that decides what a build contains, except its layers."""
+    """Return a digest of all inputs of a build, except the choice of layers."""
     digest = hashlib.sha256(sys.version.encode())
     for path in _sources(checkout):
         digest.update(f"{path.relative_to(checkout)}\0{path.stat().st_mode}\0".encode())
@@ -41,7 +41,7 @@ def _digest(checkout: Path) -> str:
 def copy_or_build(
     into: Path, layers: str, build: Callable[[], None], *, checkout: Path = ROOT
 ) -> None:
-    """Copy the last build if it was made from the same files; else build, and keep the result.
+    """Copy the last build if it was made from the same files; otherwise build, and cache it.
 
     Args:
         into: The folder of the build, which does not exist yet.
@@ -52,7 +52,7 @@ def copy_or_build(
     folder = cache_folder()
     with one_at_a_time(folder / "build.lock"):
         digest = _digest(checkout)
-        # A build with all layers serves one architecture, too.
+        # A build with all layers is also good for one architecture.
         for name in ("build-all", f"build-{layers or 'all'}"):
             kept, digest_file = folder / name, folder / f"{name}.sha256"
             if digest_file.is_file() and digest_file.read_text(encoding="ascii") == digest:

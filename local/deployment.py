@@ -1,4 +1,4 @@
-"""The app on the emulator: a plain `sam build` and a plain `sam deploy`."""
+"""Deploys the app to the emulator with `sam build` and `sam deploy`."""
 
 import shutil
 import sys
@@ -27,7 +27,7 @@ class Deployment:
     Attributes:
         outputs: The stack's outputs, as AWS would show them.
         registry_url: The address at which the emulator serves the registry's API.
-        layer: The folder of the built layer: exactly what /opt will hold.
+        layer: The folder of the built layer, the content of /opt.
     """
 
     outputs: dict[str, str]
@@ -49,7 +49,7 @@ def registry_at(url: str) -> SignedHttp:
 def _environment(emulator: Emulator, folder: Path) -> dict[str, str]:
     settings = folder / "sam"
     settings.mkdir(exist_ok=True)
-    # SAM looks for a newer version of itself if it has not done so lately.
+    # Otherwise SAM checks for a newer version of itself.
     (settings / "metadata.json").write_text(f'{{"lastVersionCheck": {time.time()}}}')
     environment = emulator.environment()
     return {
@@ -65,7 +65,7 @@ def _environment(emulator: Emulator, folder: Path) -> dict[str, str]:
 
 
 def python_runtime() -> str:
-    """Return the Lambda runtime of this Python, which the emulator runs functions on."""
+    """Return the Lambda runtime of this Python, with which the emulator runs functions."""
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -92,7 +92,7 @@ def build(emulator: Emulator, folder: Path, *, layers: str = "") -> Path:
 
 
 def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> None:
-    # SAM keeps each function's packages here, and installs them anew if its pins have changed.
+    # SAM caches each function's packages here, and installs them again if the pins have changed.
     kept, infra = build_cache.cache_folder() / "sam", processes.ROOT / "infra"
     kept.mkdir(exist_ok=True)
     try:
@@ -101,9 +101,9 @@ def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> No
                 *_SAM,
                 "build",
                 *("--template-file", str(infra / "template.yaml")),
-                # Paths in it are then relative: every checkout has the same.
+                # Makes the paths relative, so that they are the same in every checkout.
                 *("--base-dir", str(infra), "--build-dir", str(kept / "build")),
-                # Its own cache is new for each build: it does not know what the layers depend on.
+                # A new cache for each build, since SAM does not know the inputs of the layers.
                 *("--cached", "--cache-dir", str(folder / "cache")),
                 *("--parameter-overrides", f"PythonRuntime={python_runtime()}"),
             ],
@@ -114,7 +114,7 @@ def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> No
         )
         shutil.move(kept / "build", built)
     except BaseException:
-        # A part of a function's packages must not be taken for all of them.
+        # The packages may be incomplete.
         shutil.rmtree(kept, ignore_errors=True)
         raise
 

@@ -1,7 +1,7 @@
 """A Lambda execution environment: AWS's Runtime Interface Emulator, with the layer as /opt.
 
 The emulator looks for extensions only in /opt/extensions. Each environment has its own /opt in a
-private mount namespace, so nothing is written to the machine's.
+private mount namespace, so the machine's /opt does not change.
 """
 
 import json
@@ -26,7 +26,7 @@ from local.processes import LocalStackError
 _EXTENSION = "/opt/extensions/service-discovery"
 _INVOKE_WITHIN_S = 60
 _READY_WITHIN_S = 30
-# $0 is the layer; the rest is the emulator's command line.
+# $0 is the layer, and $@ the emulator's command line.
 _ENTER = 'mount --bind "$0" /opt && exec "$@"'
 
 
@@ -133,7 +133,7 @@ class ExecutionEnvironment:
         )
 
     def _emulator_pid(self) -> int:
-        """Return the emulator's process, which the first process of the namespace has started."""
+        """Return the emulator's process, the child of the namespace's first process."""
         below = processes.descendants(self._process.pid)
         if not below:
             message = f"the environment has ended\n{processes.tail(self.log)}"
@@ -147,7 +147,7 @@ def own_arch() -> str:
 
 
 def emulator_program() -> Path:
-    """Return the path of AWS's Runtime Interface Emulator, which is in SAM's package."""
+    """Return the path of AWS's Runtime Interface Emulator, which is part of SAM's package."""
     import samcli.local.rapid  # noqa: PLC0415  # SAM is large; only this needs it
 
     program = Path(samcli.local.rapid.__path__[0]) / f"aws-lambda-rie-{own_arch()}"

@@ -1,4 +1,4 @@
-"""`run-function`: a function of the user's own, with the layer, beside `make run`."""
+"""`run-function`: run the user's function with the layer, beside `make run`."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _NODE_FILES = (".mjs", ".js", ".cjs")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFunction:
-    """What was asked for on the command line.
+    """The parsed command line.
 
     Attributes:
         folder: The folder of its code.
@@ -62,7 +62,7 @@ def run(own: OwnFunction) -> NoReturn:
 
 
 def _print_lines(log: TextIO) -> None:
-    """Print the new lines of the log, but what the Runtime Interface Emulator does itself."""
+    """Print the new lines of the log, without those of the Runtime Interface Emulator."""
     for line in log:
         if not _EMULATORS_OWN.search(line):
             print(line, end="", flush=True)
@@ -81,7 +81,7 @@ def _function(own: OwnFunction, endpoint: str, folder: Path) -> Function:
             "SERVICES_FILE": str(folder / "services.json"),
             # An invocation one second after a change gets the new answer.
             "SERVICE_DISCOVERY_MAX_AGE": "1",
-            # As Lambda's runtimes search: the function's folder, then the layer.
+            # In the order of Lambda's runtimes: the function's folder, then the layer.
             "PYTHONPATH": f"{code}:/opt/python",
             "PYTHONDONTWRITEBYTECODE": "1",
             "NODE_PATH": "/opt/nodejs/node_modules",

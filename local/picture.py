@@ -13,7 +13,7 @@ from rich.text import Text
 from local.processes import ROOT
 
 _WIDTH = 112
-# As in Rich's own frame, without its web fonts: a picture loads nothing.
+# Rich's frame without its web fonts: a picture must not load anything.
 _FRAME = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <title>What `make demo` prints</title>
@@ -57,7 +57,7 @@ def _styled(line: str) -> Text:
 def picture(output: str) -> str:
     """Return the demo's output as an SVG picture.
 
-    Without the times that the steps took: those are of the machine that drew the picture.
+    It has no times of the steps, since they depend on the machine.
     """
     console = Console(
         record=True, width=_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor"
@@ -70,7 +70,7 @@ def picture(output: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the demo and write the picture; the demo's own exit status."""
+    """Run the demo and write the picture; return the demo's exit status."""
     ran = subprocess.run(
         [sys.executable, "-m", "local", "demo"],
         cwd=ROOT,

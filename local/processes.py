@@ -1,4 +1,4 @@
-"""Processes of the local stack: each starts in its own session, and all are ended."""
+"""Starts processes of the local stack, each in its own session, and ends all of them."""
 
 import atexit
 import ctypes
@@ -19,7 +19,7 @@ _GRACE_S = 10
 _KERNELS_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _MIN_PORTS_END = 12_000
 _RESERVED: list[socket.socket] = []
-# prctl(2): a descendant whose parent ends becomes our child, not init's.
+# prctl(2): a descendant whose parent ends becomes this process's child, not init's.
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -30,14 +30,14 @@ def _release_ports() -> None:
 
 
 class LocalStackError(Exception):
-    """A step of the local stack failed; the message says what was seen."""
+    """A step of the local stack failed; the message has what was observed."""
 
 
 def free_ports(count: int) -> list[int]:
     """Return free ports on loopback, and reserve them against other runs.
 
-    Another process may get a port of the kernel's choice before our server binds it. So these are
-    below the kernel's range, and an abstract socket reserves each one while this process runs.
+    The kernel may give a port of its range to another process before a server here binds it. So
+    these are below that range, and an abstract socket reserves each one while this process runs.
     """
     below = int(_KERNELS_PORTS.read_text(encoding="ascii").split()[0])
     ports = range(10_000, below) if below > _MIN_PORTS_END else range(10_000, 60_000)
@@ -77,7 +77,7 @@ def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> 
             message = f"after {within_s:g} s still not true: {what}"
             raise LocalStackError(message)
         time.sleep(pause_s)
-        # Asking must not keep busy what it waits for.
+        # Grows, so that the polling does not slow down what it waits for.
         pause_s = min(pause_s * 1.2, 0.2)
 
 
@@ -174,12 +174,12 @@ def one_at_a_time(lock: Path) -> Iterator[None]:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends, so that none is lost."""
+    """Become the parent of every descendant whose parent ends, so that all can be found."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def left_over() -> list[int]:
-    """Return our descendants that still run."""
+    """Return the descendants of this process that still run."""
     return [pid for pid in descendants(os.getpid()) if _is_alive(pid)]
 
 

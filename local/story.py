@@ -1,7 +1,7 @@
-"""The product's main use, step by step: publish, resolve, publish again, without a redeploy.
+"""The product's main use case in steps: publish, resolve, publish again, without a redeploy.
 
-`make demo` and `make run` do the same steps. Each step prints what happened, how long it took and
-what the services file has. A step that fails ends the run.
+`make demo` and `make run` have the same steps. Each step prints its result, the time that it took,
+and the services file. A step that fails ends the run.
 """
 
 import json
@@ -35,12 +35,12 @@ class Steps:
     """Numbers the steps and measures their time."""
 
     def __init__(self) -> None:
-        """Start before the first step."""
+        """Set the number of the first step."""
         self._number = 0
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Print what the step is, and then how long it took or what failed."""
+        """Print the step's name, and then its duration or its failure."""
         self._number += 1
         _print(f"\n{self._number}. {what}")
         started = time.monotonic()
@@ -54,7 +54,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Everything that runs during the story."""
+    """The emulator, the app and the functions of a run."""
 
     emulator: Emulator
     deployment: Deployment
@@ -206,10 +206,10 @@ def _new_answers(
 
 
 def run_story(stack: ExitStack, folder: Path) -> Stage:
-    """Run the story; what it started runs until *stack* is closed.
+    """Run the story; the processes that it starts run until *stack* is closed.
 
     Raises:
-        LocalStackError: A step did not do what it should.
+        LocalStackError: A step failed.
     """
     steps = Steps()
     with steps.step("Start an embedded AWS (MiniStack: no Docker, no account)"):
@@ -247,8 +247,8 @@ def stage_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # A signal may arrive after a process was started and before it was recorded; such a process
-        # may still write into the folder.
+        # If a signal arrives between a process's start and its recording, the process may still run
+        # and write into the folder.
         processes.end_all(processes.left_over())
         if folder.exists():
             shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The state of stacks, as CloudFormation describes it."""
+"""Reads the state of stacks from CloudFormation."""
 
 from typing import TYPE_CHECKING
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 class CloudFormationStacks:
-    """`Stacks` by CloudFormation's API."""
+    """Implements `Stacks` with CloudFormation's API."""
 
     def __init__(self, client: "CloudFormationClient") -> None:
-        """Keep the client."""
+        """Set the client."""
         self._client = client
 
     def state(self, resource: StackResource) -> StackState:
-        """Return what the stack of a resource does at the moment.
+        """Return the present state of a resource's stack.
 
         Raises:
-            StackUnreadableError: It can't be read, or it is another stack of the same name.
+            StackUnreadableError: It cannot be read, or it is another stack with the same name.
         """
         stack = self._describe(resource.stack_name)
         if stack["StackId"] != resource.stack_id:
-            raise StackUnreadableError(resource.stack_name, "there is another one of that name")
+            raise StackUnreadableError(resource.stack_name, "another stack has this name now")
         root = stack.get("RootId")
         root_status = self._describe(root)["StackStatus"] if root else None
         return StackState(status=stack["StackStatus"], root_status=root_status)
 
     def present_id(self, resource: StackResource) -> str:
-        """Return the physical id that the stack has for a resource now.
+        """Return a resource's present physical id.
 
         Raises:
             StackUnreadableError: It can't be read.

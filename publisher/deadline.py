@@ -1,4 +1,4 @@
-"""The time that an invocation has left, and what happens just before it ends."""
+"""The remaining time of an invocation, and a watchdog for its end."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,24 +9,24 @@ class OutOfTimeError(Exception):
     """The invocation has no time left for another step."""
 
     def __init__(self) -> None:
-        """Write the message."""
+        """Set the message."""
         super().__init__(
-            "the registry was throttled or unreachable until the publisher's time was up: "
+            "the registry was throttled or unreachable until the publisher's time was over: "
             "see the publisher's log, and deploy again in a moment"
         )
 
 
 class Deadline:
-    """When the work of an invocation ends, which is before Lambda ends the invocation."""
+    """The end of an invocation's work, before Lambda's timeout."""
 
     def __init__(
         self, remaining_s: Callable[[], float], *, margin_s: float, sleep: Callable[[float], None]
     ) -> None:
-        """Keep the parts.
+        """Set the parts.
 
         Args:
-            remaining_s: Returns the seconds that Lambda leaves to the invocation.
-            margin_s: What the response needs of them.
+            remaining_s: Returns the seconds until Lambda's timeout.
+            margin_s: The seconds of them that the response needs.
             sleep: Waits for some seconds.
         """
         self._remaining_s = remaining_s
@@ -38,15 +38,15 @@ class Deadline:
         return self._remaining_s() - self._margin_s
 
     def check(self) -> None:
-        """Raise an `OutOfTimeError` once the time is up."""
+        """Raise an `OutOfTimeError` if no time is left."""
         if self.left_s() <= 0:
             raise OutOfTimeError
 
     def sleep(self, seconds: float) -> None:
-        """Wait, unless the time is up before the wait is over.
+        """Wait, unless too little time is left.
 
         Raises:
-            OutOfTimeError: It would be.
+            OutOfTimeError: Too little time is left.
         """
         if self.left_s() <= seconds:
             raise OutOfTimeError
@@ -55,7 +55,7 @@ class Deadline:
 
 @contextmanager
 def watchdog(after_s: float, action: Callable[[], None]) -> Iterator[None]:
-    """Run *action* in a thread after some seconds, unless the block has ended before."""
+    """Run *action* in a thread after some seconds, unless the `with` block has ended by then."""
     timer = threading.Timer(max(after_s, 0), action)
     timer.daemon = True
     timer.start()

@@ -16,7 +16,7 @@ _PARTITION_KEY = "owner"
 _SORT_KEY = "entry"
 _RESULT = "result"
 _EXPIRES_AT = "expires_at"
-# CloudFormation waits for an hour at most, and Lambda repeats an event for six.
+# CloudFormation waits for an hour at most, and Lambda retries an event for six hours.
 _RESULT_KEPT_S = 7 * 24 * 3600
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _read = TypeDeserializer().deserialize
@@ -35,18 +35,18 @@ class DynamoLedger:
     """A `Ledger` in a DynamoDB table."""
 
     def __init__(self, client: "DynamoDBClient", table: str, *, clock: Callable[[], float]) -> None:
-        """Keep the parts."""
+        """Set the parts."""
         self._client = client
         self._table = table
         self._clock = clock
 
     def entry(self, resource: str, physical_id: str) -> LedgerEntry | None:
-        """Return what a resource did for a version."""
+        """Return a resource's entry for a version."""
         item = self._get(resource, physical_id)
         return _to_entry(item) if item is not None else None
 
     def entries(self, resource: str) -> list[LedgerEntry]:
-        """Return everything that a resource did."""
+        """Return all entries of a resource."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             ConsistentRead=True,
@@ -58,7 +58,7 @@ class DynamoLedger:
             return [_to_entry(_plain(item)) for page in pages for item in page["Items"]]
 
     def write_entry(self, entry: LedgerEntry) -> None:
-        """Write an entry over the one that is there."""
+        """Write an entry in place of the present one."""
         with _ledger_errors():
             self._client.put_item(
                 TableName=self._table,

@@ -1,17 +1,17 @@
-"""What invokes the function: CloudFormation's requests and Terraform's, parsed once."""
+"""Parses the function's events: CloudFormation's requests and Terraform's invocations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-# Terraform adds this member to the input (`terraform_key`'s default).
+# Terraform adds this member to the input (the default of `terraform_key`).
 _TERRAFORM = "tf"
 _STACK_ID_PARTS = 3
 
 
 class RequestKind(Enum):
-    """What is asked for."""
+    """The kind of a request."""
 
     CREATE = "Create"
     UPDATE = "Update"
@@ -43,22 +43,22 @@ class StackResource:
 
     @property
     def key(self) -> str:
-        """The resource's key in the ledger: the same when the stack is deleted and made again."""
+        """The resource's key in the ledger; it stays the same if the stack is created again."""
         return f"{self.stack_id.rpartition('/')[0] or self.stack_id}#{self.logical_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackRequest:
-    """A request of CloudFormation's.
+    """A request from CloudFormation.
 
     Attributes:
-        kind: What is asked for.
+        kind: Create, update or delete.
         request_id: Unique within the stack.
-        response_url: The address that the response is put to.
-        resource: The resource that it is about.
-        physical_id: The resource's id so far; empty if it is created.
-        properties: As in the template.
-        old_properties: Before an update.
+        response_url: The URL to PUT the response to.
+        resource: The resource.
+        physical_id: The resource's present id; empty for a creation.
+        properties: The properties in the template.
+        old_properties: The properties before an update.
     """
 
     kind: RequestKind
@@ -71,7 +71,7 @@ class StackRequest:
 
     @property
     def key(self) -> str:
-        """The request's key in the ledger: the same at each repetition, and at no other request."""
+        """The request's key in the ledger; only repetitions of the request have the same one."""
         return f"{self.resource.stack_id}#{self.request_id}"
 
 
@@ -80,7 +80,7 @@ class TerraformRequest:
     """An invocation of Terraform's `aws_lambda_invocation` with `lifecycle_scope = "CRUD"`.
 
     Attributes:
-        kind: What is asked for.
+        kind: Create, update or delete.
         properties: The input.
     """
 
@@ -99,7 +99,7 @@ def parse_event(event: Mapping[str, Any]) -> StackRequest | TerraformRequest:
     if isinstance(event.get(_TERRAFORM), dict):
         return _parse_terraform_request(event, event[_TERRAFORM])
     message = (
-        "this is no request of CloudFormation's, and none of Terraform's aws_lambda_invocation "
+        "the event is neither CloudFormation's nor that of Terraform's aws_lambda_invocation "
         'with lifecycle_scope = "CRUD"'
     )
     raise EventError(message)
@@ -113,7 +113,7 @@ def _parse_stack_request(event: Mapping[str, Any]) -> StackRequest:
             raise EventError(message)
         texts[name] = event[name]
     if not texts["ResponseURL"].startswith(("https://", "http://")):
-        message = "the request's ResponseURL is no HTTP address"
+        message = "the request's ResponseURL is not an HTTP address"
         raise EventError(message)
     try:
         kind = RequestKind(texts["RequestType"])
@@ -137,7 +137,9 @@ def _parse_terraform_request(
     kinds = {each.value.lower(): each for each in RequestKind}
     action = terraform.get("action")
     if action not in kinds:
-        message = f"Terraform's action is {action!r}; known are {', '.join(sorted(kinds))}"
+        message = (
+            f"Terraform's action is {action!r}; it should be one of {', '.join(sorted(kinds))}"
+        )
         raise EventError(message)
     properties = {name: value for name, value in event.items() if name != _TERRAFORM}
     return TerraformRequest(kind=kinds[action], properties=properties)

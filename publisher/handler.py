@@ -1,4 +1,4 @@
-"""The Lambda function behind `Custom::ServiceVersion`: composes."""
+"""The Lambda function behind `Custom::ServiceVersion`: creates its parts."""
 
 import logging
 import os
@@ -21,11 +21,11 @@ from registry_client.client import RegistryClient
 from registry_client.signed_http import SignedHttp
 
 logger = Logger()
-# At DEBUG it logs signed headers, session tokens and whole responses.
+# At DEBUG, botocore logs signed headers, session tokens and whole responses.
 logging.getLogger("botocore").setLevel(logging.INFO)
 
 _REGISTRY_TIMEOUT_S = 12
-# The deadline ends the attempts.
+# In effect unlimited: the deadline ends the attempts.
 _REGISTRY_ATTEMPTS = 1000
 _CLIENT = Config(
     connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 4}
@@ -68,5 +68,5 @@ _invocations = _compose()
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Carry out a request of CloudFormation's or Terraform's."""
+    """Handle a request of CloudFormation or Terraform."""
     return _invocations.handle(event, context)

@@ -1,4 +1,4 @@
-"""One invocation: a request is carried out once, and gets one result before the time is up."""
+"""An invocation: handles a request once, and sends one result before the time is over."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.logging import Logger
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# What the watchdog needs: to write the result, and to send it several times.
+# The watchdog's time, to write the result and to send it several times.
 WORK_MARGIN_S = 20.0
-# What one more try to send a response needs.
+# The time for one more attempt to send a response.
 SENDING_MARGIN_S = 2.0
 
 
@@ -33,7 +33,7 @@ class PublishFailedError(Exception):
 
 
 class Invocations:
-    """Carries out what the function is invoked for."""
+    """Handles the function's invocations."""
 
     def __init__(
         self,
@@ -43,20 +43,20 @@ class Invocations:
         publications: Callable[[Deadline], Publications],
         logger: "Logger",
     ) -> None:
-        """Keep the parts; *publications* makes the operations that end at a deadline."""
+        """Set the parts; *publications* returns operations that end at a deadline."""
         self._ledger = ledger
         self._stacks = stacks
         self._publications = publications
         self._logger = logger
 
     def handle(self, event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
-        """Carry out an event; return the result, which Terraform reads.
+        """Handle an event; return the result, which Terraform reads.
 
         Raises:
-            EventError: The event is of neither kind.
+            EventError: The event is malformed.
             PublishFailedError: Terraform's request failed.
-            ResponseNotSentError: CloudFormation did not accept the response: Lambda invokes the
-                function again, and the same response is sent again.
+            ResponseNotSentError: CloudFormation did not accept the response. Lambda then retries
+                the event, and the same response is sent again.
         """
 
         def remaining_s() -> float:
@@ -99,11 +99,11 @@ class Invocations:
             return _failed(request, error)
         except Exception as error:
             self._logger.exception("request failed")
-            fault = f"a fault of the publisher's own, see its log: {type(error).__name__}"
+            fault = f"a bug of the publisher, see its log: {type(error).__name__}"
             return _failed(request, PublishFailedError(fault))
 
     def _recorded(self, request: StackRequest, result: RequestResult) -> RequestResult:
-        """Return the final result: the first one that was written for the request."""
+        """Return the final result: the first one that was recorded for the request."""
         try:
             return self._ledger.record_result(request.key, result)
         except LedgerError:

@@ -1,4 +1,4 @@
-"""The ledger: what each resource published and set, and the result of each request."""
+"""The ledger: what each resource has published and set, and the results of requests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,23 +9,23 @@ class LedgerError(Exception):
     """The ledger can't be read or written at the moment."""
 
     def __init__(self, reason: str) -> None:
-        """Write the message from the reason."""
+        """Set the message with the reason."""
         super().__init__(f"the publisher's ledger is unreachable ({reason}); try again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """What one resource did for one version.
+    """What a resource has done with a version.
 
-    It is written before the registry is called, so that a request that was cut short can be undone.
+    It is written before the registry is called, so that an unfinished request can be undone.
     Only the resource's last request can be undone: the next one clears `was_absent` and
-    `channels_before` of every other entry.
+    `channels_before` of all other entries.
 
     Attributes:
         resource: The resource's key.
         physical_id: The version, as `name@version`.
-        arn: What the version was published as.
-        request_id: The last request that published it.
+        arn: The version's ARN.
+        request_id: The id of the last request that published it.
         properties: A digest of that request's properties.
         was_absent: Whether the version was absent before that request.
         channels_before: The channels that the request set, each with the version that it was set to
@@ -46,7 +46,7 @@ class LedgerEntry:
 
     @property
     def is_undoable(self) -> bool:
-        """Whether there is anything to undo."""
+        """Whether the entry has something to undo."""
         return self.was_absent or bool(self.channels_before)
 
     def settled(self, *, was_rolled_back: bool | None = None) -> "LedgerEntry":
@@ -60,9 +60,9 @@ class RequestResult:
     """The result of a request, recorded once.
 
     Attributes:
-        is_success: Whether it went well.
+        is_success: Whether the request was successful.
         physical_id: The resource's id.
-        reason: What a person should know; required for a failure.
+        reason: A message for a person; required for a failure.
         data: The values of `Fn::GetAtt`.
     """
 
@@ -76,13 +76,13 @@ class Ledger(Protocol):
     """Keeps the entries and results; each method may raise a `LedgerError`."""
 
     def entry(self, resource: str, physical_id: str) -> LedgerEntry | None:
-        """Return what a resource did for a version."""
+        """Return a resource's entry for a version."""
 
     def entries(self, resource: str) -> list[LedgerEntry]:
-        """Return everything that a resource did."""
+        """Return all entries of a resource."""
 
     def write_entry(self, entry: LedgerEntry) -> None:
-        """Write an entry over the one that is there."""
+        """Write an entry in place of the present one."""
 
     def delete_entry(self, entry: LedgerEntry) -> None:
         """Delete an entry."""

@@ -1,7 +1,7 @@
-"""Publish a version for a resource, undo what it did, and remove it; each may be repeated.
+"""Publish a version for a resource, undo a publish, or remove a version; each can be repeated.
 
-Every step reads, decides, and writes only if nothing has changed since it read (`If-Match`). A
-step whose outcome is unclear is therefore simply repeated.
+Each step reads, decides, and writes with `If-Match`, so only if nothing has changed since the read.
+Therefore a step with an unclear outcome can be repeated.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class NameNotAllowedError(Exception):
     """The publisher may not publish this service."""
 
     def __init__(self, name: str, allowed: str) -> None:
-        """Write the message from the name and the pattern that it does not match."""
+        """Set the message: the name, and the pattern that it does not match."""
         super().__init__(
             f"this publisher may not change the service {name!r}: the parameter PublisherServices "
             f"of its stack allows {allowed!r}"
@@ -45,7 +45,7 @@ class NameNotAllowedError(Exception):
 
 
 class Publications:
-    """What a resource publishes, with the ledger that lets it be undone.
+    """Publishes versions for resources, and undoes that with the ledger.
 
     Every method may raise a `RegistryClientError`, a `LedgerError`, a `NameNotAllowedError`, and
     what the registry's `check_time` raises.
@@ -59,7 +59,7 @@ class Publications:
         allowed_names: str,
         sleep: Callable[[float], None],
     ) -> None:
-        """Keep the parts.
+        """Set the parts.
 
         Args:
             registry: The registry.
@@ -73,7 +73,7 @@ class Publications:
         self._sleep = sleep
 
     def begin(self, resource: str, request_id: str) -> None:
-        """Record that a new request of a resource begins, so the one before it has succeeded."""
+        """Record that a new request of a resource begins, so the previous one was successful."""
         for entry in self._ledger.entries(resource):
             if entry.is_undoable and entry.request_id != request_id:
                 self._ledger.write_entry(entry.settled())
@@ -90,7 +90,7 @@ class Publications:
         return seen.record if seen is not None else None
 
     def undo(self, resource: str, physical_id: str, stack_name: str) -> list[str]:
-        """Undo what the last request did for a version; return what could not be undone."""
+        """Undo the last request's changes of a version; return what could not be undone."""
         entry = self._ledger.entry(resource, physical_id)
         return self._undo_entry(entry, stack_name, keep="") if entry is not None else []
 
@@ -101,9 +101,9 @@ class Publications:
 
         Args:
             resource: The resource's key.
-            target_id: The id that the roll-back goes back to. It stays published.
-            failed_properties: A digest of the properties that the failed update had.
-            stack_name: The stack.
+            target_id: The physical id that the roll-back returns to. It stays published.
+            failed_properties: A digest of the failed update's properties.
+            stack_name: The name of the stack.
         """
         notes = []
         for entry in self._ledger.entries(resource):
@@ -118,7 +118,7 @@ class Publications:
             resource: The resource's key.
             physical_id: The version, as `name@version`.
             removal: `YANK` or `DELETE`.
-            reason: Of a yank.
+            reason: The reason of a yank.
         """
         parsed = parse_physical_id(physical_id)
         if parsed is None:
@@ -135,16 +135,17 @@ class Publications:
             self._repeat(partial(self._yank_once, parsed, None, reason))
 
     def forget(self, resource: str) -> None:
-        """Delete the ledger's entries of a resource that is gone.
+        """Delete the ledger's entries of a deleted resource.
 
-        Entries of yanks by a roll-back are kept: the next stack of that name may publish again.
+        Entries of yanks by a roll-back are kept, so that the next stack with this name may publish
+        the version again.
         """
         for entry in self._ledger.entries(resource):
             if not entry.was_rolled_back:
                 self._ledger.delete_entry(entry)
 
     def _publish_once(self, request: PublicationRequest, wanted: ServiceVersion) -> VersionJson:
-        # The service's ETag is read before the version: a change in between fails the publish.
+        # Read the service's ETag before the version, so that a change in between fails the publish.
         service = self._registry.service(wanted.name) if wanted.channel is not None else None
         seen = self._registry.version(wanted.name, wanted.version)
         known = self._ledger.entry(request.resource, wanted.physical_id)
@@ -217,9 +218,9 @@ class Publications:
             self._registry.delete_channel(name, channel, service.etag)
 
     def _try_step(self, step: Callable[[], None]) -> list[str]:
-        """Run a step of a roll-back; return why the registry refuses it, if it does.
+        """Run a step of a roll-back; return the reason if the registry refuses it.
 
-        A change that others have made since is kept, and must not block the roll-back of a stack.
+        Later changes by others are kept, and must not block the roll-back of a stack.
         """
         try:
             self._repeat(step)

@@ -1,4 +1,4 @@
-"""The properties of a service version in a template, parsed once, with every fault at once."""
+"""Parses the properties of a service version in a template, and reports all faults at once."""
 
 import difflib
 import hashlib
@@ -13,7 +13,7 @@ from registry_model.needs import name_fault
 from registry_model.version import Version, VersionError
 
 _KNOWN = ("Name", "Version", "VersionPrefix", "Arn", "Channel", "Metadata", "OnDelete")
-# CloudFormation's own, which it passes on.
+# Properties of CloudFormation, which it passes on.
 _OF_THE_PLATFORM = frozenset({"ServiceToken", "ServiceTimeout"})
 
 
@@ -29,11 +29,11 @@ class PropertiesError(ValueError):
     """The properties are malformed; the message has every fault.
 
     Attributes:
-        faults: One sentence for each.
+        faults: One sentence for each fault.
     """
 
     def __init__(self, faults: list[str]) -> None:
-        """Write the message from the faults."""
+        """Set the faults, and a message with all of them."""
         super().__init__("; ".join(faults))
         self.faults = faults
 
@@ -43,11 +43,11 @@ class ServiceVersion:
     """A version to publish.
 
     Attributes:
-        name: The service.
-        version: A version by SemVer.
-        arn: What the version is.
+        name: The service's name.
+        version: The version.
+        arn: The version's ARN.
         channel: The channel to set to it, or None.
-        metadata: What to attach.
+        metadata: The version's metadata.
         on_delete: What to do when the resource is deleted.
     """
 
@@ -60,15 +60,15 @@ class ServiceVersion:
 
     @property
     def physical_id(self) -> str:
-        """The id of the resource."""
+        """The resource's physical id."""
         return f"{self.name}@{self.version}"
 
     @classmethod
     def parse(cls, properties: Mapping[str, Any]) -> "ServiceVersion":
-        """Parse the properties; empty texts and nulls count as absent.
+        """Parse the properties; empty strings and nulls count as absent.
 
         Raises:
-            PropertiesError: With every fault.
+            PropertiesError: At least one is malformed.
         """
         faults = _unknown(properties)
         name = _text(properties, "Name", faults)
@@ -98,7 +98,7 @@ class ServiceVersion:
 
 
 def digest(properties: Mapping[str, Any]) -> str:
-    """Return a digest of properties: equal for equal ones."""
+    """Return a digest of properties, equal for equal properties."""
     own = {name: value for name, value in properties.items() if name not in _OF_THE_PLATFORM}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()
 
@@ -125,8 +125,8 @@ def _unknown(properties: Mapping[str, Any]) -> list[str]:
     faults = []
     for name in sorted(set(properties) - set(_KNOWN) - _OF_THE_PLATFORM):
         close = difflib.get_close_matches(name, _KNOWN, 1)
-        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_KNOWN)}"
-        faults.append(f"{name} is no property of a service version: {hint}")
+        hint = f"did you mean {close[0]}?" if close else f"the properties are {', '.join(_KNOWN)}"
+        faults.append(f"{name} is not a property of a service version: {hint}")
     return faults
 
 
@@ -135,7 +135,7 @@ def _text(properties: Mapping[str, Any], name: str, faults: list[str]) -> str | 
     if value is None or value == "":
         return None
     if isinstance(value, bool | dict | list):
-        faults.append(f"{name} must be a text")
+        faults.append(f"{name} must be a string")
         return None
     return str(value)
 
@@ -160,14 +160,14 @@ def _version(properties: Mapping[str, Any], arn: str | None, faults: list[str]) 
 def _metadata(properties: Mapping[str, Any], faults: list[str]) -> dict[str, str]:
     value = properties.get("Metadata") or {}
     if not isinstance(value, dict):
-        faults.append("Metadata must be a map of texts")
+        faults.append("Metadata must be a map of strings")
         return {}
     metadata = {}
     for key, each in value.items():
         if isinstance(each, dict | list) or each is None:
-            faults.append(f"Metadata.{key} must be a text")
+            faults.append(f"Metadata.{key} must be a string")
         else:
-            # As CloudFormation does; Terraform sends numbers and booleans as they are.
+            # CloudFormation sends only strings; Terraform sends numbers and booleans, too.
             metadata[key] = str(each).lower() if isinstance(each, bool) else str(each)
     return metadata
 

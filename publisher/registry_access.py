@@ -1,4 +1,4 @@
-"""The registry over its HTTP API: None instead of a 404, and no call when no time is left."""
+"""Calls the registry's HTTP API: returns None for a 404, and sends nothing when no time is left."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,17 +30,17 @@ def _absence_is_fine() -> Iterator[None]:
 
 
 class RegistryAccess:
-    """A `RegistryPort` behind a client. Every method raises what `check_time` raises."""
+    """Implements `RegistryPort` with a client. Every method may raise `check_time`'s exceptions."""
 
     def __init__(self, client: RegistryClient, check_time: Callable[[], None]) -> None:
-        """Keep the parts."""
+        """Set the parts."""
         self._client = client
         self._check_time = check_time
 
     def service(self, name: str) -> ServiceWithEtag:
         """Return a service's channels."""
         self._check_time()
-        # The ETag first: a change between the two reads then makes the write fail with 412.
+        # Read the ETag first, so that a change between the two reads fails the write with 412.
         etag = self._client.etag(service_path(name))
         if etag is not None:
             with _absence_is_fine():

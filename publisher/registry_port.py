@@ -1,4 +1,4 @@
-"""The registry as the publisher uses it."""
+"""The interface to the registry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class VersionWithEtag:
 
 
 class RegistryPort(Protocol):
-    """The calls of the registry. Each may raise a `RegistryClientError`.
+    """The calls to the registry. Each may raise a `RegistryClientError`.
 
     An absent service or version is None, not an error; deleting an absent one does nothing.
     """

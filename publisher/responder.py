@@ -1,4 +1,4 @@
-"""Responses to CloudFormation: a JSON document, put to the address that the request has."""
+"""Sends responses to CloudFormation: a JSON document, with PUT to the request's ResponseURL."""
 
 import json
 import urllib.error
@@ -10,7 +10,7 @@ from publisher.deadline import OutOfTimeError
 from publisher.events import StackRequest
 from publisher.ledger import RequestResult
 
-# CloudFormation refuses a larger response ("Custom resource response objects").
+# CloudFormation rejects a larger response ("Custom resource response objects").
 _MAX_BYTES = 4096
 _CUT = " ..."
 _TIMEOUT_S = 5
@@ -19,15 +19,15 @@ _LONGEST_PAUSE_S = 3.0
 
 
 class ResponseNotSentError(Exception):
-    """CloudFormation did not accept the response while there was time."""
+    """CloudFormation did not accept the response in time."""
 
     def __init__(self, reason: str) -> None:
-        """Write the message from the last refusal."""
+        """Set the message with the last reason."""
         super().__init__(f"CloudFormation did not accept the response: {reason}")
 
 
 def render_response(request: StackRequest, result: RequestResult) -> bytes:
-    """Return the response's body; the reason is cut if CloudFormation would refuse its length."""
+    """Return the response's body; the reason is truncated if the response would be too large."""
     reason = result.reason
     while True:
         document = {
@@ -46,10 +46,10 @@ def render_response(request: StackRequest, result: RequestResult) -> bytes:
 
 
 class Responder:
-    """Sends responses, again and again until one is accepted."""
+    """Sends responses, with retries until one is accepted."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:
-        """Keep *sleep*, which waits, or raises an `OutOfTimeError` if there is no time left."""
+        """Set *sleep*, which waits, or raises an `OutOfTimeError` if no time is left."""
         self._sleep = sleep
 
     def send(self, request: StackRequest, result: RequestResult) -> None:
@@ -72,8 +72,8 @@ class Responder:
 
 
 def _put(url: str, body: bytes) -> str | None:
-    """Send a body once; return why it was not accepted, if it was not."""
-    # The address is signed for an empty content type.
+    """Send a body once; return the reason if it was not accepted."""
+    # The URL's signature requires an empty content type.
     headers = {"Content-Type": "", "Content-Length": str(len(body))}
     request = urllib.request.Request(url, data=body, headers=headers, method="PUT")  # noqa: S310  # parse_event lets http and https through
     try:

@@ -32,7 +32,7 @@ class PublisherSettings:
         url = _required(getenv, "REGISTRY_URL")
         api, endpoint = DeployedApi.of(url), getenv("AWS_ENDPOINT_URL")
         return cls(
-            # An emulator serves deployed APIs below its own address.
+            # An emulator serves deployed APIs at its own address.
             registry_url=api.emulated_at(endpoint) if api and endpoint else url,
             region=_required(getenv, "AWS_REGION"),
             ledger_table=_required(getenv, "LEDGER_TABLE"),

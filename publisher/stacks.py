@@ -1,4 +1,4 @@
-"""The state of stacks, as the rules need it."""
+"""The interface for the state of stacks."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ class StackUnreadableError(Exception):
     """The state of a stack can't be read."""
 
     def __init__(self, stack: str, reason: str) -> None:
-        """Write the message from the stack's name and the reason."""
+        """Set the message: the stack's name and the reason."""
         super().__init__(f"the state of the stack {stack!r} can't be read: {reason}")
 
 
@@ -18,7 +18,7 @@ class Stacks(Protocol):
     """Reads the state of stacks; each method may raise a `StackUnreadableError`."""
 
     def state(self, resource: StackResource) -> StackState:
-        """Return what the stack of a resource does at the moment."""
+        """Return the present state of a resource's stack."""
 
     def present_id(self, resource: StackResource) -> str:
-        """Return the physical id that the stack has for a resource now."""
+        """Return a resource's present physical id."""

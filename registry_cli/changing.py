@@ -1,4 +1,4 @@
-"""`pin`, `unpin`, `yank`, `unyank`, `delete`, `channel`: shown first, asked, then made."""
+"""`pin`, `unpin`, `yank`, `unyank`, `delete`, `channel`: show the change, ask, then make it."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,11 @@ _LISTED = 20
 def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--yes", "-y", is_flag=True, help="Do not ask."),
-        click.option("--dry-run", is_flag=True, help="Show what would change, and stop there."),
+        click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing."),
         click.option(
             "--force",
             is_flag=True,
-            help="Change it although a selector or a consumer loses its last answer.",
+            help="Make the change even if a selector or a consumer loses its answer.",
         ),
     )
     for option in reversed(options):
@@ -35,11 +35,11 @@ def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(cls=RegistryCommand)
 @click.argument("name", type=NAME)
 @click.argument("version", type=VERSION)
-@click.option("--reason", help="Why; functions that asked for exactly this version see it.")
+@click.option("--reason", help="The reason, for functions that need exactly this version.")
 @_change_options
 @with_tools
 def yank(tools: Tools, *, name: str, version: str, reason: str | None, **how: bool) -> int | None:
-    """Yank VERSION of the service NAME: only 'NAME==VERSION' still finds it."""
+    """Yank VERSION of the service NAME: only 'NAME==VERSION' still resolves to it."""
     from registry_client.client import yank_request
 
     request = yank_request(name, version, reason)
@@ -64,9 +64,9 @@ def unyank(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
 @_change_options
 @with_tools
 def delete(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
-    """Delete VERSION of the service NAME: how a wrong publish is taken back.
+    """Delete VERSION of the service NAME, if it was published by mistake.
 
-    The version may then be published again, also with another ARN.
+    The version may then be published again, even with another ARN.
     """
     from registry_client.client import delete_request
 
@@ -79,7 +79,7 @@ def delete(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
 @_change_options
 @with_tools
 def pin(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
-    """Hold latest of the service NAME at VERSION, whatever is published: roll back or forward."""
+    """Pin latest of the service NAME to VERSION, to roll back or forward."""
     from registry_client.client import set_channel_request
 
     request = set_channel_request(name, "latest", version)
@@ -91,7 +91,7 @@ def pin(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
 @_change_options
 @with_tools
 def unpin(tools: Tools, *, name: str, **how: bool) -> int | None:
-    """Let latest of the service NAME be its highest active stable version again."""
+    """Unpin latest of the service NAME: it is the highest active stable version again."""
     from registry_client.client import delete_channel_request
 
     request = delete_channel_request(name, "latest")
@@ -107,7 +107,7 @@ def unpin(tools: Tools, *, name: str, **how: bool) -> int | None:
 def set_channel(
     tools: Tools, *, name: str, channel_name: str, version: str, **how: bool
 ) -> int | None:
-    """Set CHANNEL of the service NAME to VERSION: what 'NAME@CHANNEL' resolves to."""
+    """Set CHANNEL of the service NAME, which 'NAME@CHANNEL' resolves to, to VERSION."""
     from registry_client.client import set_channel_request
 
     request = set_channel_request(name, channel_name, version)
@@ -140,7 +140,7 @@ channel = RegistryGroup(
 def make_change(
     tools: Tools, request: "ChangeRequest", done: str, *, yes: bool, dry_run: bool, force: bool
 ) -> int | None:
-    """Show what a change does, ask on a terminal, and make it; return the exit status.
+    """Show what a change does, ask if there is a terminal, and make it; return the exit status.
 
     The change fails if the version or the service has changed since it was shown.
     """

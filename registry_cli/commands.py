@@ -1,4 +1,4 @@
-"""The frame of every command: options that all share, errors, and help that imports nothing."""
+"""The base of every command: shared options, errors, and help that imports no other modules."""
 
 import functools
 import importlib
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Tools(NamedTuple):
-    """What a command works with."""
+    """The connection and the output of a command."""
 
     connection: "Connection"
     output: "Output"
@@ -33,7 +33,7 @@ def _shared_options() -> list[click.Option]:
         ),
         click.Option(["--profile"], help="The AWS profile, as in the AWS CLI."),
         click.Option(["--region"], help="The AWS Region, as in the AWS CLI."),
-        click.Option(["--endpoint-url"], help="Another address of AWS, as in the AWS CLI."),
+        click.Option(["--endpoint-url"], help="Another AWS endpoint, as in the AWS CLI."),
     ]
 
 
@@ -69,7 +69,7 @@ class RegistryCommand(click.Command):
         _write_options(self.get_params(context), context, formatter)
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401  # click's own
-        """Run the command with its tools; print failures and leave with their exit status."""
+        """Run the command with its tools; for a failure, print it and exit with its status."""
         from registry_cli.connection import Connection
         from registry_cli.failures import failure_of
         from registry_cli.output import Output, printable
@@ -96,7 +96,7 @@ class RegistryCommand(click.Command):
 
 
 def with_tools(function: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Pass its tools to a command's function as the first argument."""
+    """Pass the tools to a command's function as its first argument."""
 
     @functools.wraps(function)
     def _with_tools(**params: Any) -> int | None:  # noqa: ANN401  # click's own
@@ -110,9 +110,9 @@ class LazyCommand(NamedTuple):
 
     Attributes:
         module: The module that has it, below `registry_cli`.
-        attribute: Its name there.
+        attribute: Its name in that module.
         summary: Its line in the list of commands.
-        section: The heading that it is listed under.
+        section: Its heading in the list of commands.
     """
 
     module: str
@@ -134,7 +134,7 @@ class RegistryGroup(click.Group):
         """Set the members.
 
         Args:
-            fallback: The member that gets the arguments if they name no member.
+            fallback: The member that is called if the first argument is not a member.
         """
         super().__init__(*args, **kwargs)
         self._members = members
@@ -170,7 +170,7 @@ class RegistryGroup(click.Group):
         return super().resolve_command(context, args)
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401  # click's own
-        """Keep the shared options that stand before the command's name."""
+        """Store the shared options before the command's name."""
         parent = context.find_object(dict) or {}
         context.obj = {name: context.params.pop(name) or parent.get(name) for name in _SHARED}
         return super().invoke(context)

@@ -1,4 +1,4 @@
-"""The way to the registry: the caller's AWS session, the stack, the address.
+"""The connection to the registry: the caller's AWS session, the stack, the address.
 
 boto3 is imported on first use, to keep `--help` short.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from registry_client.client import RegistryClient
 
 _URL_OUTPUT = "RegistryUrl"
-# A function of the stack may take its last step's time longer than it was asked to.
+# A function may work longer than requested, since its last step takes some time.
 _INVOKED_S = 300
 _ATTEMPTS = 5
 # The errors by which a function of the stack refuses what it is given.
@@ -39,7 +39,7 @@ class RegistryStack:
 
     Attributes:
         partition: Its AWS partition.
-        account_id: The account that it is in.
+        account_id: Its account.
     """
 
     name: str
@@ -53,7 +53,7 @@ class RegistryStack:
         """Return an output.
 
         Raises:
-            CommandError: There is none of this name.
+            CommandError: There is no output with this name.
         """
         if name not in self.outputs:
             raise CommandError(
@@ -68,7 +68,7 @@ class RegistryStack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiAddress:
-    """A deployed API as IAM knows it."""
+    """A deployed API's part of ARNs in IAM policies."""
 
     partition: str
     region: str
@@ -77,7 +77,7 @@ class ApiAddress:
     stage: str
 
     def arn(self, method_and_path: str) -> str:
-        """Return what `execute-api:Invoke` is granted on, such as for `GET/services/users`."""
+        """Return the ARN for `execute-api:Invoke` on `GET/services/users`, for example."""
         return (
             f"arn:{self.partition}:execute-api:{self.region}:{self.account_id}:"
             f"{self.api}/{self.stage}/{method_and_path}"
@@ -85,16 +85,16 @@ class ApiAddress:
 
 
 class Connection:
-    """Finds and calls the registry with the caller's own credentials, step by step on demand."""
+    """Finds and calls the registry with the caller's credentials; parts are made on first use."""
 
     def __init__(self, options: ConnectionOptions, getenv: Mapping[str, str] = os.environ) -> None:
-        """Keep the options and the environment."""
+        """Set the options and the environment."""
         self.options = options
         self.env = getenv
 
     @cached_property
     def session(self) -> "boto3.Session":
-        """The caller's session: boto3's own chain, with --profile and --region."""
+        """The caller's session: boto3's credential chain, with --profile and --region."""
         import boto3
 
         # The AWS CLI reads AWS_REGION; boto3 reads only AWS_DEFAULT_REGION.
@@ -102,7 +102,7 @@ class Connection:
         return boto3.Session(profile_name=self.options.profile, region_name=region)
 
     def region_or_none(self) -> str | None:
-        """Return the Region; None if none is set, or the profile is not there."""
+        """Return the Region; None if none is set, or the profile does not exist."""
         from botocore.exceptions import BotoCoreError
 
         try:
@@ -111,7 +111,7 @@ class Connection:
             return None
 
     def endpoint_url(self) -> str | None:
-        """Return the address to call in place of AWS's own, such as an emulator's; or None."""
+        """Return the endpoint to call instead of AWS's, such as an emulator's, or None."""
         return self.options.endpoint_url or self.env.get("AWS_ENDPOINT_URL") or None
 
     @property
@@ -119,7 +119,7 @@ class Connection:
         """The Region.
 
         Raises:
-            CommandError: None is set.
+            CommandError: No Region is set.
         """
         if not self.session.region_name:
             raise CommandError(no_region())
@@ -164,7 +164,7 @@ class Connection:
         """The registry's stack.
 
         Raises:
-            CommandError: There is none of this name in the Region.
+            CommandError: There is no stack with this name in the Region.
         """
         from botocore.exceptions import ClientError
 
@@ -209,7 +209,7 @@ class Connection:
         return physical_id
 
     def function(self, logical_id: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        """Return what invokes one of the stack's functions, payload in, document out.
+        """Return a callable that invokes one of the stack's functions with a payload.
 
         Raises:
             CommandError: There is no such stack or function; or, when invoked, it failed.
@@ -281,7 +281,7 @@ class Connection:
         url = self.stack.output(_URL_OUTPUT).rstrip("/")
         endpoint = self.endpoint_url()
         found = _api_of(url)
-        # An emulator serves deployed APIs below its own address.
+        # An emulator serves deployed APIs at its own address.
         return found.emulated_at(endpoint) if endpoint and found else url
 
     @cached_property
@@ -308,7 +308,7 @@ class Connection:
         """Return a client of the registry.
 
         Raises:
-            CommandError: There is no way to it.
+            CommandError: The registry was not found.
         """
         return self._registry
 
@@ -320,10 +320,10 @@ class Connection:
         return partition, account_id
 
     def api_address(self) -> ApiAddress:
-        """Return the API as IAM knows it.
+        """Return the API, for ARNs in IAM policies.
 
         Raises:
-            CommandError: The registry's address does not show it.
+            CommandError: The registry's address does not have it.
         """
         if not (self.options.url or self.env.get(URL_VARIABLE)):
             stack = self.stack
@@ -336,7 +336,7 @@ class Connection:
         if found is None:
             raise CommandError(
                 Failure(
-                    what=f"{self.registry_url()} does not show which API it leads to",
+                    what=f"{self.registry_url()} does not have the API's id",
                     way_out="name the registry's stack (--stack) in place of its address",
                     status=USAGE,
                 )
@@ -358,12 +358,12 @@ class Connection:
         return f"arn:*:execute-api:{region}:*:{found.api}/{found.stage}/{method}{path}"
 
     def similar_services(self, name: str) -> str:
-        """Return a question that names the services that were probably meant."""
+        """Return a question with the services that have similar names."""
         question = did_you_mean(name, self._some_services())
         return f"{question} `service-registry list` shows the services".strip()
 
     def almost_the_same_service(self, name: str) -> str:
-        """Return a question that names another service of nearly this name; empty for none."""
+        """Return a question with a service that has almost the same name; empty for none."""
         others = [each for each in self._some_services() if each != name]
         return did_you_mean(name, others, cutoff=_ALMOST_THE_SAME)
 
@@ -373,7 +373,7 @@ class Connection:
 
 
 def _is_missing(error: "ClientError") -> bool:
-    # CloudFormation has one code, ValidationError, for this and for malformed requests.
+    # CloudFormation has the same code, ValidationError, for this and for malformed requests.
     return "does not exist" in str(error)
 
 

@@ -1,4 +1,4 @@
-"""`consumers`: who needs what."""
+"""`consumers`: the records of who needs what."""
 
 from operator import itemgetter
 
@@ -11,7 +11,7 @@ from registry_cli.looking import print_resolution, print_unresolved
 
 consumers = RegistryGroup(
     name="consumers",
-    help="Show who needs the service NAME, or look after the records of consumers.\n\n"
+    help="Show who needs the service NAME, or change the records of consumers.\n\n"
     "\b\nservice-registry consumers NAME\nservice-registry consumers COMMAND ...",
     members={
         "of": LazyCommand("consuming", "of_service", "The consumers of a service."),
@@ -31,7 +31,7 @@ consumers = RegistryGroup(
 @click.argument("name", type=NAME)
 @with_tools
 def of_service(tools: Tools, name: str) -> None:
-    """List the consumers of the service NAME, and the version that each gets."""
+    """List the consumers of the service NAME, with the version that each gets."""
     found = tools.connection.registry().service_consumers(name)
     tools.output.listing(
         "consumers",
@@ -73,14 +73,14 @@ def list_consumers(tools: Tools, prefix: str) -> None:
 @click.argument("consumer")
 @click.option("--needed", type=NEEDS, required=True, help="Its needs, as in NEEDED_SERVICES.")
 @click.option("--arn", help="Its ARN.")
-@click.option("--owner", help="Whom to ask.")
+@click.option("--owner", help="The person or team to ask.")
 @with_tools
 def declare(
     tools: Tools, consumer: str, needed: str, arn: str | None, owner: str | None
 ) -> int | None:
     """Record the needs of CONSUMER in place of earlier ones, and show what it would get.
 
-    The exit status is 3 if something is not resolved; the needs are recorded all the same.
+    The exit status is 3 if something is not resolved; the needs are recorded nevertheless.
     """
     registry = tools.connection.registry()
     with interruptible("consumers list"):

@@ -1,7 +1,7 @@
-"""Failures in words for a person: what happened, where, and the way out.
+"""Describes failures for a person: what happened, where, and what to do about it.
 
-botocore and the client are imported on first use, to keep `--help` short: this module is on the
-path of every command.
+botocore and the client are imported on first use, so that `--help` is fast: every command imports
+this module.
 """
 
 import difflib
@@ -44,10 +44,10 @@ _ACTION = re.compile(r"not authorized to perform: (\S+)(?: on resource: (\S+))?"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One failure as it is shown.
+    """A failure, as it is printed.
 
     Attributes:
-        what: What went wrong.
+        what: The fault.
         where: The request, stack or resource that failed; empty if `what` has it.
         way_out: What to do about it.
         status: The exit status.
@@ -65,10 +65,10 @@ class Failure:
 
 
 class CommandError(Exception):
-    """A command cannot go on."""
+    """A command failed; it has the failure to print."""
 
     def __init__(self, failure: Failure) -> None:
-        """Keep what is shown."""
+        """Set the failure."""
         super().__init__(failure.what)
         self.failure = failure
 
@@ -95,7 +95,7 @@ def interruptible(look: str) -> Iterator[None]:
 
 
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Return a question that names the closest of the known names; empty if none is close."""
+    """Return a question with the most similar known names; empty if none is similar."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=cutoff)
     return f"did you mean {' or '.join(repr(each) for each in close)}?" if close else ""
 
@@ -129,7 +129,7 @@ def _no_response(error: "RegistryClientError") -> Failure:
         return Failure(what=str(error), way_out=_SIGN_IN)
     if isinstance(error, RegistryUnreachableError):
         unclear = (
-            "; the request may have been carried out all the same: look before you repeat it"
+            "; the request may have been executed nevertheless: check before you repeat it"
             if error.may_have_run
             else ""
         )
@@ -168,7 +168,7 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
 def _forbidden(error: "RefusalError", where: str, connection: "Connection") -> Failure:
     detail = error.detail
     if "authentication token" in detail.lower() or detail == "Forbidden":
-        # API Gateway has no such stage or path: with a complete address there is one for all.
+        # API Gateway has no such stage or path; with a complete address, every path exists.
         return Failure(
             what=f"API Gateway refused the request: {detail}",
             where=where,
@@ -215,7 +215,7 @@ def _not_found(error: "RefusalError", where: str, connection: "Connection") -> F
 
 
 def _other_name(error: "RefusalError", connection: "Connection") -> str:
-    """Return what was probably meant, by asking the registry if the caller may."""
+    """Return the similar names in the registry, if the caller may read them."""
     from registry_client.errors import RegistryClientError
 
     parts = error.path.split("/")
@@ -244,7 +244,7 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
 def _conflict(error: "RefusalError") -> str:
     lost = error.problem.get("selectors")
     if isinstance(lost, list):
-        # The API's own words name its query parameter; the way out has this command's option.
+        # The API's message has the query parameter; here, the way out has the command's option.
         return f"this would remove the last answer of {_lost(error.problem)}"
     current = error.problem.get("current")
     if isinstance(current, dict) and "arn" in current and _IS_YANKED not in error.detail:
@@ -265,8 +265,8 @@ def _way_past(error: "RefusalError") -> str:
                 f"`service-registry versions {name}` shows the others"
             )
         return (
-            "publish another version; a version that was published with a wrong ARN is taken back "
-            f"by `service-registry delete {name} {version}`"
+            "publish another version; to remove a version that was published with a wrong ARN: "
+            f"`service-registry delete {name} {version}`"
         )
     service = " ".join(error.path.split("/")[2:3])
     return (
@@ -309,7 +309,7 @@ def _aws_refusal(error: "ClientError", connection: "Connection") -> Failure:
             way_out="ask for that right"
             + (
                 "; or give the registry's address with --url or SERVICE_REGISTRY_URL, which needs "
-                "no look at the stack"
+                "no access to the stack"
                 if error.operation_name == "DescribeStacks"
                 else ""
             ),
@@ -337,7 +337,7 @@ def _aws_trouble(error: "BotoCoreError", connection: "Connection") -> Failure:
         return no_region()
     if isinstance(error, exceptions.ProfileNotFound):
         return Failure(
-            what=str(error), way_out="`aws configure list-profiles` shows the profiles there are"
+            what=str(error), way_out="`aws configure list-profiles` shows the existing profiles"
         )
     if isinstance(error, exceptions.EndpointConnectionError):
         return Failure(what=str(error), way_out=_other_endpoint(connection))
@@ -361,7 +361,7 @@ def _other_endpoint(connection: "Connection") -> str:
 
 
 def no_region() -> Failure:
-    """Describe that no Region is known."""
+    """Return the failure that no Region is set."""
     return Failure(
         what="no AWS Region is set",
         way_out="give the registry's Region: --region, AWS_REGION, or `region` in the profile",

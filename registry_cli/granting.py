@@ -11,7 +11,7 @@ from registry_model.needs import parse_needs
 
 policy = RegistryGroup(
     name="policy",
-    help="Print an IAM policy that grants just that; nothing is changed.",
+    help="Print a least-privilege IAM policy; nothing is changed.",
     members={
         "publisher": LazyCommand("granting", "publisher", "To publish versions of services."),
         "operator": LazyCommand(
@@ -26,7 +26,7 @@ policy = RegistryGroup(
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @with_tools
 def publisher(tools: Tools, names: tuple[str, ...]) -> None:
-    """Print the policy of a pipeline that publishes the services NAME, and nothing else."""
+    """Print the policy of a pipeline that publishes only the services NAME."""
     tools.output.document(publisher_policy(tools.connection.api_address(), names))
 
 
@@ -34,7 +34,7 @@ def publisher(tools: Tools, names: tuple[str, ...]) -> None:
 @click.argument("names", type=NAME, nargs=-1, required=True, metavar="NAME...")
 @with_tools
 def operator(tools: Tools, names: tuple[str, ...]) -> None:
-    """Print the policy of an operator of the services NAME: every right but to publish."""
+    """Print the policy of an operator of the services NAME: every right except to publish."""
     tools.output.document(operator_policy(tools.connection.api_address(), names))
 
 
@@ -45,10 +45,10 @@ def operator(tools: Tools, names: tuple[str, ...]) -> None:
 @click.option("--account", type=ACCOUNT, help="The consumer's account, if it is not yours.")
 @with_tools
 def consumer(tools: Tools, needed: str, account: str | None) -> int | None:
-    """Print the policy of a function with these needs: to read their answers, and to call them.
+    """Print the policy of a function with these needs: to read the answers and call the services.
 
-    The needs are resolved now; the right to call follows the kind of each ARN. A warning on stderr
-    names the ARNs of other accounts, which have to agree.
+    The needs are resolved now; the right to call a service depends on its kind of ARN. For ARNs of
+    other accounts, which have to allow the calls, there is a warning on stderr.
     """
     found = tools.connection.registry().resolve(needed)
     unresolved = {key: each for key, each in found["services"].items() if "arn" not in each}

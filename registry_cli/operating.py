@@ -1,6 +1,6 @@
 """`verify`, `rebuild` and `restore`: invoke a function of the stack until its work is done.
 
-Each invocation continues the one before, so little is lost when one is stopped.
+Each invocation continues the previous one, so little is lost if one is stopped.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from registry_cli.failures import FAILED, Failure, failure_of
 from registry_cli.terminal import agrees, has_terminal
 
 _REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
-# How long an invocation works. It ends early to show progress, and to lose little if stopped.
+# How long an invocation works: short, to show progress and to lose little if it is stopped.
 _SECONDS = 15
 _SECONDS_ON_A_TERMINAL = 3
 
@@ -26,7 +26,7 @@ _SECONDS_ON_A_TERMINAL = 3
 @click.option("--cursor", help="Continue an earlier run, which printed this cursor.")
 @with_tools
 def verify(tools: Tools, service: str | None, cursor: str | None) -> int:
-    """Compare the index with what the versions table implies; change nothing.
+    """Compare the index with the versions table; change nothing.
 
     The exit status is 1 if they differ, or if not everything was compared.
     """
@@ -38,7 +38,7 @@ def verify(tools: Tools, service: str | None, cursor: str | None) -> int:
 @click.option("--cursor", help="Continue an earlier run, which printed this cursor.")
 @with_tools
 def rebuild(tools: Tools, service: str | None, cursor: str | None) -> int:
-    """Make the index what the versions table implies. It may run beside live traffic."""
+    """Correct the index from the versions table; safe during live traffic."""
     return _run(tools, "rebuild", service, cursor)
 
 
@@ -50,10 +50,10 @@ def rebuild(tools: Tools, service: str | None, cursor: str | None) -> int:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask; needed if there is no terminal.")
 @with_tools
 def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
-    """Make the versions table exactly what TABLE holds, then rebuild the index.
+    """Make the versions table equal to TABLE, then rebuild the index.
 
-    TABLE is a restored point in time, another stack's versions table, or an older registry's. What
-    TABLE does not have is deleted. Run again, it writes only what still differs.
+    TABLE is a restored point in time, another stack's versions table, or an older registry's. Items
+    that TABLE does not have are deleted. A second run writes only what still differs.
     """
     table = tools.connection.stack.output("VersionsTableName")
     if not yes and not has_terminal():
@@ -61,8 +61,8 @@ def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
         raise click.UsageError(message)
     if not yes:
         tools.output.note(
-            f"The versions table {table} becomes exactly what {source} holds: what {source} does "
-            "not have is deleted."
+            f"The versions table {table} becomes equal to {source}: items that {source} does "
+            "not have are deleted."
         )
         if not agrees():
             return FAILED
@@ -76,23 +76,23 @@ def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
 
 
 class _Work(Protocol):
-    """The work that the invocations of a function do together."""
+    """The combined results of a function's invocations."""
 
     action: str
     stopped_by: Failure | None
 
     def add(self, document: dict[str, Any]) -> None:
-        """Add one invocation's document."""
+        """Add an invocation's response."""
 
     def progress(self) -> str:
-        """Return how far it has got."""
+        """Return the progress as text."""
 
 
 class _Copied:
-    """The sum of what a restore has copied."""
+    """The sum of a restore's results."""
 
     def __init__(self, source: str, cursor: str | None) -> None:
-        """Begin with nothing."""
+        """Begin with empty results."""
         self.action = "restore"
         self.source = source
         self.items = self.written = self.deleted = 0
@@ -100,7 +100,7 @@ class _Copied:
         self.stopped_by: Failure | None = None
 
     def add(self, document: dict[str, Any]) -> None:
-        """Add one invocation's document."""
+        """Add an invocation's response."""
         self.items += document["items"]
         self.written += document["written"]
         self.deleted += document["deleted"]
@@ -108,19 +108,19 @@ class _Copied:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the versions table holds what the other table does."""
+        """Whether the versions table is equal to the other table."""
         return self.stopped_by is None
 
     def progress(self) -> str:
-        """Return how far it has got."""
+        """Return the progress as text."""
         return f"{self.items:,} items compared, {self.written:,} written, {self.deleted:,} deleted"
 
 
 class _Findings:
-    """The sum of what a rebuild or a verification has found."""
+    """The sum of a rebuild's or a verification's results."""
 
     def __init__(self, action: str, cursor: str | None) -> None:
-        """Begin with nothing."""
+        """Begin with empty results."""
         self.action = action
         self.services = self.selectors = self.differences = 0
         self.listed: list[dict[str, Any]] = []
@@ -130,7 +130,7 @@ class _Findings:
         self.stopped_by: Failure | None = None
 
     def add(self, document: dict[str, Any]) -> None:
-        """Add one invocation's document."""
+        """Add an invocation's response."""
         self.services += document["services"]
         self.selectors += document["selectors"]
         self.differences += document["differences"]
@@ -141,11 +141,11 @@ class _Findings:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was looked at."""
+        """Whether everything was compared."""
         return self.stopped_by is None and not self.failed
 
     def progress(self) -> str:
-        """Return how far it has got."""
+        """Return the progress as text."""
         return (
             f"{self.services:,} services, {self.selectors:,} selectors, "
             f"{self.differences:,} differences"
@@ -287,7 +287,7 @@ def _print_stop(tools: Tools, failure: Failure, go_on: str, cursor: str | None) 
 
 def _verdict(findings: _Findings) -> str:
     if not findings.is_complete:
-        return "; not everything was looked at"
+        return "; not everything was compared"
     if findings.differences and findings.action == "rebuild":
         return "; all of them corrected"
     return ""

@@ -1,4 +1,4 @@
-"""What a command prints: tables and sentences for people, one JSON document for programs.
+"""Prints tables and sentences for people, or one JSON document for programs.
 
 Rich is imported on first use, to keep `--help` short.
 """
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 Entry = TypeVar("Entry")
 
-# Tables that are not for a terminal are not cut: programs read them.
+# Tables that do not go to a terminal are not truncated, since programs read them.
 _WIDE = 100_000
 
 
 class Ticker(Protocol):
-    """Shows how far a long work has got."""
+    """Shows the progress of long work."""
 
     def __call__(self, text: str) -> None:
         """Show the present state."""
@@ -54,10 +54,10 @@ def _console(stream: IO[str]) -> "Console":
 
 
 class Output:
-    """Prints results on stdout, and all else on stderr."""
+    """Prints results on stdout, and everything else on stderr."""
 
     def __init__(self, *, is_json: bool) -> None:
-        """Print for programs or for people."""
+        """Set whether to print for programs or for people."""
         self.is_json = is_json
 
     def document(self, document: object) -> None:
@@ -70,11 +70,11 @@ class Output:
             click.echo(printable(text))
 
     def note(self, text: str) -> None:
-        """Print a sentence on stderr, for people and beside a document alike."""
+        """Print a sentence on stderr, also with --json."""
         click.echo(printable(text), err=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table for people on stdout; nothing if a document is printed."""
+        """Print a table on stdout for people; with --json, nothing."""
         if not self.is_json:
             _print_table(sys.stdout, columns, rows)
 
@@ -89,8 +89,8 @@ class Output:
         """Print a list: a document with the member *name*, or a table with a row for each entry.
 
         Args:
-            columns: Returns an entry's value in the column, by the column's heading.
-            empty: The note for people if there are no entries; without it, an empty table.
+            columns: By the column's heading, a function that returns an entry's value.
+            empty: A note for people if there are no entries; if it is empty, an empty table.
         """
         entries = list(entries)
         if self.is_json:
@@ -102,12 +102,12 @@ class Output:
             self.table(tuple(columns), rows)
 
     def noted_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print a table on stderr, beside a question."""
+        """Print a table on stderr, before a question."""
         _print_table(sys.stderr, columns, rows)
 
     @contextmanager
     def progress(self) -> Iterator[Ticker]:
-        """Show progress on stderr: one line that moves on a terminal, else a line each time."""
+        """Show progress on stderr: one changing line on a terminal, otherwise a line each time."""
         if not sys.stderr.isatty():
             yield self.note
             return

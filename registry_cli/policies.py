@@ -1,4 +1,4 @@
-"""IAM policies: what a publisher, an operator and a consumer need, and no more."""
+"""Least-privilege IAM policies for a publisher, an operator and a consumer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 from registry_cli.connection import ApiAddress
 
 _VERSION = "2012-10-17"
-# A version or an alias of these is named by one part more: `…:users:42`. Which one it is changes
-# with each publish, so the right is for all of them.
+# ARNs of their versions and aliases have one part more: `…:users:42`. That part changes with each
+# publish, so the right is for all of them.
 _QUALIFIED = {"lambda": "function", "states": "stateMachine"}
 _CALL_ACTIONS = {
     "lambda": ["lambda:InvokeFunction"],
@@ -50,7 +50,7 @@ def operator_policy(api: ApiAddress, names: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerPolicy:
-    """A policy, and what it cannot grant.
+    """A policy, and warnings about what it cannot grant.
 
     Attributes:
         document: The policy.
@@ -69,9 +69,9 @@ def consumer_policy(
     Args:
         account_id: The consumer's account.
         index_arn: The index table's ARN.
-        key_arn: The KMS key that the index table is encrypted with; empty: AWS's own.
+        key_arn: The index table's KMS key; empty for a key of AWS.
         services: The needed services' names.
-        arns: What they resolve to now.
+        arns: The ARNs that they resolve to now.
     """
     warnings: list[str] = []
     statements = [_read(index_arn, sorted(set(services)))]
@@ -123,7 +123,7 @@ def _read(index_arn: str, services: list[str]) -> dict[str, Any]:
 
 
 def _callable(arn: str) -> list[str]:
-    """Return what has to be granted to call an ARN and its other versions."""
+    """Return the resources of a policy to call an ARN and its other versions."""
     head, resource = ":".join(arn.split(":")[:5]), arn.split(":", 5)[5]
     kind = _QUALIFIED.get(arn.split(":")[2])
     parts = resource.split(":")

@@ -20,16 +20,16 @@ def metadata_of(pairs: Sequence[str]) -> dict[str, str]:
     """Parse `K=V` texts.
 
     Raises:
-        click.UsageError: One has no key, or a key comes twice.
+        click.UsageError: A text has no key, or a key is repeated.
     """
     metadata: dict[str, str] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key:
-            message = f"--metadata {pair!r}: give it as KEY=VALUE"
+            message = f"--metadata {pair!r}: use the form KEY=VALUE"
             raise click.UsageError(message)
         if key in metadata:
-            message = f"--metadata: the key {key!r} comes twice"
+            message = f"--metadata: the key {key!r} is repeated"
             raise click.UsageError(message)
         metadata[key] = text
     return metadata
@@ -44,16 +44,16 @@ def _version_from(prefix: str, arn: str) -> str:
 
 
 def _note_new_service(tools: Tools, record: "VersionJson") -> None:
-    """Ask about the name: a misspelt one makes a new service, and no consumer finds the version."""
+    """Print a question about a new name: a misspelt one creates a service without consumers."""
     from registry_client.errors import RegistryClientError
 
-    # A pipeline may publish one service, and not look at the others.
+    # A pipeline may have the right to publish one service, but not to list the others.
     with suppress(RegistryClientError):
         name, version = record["name"], record["version"]
         question = tools.connection.almost_the_same_service(name)
         if question:
             tools.output.note(
-                f"Note: {name!r} is a new service; {question} Then take it back: "
+                f"Note: {name!r} is a new service; {question} If so, delete it: "
                 f"`service-registry delete {name} {version} --force`"
             )
 
@@ -61,7 +61,7 @@ def _note_new_service(tools: Tools, record: "VersionJson") -> None:
 @click.command(cls=RegistryCommand)
 @click.argument("name", type=NAME)
 @click.argument("version", type=VERSION, required=False)
-@click.option("--arn", required=True, help="What functions get: any ARN.")
+@click.option("--arn", required=True, help="The ARN that functions get; any kind of ARN.")
 @click.option(
     "--version-prefix",
     metavar="MAJOR[.MINOR]",
@@ -85,8 +85,8 @@ def publish(
 ) -> None:
     r"""Publish VERSION of the service NAME.
 
-    The same again changes nothing, so a pipeline may repeat it. A version never changes its ARN:
-    the exit status is 4 if it is published with another one.
+    Publishing the same again changes nothing, so a pipeline may repeat it. A version's ARN does not
+    change: the exit status is 4 if it is published with another one.
 
     \b
     service-registry publish users 1.4.2 \

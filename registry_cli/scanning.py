@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from consumer_scan.listing import Listing, Scope
 
 _FUNCTION = "ConsumerScanFunction"
-# Lambda takes 6 MB with an invocation; a consumer has 5 KB at most, its variables' limit.
+# Lambda limits a payload to 6 MB. A consumer has 5 KB at most, as its environment variables.
 _BATCH = 500
-# Lambda's control plane takes 15 requests a second of an account: leave room for deployments.
+# Lambda's control plane allows 15 requests a second in an account: leave some for deployments.
 _ATTEMPTS = 12
 
 
@@ -33,7 +33,7 @@ def scan(
     The functions are read with your own rights (lambda:ListFunctions, lambda:ListAliases), those of
     the registry's own account and Region unless you name others; the registry records what was
     found (lambda:InvokeFunction on its ConsumerScanFunction). Of a function's variables only
-    NEEDED_SERVICES is looked at.
+    NEEDED_SERVICES is read.
     """
     from consumer_scan.listing import Scope, list_consumers
 
@@ -62,7 +62,7 @@ def _lambda_client(functions: Connection) -> "LambdaClient":
 
 
 def _record(tools: Tools, scope: "Scope", listing: "Listing", show: Ticker) -> dict[str, int]:
-    """Have the registry record what was found; return how many records were written or removed."""
+    """Let the registry record the consumers; return how many records were written or removed."""
     record = tools.connection.function(_FUNCTION)
     request = {"account_id": scope.account_id, "region": scope.region}
     found = _consumers(listing, key="name")
@@ -71,7 +71,7 @@ def _record(tools: Tools, scope: "Scope", listing: "Listing", show: Ticker) -> d
         batch = found[start : start + _BATCH]
         _add(counts, record({"action": "record", **request, "consumers": batch}))
         show(f"{start + len(batch):,} of {len(found):,} consumers recorded")
-    # The listing is complete: a consumer that is not in it does not exist any more.
+    # The listing is complete, so a consumer that is not in it no longer exists.
     present = [each["name"] for each in found] + sorted(listing.unreadable)
     _add(counts, record({"action": "remove-gone", **request, "present": present}))
     return counts

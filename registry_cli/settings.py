@@ -1,4 +1,4 @@
-"""The options and variables that choose the registry."""
+"""The options and environment variables that select the registry."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ STACK_VARIABLE = "SERVICE_REGISTRY_STACK"
 
 
 class ConnectionOptions(NamedTuple):
-    """The options of the command line; None if one is not given."""
+    """The options of the command line; an option that is not given is None."""
 
     url: str | None = None
     stack: str | None = None

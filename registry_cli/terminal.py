@@ -1,4 +1,4 @@
-"""The person at the terminal, if there is one."""
+"""Asks the person at the terminal."""
 
 import sys
 
@@ -11,7 +11,7 @@ def has_terminal() -> bool:
 
 
 def agrees() -> bool:
-    """Ask whether to go ahead; anything but yes is a no.
+    """Ask whether to continue; return whether the answer is yes.
 
     Click's own question writes a blank to stdout, which is only for the result.
     """

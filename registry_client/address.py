@@ -1,10 +1,10 @@
-"""Addresses of deployed APIs: what the host name and the path show."""
+"""Parses addresses of deployed APIs."""
 
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-# An endpoint of the API itself, or one of its VPC endpoints' own names.
+# An endpoint of the API, or the DNS name of one of its VPC endpoints.
 _API_HOST = re.compile(r"([a-z0-9]+)(?:-vpce-[a-z0-9]+)?\.execute-api(?:-fips)?\.([a-z0-9-]+)\.")
 # The path at which LocalStack and MiniStack serve a deployed API.
 _EMULATED = re.compile(r"/restapis/([a-z0-9]+)/([^/]+)/_user_request_")
@@ -16,7 +16,7 @@ class DeployedApi:
 
     Attributes:
         api: The API's id.
-        region: Its Region; None if the address does not show it (an emulator).
+        region: Its Region; None if the address does not have it (an emulator).
     """
 
     api: str
@@ -25,7 +25,7 @@ class DeployedApi:
 
     @classmethod
     def of(cls, url: str) -> "DeployedApi | None":
-        """Return the API of an address; None if the address does not show it (a custom domain)."""
+        """Return the API of an address; None if the address does not have it (a custom domain)."""
         parts = urlsplit(url)
         emulated = _EMULATED.match(parts.path)
         if emulated:

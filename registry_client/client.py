@@ -1,4 +1,4 @@
-"""The registry's routes as methods: documents in, documents out, refusals as errors."""
+"""The registry's routes as methods, which return documents, and raise refusals as errors."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _FIRST_REFUSAL = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedVersion:
-    """A publish that went well.
+    """The result of a successful publish.
 
     Attributes:
         record: The version's record.
@@ -38,10 +38,10 @@ class PublishedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """How a change is made.
+    """The options of a change.
 
     Attributes:
-        force: Make it although a selector or a consumer's need loses its last answer.
+        force: Whether to make the change even if a selector or a consumer's need loses its answer.
         if_match: The ETag that the version (for its own changes) or the service must still have.
     """
 
@@ -62,13 +62,13 @@ _PLAINLY = WriteOptions()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRequest:
-    """A change of a service, for `RegistryClient.dry_run` and `change`; nothing is sent yet.
+    """A change of a service, to pass to `RegistryClient.dry_run` and `change`.
 
     Attributes:
         method: The HTTP method.
         path: The path below the registry's address.
         document: The body, or None.
-        etag_path: The path of the service or version whose ETag goes into `If-Match`.
+        etag_path: The path of the service or version with the ETag for `If-Match`.
     """
 
     method: str
@@ -78,7 +78,7 @@ class ChangeRequest:
 
 
 def service_path(name: str, *rest: str) -> str:
-    """Return the path of a service or of something below it."""
+    """Return the path of a service, or a longer path that begins with it."""
     return "/services/" + "/".join(_segment(each) for each in (name, *rest))
 
 
@@ -148,7 +148,7 @@ class RegistryClient:
 
     Every method may raise a `RegistryClientError`: `RefusalError` if the registry refuses,
     `RegistryUnreachableError` if it does not respond, `MissingCredentialsError` if there are no
-    credentials, `UnexpectedResponseError` if the response is not a registry's.
+    credentials, `UnexpectedResponseError` if the response is not one of the registry.
     """
 
     def __init__(self, http: SignedHttp, *, page_size: int = _PAGE) -> None:
@@ -204,7 +204,7 @@ class RegistryClient:
             return None
 
     def publish(self, request: ChangeRequest, *, if_match: str | None = None) -> PublishedVersion:
-        """Publish what `publish_request` describes."""
+        """Send the request of `publish_request`."""
         response = self._send(request, WriteOptions(if_match=if_match))
         record = cast("VersionJson", self._object(response, request.method, request.path))
         return PublishedVersion(record=record, is_new=response.status == HTTPStatus.CREATED)
@@ -223,7 +223,7 @@ class RegistryClient:
         response = self._send(request, how, {"dry_run": "true"})
         document = self._object(response, request.method, request.path)
         if "changes" not in document:
-            # An older registry would ignore the parameter, and has made the change.
+            # An older registry ignores the parameter, so it has made the change.
             raise UnexpectedResponseError(
                 request.method, self.url + request.path, response.status, response.body
             )

@@ -18,7 +18,7 @@ class VersionJson(TypedDict):
 
 
 class ServiceSummaryJson(TypedDict):
-    """A service as the list of services has it."""
+    """A service in the list of services."""
 
     name: str
     latest: VersionJson | None
@@ -46,7 +46,7 @@ class EventJson(TypedDict):
 
 
 class MemberJson(TypedDict):
-    """What a function gets for one need: a member of the services file."""
+    """A function's answer of one need: a member of the services file."""
 
     requested: str
     status: Literal["active", "yanked", "missing", "unavailable"]
@@ -60,7 +60,7 @@ class MemberJson(TypedDict):
 
 
 class ResolutionJson(TypedDict):
-    """What a function gets for all of its needs, by key."""
+    """A function's answers of all of its needs, by key."""
 
     services: dict[str, MemberJson]
     resolved: bool
@@ -77,7 +77,7 @@ ImpactJson = TypedDict(
 
 
 class DryRunJson(TypedDict):
-    """What a change would do."""
+    """The impact of a change."""
 
     changes: list[MoveJson]
     consumers: list[ImpactJson]

@@ -1,32 +1,32 @@
-"""The errors of a call of the registry."""
+"""The errors of calls to the registry."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class RegistryClientError(Exception):
-    """A call of the registry failed; the message gives the reason."""
+    """A call to the registry failed; the message has the reason."""
 
 
 class MissingCredentialsError(RegistryClientError):
     """There are no AWS credentials to sign with, or they could not be renewed."""
 
     def __init__(self, reason: str) -> None:
-        """Write the message from the reason."""
+        """Set the message with the reason."""
         super().__init__(f"no AWS credentials to sign the request with: {reason}")
 
 
 class RegistryUnreachableError(RegistryClientError):
-    """The registry gave no response: name look-up, connection, TLS or time.
+    """The registry did not respond: name look-up, connection, TLS or timeout.
 
     Attributes:
         url: The address that was called.
-        reason: Why there was no response.
-        may_have_run: Whether the request may have been carried out all the same.
+        reason: The reason why there was no response.
+        may_have_run: Whether the registry may have executed the request nevertheless.
     """
 
     def __init__(self, url: str, reason: str, *, may_have_run: bool) -> None:
-        """Write the message from the address and the reason."""
+        """Set the message with the address and the reason."""
         super().__init__(f"{url} did not respond: {reason}")
         self.url = url
         self.reason = reason
@@ -34,10 +34,10 @@ class RegistryUnreachableError(RegistryClientError):
 
 
 class UnexpectedResponseError(RegistryClientError):
-    """Something responded that is no registry: the body is not the JSON that the API promises."""
+    """The response is not one of the registry: its body is not the API's JSON."""
 
     def __init__(self, method: str, url: str, status: int, body: bytes) -> None:
-        """Write the message from the request and the start of the response."""
+        """Set the message with the request and the start of the response."""
         shown = body[:120].decode("utf-8", "replace")
         super().__init__(f"{method} {url}: not a registry's response: status {status}, {shown!r}")
         self.status = status
@@ -50,16 +50,16 @@ class RefusalError(RegistryClientError):
         method: The request's method.
         path: The request's path, below the registry's address.
         status: The HTTP status.
-        title: The refusal's kind in words.
-        detail: Why, and the way out.
+        title: The kind of the refusal.
+        detail: The reason, and what to do about it.
         faults: One entry for each fault of the request: `pointer` and `detail`.
         problem: The whole document.
     """
 
     def __init__(self, method: str, path: str, status: int, problem: Mapping[str, Any]) -> None:
-        """Read the document; members that are missing or malformed count as empty."""
+        """Parse the document; missing and malformed members count as empty."""
         title, detail = problem.get("title"), problem.get("detail")
-        # If the stack's template is an older one, API Gateway's own responses have `message`.
+        # With an older template, API Gateway's own responses have `message`.
         fallback = problem.get("message") or problem.get("Message") or ""
         self.method = method
         self.path = path

@@ -1,7 +1,7 @@
-"""HTTP requests, signed with SigV4 for `execute-api`, over botocore's own connection pool.
+"""HTTP requests, signed with SigV4 for `execute-api`, over botocore's connection pool.
 
-botocore brings what the AWS CLI's users expect: proxies (HTTPS_PROXY, NO_PROXY), AWS_CA_BUNDLE, and
-credentials that renew themselves.
+As in the AWS CLI, botocore handles proxies (HTTPS_PROXY, NO_PROXY), AWS_CA_BUNDLE, and the renewal
+of credentials.
 """
 
 import json
@@ -29,19 +29,19 @@ from botocore.utils import get_environ_proxies
 
 from registry_client.errors import MissingCredentialsError, RegistryUnreachableError
 
-# API Gateway waits for its function for 29 s.
+# API Gateway's timeout is 29 s.
 _TIMEOUT_S = 35
 _MAX_ATTEMPTS = 4
 _FIRST_PAUSE_S = 0.3
 _LONGEST_PAUSE_S = 10.0
 _TRY_AGAIN = frozenset({429, 503})
 _UNCLEAR = frozenset({502, 504})
-# Nothing was sent yet when one of these is raised.
+# These are raised before anything is sent.
 _BEFORE_SENDING = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
 
 
 class CredentialSource(Protocol):
-    """What botocore and boto3 call credentials: they may renew themselves."""
+    """The credentials of botocore and boto3, which may renew themselves."""
 
     def get_frozen_credentials(self) -> ReadOnlyCredentials:
         """Return the keys that are valid now."""
@@ -54,8 +54,8 @@ class RegistryResponse:
     Attributes:
         status: The HTTP status.
         headers: By lower-case name.
-        document: The body's JSON; None if there is no body, or none in JSON.
-        body: The body as it came.
+        document: The body's JSON; None if the body is empty or not JSON.
+        body: The body's bytes.
     """
 
     status: int
@@ -65,7 +65,7 @@ class RegistryResponse:
 
 
 class SignedHttp:
-    """Sends signed requests below one address, and repeats those that may succeed later."""
+    """Sends signed requests to one base address, with retries of those that may succeed later."""
 
     def __init__(
         self,
@@ -82,11 +82,11 @@ class SignedHttp:
 
         Args:
             url: The stack's output `RegistryUrl`, or any address that serves the API.
-            credentials: What to sign with; None if there are none.
+            credentials: The credentials to sign with; None if there are none.
             region: The Region to sign for.
             timeout_s: For a connection, and for each wait for bytes of a response.
-            max_attempts: How often a request is sent, at most.
-            proxies: Proxies by URL scheme; None: those of the environment.
+            max_attempts: The maximum number of times that a request is sent.
+            proxies: Proxies by URL scheme; None for those of the environment.
         """
         self.url = url.rstrip("/")
         self._credentials = credentials
@@ -110,19 +110,19 @@ class SignedHttp:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> RegistryResponse:
-        """Send a document, or a *body* as it is; return the response, whatever its status.
+        """Send a document, or the bytes of *body*; return the response with any status.
 
         A throttled request (429, 503) and one that did not reach the registry are sent again. One
-        that may have been carried out (a lost response, 502, 504) is sent again only if that does
-        no harm: not a DELETE, and none with If-Match.
+        that may have been executed (a lost response, 502, 504) is sent again only if that is safe:
+        not a DELETE, and none with If-Match.
 
         Args:
-            path: Below the address, percent-encoded, with a leading slash.
-            query: Parameters by name, as they are.
+            path: The path below the base address, percent-encoded, with a leading slash.
+            query: Parameters by name, not encoded.
 
         Raises:
-            MissingCredentialsError: There is nothing to sign with.
-            RegistryUnreachableError: No response came.
+            MissingCredentialsError: There are no credentials to sign with.
+            RegistryUnreachableError: There is no response.
         """
         if document is not None:
             body = json.dumps(document).encode()
@@ -176,7 +176,7 @@ class SignedHttp:
         if self._credentials is None:
             raise MissingCredentialsError("none were found")
         try:
-            # This call also renews expired credentials: of SSO, an assumed role, a process.
+            # This also renews expired credentials of SSO, an assumed role or a process.
             frozen = self._credentials.get_frozen_credentials()
         except (BotoCoreError, ClientError) as error:
             raise MissingCredentialsError(str(error)) from error
@@ -193,7 +193,7 @@ def _json_of(body: bytes) -> Any:  # noqa: ANN401  # any JSON
 
 
 def _reason(error: BotoCoreError) -> str:
-    """Return the system's own error text if there is one, such as `Connection refused`."""
+    """Return the system's error text if there is one, such as `Connection refused`."""
     cause: BaseException | None = error.kwargs.get("error")
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
@@ -209,4 +209,4 @@ def _retry_after_s(response: RegistryResponse) -> float | None:
 
 def _pause_s(attempt: int) -> float:
     longest = min(_FIRST_PAUSE_S * 2.0**attempt, _LONGEST_PAUSE_S)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # jitter is no secret
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # jitter needs no secure source

@@ -1,4 +1,4 @@
-"""Versions for teams that have no SemVer: a prefix and the number of a published function version.
+"""Versions for teams without SemVer: a prefix and the number of a published function version.
 
 `1` and `...:function:users:42` make `1.42.0`; `1.4` makes `1.4.42`.
 """
@@ -10,11 +10,11 @@ _QUALIFIED_PARTS = 8
 
 
 class VersionPrefixError(ValueError):
-    """A prefix and an ARN make no version; the message says why."""
+    """A prefix and an ARN do not make a version; the message has the reason."""
 
 
 def version_from_arn(prefix: str, arn: str) -> str:
-    """Return the version that a prefix and an ARN's numeric qualifier make.
+    """Return the version from a prefix and an ARN's numeric qualifier.
 
     Raises:
         VersionPrefixError: The prefix is malformed, or the ARN has no numeric qualifier.
@@ -23,7 +23,7 @@ def version_from_arn(prefix: str, arn: str) -> str:
     for part in parts:
         fault = number_fault(part)
         if fault or len(parts) > _MOST_PARTS:
-            message = f"{prefix!r} is no version prefix: {fault or 'at most major.minor'}"
+            message = f"{prefix!r} is not a version prefix: {fault or 'at most major.minor'}"
             raise VersionPrefixError(message)
     # arn:partition:service:region:account:type:name:qualifier; a name may be a number, too.
     arn_parts = arn.split(":")

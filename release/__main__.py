@@ -1,4 +1,4 @@
-"""`python -m release FOLDER`: everything that a release has, with the same bytes each time."""
+"""`python -m release FOLDER`: write the files of a release, reproducibly."""
 
 import argparse
 import hashlib
@@ -58,8 +58,8 @@ def _function_archive(code_uri: str) -> str:
 def packaged_template(template: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """Return the template that deploys a release, and the folders of the functions in it.
 
-    It names the ZIP files beside it instead of folders to build, and the one runtime that they were
-    made for.
+    It has the names of the ZIP files instead of folders to build, and only the runtime that they
+    were built for.
     """
     folders = set()
     for resource in template["Resources"].values():
@@ -99,7 +99,7 @@ def _write_command_line(folder: Path) -> None:
 
 
 def _write_checksums(folder: Path) -> None:
-    """Write the SHA-256 of each file, as `sha256sum --check` reads them."""
+    """Write the SHA-256 of each file, in the format of `sha256sum --check`."""
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(folder.iterdir())
@@ -108,10 +108,10 @@ def _write_checksums(folder: Path) -> None:
 
 
 def write_release(folder: Path) -> None:
-    """Write all files of a release to *folder*; what it had before is removed.
+    """Write all files of a release to *folder*, in place of its previous content.
 
     Raises:
-        ReleaseError: A step failed; *folder* is then as it was.
+        ReleaseError: A step failed; *folder* has not changed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".release-") as scratch:
@@ -127,7 +127,7 @@ def write_release(folder: Path) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Read the command line and write the release."""
+    """Parse the command line and write the release."""
     parser = argparse.ArgumentParser(prog="python -m release", description=__doc__)
     parser.add_argument("folder", type=Path, help="where the files go")
     wanted = parser.parse_args(arguments)

@@ -16,7 +16,7 @@ class Package:
 
     Attributes:
         license_expression: Its licence as an SPDX expression, or empty.
-        license_name: Its licence in the package's own words if it has no expression, or empty.
+        license_name: The name of its licence in its metadata, if it has no expression, or empty.
     """
 
     name: str
@@ -43,7 +43,7 @@ def _package(metadata: Message) -> Package:
         for each in metadata.get_all("Classifier", [])
         if each.startswith("License ::")
     ]
-    # Some packages have the whole text of their licence in this field.
+    # Some packages have the full text of their licence in this field.
     is_name = text and "\n" not in text and len(text) <= _LONGEST_LICENSE_NAME
     return Package(
         name=metadata["Name"],

@@ -1,11 +1,11 @@
-"""What can go wrong while a release is made."""
+"""The errors of making a release."""
 
 
 class ReleaseError(Exception):
     """A step of the release failed.
 
     Attributes:
-        step: What was being done.
+        step: The step that failed.
     """
 
     def __init__(self, step: str, reason: str) -> None:

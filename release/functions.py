@@ -1,6 +1,6 @@
-"""The ZIP file of a function: its folder below `infra/`, and the packages that it pins.
+"""Makes the ZIP file of a function: its folder below `infra/`, and its pinned packages.
 
-The packages are those of one Lambda runtime, whatever Python makes the release.
+The packages are for one Lambda runtime, independent of the Python that makes the release.
 """
 
 import shutil
@@ -65,7 +65,7 @@ def _download(requirements: Path, folder: Path) -> None:
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
-    """Unpack the modules of a wheel; scripts, which nothing in a function runs, are left out."""
+    """Unpack the modules of a wheel, without its scripts, which a function does not run."""
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
         if any("purelib/" in name or "platlib/" in name for name in names if _is_data(name)):

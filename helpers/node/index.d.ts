@@ -1,9 +1,9 @@
-/** What a need is resolved to. */
+/** The answer of a need. */
 export interface Service {
   readonly arn: string;
   readonly version: string;
   readonly status: "active" | "yanked";
-  /** What the publisher attached; empty if nothing. */
+  /** The publisher's metadata; may be empty. */
   readonly metadata: Record<string, string>;
   /** When this answer last changed: ISO 8601, UTC. */
   readonly resolvedAt: string;
@@ -12,12 +12,12 @@ export interface Service {
 }
 
 export interface GetServiceOptions {
-  /** The longest time, in seconds, that the last successful check may be ago. */
+  /** The maximum age of the last successful check, in seconds. */
   maxAge?: number;
 }
 
 /**
- * Return the service under the key `name`: its alias in `NEEDED_SERVICES`, or else its name.
+ * Return the service with the key `name`: its alias in `NEEDED_SERVICES`, otherwise its name.
  *
  * Synchronous: it may wait up to `SERVICE_DISCOVERY_HOLD_MS` while a check is due.
  *
@@ -28,12 +28,12 @@ export interface GetServiceOptions {
  */
 export function getService(name: string, options?: GetServiceOptions): Service;
 
-/** Return the ARN of the service under the key `name`; see `getService`. */
+/** Return the ARN of the service with the key `name`; see `getService`. */
 export function getArn(name: string, options?: GetServiceOptions): string;
 
 /** The base of all errors here. */
 export class ServiceDiscoveryError extends Error {
-  /** The service that was asked for; undefined if the file as a whole is at fault. */
+  /** The key that was requested; undefined if the whole file is malformed or missing. */
   readonly key?: string;
 }
 
@@ -46,5 +46,5 @@ export class UnknownServiceError extends ServiceDiscoveryError {}
 /** The registry has no version that matches the need. */
 export class ServiceMissingError extends ServiceDiscoveryError {}
 
-/** The last successful check is longer ago than the caller's `maxAge`. */
+/** The last successful check is older than the caller's `maxAge`. */
 export class StaleServiceError extends ServiceDiscoveryError {}

@@ -6,8 +6,8 @@
 const fs = require("node:fs");
 
 const DEFAULT_PATH = "/tmp/services.json";
-// A file's times have the resolution of the kernel's clock tick: 10 ms at most. Two changes inside
-// one tick look the same, so a file that has just changed is compared by its bytes.
+// File times have the resolution of the kernel's clock tick, up to 10 ms. Two changes within a tick
+// look the same, so the content of a file that has just changed is compared.
 const RECENT_MS = 100;
 
 /** The base of all errors here. */
@@ -28,16 +28,16 @@ class UnknownServiceError extends ServiceDiscoveryError {}
 /** The registry has no version that matches the need. */
 class ServiceMissingError extends ServiceDiscoveryError {}
 
-/** The last successful check is longer ago than the caller's `maxAge`. */
+/** The last successful check is older than the caller's `maxAge`. */
 class StaleServiceError extends ServiceDiscoveryError {}
 
-/** The file as it was last read: `{ path, stats, data, members }`. */
+/** The file as last read: `{ path, stats, data, members }`. */
 let last;
 
 function getService(name, { maxAge } = {}) {
   const path = process.env.SERVICES_FILE || DEFAULT_PATH;
   const { members, mtimeMs } = read(path);
-  // A service may be called "constructor", which every object inherits.
+  // A service may have the name "constructor", a property that every object inherits.
   if (!Object.hasOwn(members, name)) {
     throw new UnknownServiceError(unknownMessage(name, members), { key: name });
   }
@@ -50,15 +50,15 @@ function getService(name, { maxAge } = {}) {
       { key: name },
     );
   }
-  // The file system's times are in nanoseconds, Date.now() is in milliseconds: never below 0.
+  // Date.now() is coarser than the file's times, so the difference may be below 0.
   const age = mtimeMs ? Math.max(0, (Date.now() - mtimeMs) / 1000) : Infinity;
   if (maxAge !== undefined && age > maxAge) {
     throw new StaleServiceError(staleMessage(name, age, maxAge), { key: name });
   }
   if (status === "missing") {
     throw new ServiceMissingError(
-      `${errorOf(member)}: publish one (\`service-registry publish\`), or change what ` +
-        `NEEDED_SERVICES asks of '${name}'.`,
+      `${errorOf(member)}: publish one (\`service-registry publish\`), or change the ` +
+        `selector of '${name}' in NEEDED_SERVICES.`,
       { key: name },
     );
   }
@@ -80,7 +80,7 @@ function toService(path, name, member, age) {
     );
   }
   const { arn, version, status, metadata = {}, resolved_at: resolvedAt = "" } = member;
-  // A copy of the metadata: the caller may change it, and the next caller gets the publisher's.
+  // A copy of the metadata, since the caller may change it.
   return { arn, version, status, metadata: { ...metadata }, resolvedAt, age };
 }
 
@@ -107,7 +107,7 @@ function read(path) {
   let data;
   let isSettled;
   try {
-    // While a check is due, the kernel holds this call until it has ended.
+    // If a check is due, the kernel holds this call until the check has ended.
     const fd = fs.openSync(path, "r");
     try {
       stats = fs.fstatSync(fd);
@@ -122,13 +122,13 @@ function read(path) {
   } catch (error) {
     throw new ServiceUnavailableError(unreadableMessage(path, error), { cause: error });
   }
-  // A check that finds nothing new moves only the modification time.
+  // A check without a changed answer changes only the modification time.
   const members = last?.data.equals(data) ? last.members : parse(path, data);
   last = { path, data, members, stats: isSettled ? stats : undefined };
   return { members, mtimeMs: stats.mtimeMs };
 }
 
-/** Whether nothing differs that a change in place, a replaced file or a check alters. */
+/** Whether neither a change in place, nor a replacement, nor a check came in between. */
 function isSame(before, now) {
   return (
     before.ino === now.ino &&
@@ -159,7 +159,7 @@ function parse(path, data) {
 }
 
 function errorOf(member) {
-  return member.error ?? "the file does not say why";
+  return member.error ?? "the file has no reason";
 }
 
 function isObject(value) {
@@ -182,7 +182,7 @@ function unknownMessage(name, members) {
   const has = needed ? `it has '${needed}'` : "it is empty";
   if (/[=~>@: ,]/.test(name)) {
     return (
-      `'${name}' is no key of the services file: pass only the name (or the alias), and write ` +
+      `'${name}' is not a key of the services file: pass only the name (or the alias), and write ` +
       `version or channel into NEEDED_SERVICES; ${has}.`
     );
   }

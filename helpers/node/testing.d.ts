@@ -1,4 +1,4 @@
-/** A member of the services file; what is left out has a default. */
+/** A member of the services file; omitted properties have defaults. */
 export interface Answer {
   arn?: string;
   version?: string;
@@ -21,10 +21,10 @@ export interface Restore {
 }
 
 /**
- * Let the services file have these answers: for each key an ARN, or a member of the file.
+ * Replace the services file by one with these answers: for each key an ARN, or a member of the file.
  *
- * With a callback: while it runs (a promise: until it settles), and return what it returns.
- * Without: until the returned function is called.
+ * With a callback, the answers are in place until it returns, or until its promise settles; the
+ * callback's result is returned. Without one, they are in place until the returned function is called.
  */
 export function services(
   answers: Record<string, string | Answer>,

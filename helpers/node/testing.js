@@ -1,7 +1,7 @@
 "use strict";
 
-// Replaces the answers of `getService` for a while: for unit tests. It writes a services file and
-// lets SERVICES_FILE name it, so code that reads the file by itself gets the same answers.
+// Replaces the answers of `getService` in unit tests. It writes a services file and sets
+// SERVICES_FILE to its path, so code that reads the file itself gets the same answers.
 
 const fs = require("node:fs");
 const os = require("node:os");
@@ -34,7 +34,7 @@ function services(answers, options, callback) {
   return result;
 }
 
-/** Put a file with these answers in place; return the function that undoes it. */
+/** Write a file with these answers; return the function that undoes this. */
 function replace(answers, age) {
   const members = Object.fromEntries(
     Object.entries(answers).map(([key, answer]) => [key, toMember(key, answer)]),

@@ -197,7 +197,12 @@ def test_wrong_properties_are_in_the_stacks_events(stack: TemplateStack) -> None
     status = stack.create({"Name": "t wrong", "Version": "v1", "Chanel": "beta"})
 
     assert status == "ROLLBACK_COMPLETE"
-    for said in ("Chanel is no property", "did you mean Channel?", "Arn is missing", "'t wrong'"):
+    for said in (
+        "Chanel is not a property",
+        "did you mean Channel?",
+        "Arn is missing",
+        "'t wrong'",
+    ):
         assert said in stack.reasons()
 
 

@@ -3,7 +3,7 @@
 Part of the service-discovery layer. `get_service` opens the file at each call, so that it can wait
 for a check that is due, and parses the file only if its content has changed.
 
-This module is loaded at every cold start: it imports only what the Lambda runtime has loaded.
+It is imported at every cold start, so it imports only modules that the Lambda runtime has loaded.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = [
 ]
 
 _DEFAULT_PATH = "/tmp/services.json"  # noqa: S108  # the extension's default
-# Windows has text mode, and no service discovery: there for tests on laptops.
+# Windows opens files in text mode by default. It is supported for tests only.
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-# A file's times have the resolution of the kernel's clock tick: 10 ms at most. Two changes inside
-# one tick look the same, so a file that has just changed is compared by its bytes.
+# File times have the resolution of the kernel's clock tick, up to 10 ms. Two changes within a tick
+# look the same, so the content of a file that has just changed is compared.
 _RECENT_NS = 100_000_000
 
 
@@ -35,11 +35,11 @@ class ServiceDiscoveryError(Exception):
     """The base of all errors here.
 
     Attributes:
-        key: The service that was asked for, or None if the file as a whole is at fault.
+        key: The key that was requested, or None if the whole file is malformed or missing.
     """
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
-        """Make an error with a message that says what to do."""
+        """Set the message, which says what to do, and the key."""
         super().__init__(message)
         self.key = key
 
@@ -57,17 +57,17 @@ class ServiceMissingError(ServiceDiscoveryError):
 
 
 class StaleServiceError(ServiceDiscoveryError):
-    """The last successful check is longer ago than the caller's `max_age`."""
+    """The last successful check is older than the caller's `max_age`."""
 
 
 class Service:
-    """What a need is resolved to.
+    """The answer of a need.
 
     Attributes:
         arn: The service's ARN.
         version: The resolved version.
         status: `active` or `yanked`.
-        metadata: What the publisher attached; empty if nothing.
+        metadata: The publisher's metadata; may be empty.
         resolved_at: When this answer last changed: ISO 8601, UTC.
         age: Seconds since the last successful check; infinite if there was none yet.
     """
@@ -83,7 +83,7 @@ class Service:
         resolved_at: str,
         age: float,
     ) -> None:
-        """Make a service of its parts."""
+        """Set the parts."""
         self.arn = arn
         self.version = version
         self.status = status
@@ -99,7 +99,7 @@ class Service:
 
 
 class _Member:
-    """A member of the services file, checked.
+    """A validated member of the services file.
 
     Attributes:
         status: `active`, `yanked`, `missing`, `unavailable`, or `malformed`.
@@ -120,7 +120,7 @@ class _Member:
         status = fields.get("status")
         if status in ("missing", "unavailable"):
             self.status = status
-            self.error = str(fields.get("error", "the file does not say why"))
+            self.error = str(fields.get("error", "the file has no reason"))
             return
         self.arn, self.version = fields.get("arn", ""), fields.get("version", "")
         self.resolved_at = fields.get("resolved_at", "")
@@ -139,7 +139,7 @@ class _Member:
 
 
 class _Document:
-    """A services file as it was last read. Never changed: threads share it without a lock."""
+    """The services file as last read. It is immutable, so threads share it without a lock."""
 
     __slots__ = ("data", "identity", "members")
 
@@ -153,19 +153,19 @@ _last: _Document | None = None
 
 
 def get_service(name: str, *, max_age: float | None = None) -> Service:
-    """Return the service under the key *name*: its alias in `NEEDED_SERVICES`, or else its name.
+    """Return the service with the key *name*: its alias in `NEEDED_SERVICES`, otherwise its name.
 
     May wait up to `SERVICE_DISCOVERY_HOLD_MS` while a check is due.
 
     Args:
         name: The key.
-        max_age: The longest time, in seconds, that the last successful check may be ago.
+        max_age: The maximum age of the last successful check, in seconds.
 
     Raises:
         ServiceUnavailableError: It was never resolved, or the file is absent or malformed.
         UnknownServiceError: `NEEDED_SERVICES` has no such key.
         ServiceMissingError: The registry has no version that matches.
-        StaleServiceError: The last successful check is more than *max_age* ago.
+        StaleServiceError: The last successful check is older than *max_age*.
     """
     path = os.environ.get("SERVICES_FILE") or _DEFAULT_PATH
     members, mtime = _read(path)
@@ -175,23 +175,23 @@ def get_service(name: str, *, max_age: float | None = None) -> Service:
     status = member.status
     if status in ("unavailable", "malformed"):
         raise ServiceUnavailableError(_unavailable_message(path, name, member), key=name)
-    # The file's times are in nanoseconds, the clock's are coarser: never below 0.
+    # The clock is coarser than the file's times, so the difference may be below 0.
     age = max(0.0, time.time() - mtime) if mtime else float("inf")
     if max_age is not None and age > max_age:
         raise StaleServiceError(_stale_message(name, age, max_age), key=name)
     if status == "missing":
         message = (
             f"{member.error}: publish one (`service-registry publish`), "
-            f"or change what NEEDED_SERVICES asks of {name!r}."
+            f"or change the selector of {name!r} in NEEDED_SERVICES."
         )
         raise ServiceMissingError(message, key=name)
-    # A copy of the metadata: the caller may change it, and the next caller gets the publisher's.
+    # A copy, since the caller may change it.
     metadata = dict(member.metadata)
     return Service(member.arn, member.version, status, metadata, member.resolved_at, age)
 
 
 def get_arn(name: str, *, max_age: float | None = None) -> str:
-    """Return the ARN of the service under the key *name*; see `get_service`."""
+    """Return the ARN of the service with the key *name*; see `get_service`."""
     return get_service(name, max_age=max_age).arn
 
 
@@ -203,11 +203,11 @@ def _read(path: str) -> tuple[dict[str, _Member], float]:
     """
     global _last  # noqa: PLW0603  # one assignment, atomic; a lock would cost more
     try:
-        # While a check is due, the kernel holds this call until it has ended.
+        # If a check is due, the kernel holds this call until the check has ended.
         fd = os.open(path, _FLAGS)
         try:
             info = os.fstat(fd)
-            # One of these differs after a change in place, a replacement or a check.
+            # At least one of these differs after a change in place, a replacement or a check.
             identity = (path, info.st_ino, info.st_dev, info.st_mtime_ns, info.st_ctime_ns)
             last = _last
             if last is not None and last.identity == identity:
@@ -221,7 +221,7 @@ def _read(path: str) -> tuple[dict[str, _Member], float]:
     if last is None or last.data != data:
         members = _parse(path, data)
     else:
-        # A check that finds nothing new moves only the modification time.
+        # A check without a changed answer changes only the modification time.
         data, members = last.data, last.members
     _last = _Document(data, members, identity if is_settled else None)
     return members, info.st_mtime
@@ -285,7 +285,7 @@ def _unknown_message(name: str, members: dict[str, _Member]) -> str:
     has = f"it has {needed!r}" if needed else "it is empty"
     if not set(name).isdisjoint("=~>@: ,"):
         return (
-            f"{name!r} is no key of the services file: pass only the name (or the alias), and "
+            f"{name!r} is not a key of the services file: pass only the name (or the alias), and "
             f"write version or channel into NEEDED_SERVICES; {has}."
         )
     whole = f"{needed},{name}==1.x" if needed else f"{name}==1.x"

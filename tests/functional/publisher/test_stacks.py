@@ -133,7 +133,7 @@ def test_request_of_another_stack_of_that_name_changes_nothing(
         | {"RequestType": "Delete", "RequestId": "late", "PhysicalResourceId": "users@1.0.0"}
     )
 
-    assert "there is another one of that name" in response["Reason"]
+    assert "another stack has this name now" in response["Reason"]
     assert publisher.latest() == "1.0.0"
 
 

@@ -184,7 +184,7 @@ def test_refused_publish_fails_the_job_and_says_so(job: Job) -> None:
     [
         ({"arn": "nonsense"}, "/arn: 'nonsense' is not an ARN"),
         ({"version": "v1.4.2"}, "write only the number"),
-        ({"metadata": "team"}, "give it as KEY=VALUE"),
+        ({"metadata": "team"}, "use the form KEY=VALUE"),
         ({"url": "http://127.0.0.1:1/v1"}, "the registry did not respond"),
     ],
 )

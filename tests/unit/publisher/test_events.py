@@ -68,9 +68,9 @@ def test_invocation_of_terraform_is_parsed(action: str) -> None:
     [
         ({}, "lifecycle_scope"),
         ({"Name": "users"}, "lifecycle_scope"),
-        ({"tf": {"action": "read"}}, "'read'; known are create, delete, update"),
+        ({"tf": {"action": "read"}}, "'read'; it should be one of create, delete, update"),
         (_request(RequestType="Read"), "'Read'"),
-        (_request(ResponseURL="file:///etc/passwd"), "no HTTP address"),
+        (_request(ResponseURL="file:///etc/passwd"), "not an HTTP address"),
         ({"RequestType": "Create"}, "has no RequestId"),
     ],
 )

@@ -69,11 +69,11 @@ def test_every_fault_is_reported_at_once() -> None:
     faults = caught.value.faults
     assert len(faults) == 6
     for message in (
-        "Chanel is no property of a service version: did you mean Channel?",
+        "Chanel is not a property of a service version: did you mean Channel?",
         "Arn is missing",
         "Name 'not one'",
         "'v1.2' is not a version",
-        "Metadata.a must be a text",
+        "Metadata.a must be a string",
         "OnDelete 'Drop': it must be one of Retain, Yank, Delete",
     ):
         assert any(message in fault for fault in faults), faults
@@ -84,12 +84,12 @@ def test_every_fault_is_reported_at_once() -> None:
     [
         ({"Version": None}, "exactly one of Version and VersionPrefix"),
         ({"VersionPrefix": "1"}, "exactly one of Version and VersionPrefix"),
-        ({"Version": None, "VersionPrefix": "v1"}, "'v1' is no version prefix"),
+        ({"Version": None, "VersionPrefix": "v1"}, "'v1' is not a version prefix"),
         ({"Version": None, "VersionPrefix": "1", "Arn": f"{_ARN[:-3]}"}, "numeric qualifier"),
-        ({"Name": ["users"]}, "Name must be a text"),
+        ({"Name": ["users"]}, "Name must be a string"),
         ({"Metadata": "x"}, "Metadata must be a map"),
         ({"Channel": "a b"}, "Channel 'a b'"),
-        ({"Xyz": "1"}, "known are Name, Version"),
+        ({"Xyz": "1"}, "the properties are Name, Version"),
     ],
 )
 def test_fault_names_its_property(properties: dict[str, Any], message: str) -> None:
