@@ -55,9 +55,15 @@ def test_missing_bundle_is_tried_once_and_named(
 ) -> None:
     path = tmp_path / "no-such-bundle.pem"
 
-    extension = start("users", AWS_ENDPOINT_URL_DYNAMODB=tls_index.url, AWS_CA_BUNDLE=str(path))
+    extension = start(
+        "users",
+        AWS_ENDPOINT_URL_DYNAMODB=tls_index.url,
+        AWS_CA_BUNDLE=str(path),
+        SERVICE_DISCOVERY_TIMEOUT_MS="5000",
+    )
     lambda_api.wait_until_ready()
 
+    assert int(_reason(extension).partition("took_ms=")[2]) < 3_000, "it waits for nothing"
     assert f"AWS_CA_BUNDLE {path} can't be read: no such file or folder" in _reason(extension)
     assert "Errno" not in extension.log()
     assert tls_index.connections == 0

@@ -571,6 +571,32 @@ def test_refused_events_are_not_requested_again(world: LifecycleWorld) -> None:
     assert world.registered == [["INVOKE", "SHUTDOWN"], ["SHUTDOWN"]]
 
 
+@pytest.mark.parametrize(
+    ("max_age_s", "fault", "timer_s"), [(7, "", 7), (600, "", 600), (0, "", 1), (600, "down", 1)]
+)
+def test_timer_is_set_to_max_age_or_the_pause_or_a_second(
+    world: LifecycleWorld, max_age_s: int, fault: str, timer_s: float
+) -> None:
+    """Managed Instances send no INVOKE."""
+    waits_s: list[float] = []
+    watch = world.watch
+
+    def record(deadline: float | None) -> None:
+        assert deadline is not None
+        waits_s.append(deadline - system.monotonic())
+        watch(deadline)
+
+    world.watch = record  # type: ignore[method-assign]  # the timer is what it waits for
+    world.fault = fault
+
+    world.run(
+        AWS_LAMBDA_INITIALIZATION_TYPE="lambda-managed-instances",
+        SERVICE_DISCOVERY_MAX_AGE=str(max_age_s),
+    )
+
+    assert waits_s == [pytest.approx(timer_s, abs=0.1)]
+
+
 @given(
     st.integers(0, 40),
     st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans()), max_size=40),
