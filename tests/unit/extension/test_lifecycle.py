@@ -581,10 +581,10 @@ def test_timer_is_set_to_max_age_or_the_pause_or_a_second(
     waits_s: list[float] = []
     watch = world.watch
 
-    def record(deadline: float | None) -> None:
-        assert deadline is not None
-        waits_s.append(deadline - system.monotonic())
-        watch(deadline)
+    def record(_deadline: float | None) -> None:
+        assert _deadline is not None
+        waits_s.append(_deadline - system.monotonic())
+        watch(_deadline)
 
     world.watch = record  # type: ignore[method-assign]  # the timer is what it waits for
     world.fault = fault
