@@ -46,7 +46,7 @@ class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
-    """Distribute the tests in this way, whatever `--dist` is."""
+    """Distribute the tests in this way, with any value of `--dist`."""
     return _ByModule(config, log)
 
 
@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def product_version() -> str:
-    """Return the version that pyproject.toml has."""
+    """Return the version in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     version: str = project["version"]
     return version
@@ -64,7 +64,7 @@ def product_version() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltLayer:
-    """The layer for this machine, and the very binary in it as a plain interpreter."""
+    """The layer for this machine, and its binary as a plain interpreter."""
 
     folder: Path
     micropython: Path

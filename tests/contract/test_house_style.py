@@ -1,4 +1,4 @@
-"""Rules of CONTRIBUTING.md that the linters do not know, for every Python file."""
+"""Rules of CONTRIBUTING.md that linters do not check, for every Python file."""
 
 import ast
 import functools
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-# In place of these a docstring begins with "Return", "Parse", "Raise", "Read" or "Write", or with
+# Instead of these, a docstring begins with "Return", "Parse", "Raise", "Read" or "Write", or with
 # the subject of the sentence.
 _VAGUE = {
     *("Believe", "Give", "Name", "Say", "Settle", "Spell", "Take", "Tell"),
@@ -40,7 +40,7 @@ def _classes() -> list[tuple[Path, ast.ClassDef]]:
 
 
 def test_each_class_has_a_name_of_its_own() -> None:
-    """A reader who searches for a class finds one."""
+    """A search for a class finds one class."""
     places = defaultdict(list)
     for path, node in _classes():
         places[node.name].append(f"{path}:{node.lineno}")

@@ -1,4 +1,4 @@
-"""The layer: exactly what /opt holds, for both architectures, with the same bytes each time."""
+"""The layer: the exact content of /opt for both architectures, reproducibly."""
 
 import hashlib
 import json
@@ -125,7 +125,7 @@ def test_program_needs_nothing_of_the_functions_runtime(built: Path) -> None:
 
 
 def test_archive_is_the_folder(built: Path) -> None:
-    """`aws lambda publish-layer-version` accepts it, and the program's mode is in it."""
+    """`aws lambda publish-layer-version` accepts it, and it has the program's mode."""
     with zipfile.ZipFile(built / "layer.zip") as archive:
         held = {entry.filename: archive.read(entry) for entry in archive.infolist()}
         program = archive.getinfo("extensions/service-discovery")
@@ -135,7 +135,7 @@ def test_archive_is_the_folder(built: Path) -> None:
 
 
 def test_same_inputs_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    """A clone in another folder freezes and links again, and gets the same layer."""
+    """A clone in another folder builds the same layer."""
     shutil.copytree(ROOT / "layer", tmp_path / "a blank", ignore=shutil.ignore_patterns("*.pyc"))
     marker = tmp_path / "a blank/extension/main.py"
     original = marker.read_text(encoding="utf-8")
@@ -235,7 +235,7 @@ def test_other_architectures_program_runs(built: Path) -> None:
 
 
 def test_other_architecture_agrees_with_the_vectors(tmp_path: Path) -> None:
-    """The compiler's code for the other architecture gives the same results."""
+    """The program for the other architecture has the same results."""
     if not shutil.which("qemu-aarch64-static"):
         pytest.skip(
             "qemu-aarch64-static is not installed (Debian: apt-get install qemu-user-static)"

@@ -1,4 +1,4 @@
-"""The functions ship packages of third parties; each licence must allow that."""
+"""The functions include packages of third parties; each licence must allow that."""
 
 import re
 from importlib import metadata
@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Licences that require only the notice that is in the package itself.
+# Licences that require only the notice, which is in the package.
 _ALLOWED = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "MIT", "MIT-0", "PSF-2.0"}
 # The spellings of older packages for the same licences.
 _SYNONYMS = {
@@ -32,6 +32,6 @@ def test_licence_of_a_shipped_package_is_allowed(package: str) -> None:
 
 
 def test_every_function_has_a_list() -> None:
-    """Without packages the test above would pass."""
+    """The test above would pass without any package."""
     assert {"registry_api", "stream_sync"} <= {each.parent.name for each in _LISTS}
     assert "boto3" in _packages()

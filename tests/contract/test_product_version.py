@@ -47,7 +47,7 @@ def test_helpers_packages_have_the_version() -> None:
 
 
 def test_command_line_has_the_version() -> None:
-    """In a checkout; an installed command reads its package's version."""
+    """This is for a checkout; an installed command reads its package's version."""
     printed = subprocess.run(
         [sys.executable, "-m", "registry_cli", "--version"],
         cwd=ROOT,

@@ -40,7 +40,7 @@ def test_ssm_parameters_have_the_values_for_consumers_templates() -> None:
 
 
 def test_publisher_may_make_its_calls_only_for_the_allowed_services() -> None:
-    """IAM keeps a team's template from publishing another team's service."""
+    """IAM prevents a team's template from publishing another team's service."""
     calls, ledger, stacks = statements_of("PublisherFunction")[:3]
 
     paths = [re.sub(r"^.*/v1/", "", each["Fn::Sub"]) for each in as_list(calls["Resource"])]
@@ -83,7 +83,7 @@ def test_results_of_requests_expire_in_the_ledger() -> None:
 def test_publisher_starts_with_the_variables_that_the_template_sets() -> None:
     """With a wrong name every cold start fails."""
     variables = dict.fromkeys(properties_of("PublisherFunction")["Environment"]["Variables"], "1")
-    # Lambda's runtime gives the stack's LogLevel to the root logger: botocore would log headers.
+    # Lambda's runtime sets the root logger to the stack's LogLevel: botocore would log headers.
     script = (
         "import logging; logging.getLogger().setLevel(logging.DEBUG)\n"
         "from publisher.handler import handler\n"

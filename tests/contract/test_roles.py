@@ -60,7 +60,7 @@ def _publish(client: "DynamoDBClient") -> list[dict[str, Any]]:
 
 
 def test_api_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> None:
-    """Every route, and the repeated, refused and forced forms of writes."""
+    """The test calls every route, and writes that are repeated, refused and forced."""
     assert client.list_tables()["TableNames"]
     handler = _handler("registry_api.handler")
     users, orders = "/services/users", "/consumers/orders"
@@ -103,7 +103,7 @@ def test_api_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> No
 def test_stream_sync_has_exactly_the_rights_that_it_uses(
     client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a bus, without one that exists, and for a service that was removed."""
+    """The test has a bus, a bus that does not exist, and a service that was removed."""
     queue = boto3.client("sqs", region_name="eu-west-1").create_queue(QueueName="q")["QueueUrl"]
     resources = {**_TABLES, queue: "FailedEventsQueue"}
     monkeypatch.setenv("EVENT_BUS", "gone")
@@ -120,7 +120,7 @@ def test_stream_sync_has_exactly_the_rights_that_it_uses(
     with recorded_rights(resources) as more:
         handler({"Records": records}, _context())
 
-    # Lambda itself sends the records that it gives up.
+    # Lambda sends the records that it gives up.
     by_lambda = {("FailedChangesQueue", "sqs:SendMessage")}
     assert rights | more == granted_rights(statements_of("StreamSyncFunction")) - by_lambda
 
@@ -128,8 +128,8 @@ def test_stream_sync_has_exactly_the_rights_that_it_uses(
 def test_rebuild_has_exactly_the_rights_that_it_uses(
     client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A comparison and a correction, with a version that is gone and an item too many."""
-    # It looks at differences again five seconds later.
+    """The test compares and corrects, with a missing version and a surplus item."""
+    # It compares differences again five seconds later.
     monkeypatch.setattr(time, "sleep", stream_world.no_sleep)
     _publish(client)
     lost = versions_layout.version_key("users", Version(1, 1, 0))
@@ -146,7 +146,7 @@ def test_rebuild_has_exactly_the_rights_that_it_uses(
 
 
 def test_restore_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> None:
-    """A restore that writes one item and deletes others."""
+    """The test restores a table: one item is written, others are deleted."""
     tables.make_versions_table(client, _BACKUP)
     stream_world.publish(client, "1.0.0")
     stream_world.put_all(client, _BACKUP, stream_world.items_of(client, tables.VERSIONS))
@@ -163,7 +163,7 @@ def test_restore_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -
 
 
 def test_scan_has_exactly_the_rights_that_it_uses(client: "DynamoDBClient") -> None:
-    """New, changed, gone and unchanged functions, and an alias with needs of its own."""
+    """The test scans new, changed, deleted and unchanged functions, and an alias."""
     assert client.list_tables()["TableNames"]
     functions = boto3.client("lambda", region_name="eu-west-1")
     for name in ("orders", "gone", "same"):

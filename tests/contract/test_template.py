@@ -1,4 +1,4 @@
-"""The template: what it promises to users, and what the rooms rely on."""
+"""The template: the documented interface, and the settings that the packages rely on."""
 
 import json
 import re
@@ -259,7 +259,7 @@ def test_no_name_is_the_same_in_two_stacks_with_other_names_tables_and_prefixes(
         assert own.search(json.dumps(value)), where
 
 
-# Names of other things, or parts of something that has a name of its own.
+# These are names of other things, or belong to a resource that has its own name.
 _NO_NAMES_OF_THEIR_OWN = {"FunctionName", "MetricName", "StageName"}
 
 
@@ -339,7 +339,7 @@ def test_a_key_of_the_customers_encrypts_all_that_is_stored() -> None:
 
 
 def test_versions_table_has_the_layouts_keys_and_indexes() -> None:
-    """A key under another name would show only when the first publish fails."""
+    """With another name of a key, the first publish would fail."""
     table = properties_of("VersionsTable")
     (stable,) = table["LocalSecondaryIndexes"]
     (listing,) = table["GlobalSecondaryIndexes"]
@@ -358,7 +358,7 @@ def test_index_table_has_the_public_key() -> None:
 
 
 def test_the_source_of_truth_outlives_the_stack_and_can_be_restored() -> None:
-    """No other table knows what was published."""
+    """No other table has the published versions."""
     table = cloudformation()["Resources"]["VersionsTable"]
 
     assert table["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -392,7 +392,7 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
 
 
 def test_failing_record_is_given_up() -> None:
-    """Endless retries of a batch would stop the index of every service for a day."""
+    """Otherwise, retries of a batch would stop the index of every service for a day."""
     mapping = properties_of("StreamSyncFunctionChanges")
     queue = properties_of("FailedChangesQueue")
 
@@ -428,7 +428,7 @@ def test_lost_changes_and_a_late_index_raise_alarms() -> None:
 
 
 def test_every_alarm_notifies_the_topic_that_was_given() -> None:
-    """An alarm without an action is never seen."""
+    """Nobody sees an alarm without an action."""
     for alarm in _alarms().values():
         for actions in (alarm["AlarmActions"], alarm["OKActions"]):
             assert actions == {
@@ -492,7 +492,7 @@ def test_handler_starts_with_the_variables_that_the_template_sets(name: str) -> 
     """With a wrong name of the handler or of a variable every cold start fails."""
     module, _, attribute = template()["Resources"][name]["Properties"]["Handler"].rpartition(".")
     variables = dict.fromkeys(properties_of(name)["Environment"]["Variables"], "1")
-    # Lambda's runtime gives the stack's LogLevel to the root logger: botocore would log headers.
+    # Lambda's runtime sets the root logger to the stack's LogLevel: botocore would log headers.
     script = (
         "import logging; logging.getLogger().setLevel(logging.DEBUG)\n"
         f"from {module} import {attribute}\n"
@@ -541,7 +541,7 @@ def test_functions_have_the_names_of_the_templates_tables() -> None:
 
 
 def test_logs_are_json_and_end_after_the_days_that_were_asked_for() -> None:
-    """Logs without an end are paid for every month."""
+    """Logs without an expiry cost more every month."""
     for function in (*_FUNCTIONS, "PublisherFunction"):
         logging, name = properties_of(function)["LoggingConfig"], function.removesuffix("Function")
 

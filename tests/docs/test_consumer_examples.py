@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 EXAMPLES = ROOT / "examples/consumers"
 _PYTHON = ("sam-python", "snapstart", "cdk", "terraform", "container-image")
 _SAM = ("sam-python", "sam-node", "sam-shell", "snapstart")
-# The function of the first example and its tests: what differs between these is the deploy.
+# These examples have the function and the tests of the first one; only the deployment differs.
 _SAME_FILES = {
     "src/app.py": ("container-image/app.py", "cdk/src/app.py", "terraform/src/app.py"),
     "tests/test_app.py": tuple(
@@ -25,7 +25,7 @@ _SAME_FILES = {
 
 @pytest.mark.parametrize("name", _PYTHON)
 def test_unit_tests_in_python_pass(name: str, tmp_path: Path) -> None:
-    """As a user runs them: in the example's folder, copied out of the repository."""
+    """They run as for a user: in a copy of the example's folder outside the repository."""
     folder = shutil.copytree(EXAMPLES / name, tmp_path / name)
 
     ran = example_tools.run(
@@ -39,7 +39,7 @@ def test_unit_tests_in_python_pass(name: str, tmp_path: Path) -> None:
 
 
 def test_unit_tests_in_javascript_pass(tmp_path: Path) -> None:
-    """Run with `npm test`'s own command, with the packages that `npm install` would install."""
+    """They run with the command of `npm test`, and the packages of `npm install`."""
     folder = shutil.copytree(EXAMPLES / "sam-node", tmp_path / "sam-node")
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
     assert package["scripts"]["test"] == "node --test"
@@ -72,7 +72,7 @@ def test_template_passes_cfn_lint(name: str) -> None:
 
 @pytest.mark.parametrize("original", _SAME_FILES)
 def test_copies_are_those_of_the_first_example(original: str) -> None:
-    """Each folder is whole, so that it can be copied by itself."""
+    """Each folder is complete, so that it can be copied alone."""
     expected = (EXAMPLES / "sam-python" / original).read_text(encoding="utf-8")
 
     for path in _SAME_FILES[original]:

@@ -152,7 +152,7 @@ def _services_files() -> list[str]:
 
 
 def test_services_files_are_as_the_extension_reads_them() -> None:
-    """The extension would adopt the page's file as that of an earlier run, with each member."""
+    """The extension accepts the page's file and each of its members as an earlier run's."""
     for text in _services_files():
         assert services_file.parse(text.encode()).keys() == json.loads(text).keys()
 

@@ -1,4 +1,4 @@
-"""Listings of the pages that are whole programs: they are run as they are."""
+"""Listings of the pages that are complete programs: they are run unchanged."""
 
 import re
 import sys

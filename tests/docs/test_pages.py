@@ -129,7 +129,7 @@ _CUT = "…"
 
 
 def _whole_record(members: dict[str, Any]) -> dict[str, Any]:
-    """Return an object; a version's record that the page has cut is completed."""
+    """Return an object; a version's record that the page shortens is completed."""
     if _CUT not in members:
         return members
     record: dict[str, Any]
@@ -139,7 +139,7 @@ def _whole_record(members: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("listing", _OF_THE_API, ids=_ids(_OF_THE_API))
 def test_document_of_the_api_fits_one_of_its_schemas(listing: CodeListing) -> None:
-    """The page shows what the description at `GET /openapi.json` promises."""
+    """The page matches the description at `GET /openapi.json`."""
     described = json.loads(json.dumps(openapi.document("https://registry.example.com/v1")))
     shown = json.loads(listing.text, object_hook=_whole_record)
     fitting = [
@@ -171,7 +171,7 @@ def test_policy_in_a_listing_passes_cfn_lint(listing: CodeListing) -> None:
 
 
 def test_workflow_gives_the_action_what_it_takes() -> None:
-    """A misspelt input is no error at GitHub: it is ignored."""
+    """GitHub ignores a misspelt input without an error."""
     action = yaml_parse((ROOT / "action.yml").read_text(encoding="utf-8"))
     (workflow,) = (each.text for each in _of("yaml") if "id-token" in each.text)
     steps = yaml_parse(workflow)["jobs"]["deploy"]["steps"]
@@ -186,7 +186,7 @@ def test_workflow_gives_the_action_what_it_takes() -> None:
 
 
 def test_dockerfile_is_that_of_the_example() -> None:
-    """Except for the path of the layer's content: the page names a folder beside it."""
+    """Only the path of the layer's content differs: on the page it is a folder beside the file."""
     (listing,) = _of("dockerfile")
     example = (ROOT / "examples/consumers/container-image/Dockerfile").read_text(encoding="utf-8")
     instructions = [
@@ -199,7 +199,7 @@ def test_dockerfile_is_that_of_the_example() -> None:
 
 
 def _commands() -> list[tuple[str, str]]:
-    """Return each `service-registry` command of the pages, with where it is."""
+    """Return each `service-registry` command of the pages, with its place."""
     found = []
     for name, page in _PAGES.items():
         text = page.read_text(encoding="utf-8")
@@ -232,7 +232,7 @@ def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
 
 
 def test_function_is_run_with_options_that_there_are() -> None:
-    """`make run` makes the command `run-function`."""
+    """`make run` creates the command `run-function`."""
     commands = [
         command
         for page in _PAGES.values()

@@ -1,4 +1,4 @@
-"""The demo's picture: drawn from its output, without external resources."""
+"""The demo's picture: made from its output, without external resources."""
 
 import re
 import xml.etree.ElementTree as ET

@@ -1,4 +1,4 @@
-"""The examples of services that publish themselves, and of rules: what needs no AWS."""
+"""The examples of services that publish themselves, and of rules: tests without AWS."""
 
 import json
 import re
@@ -97,7 +97,7 @@ def test_serverless_service_is_packaged(tmp_path: Path) -> None:
 
 
 def test_terraform_input_is_what_the_publisher_takes() -> None:
-    """The provider sends it as it is: its names are compared with the publisher's own."""
+    """The provider sends it unchanged: its names are compared with the publisher's."""
     found = hcl.parse((_EXAMPLES / "terraform/main.tf").read_text(encoding="utf-8"))
     (published,) = found["resource"]["aws_lambda_invocation"]["users_published"]
     names = re.findall(r"^    (\w+) +=", published["input"], re.MULTILINE)
@@ -113,7 +113,7 @@ def test_terraform_input_is_what_the_publisher_takes() -> None:
 
 
 def test_unit_tests_pass(tmp_path: Path) -> None:
-    """Run as a user runs them: in a copy of the folder, out of the repository."""
+    """They run as for a user: in a copy of the folder outside the repository."""
     folder = shutil.copytree(_EXAMPLES, tmp_path / "services")
 
     ran = example_tools.run(

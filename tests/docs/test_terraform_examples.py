@@ -1,4 +1,4 @@
-"""The examples for Terraform: what can be checked without AWS and its provider."""
+"""The examples for Terraform: tests without AWS and its provider."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The deployed app: one stack on the emulator for all of these tests."""
+"""The deployed app: one stack on the emulator for all tests of this folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,13 +19,13 @@ BUS = "changes"
 
 
 def arn(service: str, version: str) -> str:
-    """Return the ARN of the function that a version of a service is."""
+    """Return the ARN of the function of a service's version."""
     return f"arn:aws:lambda:us-east-1:123456789012:function:{service}:{version.replace('.', '-')}"
 
 
 @dataclass(frozen=True)
 class App:
-    """The deployed app, and ways to use it."""
+    """The deployed app, with methods to use it."""
 
     emulator: Emulator
     deployment: Deployment
@@ -61,7 +61,7 @@ class App:
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    """Build and deploy the app, once, with its events and its scan switched on."""
+    """Build and deploy the app once, with its events and its scan enabled."""
     folder = tmp_path_factory.mktemp("app")
     parameters = {"EventBusName": BUS, "ConsumerScanSchedule": "rate(1 day)"}
     with emulator(folder / "aws") as aws:

@@ -1,4 +1,4 @@
-"""`service-registry` against the deployed app, as a user at another terminal runs it."""
+"""`service-registry` with the deployed app, run as by a user at another terminal."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def _document(ended: "subprocess.CompletedProcess[str]", status: int = 0) -> Any
 
 
 def test_published_version_is_resolved_pinned_and_explained(app: App, run: Run) -> None:
-    """A user publishes, looks, rolls back, and reads the history."""
+    """A user publishes, reads, rolls back, and reads the history."""
     for version in ("1.0.0", "1.1.0"):
         ended = run("publish", "shell", version, "--arn", arn("shell", version), "--json")
         assert _document(ended)["outcome"] == "published"
@@ -103,7 +103,7 @@ def test_policies_name_the_deployed_api_and_index(app: App, run: Run) -> None:
 
 @pytest.mark.timeout(600)
 def test_aws_cli_of_version_1_invokes_the_rebuild_as_documented(app: App, tmp_path: Path) -> None:
-    """Versions 1 and 2 read a payload differently, unless it is a file of bytes."""
+    """Versions 1 and 2 encode a payload differently, unless it is in a file."""
     aws = example_tools.python_with("awscli==1.46.3").with_name("aws")
     app.publish("by-aws-cli", "1.0.0")
     resource = app.emulator.cloudformation().describe_stack_resource(

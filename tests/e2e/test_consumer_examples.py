@@ -75,7 +75,7 @@ _RUN = {"sam-python": _python, "sam-node": _node, "sam-shell": _shell}
 
 @pytest.mark.parametrize("name", _RUN)
 def test_example_calls_the_service(name: str, app: App, users: str, tmp_path: Path) -> None:
-    """It is deployed as its README says, then run with the variables that it was deployed with."""
+    """It is deployed as in its README, then run with the variables of the deployed function."""
     folder = shutil.copytree(_EXAMPLES / name, tmp_path / name)
     command, variables = _RUN[name](folder)
     _resolve_parameters(folder / "template.yaml", app.emulator)
@@ -115,7 +115,7 @@ def test_example_calls_the_service(name: str, app: App, users: str, tmp_path: Pa
 def _build_image(layer: Path, folder: Path) -> Path:
     """Build the example's image, and return the folder with its files.
 
-    AWS's base image cannot be had here: an empty one with its variables stands in for it.
+    AWS's base image is not available here: it is replaced by an empty image with its variables.
     """
     program = shutil.which("buildah")
     if program is None:
@@ -147,7 +147,7 @@ def _build_image(layer: Path, folder: Path) -> Path:
 
 
 def test_image_has_the_layer_where_lambda_looks(app: App, users: str, tmp_path: Path) -> None:
-    """The image's files run as a function: in AWS's base image `/opt/python` is searched too."""
+    """The image's files run as a function; AWS's base image searches `/opt/python`, too."""
     files = _build_image(app.deployment.layer, tmp_path)
     text = (_EXAMPLES / "container-image/Dockerfile").read_text(encoding="utf-8")
     (handler,) = re.findall(r'^CMD \["(.*)"\]$', text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Who breaks if this is yanked: declared and scanned functions, and what becomes of them."""
+"""The consumers that a yank breaks: declared and scanned functions."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from tests.e2e.conftest import App, Run, arn
 pytestmark = pytest.mark.xdist_group("e2e")
 
 _YANK = "/services/rates/versions/1.5.0"
-_SECRET = "a-password-of-the-function"  # looked for where it must not be
+_SECRET = "a-password-of-the-function"  # must not appear anywhere
 
 
 def _scan(app: App) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _versions(document: dict[str, Any]) -> dict[str, str | None]:
 def test_yank_names_the_functions_that_it_breaks_and_they_get_what_it_foretold(
     app: App, run: Run
 ) -> None:
-    """Three functions: a pipeline declared one, and the scan finds two by their variables."""
+    """A pipeline has declared one function, and the scan finds two by their variables."""
     needs = {
         "declared": "rates==1.x",
         "scanned-broken": "rates==1.5.x,old:rates==1.4.x",
@@ -92,7 +92,7 @@ def test_yank_names_the_functions_that_it_breaks_and_they_get_what_it_foretold(
         "scanned-broken": {"rates": None, "old": "1.4.2"},
         "scanned-safe": {"rates": "1.4.2"},
     }
-    # What moved is exactly what the dry run listed.
+    # Exactly the needs that the dry run listed have changed.
     assert [name for name in needs if before[name] != expected[name]] == [
         "declared",
         "scanned-broken",
@@ -112,7 +112,7 @@ def test_yank_names_the_functions_that_it_breaks_and_they_get_what_it_foretold(
 
 
 def _assert_secret_is_nowhere(app: App) -> None:
-    """Look into the consumers table, every function's log, and what the API shows."""
+    """Check the consumers table, every function's log, and the API's responses."""
     client = app.emulator.dynamodb()
     (table,) = [name for name in client.list_tables()["TableNames"] if "ConsumersTable" in name]
     items = client.scan(TableName=table)["Items"]

@@ -1,4 +1,4 @@
-"""`make demo` and `make run`, as a new user runs them."""
+"""`make demo` and `make run`, run as by a new user."""
 
 import os
 import re
@@ -22,7 +22,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def temporary(tmp_path: Path) -> Path:
-    """Create the folder that a run has for its temporary files."""
+    """Create the folder for a run's temporary files."""
     folder = tmp_path / "tmp"
     folder.mkdir()
     return folder
@@ -30,7 +30,7 @@ def temporary(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(temporary: Path) -> Iterator[Start]:
-    """Start a command, with the user's own settings, which must not matter."""
+    """Start a command, with settings of the user, which must have no effect."""
     started: list[subprocess.Popen[str]] = []
 
     def _start(command: str, **variables: str) -> "subprocess.Popen[str]":
@@ -134,7 +134,7 @@ def _read_until(process: "subprocess.Popen[str]", text: str) -> str:
     return told
 
 
-# What a person does at the other terminals: invoke the function as it says, then Ctrl-C.
+# A person's actions at the other terminals: invoke the function as printed, then Ctrl-C.
 _INVOKE_OWN = """
 said=$(mktemp)
 {run} > "$said" &
@@ -159,7 +159,7 @@ def _paste(told: str) -> str:
 
 
 def _left_behind(temporary: Path) -> list[str]:
-    """Return the files that a run has left, and its processes: their environment has its folder."""
+    """Return the files that a run has left, and the processes whose environment has its folder."""
     left = [path.name for path in temporary.iterdir()]
     for path in Path("/proc").iterdir():
         if path.name.isdecimal() and int(path.name) != os.getpid():

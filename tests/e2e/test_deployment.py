@@ -1,4 +1,4 @@
-"""What `sam build` and `sam deploy` make of the template."""
+"""The results of `sam build` and `sam deploy`."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from local import loopback
 from tests.conftest import BuiltLayer
 from tests.e2e.conftest import App
 
-# What /opt holds: the extension, and the helpers for Python and Node.js.
+# The content of /opt: the extension, and the helpers for Python and Node.js.
 _LAYER = {"extensions", "nodejs", "python", "service-discovery"}
 
 

@@ -1,4 +1,4 @@
-"""The deployed API does what its own description says."""
+"""The deployed API behaves as in its description."""
 
 import os
 import subprocess
@@ -45,7 +45,7 @@ def test_responses_are_as_the_description_says(app: App, tmp_path: Path) -> None
     )
 
     assert tested.returncode == 0, tested.stdout + tested.stderr
-    # All checks but the one that read the description.
+    # All checks except the one of the description itself.
     paths = app.registry.send("GET", "/openapi.json").document["paths"]
     tried = sum(map(len, paths.values())) - 1
     assert f"{tried} selected / {tried} total" in tested.stdout

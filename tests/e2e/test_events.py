@@ -105,7 +105,7 @@ def test_each_change_is_an_event_in_a_rules_queue(app: App, queue: str) -> None:
     for change in history:
         event = received[change["revision"]]
         latest = event["detail"].pop("latest")
-        # An event is sent after the index answers: with this change's latest, or a later one's.
+        # An event is sent after the index has changed: it has this change's latest or a later one.
         assert latest in {"1.0.0", "1.1.0"}
         assert event["detail"] == {"service": "tides", **change}
         assert event["source"] == "service-discovery"
@@ -158,7 +158,7 @@ def _resources(example: str, **parameters: str) -> dict[str, dict[str, Any]]:
 def test_example_rules_post_to_a_chat_and_start_a_pipeline(
     app: App, webhook: tuple[str, list[Any]]
 ) -> None:
-    """The emulator's CloudFormation has no API destinations: they are made by its API."""
+    """The emulator's CloudFormation has no API destinations: the test creates them by its API."""
     url, posted = webhook
     events = app.emulator.events()
     chat = _resources("chat.yaml", Services="moon*", WebhookUrl=url)

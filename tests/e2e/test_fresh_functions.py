@@ -1,4 +1,4 @@
-"""Functions with the layer under AWS's Runtime Interface Emulator, and a registry in trouble."""
+"""Functions with the layer under AWS's Runtime Interface Emulator, and a failing registry."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def _init_ms(environment: ExecutionEnvironment) -> float:
 def test_handler_that_reads_first_thing_gets_the_newest_answer(
     run: Run, index: IndexServer
 ) -> None:
-    """In each of many invocations, with a MAX_AGE of 0 and a new answer before each of them."""
+    """There are many invocations, with a MAX_AGE of 0 and a new answer before each."""
     environment = run(SERVICE_DISCOVERY_MAX_AGE="0", SERVICE_DISCOVERY_HOLD_MS="5000")
     read = []
     published = []
@@ -81,7 +81,7 @@ def test_handler_that_reads_first_thing_gets_the_newest_answer(
 def test_init_waits_for_a_silent_registry_only_if_it_reads_the_file(
     run: Run, index: IndexServer, reads_at_start: str
 ) -> None:
-    """The resolve goes on beside the function's boot and its first invocation."""
+    """The resolve continues during the function's init and its first invocation."""
     index.fault = index_server.silence
     environment = run(SERVICE_DISCOVERY_TIMEOUT_MS="1500", READS_AT_START=reads_at_start)
 
@@ -97,7 +97,7 @@ def test_init_waits_for_a_silent_registry_only_if_it_reads_the_file(
 def test_slow_registry_holds_an_init_only_under_strict(
     run: Run, index: IndexServer, is_strict: str
 ) -> None:
-    """An answer that takes 300 ms, and as much again."""
+    """The answer takes 300 ms, and then as much again."""
     index.delay_s = 0.6
     environment = run(SERVICE_DISCOVERY_STRICT=is_strict)
 
@@ -112,7 +112,7 @@ def test_slow_registry_holds_an_init_only_under_strict(
 def test_repeated_init_beside_a_silent_registry_fails_no_invocation(
     run: Run, index: IndexServer, timeout_s: str, timeout_ms: str, reads_at_start: str
 ) -> None:
-    """Lambda repeats an init under the function's own timeout; good answers lie in the file."""
+    """Lambda repeats an init under the function's own timeout; the file has good answers."""
     environment = run(
         AWS_LAMBDA_FUNCTION_TIMEOUT=timeout_s,
         SERVICE_DISCOVERY_TIMEOUT_MS=timeout_ms,
@@ -153,7 +153,7 @@ def test_first_init_that_is_ended_by_its_timeout_is_not_ended_twice(
 def test_repeated_strict_init_says_why_it_fails_and_starts_with_the_registry(
     run: Run, index: IndexServer
 ) -> None:
-    """STRICT wants an answer of this very init; it is not left to the function's timeout."""
+    """STRICT requires an answer in this init, within its own time limit."""
     environment = run(
         AWS_LAMBDA_FUNCTION_TIMEOUT="3",
         SERVICE_DISCOVERY_TIMEOUT_MS="600",

@@ -29,7 +29,8 @@ def test_new_version_reaches_a_running_function(
 
     app.publish(service, "1.1.0")
     app.wait_for_index(service, _TWO_VERSIONS)
-    # A check on INVOKE runs beside the function: its result is certain for the next one.
+    # A check on INVOKE runs beside the function: only the next invocation is sure to read its
+    # result.
     function.invoke()
     last = function.invoke()
 
@@ -52,7 +53,7 @@ def test_new_version_reaches_a_running_function(
 
 @pytest.mark.parametrize("runtime", ["python", "shell"])
 def test_unpublished_service_is_missing(app: App, run: Run, runtime: str) -> None:
-    """The function starts, reads the reason, and has its other services."""
+    """The function starts, can read the reason, and has its other services."""
     app.publish("known", "1.0.0")
     app.wait_for_index("known", _ONE_VERSION)
     function = run(runtime, "known,nobody==1.x")
@@ -93,8 +94,8 @@ def test_malformed_needs_fail_the_init_with_every_fault(run: Run) -> None:
     responses = [function.invoke(), function.invoke()]
 
     assert [response.status for response in responses] == [502, 502]
-    # We define what is reported to Lambda; the emulator's log shows only its kind. The function may
-    # end first, since it finds no file: then the emulator says that the report came second.
+    # The emulator's log shows only the type of the reported error. The function may end first,
+    # since it finds no file: then the emulator logs that the report came second.
     processes.wait_until(
         lambda: "Extension.InitError" in function.log.read_text("utf-8"),
         within_s=20,

@@ -1,4 +1,4 @@
-"""The index table after the stream was processed, as any reader sees it."""
+"""The index table after the stream was processed."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from tests.e2e.conftest import App, arn
 
 
 def test_each_selector_with_an_answer_has_one_item(app: App) -> None:
-    """The key is the question, and the item is the answer."""
+    """The key is the service and the selector, and the item is the answer."""
     app.publish("orders", "1.4.2", metadata={"team": "sales"})
     app.publish("orders", "1.5.0")
     app.publish("orders", "2.0.0-rc.1", channel="beta")
@@ -66,7 +66,7 @@ def test_lower_version_published_later_moves_only_its_own_series(app: App) -> No
 
 
 def test_channel_latest_pins_the_latest(app: App) -> None:
-    """A publish can roll back, and a newer version does not undo it."""
+    """A publish with this channel can roll back, and a newer version does not undo it."""
     app.publish("pinned", "1.0.0", channel="latest")
     app.publish("pinned", "1.1.0")
 

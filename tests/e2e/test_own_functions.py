@@ -1,4 +1,4 @@
-"""`run-function`: the two functions of README, and what can go wrong, on the deployed app."""
+"""`run-function` with the deployed app: the two functions of README, and faults."""
 
 import json
 import os
@@ -29,7 +29,7 @@ _URL = re.compile(r"curl -s (\S+) ")
 
 @pytest.fixture(scope="module")
 def users(app: App) -> str:
-    """Publish a service that can be called, under a name that no other test has."""
+    """Publish a service that can be called, with a unique name."""
     arn = deploy_service(app.emulator, "own-users", "1.4.2")
     app.publish("own-users", "1.4.2", arn=arn)
     app.wait_for_index("own-users", dict.fromkeys(("latest", "1.x", "1.4.x", "1.4.2"), "1.4.2"))
@@ -40,7 +40,7 @@ class StartedFunction:
     """A function that runs."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
-        """Read what the command says, until the function's log begins."""
+        """Read the command's output, until the function's log begins."""
         assert process.stdout is not None
         self.told = ""
         while "Its log:" not in self.told:
@@ -49,7 +49,7 @@ class StartedFunction:
             self.told += line
 
     def invoke(self, event: object) -> Any:
-        """Invoke it as the command says."""
+        """Invoke it with the printed command."""
         found = _URL.search(self.told)
         assert found
         request = urllib.request.Request(found[1], data=json.dumps(event).encode(), method="POST")
@@ -104,7 +104,7 @@ def _common_js(folder: Path) -> None:
 def test_function_from_the_readme_calls_the_service(
     app: App, users: str, tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
-    """Copied from README, and run by what docs/local.md says: nothing has to be guessed."""
+    """It is copied from README, and run with the command in docs/local.md."""
     if write is not _python:
         node_packages.node()
     write(tmp_path)
@@ -117,7 +117,7 @@ def test_function_from_the_readme_calls_the_service(
 
 
 def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> None:
-    """The `bootstrap` of the example in shell; `--needed` sets one variable of many."""
+    """It is the example's `bootstrap`; `--needed` is one of several variables."""
     folder = ROOT / "examples/consumers/sam-shell/src"
 
     with _running(app, str(folder), "--env", "NEEDED_SERVICES=users:own-users==1.x") as function:

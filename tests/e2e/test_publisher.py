@@ -21,8 +21,8 @@ _EXAMPLES = ROOT / "examples/services"
 class TemplateStack:
     """A stack with one published version.
 
-    The emulator's roll-back of an update sends a Delete for the version of the failed update, and
-    no Update back; tests/functional/publisher has CloudFormation's own order.
+    To roll back an update, the emulator sends only a Delete for the failed update's version, and no
+    Update; tests/functional/publisher has CloudFormation's order.
     """
 
     def __init__(self, app: App, name: str) -> None:

@@ -31,7 +31,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def users(aws: Emulator) -> str:
-    """Return the ARN of a version of a function that can be called."""
+    """Return the ARN of a function version that can be called."""
     return deploy_service(aws, "users", "1.4.2")
 
 
@@ -162,7 +162,7 @@ except lambda_client.exceptions.ResourceNotFoundException as error:
 def test_one_retry_when_the_version_is_gone(
     aws: Emulator, users: str, second: str, expected: str
 ) -> None:
-    """The second answer is called once, and only if it differs."""
+    """The second ARN is called once, and only if it differs."""
     answers = [_GONE, users if second == "users" else _GONE]
     listing = _listing("python", "ResourceNotFoundException")
 

@@ -16,7 +16,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def test_published_version_is_there_to_be_read(app: App) -> None:
-    """The response to a publish is the record that all readers see."""
+    """The response to a publish is the record that all readers get."""
     published = app.publish("books", "1.4.2", metadata={"team": "shelf"})
 
     record = published.document
@@ -155,7 +155,7 @@ def test_every_fault_is_named_at_once(app: App) -> None:
 def test_refusals_are_problem_details(
     app: App, method: str, path: str, body: bytes | None, status: int
 ) -> None:
-    """A client handles all refusals in one way."""
+    """A client can handle all refusals in the same way."""
     response = app.registry.send(method, path, body=body)
 
     assert response.status == status
@@ -169,7 +169,7 @@ BAD = "/services/night/versions/2.0.0"
 
 
 def test_operator_rolls_back_and_corrects_a_bad_release(app: App) -> None:
-    """An operator looks, rolls back, yanks, corrects and unpins: every route is used."""
+    """An operator reads, rolls back, yanks, corrects and unpins: every route is used."""
     _release(app)
     _roll_back(app)
     _mend(app)
@@ -268,7 +268,7 @@ def _resolve(app: App, selector: str) -> RegistryResponse:
 
 
 def _wait_until_resolved(app: App, selector: str, version: str | None) -> None:
-    """Wait until the index has an answer, or has none any more."""
+    """Wait until the index has an answer, or no longer has one."""
 
     def is_so() -> bool:
         response = _resolve(app, selector)
@@ -291,7 +291,7 @@ def _history(app: App) -> list[dict[str, Any]]:
 
 
 def test_services_are_listed_by_name_in_pages(app: App) -> None:
-    """The list may trail by a moment."""
+    """The list may be a moment behind."""
     names = [f"catalog.{letter}" for letter in "edcba"]
     for name in names:
         app.publish(name, "1.0.0")

@@ -24,7 +24,7 @@ _ARN = f"arn:aws:lambda:{REGION}:123456789012:function"
 
 
 def _run(app: App, listing: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run a listing in a folder, with the AWS CLI and ours on the PATH."""
+    """Run a listing in a folder, with the AWS CLI and `service-registry` on the PATH."""
     if shutil.which("aws") is None:
         pytest.skip("the AWS CLI is not installed here")
     program = folder / "service-registry"
@@ -108,7 +108,7 @@ def test_parameters_are_published(app: App, tmp_path: Path) -> None:
 
 
 def test_pipeline_in_a_shell_publishes_what_passes_its_smoke_test(app: App, tmp_path: Path) -> None:
-    """A function that fails is not published, though `aws lambda invoke` itself succeeds."""
+    """A function that fails is not published, although `aws lambda invoke` succeeds."""
     pipeline = the_listing("docs/pipelines.md", "sh").replace(" users ", " piped-users ")
     deploy_service(app.emulator, "piped-users", "1.0.0")
 

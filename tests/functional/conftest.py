@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def one_dynamodb() -> Iterator["DynamoDBClient"]:
-    """Return one client for a module's tests: making one takes longer than most of them."""
+    """Return a module's client, since creating one takes longer than most tests."""
     with aws() as client:
         yield client
 

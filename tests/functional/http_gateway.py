@@ -46,11 +46,11 @@ def signed_http(url: str, **options: Any) -> SignedHttp:
 
 @dataclass(frozen=True, kw_only=True)
 class Canned:
-    """A response that is given instead of the handler's.
+    """A response to send instead of the handler's.
 
     Attributes:
         status: Its status; 0 closes the connection without a response.
-        runs_first: Whether the handler carries out the request all the same.
+        runs_first: Whether the handler is called before.
     """
 
     status: int
@@ -61,7 +61,7 @@ class Canned:
 
 @dataclass(frozen=True, kw_only=True)
 class SeenRequest:
-    """A request as it came in."""
+    """A request as received."""
 
     method: str
     target: str
@@ -76,7 +76,7 @@ class SeenRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class HttpGateway:
-    """A running gateway, its requests, and the responses that it gives instead of the handler's."""
+    """A running gateway, its requests, and the responses to send instead of the handler's."""
 
     url: str
     requests: list[SeenRequest]
@@ -90,7 +90,7 @@ class HttpGateway:
 def signature_fault(seen: SeenRequest) -> str | None:
     """Return why a signature is not valid for this account and Region; None if it is.
 
-    botocore computes the signature of the request as it came in.
+    botocore computes the signature of the received request.
     """
     authorization = seen.headers.get("authorization", "")
     if not authorization.startswith("AWS4-HMAC-SHA256 "):
@@ -140,8 +140,8 @@ def http_gateway(
     """Serve the handler on a port of this machine.
 
     Args:
-        prefix: The path that the API is also served below.
-        other: What responds to requests that are not for the API.
+        prefix: Another path prefix of the API.
+        other: Responds to requests that are not for the API.
     """
     requests: list[SeenRequest] = []
     script: deque[Canned] = deque()

@@ -1,4 +1,4 @@
-"""Workers that run from one DynamoDB call to the next, and half-applied changes."""
+"""Workers that stop before each DynamoDB call, and transactions that are applied in part."""
 
 import threading
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class Worker:
 
 
 class HalfDone:
-    """DynamoDB while it applies a transaction: some of its items are new already, some are not.
+    """DynamoDB during a transaction: some of its items are new already, others are not.
 
     Plain reads see each item as it is, new or old; transactions are refused if they touch an item
     that is not applied yet. DynamoDB documents this for transactions and other requests.

@@ -1,4 +1,4 @@
-"""The index is right in the end, however records arrive, and wherever workers are killed."""
+"""The index is correct at the end, with any order of records and any killed worker."""
 
 import os
 from collections.abc import Callable
@@ -98,7 +98,7 @@ class ConvergenceWorld:
         return worker
 
     def finish_worker(self, worker: Worker) -> None:
-        """Look at an ended worker's records: those that it did not fail are delivered."""
+        """Mark the records of an ended worker as delivered, unless it reported them as failed."""
         if worker.is_done and worker in self._taken:
             taken = self._taken.pop(worker)
             self.workers.remove(worker)
@@ -109,7 +109,7 @@ class ConvergenceWorld:
     def drain(self) -> None:
         """Deliver the remaining records, until all of them are processed.
 
-        Workers that have stopped in between continue at the very end.
+        Workers that have stopped in between continue at the end.
         """
         self.land()
         left = [
@@ -122,7 +122,7 @@ class ConvergenceWorld:
             worker.finish()
 
     def check(self) -> None:
-        """Check that the index is what the versions table implies, at revisions when it was so."""
+        """Check that the index matches the versions table, at revisions when that was true."""
         index = index_of(self.client)
         assert index == implied(self.client, copies=self.copies)
         for item in items_of(self.client, tables.INDEX):

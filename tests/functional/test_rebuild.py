@@ -1,4 +1,4 @@
-"""The rebuild: it corrects the index, whatever has happened to either table."""
+"""The rebuild corrects the index after any change of either table."""
 
 import importlib
 import itertools
@@ -90,7 +90,7 @@ def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
 
 
 def gone_item(partition: str, selector: str) -> dict[str, Any]:
-    """Return an item of the index that nothing implies."""
+    """Return an index item that should not exist."""
     texts = {"version": "9.9.9", "arn": "arn:aws:x", "status": "active", "updated_at": "then"}
     return {
         "service": {"S": partition},
@@ -101,7 +101,7 @@ def gone_item(partition: str, selector: str) -> dict[str, Any]:
 
 
 def test_lost_index_is_made_again(registry: "DynamoDBClient") -> None:
-    """The versions table implies every item of it."""
+    """Every item follows from the versions table."""
     before = index_of(registry)
     remove_all(registry, tables.INDEX, "service", "selector")
 
@@ -219,7 +219,7 @@ def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
 
 
 def test_only_one_service_is_rebuilt(registry: "DynamoDBClient") -> None:
-    """It is quicker, once the log has named the service."""
+    """It is faster, and the log has the service's name."""
     remove_all(registry, tables.INDEX, "service", "selector")
     put_all(registry, tables.INDEX, [gone_item("#7#users", "1.x"), gone_item("gone", "latest")])
 
@@ -253,7 +253,7 @@ def restore(client: "DynamoDBClient", items: list[dict[str, Any]]) -> None:
 
 
 def test_restored_table_is_followed_and_revisions_go_down(registry: "DynamoDBClient") -> None:
-    """Readers would otherwise take all later changes for older ones."""
+    """Otherwise, all later changes would look older to readers."""
     then = items_of(registry, tables.VERSIONS)
     publish(registry, "3.0.0")
     publish(registry, "3.0.1", channel="beta")
@@ -328,7 +328,7 @@ def test_changed_number_of_copies_is_made_so(
 
 @pytest.mark.parametrize("calls", [1, 3, 6, 10, 15])
 def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -> None:
-    """It is killed at any call; its work stays right, and the next rebuild does the rest."""
+    """It is killed at any call; its work stays correct, and the next rebuild does the rest."""
     run(registry, copies=9)
     spoil(registry)
     worker = Worker(registry, lambda client: run(client, copies=1))
@@ -415,7 +415,7 @@ def test_only_the_poisoned_service_fails(registry: "DynamoDBClient") -> None:
 
 
 def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None:
-    """The services after it were not looked at: the cursor stays before them."""
+    """The services after it were not compared: the cursor stays before them."""
 
     def refuse(name: str, _arguments: object) -> None:
         if name == "transact_get_items":
@@ -428,7 +428,7 @@ def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None
 def test_verify_ignores_differences_that_the_stream_corrects(
     registry: "DynamoDBClient",
 ) -> None:
-    """Beside live traffic the index always trails by a moment."""
+    """During live traffic the index is always a moment behind."""
     publish(registry, "5.0.0")
     put_all(registry, tables.INDEX, [gone_item("users", "9.x")])
 
@@ -456,7 +456,7 @@ def test_stream_rebuilds_a_service_whose_table_was_restored(
 
 
 def test_service_in_its_second_life_has_nothing_of_its_first(registry: "DynamoDBClient") -> None:
-    """The record of its deletion comes when it exists again; no other names its old items."""
+    """The record of its deletion arrives when it exists again; no other one has its old items."""
     remove_all(registry, tables.VERSIONS, "service", "entry")
     publish(registry, "7.0.0")
     process(registry)
@@ -505,7 +505,7 @@ def test_malformed_request_is_refused(payload: Any, fault: str) -> None:
 
 
 def test_cursor_of_another_service_is_refused(registry: "DynamoDBClient") -> None:
-    """It would skip a part of what was asked for."""
+    """It would skip a part of the request."""
     checkpoint = Checkpoint(phase=Phase.WITHIN, service="billing")
 
     with pytest.raises(CheckpointError, match="cursor"):
@@ -534,7 +534,7 @@ def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, A
 def test_report_has_the_present_and_the_correct_item(
     registry: "DynamoDBClient", invoke: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    """A reader needs neither our code nor DynamoDB's types."""
+    """A reader needs neither this project's code nor DynamoDB's types."""
     key = {"service": {"S": "billing"}, "selector": {"S": "1.x"}}
     registry.update_item(
         TableName=tables.INDEX,
@@ -564,7 +564,7 @@ def test_report_has_the_present_and_the_correct_item(
 
 
 def damage(client: "DynamoDBClient", kind: str) -> None:
-    """Leave `users` as after a restore of one half of a transaction."""
+    """Leave `users` as after the restore of a part of a transaction."""
     key = layout.service_key("users")
     newest = layout.version_key("users", _version("1.5.0"))
     if kind == "version above its service":

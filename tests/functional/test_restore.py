@@ -1,4 +1,4 @@
-"""The restore: the versions table becomes what another table holds, and the index follows."""
+"""The restore makes the versions table equal to another table, and the index follows."""
 
 import importlib
 import json
@@ -42,7 +42,7 @@ BACKUP = "Backup"
 
 
 def run(client: Any, request: RestoreRequest | None = None) -> RestoreReport:
-    """Restore as far as one invocation gets."""
+    """Restore as much as one invocation does."""
     restore = Restore(
         source=ItemTable(client, BACKUP, sleep=no_sleep),
         target=ItemTable(client, tables.VERSIONS, sleep=no_sleep),
@@ -89,7 +89,7 @@ def _version(text: str) -> Any:
 
 
 def test_table_is_exactly_what_the_source_holds(registry: "DynamoDBClient") -> None:
-    """Newer items are gone, changed ones are as before, deleted ones are back."""
+    """Newer items are deleted, changed ones are reverted, deleted ones exist again."""
     backup = by_key(items_of(registry, BACKUP))
 
     report = run(registry)
@@ -268,7 +268,7 @@ def test_malformed_payload_is_refused(payload: Any, fault: str) -> None:
 
 @pytest.mark.parametrize("cursor", ["x", "WyJjb3B5Il0", "WyJ4IiwiQmFja3VwIl0", "WzEsMiwzXQ"])
 def test_malformed_cursor_is_refused(registry: "DynamoDBClient", cursor: str) -> None:
-    """Starting from the beginning would hide that it was cut."""
+    """Starting from the beginning would hide that it was truncated."""
     with pytest.raises(CheckpointError):
         run(registry, RestoreRequest(source=BACKUP, cursor=cursor))
 
@@ -305,7 +305,7 @@ def test_rebuilt_registry_takes_over_the_table_of_a_deleted_stack(
 
 
 def test_function_restores_and_reports(registry: "DynamoDBClient") -> None:
-    """The command line invokes it repeatedly, and adds the reports up."""
+    """The command line invokes it repeatedly, and adds up the reports."""
     handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
 
     document = json.loads(
@@ -326,7 +326,7 @@ def test_function_restores_and_reports(registry: "DynamoDBClient") -> None:
 
 
 def test_function_returns_in_time(registry: "DynamoDBClient") -> None:
-    """With less than a minute left it does one page, and returns the cursor."""
+    """With less than a minute left, it restores one page and returns the cursor."""
     handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
     assert items_of(registry, BACKUP)
 

@@ -1,4 +1,4 @@
-"""The stream's function: records in, index items out, with any fault in between."""
+"""The stream's function writes index items from records, despite any fault."""
 
 import importlib
 import itertools
@@ -130,7 +130,7 @@ def test_service_that_is_gone_loses_its_items(handle: Handle, dynamodb: "DynamoD
 
 
 def test_only_the_malformed_record_fails(handle: Handle, dynamodb: "DynamoDBClient") -> None:
-    """A poisoned record must not hold up the others."""
+    """A malformed record must not delay the others."""
     publish(dynamodb, "1.0.0")
     (good,) = records_of(dynamodb)
     unknown = {**good, "dynamodb": {**good["dynamodb"], "SequenceNumber": "7"}}
@@ -230,7 +230,7 @@ def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
 def test_unreadable_item_of_the_index_is_written_over(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Otherwise it would hold up its service for good."""
+    """Otherwise its service would never be updated again."""
     publish(dynamodb, "1.0.0")
     unreadable = {"service": {"S": "users"}, "selector": {"S": "1.x"}, "revision": {"S": "one"}}
     dynamodb.put_item(TableName=tables.INDEX, Item=unreadable)
@@ -299,7 +299,7 @@ def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
 def test_only_the_failing_service_fails(
     handle: Handle, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its records come again; all others are done."""
+    """Its records are delivered again; all others are done."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
     reader = importlib.import_module("stream_sync.handler")._stream_handler._recompute.versions

@@ -110,7 +110,7 @@ _TOKENS = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Find:
-    """An input for which a parser breaks its promise."""
+    """An input for which a parser breaks a rule."""
 
     target: str
     seed: int
@@ -118,7 +118,7 @@ class Find:
     what: str
 
     def __str__(self) -> str:
-        """Return what is needed to reproduce it."""
+        """Return the text to reproduce it."""
         return f"{self.target}: seed {self.seed}: {self.what}\n  input: {self.data!r}"
 
 
@@ -161,7 +161,7 @@ def inputs(target: str, seed: int, count: int) -> Iterator[bytes]:
 
 
 def h11_response(data: bytes) -> tuple[int, bytes] | None:
-    """Return a whole response as h11 parses it; None if h11 refuses it or waits for more."""
+    """Return a complete response, parsed by h11; None if h11 refuses it or waits for more."""
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method="GET", target="/", headers=[("host", "a")]))
     connection.send(h11.EndOfMessage())
@@ -188,7 +188,7 @@ def _check_http(data: bytes, verdict: str) -> None:
     if expected is None:
         return
     if verdict == "HttpError":
-        # Other versions and folded headers are refused; h11 takes them.
+        # The parser refuses other versions and folded headers, which h11 accepts.
         is_foreign = re.search(rb"HTTP/(?!1\.[01] )|\n[ \t]", data)
         assert is_foreign, f"refused, h11 has {expected}"
         return
@@ -201,7 +201,7 @@ def _check_json(data: bytes) -> None:
     try:
         seen: object = strict_json.loads(data)
     except ValueError as error:
-        if "too" in str(error):  # Our own limit.
+        if "too" in str(error):  # The parser's limit.
             return
         seen = ValueError
     try:

@@ -1,4 +1,4 @@
-"""What each parser promises for any input. Runs on MicroPython and CPython.
+"""The rules of each parser for any input. Runs on MicroPython and CPython.
 
 Usage: targets.py, with the packages on the path; reads lines of `target hex`, writes verdicts.
 """
@@ -146,7 +146,7 @@ def batch(data: bytes) -> str:
     """Each key of a batch is answered, has a fault, or is asked again."""
     keys = Credentials("id", "secret", "token")
     reader = index_reader.IndexReader(
-        FakeClient(data),  # type: ignore[arg-type]  # as much of a client as is asked
+        FakeClient(data),  # type: ignore[arg-type]  # has the methods that are called
         credentials.KeysFromEnvironment(keys),
         table="index",
         region="eu-west-1",

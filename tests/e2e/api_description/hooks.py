@@ -1,4 +1,4 @@
-"""Requests that the API's description can't express to a generator."""
+"""Adjusts generated requests where the API's description cannot express a rule."""
 
 from typing import Any
 
@@ -21,21 +21,21 @@ schemathesis.openapi.format("cursor", st.nothing())
 
 @schemathesis.hook
 def before_load_schema(_context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Leave authorization out: the emulator requires none. The template's tests check it."""
+    """Remove the authorization, which the emulator does not require; other tests check it."""
     del raw_schema["security"]
 
 
 @schemathesis.hook
 def filter_query(_context: schemathesis.HookContext, query: Any) -> bool:
-    """Leave out selectors whose version is longer than a pattern can express."""
+    """Skip selectors with too long a version, which no pattern can express."""
     return not _has_long_version(query, "selector")
 
 
 @schemathesis.hook
 def filter_body(_context: schemathesis.HookContext, body: Any) -> bool:
-    """Leave out bodies whose faults no schema can express.
+    """Skip bodies whose faults no schema can express.
 
-    Needs with one key, versions that are too long, and metadata of more bytes than are allowed.
+    These are needs with the same key, versions that are too long, and metadata with too many bytes.
     """
     if _has_long_version(body, "needed") or _has_large_metadata(body):
         return False

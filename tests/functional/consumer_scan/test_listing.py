@@ -1,4 +1,4 @@
-"""What a scan keeps of an account's functions."""
+"""The needs that a scan reads from an account's functions."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

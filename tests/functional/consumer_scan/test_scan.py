@@ -1,4 +1,4 @@
-"""The scan function: an event in, recorded consumers out."""
+"""The scan function records the consumers that it finds or gets."""
 
 import contextlib
 import importlib
@@ -197,7 +197,7 @@ def test_scan_that_does_not_come_to_its_end_removes_nothing(
 def test_operator_records_the_functions_of_another_account(
     scan: Scan, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Only that account's consumers that the scan does not list any more are removed."""
+    """Of that account's consumers, those that the scan no longer lists are removed."""
     scope = {"account_id": "210987654321", "region": "us-east-1"}
     prefix = "210987654321:us-east-1:"
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def index_is_right(database: Database) -> bool:
-    """Return whether the index is what the versions table implies."""
+    """Return whether the index matches the versions table."""
     wanted = implied_by(engine_run.scan(database, tables.VERSIONS))
     return index_by(engine_run.scan(database, tables.INDEX)) == wanted
 
@@ -40,7 +40,7 @@ def index_is_right(database: Database) -> bool:
 def test_any_operations_respond_as_documented(
     client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The state machine that runs on moto, on this engine."""
+    """The same state machine as on moto."""
     monkeypatch.setattr(test_any_operations.OnDynamoDB, "client", client, raising=False)
     run_state_machine_as_test(
         test_any_operations.OnDynamoDB, settings=settings(max_examples=3, stateful_step_count=15)
@@ -49,13 +49,13 @@ def test_any_operations_respond_as_documented(
 
 @pytest.mark.timeout(600)
 def test_32_writers_at_once_lose_nothing(client: "DynamoDBClient") -> None:
-    """On this engine transactions really conflict."""
+    """Unlike moto, this engine has transaction conflicts."""
     test_writers.check_32_writers(VersionsTable(client, tables.VERSIONS))
 
 
 @pytest.mark.timeout(600)
 def test_32_publishes_of_one_version_are_one(client: "DynamoDBClient") -> None:
-    """The same for one version."""
+    """One run publishes the version, the others repeat it."""
     test_writers.check_32_publishes(VersionsTable(client, tables.VERSIONS))
 
 
@@ -72,7 +72,7 @@ def test_drained_stream_means_a_right_index(engine: DynamoDbLocal) -> None:
 
 
 def test_restored_registry_goes_on(database: Database, client: "DynamoDBClient") -> None:
-    """A restore, a rebuild, and a publish whose revision another change had before."""
+    """After a restore and a rebuild, a publish gets the revision of a lost change."""
     tables.make_versions_table(client, "Backup")
     for version in ("1.0.0", "1.1.0"):
         publish(client, version)
@@ -118,7 +118,7 @@ def test_history_that_is_written_over_reaches_the_index(
 
 
 def test_rebuild_makes_a_lost_index_again(database: Database, client: "DynamoDBClient") -> None:
-    """This engine's pages have other sizes."""
+    """Unlike moto's, this engine's pages have different sizes."""
     random = Random(1)
     for number in range(130):
         publish(client, f"{random.randint(0, 3)}.{random.randint(0, 9)}.{number}")

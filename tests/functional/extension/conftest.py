@@ -51,7 +51,7 @@ class Extension:
     def wait_until_only_its_file_is_left(self) -> None:
         """Wait until the folder has only the services file.
 
-        A file that replaces one that a reader keeps open is beside it for a moment.
+        A replacement exists beside the file for a moment if a reader keeps the file open.
         """
         folder = self.services_file.parent
         wait_for(
@@ -64,12 +64,12 @@ class Extension:
         return self.process.poll() is None
 
     def state(self) -> str:
-        """Return the process's state by the kernel: `T` is stopped."""
+        """Return the kernel's state of the process: `T` is stopped."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
         return stat.rpartition(")")[2].split()[0]
 
     def ends_with(self) -> int:
-        """Wait for its end; return its exit status."""
+        """Wait until it has ended; return its exit status."""
         return self.process.wait(20)
 
     def resident_kib(self) -> int:
@@ -124,7 +124,7 @@ def keys() -> Iterator[IndexServer]:
 
 @pytest.fixture
 def container(keys: IndexServer) -> dict[str, str]:
-    """Return the variables that name this endpoint, and no keys."""
+    """Return the variables of this endpoint, without keys."""
     return {
         "AWS_ACCESS_KEY_ID": "",
         "AWS_SECRET_ACCESS_KEY": "",
@@ -157,7 +157,7 @@ def start(
             "SERVICES_FILE": str(tmp_path / "run/services.json"),
             "SERVICE_DISCOVERY_MAX_AGE": "0",
             "SERVICE_DISCOVERY_LOG_LEVEL": "INFO",
-            # The function's own variables, which must have no effect.
+            # Variables of the function, which must have no effect.
             "MICROPYPATH": "/nonexistent",
             "HOME": str(tmp_path),
             **variables,
@@ -175,7 +175,7 @@ def start(
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
-        # As the process itself sees it, in its own namespace.
+        # The path in the process's own mount namespace.
         seen = f"/proc/{process.pid}/root" if entered_by else ""
         extension = Extension(
             process=process,

@@ -1,4 +1,4 @@
-"""A small disk that only one extension sees, in a mount namespace of its own."""
+"""A small disk for one extension, in a private mount namespace."""
 
 import contextlib
 import subprocess
@@ -23,7 +23,7 @@ class PrivateDisk:
         """Return the command that starts the extension on this disk.
 
         Args:
-            shell_command: What the shell does in the folder before the extension is started.
+            shell_command: A command to run in the folder before the extension is started.
         """
         script = _ENTER.format(f"{{ {shell_command} || :; }} 2>&- &&" if shell_command else "")
         namespace = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -33,7 +33,7 @@ class PrivateDisk:
         return Path(f"/proc/{extension.process.pid}/root{self._folder}")
 
     def fill(self, extension: Extension) -> None:
-        """Fill it to the last byte."""
+        """Fill the disk completely."""
         ballast = self._seen_from_outside(extension) / "ballast"
         with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:

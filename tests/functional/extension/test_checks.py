@@ -1,4 +1,4 @@
-"""INVOKE: when a check is made, what it does to the file, and the effect of every fault."""
+"""INVOKE: when there is a check, its effect on the file, and the effects of faults."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def test_checks_share_one_connection(
 def test_freeze_longer_than_max_age_makes_a_check_due(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The wall clock goes on while an environment is frozen."""
+    """The wall clock continues while an environment is frozen."""
     extension = start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="1")
     index.publish("users", "1.1.0", revision=2)
     os.kill(extension.process.pid, signal.SIGSTOP)
@@ -133,7 +133,7 @@ def test_missing_is_an_answer_and_logged_when_it_begins_and_ends(
 def test_stale_read_does_not_replace_an_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Reads are eventually consistent: an older item is accepted when it comes twice."""
+    """Reads are eventually consistent: an older item is accepted only if it is read twice."""
     index.publish("users", "2.0.0", revision=9)
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -173,7 +173,7 @@ def test_invocation_with_too_little_time_left_has_no_check(
 def test_check_ends_before_the_invocations_deadline(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """This holds however long the check itself would take."""
+    """It ends in time even if the registry does not respond."""
     start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     index.fault = index_server.silence
 
@@ -186,7 +186,7 @@ def test_check_ends_before_the_invocations_deadline(
 def test_failed_check_pauses_before_the_next(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A registry in trouble gets no more load, and the next invocation does not wait again."""
+    """A failing registry gets no more load, and the next invocation does not wait again."""
     start_resolved("users", SERVICE_DISCOVERY_MAX_AGE="0")
     index.fault = index_server.refuses("AccessDeniedException")
     lambda_api.invoke()
@@ -240,7 +240,7 @@ def test_end_takes_200_ms_at_most(
     index.fault = index_server.silence if moment == "first resolve" else None
     times_s: list[float] = []
     for number in range(1, 9):
-        # A path of its own, since a repeated init has less time.
+        # Each has its own path, since a repeated init has less time.
         path = str(tmp_path / f"{number}/services.json")
         extension = start("users", SERVICES_FILE=path, SERVICE_DISCOVERY_TIMEOUT_MS="5000")
         _wait_for_inits(number, lambda_api, index)
@@ -394,7 +394,7 @@ def test_memory_stays_flat(
 def test_memory_of_a_hundred_needs_with_the_most_metadata_stays_flat(
     start: Start, lambda_api: LambdaApi, index: IndexServer, interpreter: str
 ) -> None:
-    """2,048 bytes in 50 entries each, and all of them change at once."""
+    """Each has 2,048 bytes in 50 entries, and all of them change at once."""
     if interpreter != "micropython":
         pytest.skip("the limit is that of the shipped program")
     services = [f"service-{number}" for number in range(100)]

@@ -1,7 +1,7 @@
-"""An index whose items have copies: the extension reads what stream sync writes.
+"""An index whose items have copies: the extension reads the items that stream sync writes.
 
-Consumers configure nothing. The items have the number of copies. A cold start, which knows of none
-yet, looks for one if the table throttles it.
+Consumers configure nothing: the items have the number of copies. A cold start does not have it yet,
+and guesses a copy if the table throttles it.
 """
 
 import importlib
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MANY = 1_000_000
-# In this many checks, one of three copies is left out once in some million runs.
+# In this many checks, the chance that one of three copies is never read is below 1 in a million.
 _CHECKS = 40
 
 Sync = Callable[[int], None]
@@ -28,7 +28,7 @@ Sync = Callable[[int], None]
 
 @pytest.fixture
 def sync(dynamodb: "DynamoDBClient", index: IndexServer, monkeypatch: pytest.MonkeyPatch) -> Sync:
-    """Let stream sync keep the index with this number of copies, and serve what it wrote."""
+    """Let stream sync write the index with this number of copies, and serve its items."""
 
     def _sync(copies: int) -> None:
         monkeypatch.setenv("INDEX_COPIES", str(copies))
@@ -187,7 +187,7 @@ def test_refused_twice_and_not_before_another_copy_is_asked_for(
 def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
     start: Start, lambda_api: LambdaApi, index: IndexServer, *, is_published: bool
 ) -> None:
-    """A guessed copy that does not exist is no answer."""
+    """A guessed copy that does not exist does not make the service `missing`."""
     if is_published:
         index.publish("users", "1.0.0")
     index.refused["users", "latest"] = 6

@@ -19,7 +19,7 @@ from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
 _TIMEOUT_MS = 400
-# Far more than a busy machine adds to 400 ms, far less than each of the faults would take.
+# Much more than 400 ms on a busy machine, and much less than any of the faults would take.
 _SURELY_OVER_MS = 5_000
 
 
@@ -248,7 +248,7 @@ def test_unusual_but_valid_response_is_no_fault(
     certificates: Certificates,
     name: str,
 ) -> None:
-    """Responses that HTTP and DynamoDB allow are accepted, however unusual."""
+    """Unusual responses that HTTP and DynamoDB allow are accepted."""
     ODDITIES[name](registry)
     extension = start(
         "users,billing",

@@ -29,7 +29,7 @@ KNOWN = {
 def test_answer_that_could_not_be_written_is_written_once_it_can(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, trouble: str
 ) -> None:
-    """A function that fills its disk loses freshness for a while, but no answer."""
+    """If a function fills its disk, its answers become older, but none is lost."""
     disk = PrivateDisk(tmp_path / "disk")
     index.publish("users", "1.0.0")
     # A leased file is open for writing, and the kernel remounts no disk with such a file.
@@ -101,7 +101,7 @@ def test_init_on_a_full_disk_fails_open(
 def test_disk_that_fills_up_in_an_init_gives_readers_whole_documents(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, size: str
 ) -> None:
-    """Without room for the held copy and its replacement, readers still get a whole document."""
+    """Without space for the held file and a new one, readers still get a complete document."""
     disk = PrivateDisk(tmp_path / "disk", size=size)
     index.put("users", "latest", item("1.0.0", ARN, metadata=_metadata(50)))
     index.delay_s = 1
@@ -186,7 +186,7 @@ def test_file_of_a_function_that_needs_nothing_is_put_right_too(
 def test_leftovers_time_is_kept_to_the_nanosecond(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A function that compares times must not take a failed resolve for a new document."""
+    """To a function that compares times, a failed resolve must not look like a new document."""
     extension = start("users")
     path = extension.services_file
     lambda_api.wait_until_ready()
@@ -221,7 +221,7 @@ def test_leftover_that_is_no_regular_file_is_replaced_at_once(
 def test_folder_in_the_files_place_is_only_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """The function runs all the same, and gets its file once the folder is gone."""
+    """The function runs nevertheless, and gets its file once the folder is gone."""
     index.publish("users", "1.0.0")
     path = tmp_path / "run/services.json"
     path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The first resolve: who waits for it, for how long, and how Lambda's repeated inits shorten it."""
+"""The first resolve: who waits for it, for how long, and its time limit in repeated inits."""
 
 import binascii
 import errno
@@ -112,7 +112,7 @@ def test_init_waits_if_waiting_is_wanted(
 def test_init_waits_if_no_lease_can_be_held(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Nothing else keeps early code from a file that is not there yet."""
+    """Otherwise, early code would find no file."""
     index.publish("users", "1.0.0")
     index.delay_s = 0.5
     extension = start("users", *refused_leases.command(errno.EINVAL))
@@ -125,7 +125,7 @@ def test_init_waits_if_no_lease_can_be_held(
 def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The invocation ends when the resolve has ended, and nothing is asked twice."""
+    """The invocation ends when the resolve has ended, and no request is sent twice."""
     index.publish("users", "1.0.0")
     index.delay_s = 0.7
     extension = start("users")
@@ -140,7 +140,7 @@ def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
 def test_event_in_the_middle_of_the_first_resolve_is_followed_by_one_question_for_the_next(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A second one would end the next invocation before its check."""
+    """A second request for an event would end the next invocation before its check."""
     index.publish("users", "1.0.0")
     index.delay_s = 0.3
     extension = start("users", SERVICE_DISCOVERY_HOLD_MS="0")
@@ -195,7 +195,7 @@ def test_leftover_is_not_read_early_if_the_init_waits(
     tmp_path: Path,
     variables: dict[str, str],
 ) -> None:
-    """There HOLD_MS shortens nothing."""
+    """HOLD_MS does not apply to such an init."""
     _leave(tmp_path)
     index.publish("users", "1.0.0")
     index.delay_s = 1
@@ -209,7 +209,7 @@ def test_leftover_is_not_read_early_if_the_init_waits(
 def test_leftover_that_does_not_answer_everything_is_not_read_early(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, hold_ms: str
 ) -> None:
-    """HOLD_MS shortens no hold of such a first resolve, not even for the other needs."""
+    """HOLD_MS does not apply then, not even to the other needs."""
     _leave(tmp_path)
     index.publish("users", "1.0.0")
     index.publish("billing", "2.0.0")
@@ -243,7 +243,7 @@ def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
 
 
 def test_third_start_in_a_row_asks_nothing(start: Start, index: IndexServer) -> None:
-    """The third init succeeds whatever the function's timeout is."""
+    """The third init succeeds with any function timeout."""
     index.fault = index_server.silence
     timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "20000"}
     for _ in range(2):

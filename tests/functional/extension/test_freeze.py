@@ -23,7 +23,7 @@ _MAX_AGE_S = 1
 
 
 def freeze(extension: Extension) -> None:
-    """Stop the process, and wait until it stands still."""
+    """Stop the process, and wait until it is stopped."""
     os.kill(extension.process.pid, signal.SIGSTOP)
     wait_for(lambda: extension.state() == "T", "the frozen process")
 
@@ -117,7 +117,7 @@ def test_event_that_comes_to_a_frozen_process_is_not_lost(
 def test_freeze_in_the_middle_of_a_question(
     start: Start, lambda_api: LambdaApi, index: IndexServer, moment: str
 ) -> None:
-    """A response that never came is a failed check; the process goes on, and asks again."""
+    """A lost response is a failed check; the process continues, and checks again."""
     index.publish("users", "1.0.0")
     if moment == "first resolve":
         index.fault = index_server.silence
@@ -199,7 +199,7 @@ class KeysServer:
 def test_restored_snapshot_checks_with_the_keys_of_the_day(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Memory, file and connections are as old as the publish, and the keys have expired."""
+    """Memory, file and connections are as old as the snapshot, and the keys have expired."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
     extension = start_resolved(
@@ -225,7 +225,7 @@ def test_restored_snapshot_checks_with_the_keys_of_the_day(
 def test_keys_that_cannot_be_had_are_a_failed_check(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, trouble: str
 ) -> None:
-    """The log says that the credentials are missing, and not the registry."""
+    """The log has the missing credentials as the reason, and not the registry."""
     keys = KeysServer()
     index.credentials = Credentials("AKID", "SECRET", "TOKEN-OF-SECRET")
     extension = start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="300", **keys.variables())

@@ -55,7 +55,7 @@ def _frozen(extension: Extension) -> Iterator[None]:
 def _ready(start: Start, lambda_api: LambdaApi, index: IndexServer, **variables: str) -> Extension:
     """Start an extension with a MAX_AGE of one second, and let it resolve `users` to 1.0.0."""
     _publish(index, 0)
-    # The machine may be busy: this test is not about how soon a check ends.
+    # A long timeout for busy machines: this test is not about the duration of a check.
     defaults = {"SERVICE_DISCOVERY_MAX_AGE": "1", "SERVICE_DISCOVERY_HOLD_MS": "5000"}
     extension = start("users", **defaults | variables)
     lambda_api.wait_until_ready()
@@ -67,7 +67,7 @@ def _wait_until_due(extension: Extension) -> None:
 
 
 def _begin_silent_check(extension: Extension, index: IndexServer) -> "subprocess.Popen[str]":
-    """Let the index fall silent, and start a reader whose check waits for it."""
+    """Stop the index's responses, and start a reader whose check waits for one."""
     index.fault = index_server.silence
     _wait_until_due(extension)
     reader = _read_in_other_process(extension)
@@ -89,7 +89,7 @@ def _wait_until_held(reader: "subprocess.Popen[str]") -> None:
 def test_reader_after_a_freeze_gets_the_new_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """This needs no event: the platform may send it to the function first."""
+    """The extension needs no event, since the platform may send it to the function first."""
     extension = _ready(start, lambda_api, index)
     with _frozen(extension):
         _publish(index, 1)
@@ -124,7 +124,7 @@ def test_event_shortly_after_the_start_of_a_readers_check_has_that_check(
 ) -> None:
     """With a MAX_AGE of 0, the function may read before the extension gets the same event.
 
-    25 milliseconds are little on a busy machine, which gets several attempts.
+    25 ms are short on a busy machine, so there are several attempts.
     """
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_MAX_AGE="0")
     checks = 2
@@ -184,7 +184,7 @@ def test_reader_in_any_language_is_held(
 def test_reader_waits_for_hold_ms_at_most(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """It then reads the last good document; a second reader of that check does not wait.
+    """It then reads the last good document. A second reader during that check does not wait.
 
     The next check holds its readers again.
     """
@@ -240,7 +240,7 @@ def test_hold_ms_counts_from_the_first_held_reader(
 def test_readers_check_ends_at_its_timeout(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """No event has named a deadline yet."""
+    """There is no event with a deadline yet."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="300")
     index.fault = index_server.silence
     _wait_until_due(extension)
@@ -325,7 +325,7 @@ def test_reads_after_an_events_check_make_no_other_one(
 def test_reader_in_a_long_invocation_begins_a_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The age counts, not the events."""
+    """A check becomes due by age, also between two events."""
     extension = _ready(start, lambda_api, index)
     lambda_api.invoke()
 
@@ -352,7 +352,7 @@ def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
 def test_readers_check_ends_in_time_for_the_invocation_that_it_is_part_of(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Its event was handled before: the deadline is known."""
+    """The deadline is known, since its event was handled before."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     deadline = time.time() + 2
     lambda_api.invoke(deadlineMs=int(deadline * 1000))
@@ -386,7 +386,7 @@ def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
 def test_killed_reader_does_not_affect_others(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The others get their answer."""
+    """The other readers get their answer."""
     extension = _ready(start, lambda_api, index)
     index.delay_s = 0.5
     _publish(index, 1)
@@ -405,7 +405,7 @@ def test_killed_reader_does_not_affect_others(
 def test_extension_that_dies_lets_its_readers_go_on(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """They get the last good document."""
+    """The readers get the last good document."""
     extension = _ready(start, lambda_api, index)
     reader = _begin_silent_check(extension, index)
 
@@ -417,7 +417,7 @@ def test_extension_that_dies_lets_its_readers_go_on(
 def test_end_does_not_wait_for_a_readers_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The event SHUTDOWN ends the check, and lets the reader go."""
+    """SHUTDOWN ends the check, and the reader continues."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="30000")
     reader = _begin_silent_check(extension, index)
 
@@ -432,7 +432,7 @@ def test_end_does_not_wait_for_a_readers_check(
 def test_freeze_in_the_middle_of_a_readers_check_begins_it_again(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The connection is dead by then, and the time for the check and for holding is over."""
+    """After the freeze the connection is dead, and both time limits are over."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_HOLD_MS="1500")
     index.fault = index_server.silence
     _wait_until_due(extension)
@@ -452,7 +452,7 @@ def test_freeze_in_the_middle_of_a_readers_check_begins_it_again(
 def test_freeze_at_any_moment_leaves_the_next_reader_held(
     start: Start, index: IndexServer, tmp_path: Path
 ) -> None:
-    """Before, in and after a check that another reader began."""
+    """The freeze is before, during or after a check that another reader began."""
     _publish(index, 0)
     extensions = [
         start(
@@ -466,7 +466,7 @@ def test_freeze_at_any_moment_leaves_the_next_reader_held(
     for extension in extensions:
         wait_for(extension.services_file.exists, "the file")
         extension.wait_until_resolved()
-    moments = random.Random(12)  # only to mix
+    moments = random.Random(12)  # for variety, not security
     leased = 0
     for minor in (1, 3):
         for extension in extensions:

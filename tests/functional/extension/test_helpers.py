@@ -1,4 +1,4 @@
-"""The layer's helpers beside the real extension: their answers are as fresh as `MAX_AGE` says."""
+"""The layer's helpers with the real extension: their answers are at most `MAX_AGE` old."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 from tests.functional.extension.conftest import Start
 
 _ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:"
-# Each line of input is one call, and leads to one line of output.
+# Each line of input is one call, with one line of output.
 _PYTHON = """
 import json, sys
 from service_discovery import ServiceDiscoveryError, get_service

@@ -64,7 +64,7 @@ def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
 def test_absurd_response_ends_at_the_deadline(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
-    """The deadline holds however fast a peer sends, and parsers have limits."""
+    """The deadline applies even if the peer sends fast, and the parsers have limits."""
     index.publish("users", "1.0.0")
     index.fault = (ENDLESS | ABSURD)[name]
 
@@ -93,7 +93,7 @@ def test_signal_ends_a_long_response(start: Start, index: IndexServer, name: str
 def test_secrets_in_a_response_are_not_logged(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """AWS repeats all signed headers, the token too, when a signature is wrong."""
+    """If a signature is wrong, AWS's response repeats all signed headers, with the token."""
     message = (
         "The request signature we calculated does not match for AKIDWXYZ, SECRETWXYZ, TOKENWXYZ.\n"
         "\nThe Canonical String for this request should have been\n'POST\n/\n\n"
@@ -202,7 +202,7 @@ def test_refusal_is_not_asked_for_twice(
 def test_response_may_have_the_tables_plain_name(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The request named it by its ARN."""
+    """The request has the table's ARN."""
     arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/ServiceIndex"
     index.publish("users", "1.0.0")
 
@@ -316,7 +316,7 @@ def test_strict_init_with_a_partial_response_fails(
 
     assert extension.ends_with() == 1
     (error,) = lambda_api.posted("init/error")
-    # The table decides which of the two it answers first.
+    # The table may answer either of the two first.
     assert error["errorMessage"].count("left it unprocessed") == 1
     (headers,) = [headers for path, headers, _ in lambda_api.calls if path == "init/error"]
     assert headers["lambda-extension-function-error-type"] == "Extension.ResolveError"

@@ -1,4 +1,4 @@
-"""From the start of the process to the first `next`: the file, and who may read it when."""
+"""The init, up to the first `next`: the file, and when it can be read."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_init_resolves_every_need_in_one_call(
 def test_variable_that_is_empty_counts_as_not_set(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A template may pass a parameter through whose default is empty."""
+    """A template may set it from a parameter whose default is empty."""
     index.publish("users", "1.0.0")
     names = ["TABLE", "MAX_AGE", "TIMEOUT_MS", "HOLD_MS", "STRICT", "LOG_LEVEL"]
     others = ["AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_USE_FIPS_ENDPOINT", "HTTP_PROXY"]
@@ -144,7 +144,7 @@ def test_file_is_never_absent_or_partial_once_registered(
 def test_nothing_needed_asks_nothing(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A layer on a function without needs costs next to nothing."""
+    """The layer costs a function without needs almost nothing."""
     extension = start(" , ", AWS_REGION="(unset)")
     lambda_api.wait_until_ready()
     lambda_api.invoke()
@@ -171,7 +171,7 @@ def test_more_than_a_hundred_needs_take_a_call_for_each_hundred(
 def test_unreachable_registry_leaves_unavailable_members(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The function starts all the same, and can see why it has no ARN."""
+    """The function starts nevertheless, and can read why it has no ARN."""
     index.close()
 
     extension = start("users,b:billing==1.x", SERVICE_DISCOVERY_TIMEOUT_MS="300")
@@ -250,7 +250,7 @@ def test_leftover_file_that_answers_everything_keeps_its_age(
 def test_leftover_that_is_no_whole_document_is_ignored(
     start_resolved: Start, tmp_path: Path, text: str
 ) -> None:
-    """MicroPython's parser would accept a cut document."""
+    """MicroPython's parser would accept a truncated document."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     path.write_text(text, encoding="latin-1")
@@ -412,7 +412,7 @@ def test_extension_registers_with_a_platform_that_listens_a_moment_later(
 
 
 def test_platform_that_never_listens_ends_the_extension(start: Start) -> None:
-    """With status 1, and a log line that says what refused."""
+    """The exit status is 1, and the log has the reason."""
     api = LambdaApi()
     server = api.bind()
 

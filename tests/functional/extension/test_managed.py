@@ -39,7 +39,7 @@ def test_platform_that_says_so_is_asked_only_for_shutdown(
 
 
 def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> None:
-    """Without invocations and without a minimum it would be a busy loop."""
+    """With a timer and without a minimum, it would be a busy loop."""
     index.publish("users", "1.0.0")
     started = time.monotonic()
     start("users", **MANAGED | {"SERVICE_DISCOVERY_MAX_AGE": "0"})
@@ -56,7 +56,7 @@ def test_no_reader_is_held(
     index: IndexServer,
     is_refused: bool,  # noqa: FBT001
 ) -> None:
-    """Several invocations run at once there, and a check goes on beside all of them."""
+    """Several invocations run at once, and a check runs beside them."""
     index.publish("users", "1.0.0")
     variables = dict(MANAGED)
     if is_refused:

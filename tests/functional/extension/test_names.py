@@ -105,7 +105,7 @@ def test_failing_or_silent_search_domain_is_no_fault(
     entered_by: list[str],
     response: int | None,
 ) -> None:
-    """The name with a search domain is asked for first; if that fails, the plain name is."""
+    """The name with a search domain is queried first; if that fails, the plain name is queried."""
 
     def rule(name: str, kind: int) -> name_server.NameServerAnswer:
         if name.endswith("corp.test"):

@@ -18,8 +18,8 @@ from tests.functional.extension.conftest import Start
 _SERVICES = [f"service-{number}" for number in range(40)]
 _READERS_OF_EACH = 2
 
-# Each reads the file $1 again and again until $2 exists, and prints how often. It fails if the file
-# is missing, empty, cut or of two generations, or if an older generation comes back.
+# Each reads the file $1 repeatedly until $2 exists, and prints the number of reads. It fails if the
+# file is missing, empty, truncated or of two generations, or if an older generation comes back.
 _PYTHON = """
 import json, os, sys
 reads, last = 0, 0

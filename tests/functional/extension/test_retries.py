@@ -1,4 +1,4 @@
-"""A lasting failure is asked once; a passing one is asked again within the timeout."""
+"""A permanent failure is not retried; a temporary one is retried within the timeout."""
 
 import datetime as dt
 import json
@@ -141,7 +141,7 @@ def test_passing_refusal_costs_no_resolve(
 def _expires(
     server: IndexServer, ahead: dt.timedelta, code: str, message: str
 ) -> index_server.Fault:
-    """Refuse signatures that are not of the server's own time, which its Date header has."""
+    """Refuse signatures whose time is not that of the server's Date header."""
 
     def answer(connection: socket.socket, data: bytes) -> None:
         now = dt.datetime.now(dt.UTC) + ahead
@@ -190,7 +190,7 @@ def test_signature_is_made_anew_with_the_servers_clock(
 def test_wrong_secret_is_asked_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The server's clock agrees with ours, so a new signature would be wrong as well."""
+    """The server's clock agrees with this one, so a new signature would be wrong, too."""
 
     def refuse(connection: socket.socket, _data: bytes) -> None:
         message = "The request signature we calculated does not match: TOKEN\nThe Canonical String"
@@ -212,7 +212,7 @@ def test_wrong_secret_is_asked_once(
 def test_message_of_the_service_is_shown_on_one_visible_line(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A service's text can't add a line to the log, or hide in it."""
+    """A text from the server cannot add a line to the log, or be invisible there."""
 
     def refuse(connection: socket.socket, _data: bytes) -> None:
         body = json.dumps({"__type": "x#Odd\r\nCode", "message": "a\u202eb\u200b\x1b[31mc\r\nd"})

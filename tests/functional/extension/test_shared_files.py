@@ -66,7 +66,7 @@ def test_environments_that_share_a_file_write_whole_documents(
     index.publish("users", "1.0.0")
     writers = []
     for number in range(_WRITERS):
-        # In turn: in Lambda each environment has a /tmp of its own for its init's mark.
+        # One after the other, since they share a /tmp here; in Lambda each has its own.
         writers.append(start("users"))
         lambda_api.wait_until_ready(number + 1)
     path = writers[0].services_file
@@ -97,7 +97,7 @@ def test_environments_that_share_a_file_write_whole_documents(
 def test_environments_share_a_file_if_the_kernel_refuses_leases(
     start: Start, lambda_api: LambdaApi, index: IndexServer, error: int
 ) -> None:
-    """Only the hold is missing: the file is right, and is written only if an answer changes."""
+    """Readers are not held, but the file is correct, and written only if an answer changes."""
     index.publish("users", "1.0.0")
     writers = [start("users", *refused_leases.command(error))]
     lambda_api.wait_until_ready()
@@ -125,7 +125,7 @@ def test_environments_share_a_file_if_the_kernel_refuses_leases(
 def test_watchers_last_event_is_the_new_file(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A watcher that acts on the last event must not take the file for deleted."""
+    """To a watcher that handles only the last event, the file must not look deleted."""
     extension = start_resolved("users")
     watcher = _Watcher(extension.services_file.parent)
 

@@ -1,4 +1,4 @@
-"""Which certificates the extension trusts, with a layer of its own as /opt."""
+"""The certificates that the extension trusts, with a private layer as /opt."""
 
 import shlex
 import shutil

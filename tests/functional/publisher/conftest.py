@@ -33,8 +33,8 @@ class DeployedPublisher:
     Attributes:
         module: Its handler's module.
         gateway: The registry's gateway.
-        cloudformation: The stacks, and where responses arrive.
-        registry: The registry as a person sees it.
+        cloudformation: The stacks, and the endpoint for responses.
+        registry: A client of the registry, to check the results.
     """
 
     module: ModuleType
@@ -43,7 +43,7 @@ class DeployedPublisher:
     registry: RegistryClient
 
     def invoke(self, event: dict[str, Any], remaining_s: float = 100) -> Any:
-        """Invoke the function with this much time."""
+        """Invoke the function with this timeout."""
         ends = time.monotonic() + remaining_s
         context = SimpleNamespace(
             function_name="publisher",
@@ -55,7 +55,7 @@ class DeployedPublisher:
         return self.module.handler(event, context)
 
     def send(self, request: dict[str, Any], **how: Any) -> dict[str, Any]:
-        """Send a request of CloudFormation's; return its only response."""
+        """Send a request from CloudFormation; return its only response."""
         url = self.cloudformation.response_url(request["RequestId"])
         self.invoke(request | {"ResponseURL": url}, **how)
         (response,) = self.cloudformation.received[request["RequestId"]]

@@ -15,7 +15,7 @@ def _properties(version: str, **members: str) -> dict[str, str]:
 
 
 def test_publisher_has_exactly_the_rights_that_it_uses(publisher: DeployedPublisher) -> None:
-    """Stacks that are created, updated, rolled back and deleted in each way."""
+    """The stacks are created, updated, rolled back and deleted in each way."""
     with recorded_rights({LEDGER: "PublisherLedger"}) as rights:
         stack = publisher.stack()
         stack.create(_properties("1.0.0", Channel="latest"))

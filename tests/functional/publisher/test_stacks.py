@@ -39,7 +39,7 @@ def test_stack_publishes_updates_and_rolls_back(publisher: DeployedPublisher) ->
 def test_version_is_published_again_with_another_arn_after_a_roll_back(
     publisher: DeployedPublisher,
 ) -> None:
-    """The roll-back deleted the function version; the next attempt has another number."""
+    """The roll-back has deleted the function version; the next one has another number."""
     stack = publisher.stack()
     stack.create(_of("1.0.0"))
     stack.update(_of("2.0.0", 43), then_fails=True)
@@ -121,7 +121,7 @@ def test_denied_read_of_the_stack_fails_the_request_and_changes_nothing(
 def test_request_of_another_stack_of_that_name_changes_nothing(
     publisher: DeployedPublisher,
 ) -> None:
-    """A request that comes late must not act by another stack's state."""
+    """A late request must not use another stack's state."""
     stack = publisher.stack()
     stack.create(_of("1.0.0", OnDelete="Delete"))
     stack.stack_id = stack.stack_id.replace("stack/users-app/", "stack/users-app/old-")
@@ -140,7 +140,7 @@ def test_request_of_another_stack_of_that_name_changes_nothing(
 def test_repeated_request_gets_the_same_response_after_any_change(
     publisher: DeployedPublisher,
 ) -> None:
-    """CloudFormation uses the first one."""
+    """CloudFormation uses the first response."""
     stack = publisher.stack()
     first = stack.create(_of("1.0.0"))
     publisher.registry.change(yank_request("users", "1.0.0", "loses orders"), _FORCED)
@@ -186,7 +186,7 @@ def test_throttled_registry_is_asked_again(publisher: DeployedPublisher) -> None
 def test_registry_that_stays_throttled_fails_the_request_in_time(
     publisher: DeployedPublisher,
 ) -> None:
-    """The function responds before its own time is up, and says what to do."""
+    """The function responds before its timeout, and the response says what to do."""
     publisher.gateway.script.extend(
         Canned(status=429, headers={"Retry-After": "1"}) for _ in range(30)
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def handler(one_dynamodb: "DynamoDBClient") -> Handler:
-    """Return the function's handler, as a cold start composes it."""
+    """Return the function's handler, as after a cold start."""
     assert one_dynamodb.list_tables()["TableNames"]
     module = importlib.reload(importlib.import_module("registry_api.handler"))
     composed: Handler = module.handler
@@ -34,7 +34,7 @@ def handler(one_dynamodb: "DynamoDBClient") -> Handler:
 
 @pytest.fixture
 def call(handler: Handler, dynamodb: "DynamoDBClient") -> Call:
-    """Send a request to the handler, as API Gateway does; *members* replace the event's own.
+    """Send a request to the handler, as API Gateway does; *members* replace those of the event.
 
     Yanks and deletions use `force` unless a test gives a query: `test_guard.py` tests the guard.
     """
@@ -51,7 +51,7 @@ def call(handler: Handler, dynamodb: "DynamoDBClient") -> Call:
 
 @pytest.fixture
 def routes(handler: Handler) -> "Routes":
-    """Return what the handler is composed of."""
+    """Return the handler's routes."""
     assert handler is not None
     composed: Routes = importlib.import_module("registry_api.handler")._routes
     return composed

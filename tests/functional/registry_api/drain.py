@@ -1,4 +1,4 @@
-"""The stream's function, without the stream: brings the index up to date."""
+"""Brings the index up to date, in place of the stream's function."""
 
 from collections import defaultdict
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ INDEXED_AT = NOW
 
 
 def drain(client: "DynamoDBClient") -> None:
-    """Write what the versions table implies to the index."""
+    """Derive the index from the versions table."""
     recompute = recompute_on(client)
     versions: dict[str, set[Version]] = defaultdict(set)
     channels: dict[str, set[str]] = defaultdict(set)

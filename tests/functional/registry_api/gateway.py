@@ -1,4 +1,4 @@
-"""API Gateway as the function sees it: its events, and how it parses the function's responses."""
+"""A fake of API Gateway: makes events, and parses the function's responses."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class GatewayResponse:
 
     Attributes:
         document: The body's JSON, or None if it is empty.
-        size: The bytes of the whole response as Lambda hands it to API Gateway.
+        size: The size of Lambda's response in bytes.
     """
 
     status: int
@@ -40,12 +40,12 @@ Publish = Callable[..., GatewayResponse]
 
 
 def publication(**members: Any) -> dict[str, Any]:
-    """Return a valid publish request, with *members* instead."""
+    """Return a valid publish request, with *members* replaced."""
     return {"name": "users", "version": "1.4.2", "arn": ARN} | members
 
 
 def arn_of(version: str) -> str:
-    """Return the ARN of the function that a version is."""
+    """Return the ARN of a version's function."""
     return f"arn:aws:lambda:eu-west-1:123456789012:function:users:{version}"
 
 
@@ -63,7 +63,7 @@ def event(
     """Return the event of a REST API with IAM authorization and a proxy integration.
 
     Args:
-        base_path: That of a custom domain, which the event's `path` then begins with.
+        base_path: The base path of a custom domain, which the event's `path` begins with.
     """
     return {
         "resource": "/{proxy+}",

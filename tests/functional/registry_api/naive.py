@@ -1,4 +1,4 @@
-"""docs/api.md in the simplest code: lists and `sorted`, without races and keys.
+"""A simple model of docs/api.md: lists and `sorted`, without races and keys.
 
 It shares no code with the registry, and reads all records for each answer.
 """
@@ -60,7 +60,7 @@ class NaiveService:
         return max(found, key=lambda record: precedence(record["version"]), default=None)
 
     def latest(self) -> Document | None:
-        """Return the version that is pinned, or else the highest."""
+        """Return the pinned version, otherwise the highest one."""
         pinned = self.channels.get("latest")
         return self.find(pinned) if pinned else self.highest()
 
@@ -73,7 +73,7 @@ class NaiveService:
         return [channel for channel in self.channels if self.channels[channel] == version]
 
     def without(self, version: str, *, deleted: bool) -> "NaiveService":
-        """Return what the service would be with a version deleted, or else yanked."""
+        """Return a copy of the service with a version deleted or yanked."""
         after = copy.deepcopy(self)
         for record in after.records:
             if record["version"] == version:
@@ -144,7 +144,7 @@ def need_text(need: NaiveNeed) -> str:
 
 
 class NaiveConsumer:
-    """One consumer: where it comes from, and its needs."""
+    """A consumer: its source and its needs."""
 
     def __init__(self, source: str, needs: list[NaiveNeed]) -> None:
         self.source = source
@@ -163,7 +163,7 @@ class NaiveRegistry:
         self.consumers: dict[str, NaiveConsumer] = {}
 
     def moved_needs(self, before: NaiveService, after: NaiveService) -> list[Document]:
-        """Return the consumers' needs that a change of a service moves, as a dry run does."""
+        """Return the consumers' needs that a change of a service affects, as a dry run does."""
         moved = []
         for name, consumer in self.consumers.items():
             for alias, service, selector in consumer.needs:
@@ -190,7 +190,7 @@ class NaiveRegistry:
         return sorted(selectors), [each for each in needs if each["from"] and not each["to"]]
 
     def scan(self, prefix: str, found: dict[str, list[NaiveNeed]]) -> None:
-        """Record what a scan has found; remove what is gone."""
+        """Record the consumers of a scan; remove those that no longer exist."""
         scanned = {name for name, each in self.consumers.items() if each.source == "scan"}
         for name in scanned - found.keys():
             if name.startswith(prefix):

@@ -94,7 +94,7 @@ def timeless(document: Any) -> Any:
 
 
 class AnyOperations(RuleBasedStateMachine):
-    """The API over some tables, and beside it the model."""
+    """The API on some tables, and the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class AnyOperations(RuleBasedStateMachine):
         return response_of(self.handler, event(*request, **more))
 
     def write(self, name: str, *request: Any, force: bool = False, by: str) -> GatewayResponse:
-        """Send a request that writes, after a dry run, which must foretell it.
+        """Send a request that writes, after a dry run, which must predict its changes.
 
         Args:
             name: The service.
@@ -146,7 +146,7 @@ class AnyOperations(RuleBasedStateMachine):
         return response
 
     def _shown_service(self, name: str) -> NaiveService:
-        """Return a service as the API shows it."""
+        """Return a service from the API."""
         service = NaiveService(name)
         found = self.call("GET", f"/services/{name}")
         if found.status == 200:
@@ -171,7 +171,7 @@ class AnyOperations(RuleBasedStateMachine):
         channel: dict[str, str],
         by: str,
     ) -> None:
-        """A new version, the same again, or with another ARN; into a channel or not."""
+        """Publish a version: new, again or with another ARN; with a channel or without."""
         wanted = {"name": name, "version": version, "arn": arn} | metadata | channel
 
         response = self.write(name, "POST", "/services", wanted, by=by)
@@ -185,7 +185,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(data=st.data(), channel=CHANNELS, by=CALLERS)
     def set_channel(self, data: st.DataObject, channel: str, by: str) -> None:
-        """A channel of a service that exists or not, to a version that exists or not."""
+        """Set a channel; the service and the version may not exist."""
         name, version = self._any_version(data)
 
         path = f"/services/{name}/channels/{channel}"
@@ -197,7 +197,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(name=NAMES, channel=CHANNELS, by=CALLERS)
     def delete_channel(self, name: str, channel: str, by: str) -> None:
-        """A channel that is set or not."""
+        """Delete a channel, which may not be set."""
         response = self.write(name, "DELETE", f"/services/{name}/channels/{channel}", by=by)
 
         assert response.status == self.model.delete_channel(name, channel, by)
@@ -223,7 +223,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(data=st.data(), force=st.booleans(), by=CALLERS)
     def delete(self, data: st.DataObject, by: str, *, force: bool) -> None:
-        """Delete a version that exists or not."""
+        """Delete a version, which may not exist."""
         name, version = self._any_version(data)
 
         lost = self.model.lost(name, version, deleted=True)
@@ -236,7 +236,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(name=CONSUMERS, needs=NEEDS)
     def declare(self, name: str, needs: list[NaiveNeed]) -> None:
-        """A consumer, for the first time or again."""
+        """Declare a consumer, for the first time or again."""
         consumer = NaiveConsumer("declared", needs)
 
         response = self.call("PUT", f"/consumers/{name}", {"needed": consumer.needed()})
@@ -246,14 +246,14 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(name=CONSUMERS)
     def forget(self, name: str) -> None:
-        """A consumer that exists or not."""
+        """Remove a consumer, which may not exist."""
         response = self.call("DELETE", f"/consumers/{name}")
 
         assert response.status == (204 if self.model.consumers.pop(name, None) else 404)
 
     @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "1:eu:", "orders", "x"]))
     def list_consumers(self, limit: int, prefix: str) -> None:
-        """All consumers, page by page."""
+        """List all consumers, page by page."""
         seen = self._pages("/consumers", "consumers", limit=str(limit), prefix=prefix)
 
         assert seen == [
@@ -265,7 +265,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 4), prefix=st.sampled_from(["", "users", "users-", "x"]))
     def list_services(self, limit: int, prefix: str) -> None:
-        """All services, page by page, each with its latest."""
+        """List all services, page by page, each with its latest."""
         seen = self._pages("/services", "services", limit=str(limit), prefix=prefix)
 
         assert seen == [
@@ -276,7 +276,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(name=NAMES, limit=st.integers(1, 4))
     def list_a_service(self, name: str, limit: int) -> None:
-        """A service's versions and history, page by page."""
+        """List a service's versions and history, page by page."""
         service = self.model.services.get(name)
         if service is None:
             assert self.call("GET", f"/services/{name}/versions").status == 404
@@ -290,7 +290,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def look_at_a_version(self, data: st.DataObject) -> None:
-        """A version that exists or not."""
+        """Read a version, which may not exist."""
         name, version = self._any_version(data)
         service = self.model.services.get(name)
         record = service.find(version) if service else None
@@ -302,7 +302,7 @@ class AnyOperations(RuleBasedStateMachine):
 
     @invariant()
     def services_are_as_in_the_model(self) -> None:
-        """Every service is as in the model, after each step, also after refused ones."""
+        """After each step, also after refused ones, every service is as in the model."""
         for name in ("users", "users-api"):
             service = self.model.services.get(name)
             response = self.call("GET", f"/services/{name}")
@@ -343,7 +343,7 @@ def _lost(refusal: GatewayResponse) -> tuple[list[str], list[dict[str, Any]]]:
 
 
 class OnMemory(AnyOperations):
-    """The rules only, many times."""
+    """Only the rules, with many examples."""
 
     def make_stores(self) -> "Stores":
         """Create tables in memory, and an index without answers, which nothing here compares."""
@@ -376,13 +376,13 @@ class OnDynamoDB(AnyOperations):
         )
 
     def _now_s(self) -> float:
-        """Return a clock that goes back now and then, as those of different machines do."""
+        """Return the time of a clock that sometimes goes back, as with several machines."""
         self.clock += 1
         return 1_000.0 + self.clock % 7
 
     @rule(found=SCANNED)
     def scan(self, found: dict[str, list[NaiveNeed]]) -> None:
-        """A scan of one account and Region, which comes to its end."""
+        """Make a complete scan of one account and Region."""
         recorder = ScanRecorder(self.consumers, Scope(account_id="1", region="eu"))
         recorder.record(
             FoundConsumer(name=name, needed=NaiveConsumer("scan", needs).needed(), arn=ARN)
@@ -395,7 +395,7 @@ class OnDynamoDB(AnyOperations):
     @precondition(lambda self: self.model.services and self.model.consumers)
     @rule(name=NAMES, limit=st.integers(1, 4))
     def list_consumers_of_a_service(self, name: str, limit: int) -> None:
-        """Once the stream is drained, each need is listed with the version that it gets."""
+        """List a service's consumers: with a drained stream, each need has its present version."""
         service = self.model.services.get(name)
         if service is None:
             return
@@ -414,7 +414,7 @@ class OnDynamoDB(AnyOperations):
     @precondition(lambda self: self.model.services)
     @rule(name=NAMES, selectors=st.lists(SELECTORS, min_size=1, max_size=6))
     def resolve(self, name: str, selectors: list[str]) -> None:
-        """With the index up to date, a selector's answer is what a search of all versions finds."""
+        """Resolve a selector: the index's answer is that of a search of all versions."""
         drain(self.client)
 
         service = self.model.services.get(name)
@@ -434,7 +434,7 @@ class OnDynamoDB(AnyOperations):
     @precondition(lambda self: self.model.services)
     @rule()
     def read_the_index(self) -> None:
-        """The index has one item for each answer, and no others."""
+        """Read the index: it has one item for each answer, and no others."""
         drain(self.client)
 
         items = self.client.scan(TableName=tables.INDEX)["Items"]
@@ -449,7 +449,7 @@ class OnDynamoDB(AnyOperations):
 
 
 def test_any_operations_respond_as_the_model_does() -> None:
-    """The rules only, many times."""
+    """Only the rules, with many examples."""
     run_state_machine_as_test(OnMemory, settings=settings(max_examples=100, stateful_step_count=30))
 
 

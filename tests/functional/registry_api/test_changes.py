@@ -1,4 +1,4 @@
-"""What an operator does: yank, activate, roll back, pin, unpin, delete."""
+"""The changes by an operator: yank, activate, roll back, pin, unpin, delete."""
 
 from typing import TYPE_CHECKING
 
@@ -95,7 +95,7 @@ def test_reason_is_kept_changed_and_cleared(ready: Call) -> None:
 
 
 def test_longest_reason_is_kept_as_it_came(ready: Call) -> None:
-    """It has 1,024 characters of any kind."""
+    """The longest reason has 1,024 characters of any kind."""
     reason = '"\\\u20ac\U0001f389' * 256
 
     response = ready("PATCH", TWO, {"status": "yanked", "reason": reason})
@@ -241,7 +241,7 @@ def test_unpin_goes_back_to_the_highest(ready: Call) -> None:
 
 
 def test_broken_release_is_rolled_back_and_yanked(ready: Call) -> None:
-    """Each step of it is a change of its own."""
+    """Each step is a separate change."""
     ready("PUT", LATEST, {"version": "1.0.0"})
     assert ready("PATCH", TWO, {"status": "yanked", "reason": "broken"}).status == 200
     ready("DELETE", LATEST)

@@ -1,4 +1,4 @@
-"""Consumers: declared, read, removed, and their part in guard and dry run."""
+"""Consumers: declared, read, removed, and their effect on guard and dry run."""
 
 import random
 import time
@@ -266,7 +266,7 @@ def test_dry_run_lists_each_consumers_new_version(
     need: str,
     moves: tuple[str | None, str | None] | None,
 ) -> None:
-    """The consumer's need then resolves to what the dry run foretold."""
+    """The consumer's need then resolves to the version that the dry run has shown."""
     publish("1.4.2")
     declare(need)
     document = {"arn": arn_of("1.5.0"), "channel": "beta"}
@@ -349,7 +349,7 @@ def test_publish_reads_no_consumers_and_a_dry_run_those_that_it_moves(
 def test_damaged_items_of_a_consumer_fail_nothing_but_itself(
     call: Call, publish: Publish, dynamodb: "DynamoDBClient", declare: Callable[..., None]
 ) -> None:
-    """Guard, dry run and lists go on without them."""
+    """Guard, dry run and lists work without these items."""
     publish("1.4.2", "1.5.0")
     declare("users==1.4.x")
     declare("users==1.4.x", "damaged")

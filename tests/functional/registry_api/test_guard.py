@@ -1,4 +1,4 @@
-"""The guard, `force` and `dry_run`: what a write would remove."""
+"""The guard, `force` and `dry_run`."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ WRITES: list[tuple[Any, ...]] = [
 
 
 class ScriptedConsumerNeeds:
-    """ScriptedConsumerNeeds' needs for a test, or an error when they are read."""
+    """Consumers' needs from a test, or an error when they are read."""
 
     def __init__(self, *needs: tuple[str, str], error: Exception | None = None) -> None:
         self._needs = needs
@@ -118,7 +118,7 @@ def test_pin_keeps_latest_though_its_highest_version_goes(call: Call, publish: P
 
 
 def test_channel_is_named_before_the_guard(call: Call, publish: Publish) -> None:
-    """`force` does not pass it: the channel has to be moved first."""
+    """`force` does not override it: the channel has to be moved first."""
     publish("1.0.0", channel="beta")
 
     for flags in ({}, {"force": "true"}):
@@ -303,7 +303,7 @@ def test_consumers_needs_are_guarded_and_shown(
 def test_guard_and_dry_run_list_a_hundred_consumers(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The numbers count all of them."""
+    """The totals count all consumers."""
     needs = [(f"c{number:03}", "==1.1.x") for number in range(120)]
     monkeypatch.setattr(routes._registry._guard, "consumers", ScriptedConsumerNeeds(*needs))
 

@@ -1,4 +1,4 @@
-"""Half of a change, after a restore: it is shown, and one write completes it."""
+"""A part of a change, after a restore: reads return it, and one write completes it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ LISTS = ("/services", "/services/users", "/services/users/versions", "/services/
 
 
 def item_at(dynamodb: "DynamoDBClient", key: dict[str, Any]) -> dict[str, Any]:
-    """Return an item as it is."""
+    """Return an item, not parsed."""
     item = dynamodb.get_item(TableName=tables.VERSIONS, Key=key)["Item"]
     return dict(item)
 
 
 def put(dynamodb: "DynamoDBClient", item: dict[str, Any]) -> None:
-    """Write an item as it is."""
+    """Write an item."""
     dynamodb.put_item(TableName=tables.VERSIONS, Item=item)
 
 
@@ -62,7 +62,7 @@ def latest(call: Call) -> str | None:
 
 
 def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_published: Call) -> None:
-    """A pipeline that repeats itself gets 200, and service, version and history agree."""
+    """A pipeline that publishes again gets 200, and service, version and history agree."""
     assert latest(half_published) == "1.0.0"
     versions = half_published("GET", "/services/users/versions").document["versions"]
     assert [each["version"] for each in versions] == ["2.0.0", "1.0.0"]
@@ -82,7 +82,7 @@ def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_publishe
 def test_half_of_a_publish_is_mended_by_a_change_of_its_status(
     half_published: Call, status: str
 ) -> None:
-    """Even a request that changes no status does."""
+    """Even a request that does not change the status completes it."""
     response = half_published("PATCH", "/services/users/versions/2.0.0", {"status": status})
 
     assert response.status == 200
@@ -109,7 +109,7 @@ def test_version_whose_service_is_gone_is_mended_by_the_same_publish(
 def test_missing_latest_version_can_be_deleted(
     ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Half of a deletion: the service still has the version as its highest."""
+    """Only the version's item was deleted: the service still has it as its highest."""
     publish("2.0.0")
     remove(dynamodb, layout.version_key("users", TWO))
 
@@ -148,7 +148,7 @@ def test_damaged_item_makes_no_list_of_others_fail(
     attribute: str,
     value: dict[str, Any],
 ) -> None:
-    """A request for the item itself is not a bug either."""
+    """A request for the item itself is not a 500 either."""
     put(dynamodb, item_at(dynamodb, key) | {attribute: value})
 
     names = [each["name"] for each in ready("GET", "/services").document["services"]]
@@ -164,7 +164,7 @@ def test_damaged_item_makes_no_list_of_others_fail(
 def test_page_of_damaged_entries_does_not_end_the_list(
     ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Only a cursor of null does."""
+    """Only a cursor of null ends the list."""
     publish("2.0.0", "3.0.0")
     for version in (TWO, Version.parse("3.0.0")):
         key = layout.version_key("users", version)

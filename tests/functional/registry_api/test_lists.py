@@ -135,7 +135,7 @@ def test_page_goes_on_though_its_last_version_was_deleted(call: Call, publish: P
 
 
 def test_services_come_by_name_with_their_latest(call: Call, publish: Publish) -> None:
-    """Case-sensitive, in the order of bytes; a service without a latest has null."""
+    """Names are case-sensitive and in byte order; a service without a latest has null."""
     latest = publish("1.4.2").document
     for name in ("users.api", "Users", "users-api", "billing", "0"):
         call("POST", "/services", publication(name=name, version="1.0.0-rc.1"))
@@ -272,7 +272,7 @@ def test_every_entry_is_on_one_page(filled: Call, member: str, limit: str) -> No
 
 @pytest.mark.parametrize("member", LISTS)
 def test_cursor_is_good_only_for_its_own_list(filled: Call, member: str) -> None:
-    """Another list's cursor would give a wrong page without an error."""
+    """Another list's cursor would return a wrong page without an error."""
     path = LISTS[member]
     cursor = filled("GET", path, query={"limit": "1"}).document["cursor"]
     others = [
@@ -297,7 +297,7 @@ def test_cursor_is_good_only_for_its_own_list(filled: Call, member: str) -> None
 
 @pytest.mark.parametrize("member", LISTS)
 def test_altered_cursor_is_refused(filled: Call, member: str) -> None:
-    """A cursor that is cut, longer or changed in one character is a client's error."""
+    """A cursor that is truncated, longer or changed in one character is a client's error."""
     path = LISTS[member]
     cursor = filled("GET", path, query={"limit": "1"}).document["cursor"]
     altered = [
@@ -392,7 +392,7 @@ def large(name: str, version: str) -> "VersionRecord":
 def test_page_of_large_records_fits_a_response_of_lambda(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Lambda's responses have at most 6 MB: a page may hold fewer entries, and the list goes on."""
+    """Lambda limits a response to 6 MB: a page may have fewer entries, and the list continues."""
     versions = [f"1.{minor}.0" for minor in range(45)]
     dynamodb.put_item(TableName=tables.VERSIONS, Item=layout.service_to_item(valid.service()))
     for version in versions:

@@ -8,7 +8,7 @@ from tests.functional.registry_api.gateway import ARN, OTHER_ARN, Call, Publish,
 
 SERVICE = "/services/users"
 VERSION = "/services/users/versions/1.0.0"
-# Each route that writes, and the path whose ETag its If-Match takes.
+# Each route that writes, and the path whose ETag its If-Match expects.
 WRITES: list[tuple[tuple[Any, ...], str]] = [
     (("POST", "/services", publication(version="1.2.0")), SERVICE),
     (("PUT", "/services/users/versions/1.2.0", {"arn": ARN}), SERVICE),

@@ -1,4 +1,4 @@
-"""`POST /services`: repeatable, never changes a version, and makes a change whole or not at all."""
+"""`POST /services`: repeatable, atomic, and never changes a version."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def test_publishing_the_same_again_changes_nothing(call: Call) -> None:
 def test_published_version_never_changes(
     call: Call, other: dict[str, Any], channel: dict[str, Any]
 ) -> None:
-    """Consumers that pinned it would get something else; the refusal has the published record."""
+    """Consumers that pinned it would get another ARN; the refusal has the published record."""
     first = call("POST", "/services", publication())
 
     response = call("POST", "/services", publication(**other, **channel))
@@ -89,7 +89,7 @@ def test_current_of_a_conflict_is_the_whole_record(call: Call) -> None:
 
 
 def test_yanked_version_stays_so_when_it_is_published_again(call: Call) -> None:
-    """A repeated pipeline must not undo what an operator did."""
+    """A repeated pipeline must not undo an operator's yank."""
     call("POST", "/services", publication())
     yanked = call("PATCH", "/services/users/versions/1.4.2", {"status": "yanked", "reason": "r"})
 

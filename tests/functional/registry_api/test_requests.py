@@ -1,4 +1,4 @@
-"""Malformed, hostile or unusual requests: each gets a 4xx that says why."""
+"""Malformed, hostile or unusual requests: each gets a 4xx with the reason."""
 
 import base64
 import json
@@ -123,7 +123,7 @@ def test_body_that_is_not_base64_is_a_400(ready: Call, route: tuple[str, str], b
 def test_body_of_another_shape_is_a_422(
     ready: Call, route: tuple[str, str], document: object
 ) -> None:
-    """The fault is in JSON's outermost value, which is no object."""
+    """The fault is in the outermost JSON value, which is not an object."""
     body = "null" if document == "null" else json.dumps(document)
 
     response = ready(*route, body=body)
@@ -250,7 +250,7 @@ def test_bad_version_is_refused_with_the_reason(call: Call, version: str) -> Non
 
 
 def test_refusal_of_a_huge_text_is_short(ready: Call) -> None:
-    """Logs are read by people: the text is quoted in part."""
+    """People read the logs: the text is quoted in part."""
     huge = "\u00e9\n\x1b[31m" * 2_500
     for document in (
         publication(name=huge),

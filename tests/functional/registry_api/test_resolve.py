@@ -130,7 +130,7 @@ def test_unknown_service_has_no_answer(ready: Call, selector: str | None) -> Non
 
 
 def test_fault_of_the_path_comes_before_the_selectors(ready: Call) -> None:
-    """A malformed name is a 404, whatever else is wrong."""
+    """A malformed name is a 404, even if the selector is malformed, too."""
     assert ready("GET", "/services/a b/resolve", query={"selector": "<2"}).status == 404
 
 
@@ -290,7 +290,7 @@ def large(
 
 
 def test_largest_resolution_fits_a_response_of_lambda(large: Call) -> None:
-    """It has 6 MB, API Gateway's envelope included."""
+    """Lambda limits a response to 6 MB, including API Gateway's envelope."""
     needs = [f"k{number}:users" for number in range(40)]
 
     response = dry_run(large, ",".join(needs))

@@ -115,7 +115,7 @@ OPERATIONS = ("get_item", "batch_get_item", "query", "transact_write_items")
 
 
 class Trouble:
-    """Makes DynamoDB fail as a test says.
+    """Lets calls to DynamoDB fail.
 
     Attributes:
         pauses: How long the operations waited; they do not really wait.
@@ -140,7 +140,7 @@ class Trouble:
 
 @pytest.fixture
 def trouble(routes: Routes) -> Iterator[Trouble]:
-    """Return a way to make DynamoDB fail, until the test ends."""
+    """Return an object that lets DynamoDB fail until the test ends."""
     with pytest.MonkeyPatch.context() as patch:
         yield Trouble(routes, patch)
 
@@ -177,7 +177,7 @@ def test_dynamodb_error_is_never_a_500(
 def test_write_that_cannot_get_through_changes_nothing(
     ready: Call, routes: Routes, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Throttled or overtaken each time, it is a 503 after a bounded number of attempts."""
+    """If each attempt is throttled or loses a race, it is a 503 after some attempts."""
     before = contents(dynamodb)
     lost = LOST_RACES["conflict"]
 
@@ -229,7 +229,7 @@ def test_write_that_lost_a_race_is_tried_again(
 
 
 def test_every_one_of_these_requests_would_succeed(ready: Call) -> None:
-    """Otherwise the other tests here would show nothing."""
+    """Otherwise the other tests of this module would prove nothing."""
     for route in READS + RESOLVES + WRITES[:1] + WRITES[2:3] + WRITES[-1:]:
         assert ready(*route).status in {200, 201, 204}, route
 

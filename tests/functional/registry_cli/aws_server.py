@@ -23,16 +23,16 @@ _FUNCTIONS = "/2015-03-31/functions"
 
 @dataclass(kw_only=True)
 class AwsServer:
-    """AWS as the command line sees it; the tests change it as they like.
+    """A fake of AWS, which tests can change.
 
     Attributes:
         stacks: Each stack's outputs.
         parameters: The parameters of every stack.
         denied: The actions that the caller may not call.
         invoke: What the stack's functions return for a payload.
-        payloads: What they were invoked with.
-        invoked: Which of them were invoked, by their names in the template.
-        functions: Lambda's list of functions, as its API has it.
+        payloads: The payloads of their invocations.
+        invoked: The functions that were invoked, by their names in the template.
+        functions: The functions in ListFunctions' response.
     """
 
     stacks: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class AwsServer:
         self.functions = []
 
     def respond(self, seen: SeenRequest) -> Canned | None:
-        """Respond to AWS's own calls; return None for all others."""
+        """Respond to calls of AWS; return None for all others."""
         if seen.method == "GET" and seen.target.startswith(_FUNCTIONS):
             return self._list(unquote(seen.target).removeprefix(_FUNCTIONS))
         if seen.target.startswith(_FUNCTIONS):

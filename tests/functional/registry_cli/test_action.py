@@ -1,4 +1,4 @@
-"""The GitHub Action: its steps as GitHub's runner runs them, against the registry's own handler."""
+"""The GitHub Action: its steps, run as by GitHub's runner, against the registry's handler."""
 
 import os
 import re
@@ -91,14 +91,14 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
             **client_environment(),
             "AWS_REGION": REGION,
             "NO_PROXY": "127.0.0.1",
-            # What the package needs is here already: nothing is downloaded.
+            # The package's requirements are installed already, so nothing is downloaded.
             "PYTHONPATH": sysconfig.get_path("purelib"),
             "PIP_NO_INDEX": "1",
             "PIP_USER": "1",
             "PIP_NO_BUILD_ISOLATION": "0",
         },
     )
-    # The steps run in the job's checkout: what it has at its root must not be imported.
+    # The steps run in the job's checkout, whose modules must not be imported.
     for name in ("json", "click", "registry_cli"):
         (folder / f"{name}.py").write_text("raise SystemExit('imported')")
     installed = made.run(0, {})
@@ -112,7 +112,7 @@ class Job:
 
     Attributes:
         gateway: The registry that it publishes to.
-        see: Runs the command line, as a person who looks afterwards.
+        see: Runs the command line, to check the results.
     """
 
     runner: Runner
@@ -168,7 +168,7 @@ def test_registry_is_found_by_its_stack(job: Job) -> None:
 
 
 def test_refused_publish_fails_the_job_and_says_so(job: Job) -> None:
-    """The job stops, and a step with `if: failure()` can tell this from a network fault."""
+    """The job stops, and a step with `if: failure()` can distinguish this from a network fault."""
     assert job.publish().status == 0
 
     ended = job.publish(arn=OTHER_ARN)
@@ -223,7 +223,7 @@ def test_input_is_never_read_as_code(job: Job, tmp_path: Path, text: str) -> Non
 
 @pytest.mark.parametrize("text", _HOSTILE)
 def test_hostile_text_arrives_as_it_is(job: Job, tmp_path: Path, text: str) -> None:
-    """The registry judges it; the shell does not. A line of metadata ends with the line."""
+    """The registry gets it unchanged by the shell. A metadata entry ends at the end of its line."""
     marker = tmp_path / "marker"
     hostile = text.format(marker=marker)
 

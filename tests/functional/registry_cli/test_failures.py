@@ -1,4 +1,4 @@
-"""Errors: what, where and the way out on stderr, and an exit status for each kind."""
+"""Errors: the fault, its place and the way out on stderr, and an exit status for each kind."""
 
 import json
 import os
@@ -312,7 +312,7 @@ def test_refusal_by_what_stands_is_exit_status_4(run: Run, publish: Publish) -> 
 def test_channel_for_a_yanked_version_leads_to_unyank(
     run: Run, publish: Publish, arguments: tuple[str, ...]
 ) -> None:
-    """To publish or to delete a version is no way out here."""
+    """Publishing or deleting a version would not help here."""
     publish("1.0.0", "1.1.0")
     run("yank", "users", "1.0.0")
 

@@ -163,7 +163,7 @@ def test_need_without_an_answer_leads_to_what_there_is(
     need: str,
     command: str,
 ) -> None:
-    """The service is there, and has not changed just now."""
+    """The service exists, and has not just changed."""
     publish("1.0.0")
     environment.setattr("registry_cli.looking._FOLLOWS_WITHIN", timedelta(0))
 

@@ -181,7 +181,7 @@ def test_service_that_cannot_be_read_makes_it_incomplete(
 
 @pytest.mark.usefixtures("invoke")
 def test_unknown_service_is_noted(run: Run) -> None:
-    """Nothing differs if a name is misspelt, which must not look as if all were well."""
+    """With a misspelt name nothing differs, which must not look like a success."""
     ended = run("verify", "--service", "usres")
 
     assert ended.status == 0
@@ -209,7 +209,7 @@ def test_interrupted_work_says_what_goes_on(
 
 
 def test_refused_source_of_a_restore_is_not_in_the_log(run: Run, aws_server: AwsServer) -> None:
-    """The message says it all."""
+    """The message is enough."""
 
     def refuse(_payload: dict[str, Any]) -> None:
         message = "from: there is no table 'Versons'"
@@ -244,7 +244,7 @@ class RestoreFunction:
     """A restore that takes three invocations, and the rebuild after it."""
 
     def __init__(self, rebuild: Invoke) -> None:
-        """Set that nothing was done."""
+        """Start with no invocation."""
         self._rebuild = rebuild
         self.fails_at: str | None = None
 
@@ -330,7 +330,7 @@ def test_restore_continues_where_it_was_stopped(
 def test_damaged_service_is_named_and_verify_fails(
     run: Run, aws_server: AwsServer, invoke: Invoke
 ) -> None:
-    """Half of a transaction: docs/operations.md has the repair."""
+    """A restore brought back only a part of a transaction: docs/operations.md has the repair."""
     reason = "version 1.0.0 is at revision 7, the service at 6"
     aws_server.invoke = lambda payload: invoke(payload) | {"damaged": {"users": reason}}
 

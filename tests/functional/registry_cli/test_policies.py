@@ -1,4 +1,4 @@
-"""`policy`: what its policies allow and do not allow, by two evaluators: moto's and pbac.
+"""`policy`: what its policies allow and do not allow, by two evaluators, moto's and pbac.
 
 moto's reads actions and resources; pbac, a package of npm's, conditions too.
 """
@@ -138,7 +138,7 @@ def test_operator_may_neither_publish_nor_touch_other_services(run: Run, request
 
 
 def test_second_evaluator_agrees_on_publisher_and_operator(run: Run) -> None:
-    """One evaluator's mistake is not the other's."""
+    """Two evaluators are unlikely to have the same bug."""
     publisher = run("policy", "publisher", "users").document
     operator = run("policy", "operator", "users").document
 
@@ -281,7 +281,7 @@ def test_consumer_reads_only_the_answers_to_its_needs(called: Any) -> None:
 
 @pytest.mark.parametrize("service", ["lambda", "sqs", "sns", "states", "events"])
 def test_policies_are_ones_that_iam_takes(run: Run, called: Any, service: str) -> None:
-    """cfn-lint knows the language, the actions and the resources that each one is for."""
+    """cfn-lint checks the language, and the resources of each action."""
     resource = {"lambda": "function:users:42", "states": "stateMachine:users:1"}
     resource |= {"events": "event-bus/users"}
     arn = f"arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource.get(service, 'users')}"

@@ -29,7 +29,7 @@ def test_json_is_the_record_and_what_was_done(run: Run) -> None:
 
 
 def test_repeated_publish_is_well(run: Run) -> None:
-    """A pipeline may repeat itself."""
+    """A pipeline may publish the same again."""
     run("publish", "users", "1.4.2", "--arn", ARN)
 
     ended = run("publish", "users", "1.4.2", "--arn", ARN)
@@ -94,7 +94,7 @@ def test_version_prefix_takes_the_qualifier_of_the_arn(run: Run, prefix: str, ve
 def test_mistake_is_a_usage_error_that_publishes_nothing(
     run: Run, arguments: tuple[str, ...]
 ) -> None:
-    """The exit status tells a pipeline not to repeat it."""
+    """By the exit status, a pipeline knows not to repeat it."""
     ended = run("publish", *arguments)
 
     assert (ended.status, ended.out) == (2, "")
@@ -103,7 +103,7 @@ def test_mistake_is_a_usage_error_that_publishes_nothing(
 
 
 def test_new_service_of_nearly_the_same_name_is_asked_about(run: Run, publish: Publish) -> None:
-    """A typo makes a new service: the publish goes well, and no consumer finds the version."""
+    """A typo creates a new service: the publish succeeds, and no consumer finds the version."""
     publish("1.0.0", name="orders")
 
     misspelt = run("publish", "order", "1.1.0", "--arn", ARN, "--json")

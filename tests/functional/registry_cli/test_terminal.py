@@ -224,7 +224,7 @@ def test_completion_script_is_printed(at_terminal: AtTerminal, shell: str) -> No
     assert "_SERVICE_REGISTRY_COMPLETE" in seen.out
 
 
-# What each shell does at the tabulator key, with the script that `completion` prints.
+# The completion at the tab key in each shell, with the script that `completion` prints.
 _ASKS = {
     "bash": """
 {source}
@@ -251,7 +251,7 @@ complete -C "service-registry {typed}"
 def test_shell_completes_commands_and_options(
     at_terminal: AtTerminal, tmp_path: Path, shell: str
 ) -> None:
-    """The script, in the real shell, asks this very command what there is."""
+    """In the real shell, the script gets the candidates from this command."""
     found = shutil.which(shell)
     if found is None:
         pytest.skip(f"{shell} is not installed here")

@@ -73,7 +73,7 @@ def test_etag_is_none_if_there_is_no_service(client: RegistryClient) -> None:
 def test_options_become_parameters_and_headers(
     client: RegistryClient, gateway: HttpGateway
 ) -> None:
-    """`force` and `If-Match` are what a person has agreed to."""
+    """`force` and `If-Match` are sent as given."""
     gateway.script.append(Canned(status=204))
 
     client.change(
@@ -99,7 +99,7 @@ def test_dry_run_asks_for_no_change(client: RegistryClient, gateway: HttpGateway
 def test_something_else_that_responds_is_no_registry(
     client: RegistryClient, gateway: HttpGateway, body: bytes
 ) -> None:
-    """A wrong address often leads to a page with status 200."""
+    """A wrong address often returns a page with status 200."""
     gateway.script.append(Canned(status=200, body=body))
 
     with pytest.raises(UnexpectedResponseError, match="not a registry's response"):

@@ -9,7 +9,7 @@ from bench.scale import limit
 
 
 def observed(**wanted: float) -> Findings:
-    """Observe a minute of a fleet that has settled."""
+    """Observe a minute of a fleet in a steady state."""
     members = {"observed_from_s": 60, "until_s": 120, "weight": 200} | wanted
     return simulate(Scenario(**members))  # type: ignore[arg-type]  # the scenario's own
 
@@ -54,7 +54,7 @@ def test_partition_never_serves_more_than_its_limit_and_never_less_under_load() 
 
 
 def test_every_read_is_served_or_refused() -> None:
-    """The counts are complete."""
+    """The numbers of served and refused reads add up to all reads."""
     found = observed(running=400_000)
 
     assert found.served + found.refused == sum(found.asked.values())
@@ -78,7 +78,7 @@ def test_larger_item_has_a_lower_limit() -> None:
 
 
 def test_one_simulated_environment_represents_many() -> None:
-    """A fleet simulated by fewer environments has the same results."""
+    """A fleet that is simulated by fewer environments has the same results."""
     few, many = (observed(running=300_000, weight=weight) for weight in (400, 100))
 
     assert few.failing() == pytest.approx(many.failing(), abs=0.05)

@@ -43,7 +43,7 @@ def test_certificate_without_such_an_extension_has_no_description(tmp_path: Path
 
 @pytest.mark.parametrize("cut", range(1, 400, 7))
 def test_cut_certificate_has_no_description(tmp_path: Path, cut: int) -> None:
-    """Any bytes may be in a bundle."""
+    """A bundle may contain any bytes."""
     extension = x509.PolicyConstraints(0, None)
     pem = make_certificates(tmp_path / "ca", extension=extension).bundle.read_text(encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""The function's environment: every variable, every form, every fault."""
+"""The function's environment: every variable, its forms and its faults."""
 
 import contextlib
 
@@ -24,7 +24,7 @@ def _faults(**variables: str) -> list[str]:
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    """A function that sets only NEEDED_SERVICES gets what the README says."""
+    """A function that sets only NEEDED_SERVICES has the defaults in README."""
     config = _config()
 
     assert config.services_file == "/tmp/services.json"
@@ -177,7 +177,7 @@ def test_password_in_an_endpoint_is_not_repeated() -> None:
 
 
 def test_keys_come_before_the_containers_endpoint() -> None:
-    """As in every AWS SDK; half a pair of keys counts as none."""
+    """As in every AWS SDK; one key without the other counts as none."""
     container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9001/x"}
     keys = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 
@@ -261,13 +261,13 @@ def test_variable_that_is_no_text_is_a_fault_like_any_other() -> None:
     ],
 )
 def test_level_of_the_log(own: str | None, lambdas: str | None, level: int) -> None:
-    """Its own variable comes first, then Lambda's, then WARN; a malformed one is still reported."""
+    """The extension's variable comes first, then Lambda's, then WARN; faults are reported."""
     names = {"SERVICE_DISCOVERY_LOG_LEVEL": own, "AWS_LAMBDA_LOG_LEVEL": lambdas}
     assert log_level(names.get) == level
 
 
 def test_form_of_the_log_is_the_functions() -> None:
-    """JSON if Lambda's variable says so, else plain text."""
+    """It is JSON if Lambda's variable is JSON, otherwise plain text."""
     for text, expected in (("JSON", True), ("json", True), ("Text", False), (None, False)):
         names = {"AWS_LAMBDA_LOG_FORMAT": text}
         assert logs_json(names.get) is expected

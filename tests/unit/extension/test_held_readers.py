@@ -15,7 +15,7 @@ from extension.held_readers import HeldReaders
 
 @pytest.fixture
 def signals() -> Iterator[int]:
-    """Watch the leases' signal, and let it through again afterwards."""
+    """Watch the leases' signal, and unblock it afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     descriptor = system.watch_leases()
     yield descriptor
@@ -24,7 +24,7 @@ def signals() -> Iterator[int]:
 
 
 def test_signal_of_the_file_before_ends_no_lease(tmp_path: Path, signals: int) -> None:
-    """A freeze just before the lease's end would let the next reader through."""
+    """Otherwise, after a freeze, the next reader would not be held."""
     file = ServicesFile(str(tmp_path / "services.json"), wall=time.time, random=lambda: 0.5)
     assert file.hold(b"{}\n", 0)
     readers = HeldReaders(file, signals, hold_s=1, renew=lambda: None)

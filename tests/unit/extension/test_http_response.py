@@ -39,7 +39,7 @@ def test_response_is_parsed_as_h11_does_byte_by_byte(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [each for each in _GOOD if b"until" not in each])
 def test_response_that_is_cut_anywhere_is_an_error(data: bytes) -> None:
-    """A cut response is never taken for a shorter one."""
+    """A truncated response is an error, not a shorter response."""
     for at in range(len(data)):
         parser = ResponseParser()
         parser.feed(data[:at])

@@ -26,7 +26,7 @@ def test_items_that_are_no_list_of_items_are_a_malformed_response(items: bytes) 
 
 
 def test_pauses_double_up_to_a_second_and_are_spread() -> None:
-    """Clients that were refused together must not come back together."""
+    """Clients that were refused at the same time must not retry at the same time."""
     for random_number in (0.0, 0.25, 0.75):
         pauses = [pause_before(attempt, random_number) for attempt in range(1, 9)]
 
@@ -58,7 +58,7 @@ def _document(version: str) -> bytes:
 
 def _reader(client: FakeClient, *, random: Callable[[], float]) -> IndexReader:
     return IndexReader(
-        client,  # type: ignore[arg-type]  # as much as is asked
+        client,  # type: ignore[arg-type]  # has the methods that are called
         KeysFromEnvironment(Credentials("id", "secret", "")),
         table="index",
         region="eu-west-1",
@@ -73,7 +73,7 @@ def _read(reader: IndexReader) -> Reading:
 
 
 def test_response_of_the_same_bytes_is_not_parsed_again() -> None:
-    """A check that finds nothing new parses nothing: the answers are the very same objects."""
+    """A check with an unchanged response parses nothing: the answers are the same objects."""
     versions = ["1.0.0", "1.0.0", "1.1.0", "1.1.0"]
     documents = iter([_document(version) for version in versions])
     reader = _reader(_ChangingClient(lambda: next(documents)), random=lambda: 0.0)
@@ -110,7 +110,7 @@ class _RecoveringClient(FakeClient):
 
 
 def test_failed_request_is_repeated_after_the_pause_of_its_attempt() -> None:
-    """Each attempt in a row waits longer, by a random number of its own."""
+    """Each attempt in a row waits longer, with a new random number."""
     client = _RecoveringClient(failures=4)
     numbers = [0.9, 0.2, 0.7, 0.4]
     left = iter(numbers)

@@ -1,4 +1,4 @@
-"""The extension's decisions, with a clock that the tests move forwards, far ahead, and back."""
+"""The extension's decisions, with a simulated clock that tests move forwards and back."""
 
 import gc
 import json
@@ -46,7 +46,7 @@ def _answer(version: str, revision: int = 1, **members: Any) -> Answer:
 
 @dataclass
 class LifecycleWorld:
-    """What a lifecycle works with, all simulated, and the wall clock."""
+    """The simulated parts of a lifecycle, and the wall clock."""
 
     path: Path
     now: float = _START
@@ -84,7 +84,7 @@ class LifecycleWorld:
 
     # The platform.
     def register(self, events: list[str]) -> None:
-        """Record the events that are wanted, unless that was done; refuse what is not sent."""
+        """Record the requested events, unless that was done; refuse events that are not sent."""
         if not self.is_registering:
             self.start_registering(events)
         self.is_registering = False
@@ -92,7 +92,7 @@ class LifecycleWorld:
             raise EventsRefusedError
 
     def start_registering(self, events: list[str]) -> None:
-        """Record the events that are wanted."""
+        """Record the requested events."""
         self.registered.append(events)
         self.is_registering = True
 
@@ -205,7 +205,7 @@ def world(tmp_path: Path) -> Iterator[LifecycleWorld]:
 def test_check_is_due_at_max_age_and_when_the_last_one_lies_in_the_future(
     world: LifecycleWorld, moved_s: float, checks: int
 ) -> None:
-    """Freezes, restored snapshots and changed clocks all show on the wall clock."""
+    """Freezes, restored snapshots and changed clocks all affect the wall clock."""
     world.after(moved_s)
 
     world.run()
@@ -259,7 +259,7 @@ def test_no_pause_is_above_max_age_or_below_a_second(
 
 
 def test_pause_begins_at_the_end_of_the_check(world: LifecycleWorld) -> None:
-    """A check that has waited for its timeout is followed by a whole pause."""
+    """A check that ends at its timeout is followed by a full pause."""
     seen: list[int] = []
     world.after(600, fault="down", frozen_s=[0.4])
     for pause in (0.9, 0.1):
@@ -327,7 +327,7 @@ def test_check_ends_200_ms_before_the_invocation(
 def test_check_ends_200_ms_before_an_invocation_that_begins_meanwhile_does(
     world: LifecycleWorld,
 ) -> None:
-    """An event that comes during the first resolve, or a reader's check, sets its deadline."""
+    """An event during the first resolve, or during a reader's check, sets its deadline."""
     left_s: list[float] = []
     asked = world.read
 
@@ -347,7 +347,7 @@ def test_check_ends_200_ms_before_an_invocation_that_begins_meanwhile_does(
 
 
 def test_event_without_a_deadline_gives_the_check_its_timeout(world: LifecycleWorld) -> None:
-    """Emulators leave the deadline out; checks must go on."""
+    """Emulators omit the deadline; checks must continue."""
     world.events = [lambda: Event("INVOKE", 0)]
 
     world.run(SERVICE_DISCOVERY_MAX_AGE="0")
@@ -380,7 +380,7 @@ def test_stale_read_is_accepted_when_it_is_repeated(world: LifecycleWorld) -> No
 
 
 def test_failed_check_between_does_not_make_a_stale_read_true(world: LifecycleWorld) -> None:
-    """A check without an answer repeats nothing; the next one with an answer does."""
+    """A check without an answer does not count as the second read; the next one does."""
     world.answers["users"] = _answer("2.0.0", revision=9)
     seen: list[str] = []
     stale = {"users": _answer("1.0.0", revision=4)}
@@ -438,7 +438,7 @@ def test_another_error_is_no_change(world: LifecycleWorld) -> None:
 def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(
     world: LifecycleWorld, damage: Callable[[Path], None]
 ) -> None:
-    """The file's age is the age of its answers, whatever somebody did to the file."""
+    """The file's age is the age of its answers, even if another process changes the file."""
     world.then(lambda: damage(world.path))
     world.after(60, fault="down")
 
@@ -450,7 +450,7 @@ def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(
 
 
 def test_check_whose_answers_cannot_be_written_is_a_failed_check(world: LifecycleWorld) -> None:
-    """The next one comes after a pause, and not after MAX_AGE."""
+    """The next check is after a pause, and not after MAX_AGE."""
 
     def obstruct() -> None:
         world.path.unlink()
@@ -471,7 +471,7 @@ def test_check_whose_answers_cannot_be_written_is_a_failed_check(world: Lifecycl
 
 
 def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> None:
-    """The answers that came are written; the age grows until every need is answered."""
+    """The received answers are written; the age grows until every need is answered."""
     world.answers["billing"] = _answer("3.0.0")
     asked = world.read
 
@@ -538,7 +538,7 @@ def test_yanked_and_missing_are_logged_when_they_begin_and_end(world: LifecycleW
 def test_strict_init_accepts_only_its_own_resolves_answers(
     world: LifecycleWorld, changes: dict[str, Any], names: list[str]
 ) -> None:
-    """An earlier run's file serves functions that fail open, but not strict ones."""
+    """An earlier run's file is good for functions that fail open, but not for strict ones."""
     world.answers["billing"] = _answer("1.0.0")
     world.run("users,billing", SERVICE_DISCOVERY_STRICT="true")
     for name, value in changes.items():
@@ -618,7 +618,7 @@ def test_schedule_never_stops_for_longer_than_it_may(
 
 
 def test_freeze_behind_the_answer_makes_it_old(world: LifecycleWorld) -> None:
-    """The index is asked again before a reader gets an answer from before the freeze."""
+    """The index is read again, so that no reader gets an answer from before the freeze."""
     world.after(31, frozen_s=[3_600])
 
     world.run()
@@ -631,7 +631,7 @@ def test_freeze_behind_the_answer_makes_it_old(world: LifecycleWorld) -> None:
 def test_check_that_a_freeze_repeats_has_the_time_that_the_event_leaves(
     world: LifecycleWorld, deadline_s: float, again_s: float
 ) -> None:
-    """The event came before the freeze; emulators leave its deadline out."""
+    """The event arrived before the freeze; emulators omit its deadline."""
     asked = world.read
 
     def read(

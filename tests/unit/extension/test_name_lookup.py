@@ -1,4 +1,4 @@
-"""Name look-ups whose name server stays silent."""
+"""Name look-ups with a name server that does not respond."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from extension.waiting import DeadlineError
 
 
 class _SilentWaiter:
-    """A waiter that waits for nothing; it records what was awaited, and until when."""
+    """A waiter that does not wait; it records the descriptors and the deadlines."""
 
     def __init__(self) -> None:
         self.waits: list[tuple[int, float]] = []
@@ -23,7 +23,7 @@ class _SilentWaiter:
 def test_silent_query_is_sent_again_well_inside_the_timeout(
     timeout_s: float, second_s: float
 ) -> None:
-    """The second query is sent beside the first, and both have the time that is left."""
+    """The second query is sent beside the first one, and both have the remaining time."""
     waiter: Any = _SilentWaiter()
 
     with pytest.raises(DeadlineError):

@@ -1,4 +1,4 @@
-"""The proxy that is used, compared with botocore."""
+"""The choice of the proxy, compared with botocore."""
 
 import itertools
 

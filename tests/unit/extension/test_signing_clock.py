@@ -14,7 +14,7 @@ _NOW = 1_790_000_000
 
 @given(st.datetimes(dt.datetime(1970, 1, 1), dt.datetime(2200, 1, 1), timezones=st.just(dt.UTC)))  # noqa: DTZ001  # hypothesis wants naive bounds
 def test_date_of_a_response_is_parsed(moment: dt.datetime) -> None:
-    """Compared with Python's own formatter."""
+    """The result is compared with Python's formatter."""
     assert parse_http_date(format_datetime(moment, usegmt=True)) == int(moment.timestamp())
 
 
@@ -42,7 +42,7 @@ def _date(seconds: int) -> str:
 
 
 def test_server_moves_a_wrong_clock_once() -> None:
-    """A second refusal with the same time has another reason than the clock."""
+    """If the server refuses the same time again, the clock is not the reason."""
     clock = SigningClock(lambda: _NOW)
 
     assert clock.correct(_date(_NOW + 3_600))

@@ -22,14 +22,14 @@ _TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 def test_signature_is_botocores(
     key_id: str, secret: str, token: str, path: str, body: bytes, region: str
 ) -> None:
-    """Compared with botocore's signer, since emulators check no signatures."""
+    """The signature is compared with botocore's, since emulators check no signatures."""
     headers = [
         ("content-type", "application/x-amz-json-1.0"),
         ("host", "dynamodb.example:8000"),
         ("x-amz-target", "DynamoDB_20120810.BatchGetItem"),
     ]
     keys = SigningKeys(region, "dynamodb")
-    # Of another day: the key that is kept must not be used.
+    # Another day's: the cached key must not be used.
     keys.get(secret, "20261122")
 
     prepared = SignedRequest(
@@ -40,7 +40,7 @@ def test_signature_is_botocores(
         keys=keys,
         credentials=Credentials(key_id, secret, token),
     )
-    # An earlier signature must not show.
+    # The earlier signature must not affect the next one.
     prepared.header_lines("20261123T075959Z")
 
     lines = prepared.header_lines("20261123T080000Z")

@@ -9,7 +9,7 @@ from extension import sockets, system
 
 
 class _LateWaiter:
-    """A waiter for which the last attempt connects; it records what was awaited, and until when."""
+    """A waiter for which the last attempt connects; it records descriptors and deadlines."""
 
     def __init__(self, attempts: int) -> None:
         self._attempts = attempts
@@ -26,7 +26,7 @@ class _LateWaiter:
 def test_silent_connection_is_tried_again_well_inside_the_timeout(
     timeout_s: float, second_s: float
 ) -> None:
-    """The second attempt is made beside the first, and both have the time that is left."""
+    """The second attempt is made beside the first one, and both have the remaining time."""
     waiter: Any = _LateWaiter(attempts=2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -1,6 +1,6 @@
 """Run the cases of tests/vectors/helpers.json: `python run_cases.py FOLDER`, Python 3.9 or later.
 
-Plain Python, so that it runs under interpreters that have no pytest. The Node.js helper runs the
+It runs under interpreters without pytest. The Node.js helper runs the
 same cases in cases.test.mjs.
 """
 

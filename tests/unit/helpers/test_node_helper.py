@@ -28,14 +28,14 @@ def test_node_helper() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mts", "cts"])
 def test_types_are_those_of_the_code(suffix: str, tmp_path: Path) -> None:
-    """In TypeScript, for ES modules and CommonJS; wrong uses are refused."""
+    """TypeScript accepts correct uses, with ES modules and CommonJS, and refuses wrong ones."""
     installed = node_packages.node_modules()
     modules = tmp_path / "node_modules"
     modules.mkdir()
     (modules / "service-discovery").symlink_to(ROOT / "helpers/node")
     shutil.copy(_FOLDER / "types.mts", tmp_path / f"types.{suffix}")
     options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"]
-    # No types of Node.js are installed: `console` is declared by the browser's.
+    # No types of Node.js are installed; the browser's types declare `console`.
     options += ["--lib", "es2022,dom", "--preserveSymlinks"]
 
     ran = subprocess.run(

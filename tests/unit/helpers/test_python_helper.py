@@ -74,7 +74,7 @@ def _interpreter(minor: int) -> str:
 
 @pytest.mark.parametrize("minor", [9, 10, 12, 13, 14])
 def test_other_versions_of_python_agree(minor: int, tmp_path: Path) -> None:
-    """Functions run on every Python that Lambda has; the layer is the same for all."""
+    """Functions run on every Python version of Lambda, with the same layer."""
     ran = subprocess.run(
         [_interpreter(minor), "-W", "error", str(_SCRIPT), str(tmp_path)],
         env={"PYTHONPATH": str(ROOT / "helpers/python"), "PYTHONDONTWRITEBYTECODE": "1"},
@@ -88,7 +88,7 @@ def test_other_versions_of_python_agree(minor: int, tmp_path: Path) -> None:
 
 
 def test_import_loads_nothing_that_the_runtime_has_not_loaded() -> None:
-    """An import adds to every cold start; that of `typing` takes 5 ms."""
+    """Every import adds to the cold start; `typing` takes 5 ms."""
     program = (
         "import sys, awslambdaric.bootstrap; before = set(sys.modules); import service_discovery;"
         "print(sorted(set(sys.modules) - before))"
@@ -112,7 +112,7 @@ def test_replaced_file_is_read_at_the_next_call(path: Path) -> None:
 def test_file_rewritten_in_place_within_a_clock_tick_is_read(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Lambda's kernels (before 6.13) a file's times stand still for up to 10 ms."""
+    """On Lambda's kernels (before 6.13), a file's times change only every 10 ms."""
 
     def _coarse_fstat(fd: int) -> SimpleNamespace:
         info = os.stat(fd)
@@ -143,7 +143,7 @@ def test_settled_file_rewritten_in_place_with_its_time_kept_is_read(path: Path) 
 
 
 def test_reader_that_is_held_reads_what_was_filled_in(path: Path) -> None:
-    """The extension holds a read by a lease while a check is due, and fills the held file."""
+    """The extension holds a reader with a lease while a check is due, and fills the held file."""
     path.write_text(_document("1.0.0"), encoding="utf-8")
     assert get_arn("users") == "arn:users:1.0.0"
     fd = os.open(path, os.O_RDWR)
@@ -169,7 +169,7 @@ def test_reader_that_is_held_reads_what_was_filled_in(path: Path) -> None:
 def test_file_is_parsed_only_if_its_content_has_changed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each check moves the modification time, even if no answer has changed."""
+    """Each check changes the modification time, even if no answer has changed."""
     parsed: list[bytes] = []
     loads = json.loads
 
@@ -228,7 +228,7 @@ def test_callers_get_metadata_of_their_own(path: Path) -> None:
 
 
 def test_descriptors_are_closed(path: Path) -> None:
-    """An open file keeps the extension from leasing it again."""
+    """If the file stays open, the extension cannot lease it again."""
     _replace(path, _document("1.0.0"))
     before = set(Path("/proc/self/fd").iterdir())
     for text in (_document("1.0.1"), "{", _document("1.0.2")):
@@ -354,7 +354,7 @@ def test_services_can_be_never_checked() -> None:
 def test_services_refuses_a_member_that_no_file_could_have(
     member: dict[str, str], message: str
 ) -> None:
-    """A mistake in a test's answers shows at once, not as a missing service."""
+    """A mistake in a test's answers is an error at once, not a missing service."""
     with pytest.raises(ValueError, match=message), services({"users": member}):
         pass
 

@@ -7,7 +7,7 @@ from local import build_cache
 
 
 class Checkout:
-    """A checkout whose build copies its one source, and builds of it."""
+    """A checkout with one source file, which its build copies."""
 
     def __init__(self, folder: Path) -> None:
         self.source = folder / "checkout/registry_api/handler.py"
@@ -17,7 +17,7 @@ class Checkout:
         self._results = folder / "results"
 
     def build(self, layers: str = "x86_64", fails: BaseException | None = None) -> str:
-        """Build, unless the cache has the result; return what was built."""
+        """Build, unless the cache has the result; return the build's content."""
         into = self._results / str(len(list(self._results.glob("*"))))
 
         def build() -> None:

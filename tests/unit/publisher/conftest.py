@@ -1,4 +1,4 @@
-"""A publisher with a registry and a ledger in memory, and stacks as CloudFormation runs them."""
+"""A publisher with a registry and a ledger in memory, and simulated stacks."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,7 +28,7 @@ class StackStates:
         self.is_readable = True
 
     def state(self, resource: StackResource) -> StackState:
-        """Return what a stack does."""
+        """Return a stack's state."""
         return StackState(status=self._find(resource).status)
 
     def present_id(self, resource: StackResource) -> str:
@@ -42,7 +42,7 @@ class StackStates:
 
 
 class PublisherInMemory:
-    """A publisher, and what it works on."""
+    """A publisher, with its registry, its ledger and the stacks."""
 
     def __init__(self) -> None:
         """Start with nothing published."""
@@ -64,7 +64,7 @@ class PublisherInMemory:
         return stack
 
     def send(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Carry out a request; return the response."""
+        """Handle a request; return the response."""
         request = parse_event(event | {"ResponseURL": "https://example.com"})
         assert isinstance(request, StackRequest)
         resources = StackResources(publications=self.publications, stacks=self.states)

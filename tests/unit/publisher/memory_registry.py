@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def refusal(status: int, detail: str) -> RefusalError:
-    """Return a refusal of the API's."""
+    """Return a refusal of the API."""
     return RefusalError("PUT", "/services/x", status, {"status": status, "detail": detail})
 
 
@@ -28,7 +28,7 @@ class MemoryService:
     channels: dict[str, str] = field(default_factory=dict)
 
     def latest(self) -> str | None:
-        """Return what functions get that need the latest version."""
+        """Return the version that `latest` resolves to."""
         if "latest" in self.channels:
             return self.channels["latest"]
         active = [
@@ -44,7 +44,7 @@ class MemoryRegistry:
     """A registry in memory.
 
     Attributes:
-        services: What it holds.
+        services: Its services.
         faults: Called with each write's name before and after the write; may raise.
     """
 

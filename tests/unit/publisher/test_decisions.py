@@ -1,4 +1,4 @@
-"""The action that each request calls for."""
+"""The action for each request."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from publisher.properties import OnDelete
         ("UPDATE_ROLLBACK_IN_PROGRESS", None, True),
         ("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", None, True),
         ("IMPORT_ROLLBACK_IN_PROGRESS", None, True),
-        # A nested stack that a failed update of its parent had created.
+        # A nested stack that a failed update of its parent has created.
         ("DELETE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", True),
         ("DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS", False),
         ("UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", False),

@@ -30,7 +30,7 @@ _RESULT = RequestResult(is_success=True, physical_id="users@1.0.0", reason="", d
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator["DynamoDBClient"]:
-    """Return DynamoDB with the ledger's table, as the template makes it."""
+    """Return DynamoDB with the template's ledger table."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with moto():

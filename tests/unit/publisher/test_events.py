@@ -43,7 +43,7 @@ def test_request_of_cloudformation_is_parsed() -> None:
 
 
 def test_keys_outlive_the_stack_but_not_the_request() -> None:
-    """A new stack of the same name knows what a roll-back has undone."""
+    """A new stack with the same name finds the entries of an earlier roll-back."""
     first = parse_event(_request())
     again = parse_event(_request(StackId=_STACK.replace("51af3dc0", "77aa0000")))
 

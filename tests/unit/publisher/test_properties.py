@@ -110,12 +110,12 @@ def test_fault_names_its_property(properties: dict[str, Any], message: str) -> N
     ],
 )
 def test_physical_id_is_read_back(physical_id: str, parts: tuple[str, str] | None) -> None:
-    """A Delete has the id, and the id of a failed creation names nothing."""
+    """A Delete has the id; the id of a failed creation has no service and version."""
     assert parse_physical_id(physical_id) == parts
 
 
 def test_malformed_on_delete_keeps_the_version() -> None:
-    """A resource with a malformed one was never created, and its Delete must not fail."""
+    """A resource with a malformed `OnDelete` was never created, and its Delete must not fail."""
     assert parse_on_delete({"OnDelete": "Drop"}) is OnDelete.RETAIN
     assert parse_on_delete({"OnDelete": "Yank"}) is OnDelete.YANK
 

@@ -1,4 +1,4 @@
-"""The life of a resource: a stack's operations, and the registry's content afterwards."""
+"""The operations of a stack, and the registry's content afterwards."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def test_creation_publishes(publisher: PublisherInMemory) -> None:
 def test_update_publishes_the_new_version_and_leaves_the_old_one(
     publisher: PublisherInMemory,
 ) -> None:
-    """Consumers that are pinned to the old version keep it, whatever `OnDelete` is."""
+    """Consumers that need the old version keep it, with any `OnDelete`."""
     stack = publisher.stack()
     stack.create(of("1.0.0", OnDelete="Delete"))
 
@@ -46,7 +46,7 @@ def test_update_publishes_the_new_version_and_leaves_the_old_one(
 def test_same_version_with_another_arn_is_refused_and_nothing_moves(
     publisher: PublisherInMemory,
 ) -> None:
-    """A published version is never another; the stack rolls back, and its channel stays."""
+    """A published version does not change; the stack rolls back, and its channel stays."""
     stack = publisher.stack()
     stack.create(of("1.0.0", Channel="stable"))
 
@@ -147,7 +147,7 @@ def test_roll_back_leaves_a_channel_that_others_have_moved_since(
 def test_channel_whose_version_is_gone_is_deleted_by_a_roll_back(
     publisher: PublisherInMemory,
 ) -> None:
-    """There is no right version any more, and a wrong one would be worse than none."""
+    """The correct version no longer exists, and a wrong one would be worse than none."""
     stack = publisher.stack()
     stack.create(of("1.0.0", Channel="stable"))
 
@@ -162,7 +162,7 @@ def test_channel_whose_version_is_gone_is_deleted_by_a_roll_back(
 
 
 def test_roll_back_is_not_blocked_by_a_channel_of_others(publisher: PublisherInMemory) -> None:
-    """A stack that can't roll back is worse than a version that stays."""
+    """A stack that cannot roll back is worse than a version that is not removed."""
     stack = publisher.stack()
     stack.create(of("1.0.0"))
 

@@ -74,7 +74,7 @@ def _request(url: str = "https://example.com") -> StackRequest:
 
 
 def test_response_has_what_cloudformation_needs(sink: ResponseSink) -> None:
-    """The address is signed for an empty content type; S3 refuses another one."""
+    """The URL is signed for an empty content type; S3 refuses any other."""
     Responder(_never).send(_request(sink.url), _PUBLISHED)
 
     ((headers, body),) = sink.received

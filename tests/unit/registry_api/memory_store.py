@@ -23,7 +23,7 @@ class MemoryVersionStore:
 
     Attributes:
         events: The history of all services, the oldest first.
-        before_commit: Called before each change is tried, so that a test can make another change.
+        before_commit: Called before each commit, so that a test can make another change.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class MemoryVersionStore:
             return self._services.get(name), found
 
     def check_last_change(self, service: ServiceRecord) -> None:
-        """Do nothing: in memory a change is always whole."""
+        """Do nothing: in memory a change is always complete."""
 
     def highest_stable(
         self, name: str, series: Series, *, below: Version | None = None
@@ -151,7 +151,7 @@ def registry_on(
     random: Callable[[], float] = lambda: 1.0,
     consumers: ConsumerNeeds | None = None,
 ) -> Registry:
-    """Return operations that never really wait."""
+    """Return operations that do not wait."""
     return Registry(store, now=lambda: now, sleep=sleep, random=random, consumers=consumers)
 
 

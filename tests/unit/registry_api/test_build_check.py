@@ -14,7 +14,7 @@ def test_packages_of_this_python_pass() -> None:
 def test_packages_of_another_python_are_refused_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The import's own message names only a file of the package."""
+    """The original import error has only the name of a file."""
     for name in [each for each in sys.modules if each.startswith("pydantic_core")]:
         monkeypatch.delitem(sys.modules, name)
     package = tmp_path / "pydantic_core"

@@ -1,4 +1,4 @@
-"""Cursors: read back by the list that made them, and refused by every other one."""
+"""Cursors: accepted by the list that made them, and refused by every other one."""
 
 import string
 
@@ -31,7 +31,7 @@ def test_cursor_needs_no_escaping_in_a_url(scope: str, position: str) -> None:
 
 @given(SCOPES, SCOPES, POSITIONS)
 def test_cursor_of_another_list_is_refused(scope: str, other: str, position: str) -> None:
-    """It would give a wrong page without an error."""
+    """It would return a wrong page without an error."""
     assume(scope != other)
 
     with pytest.raises(CursorError):
@@ -40,7 +40,7 @@ def test_cursor_of_another_list_is_refused(scope: str, other: str, position: str
 
 @given(POSITIONS, st.data())
 def test_altered_cursor_is_refused(position: str, data: st.DataObject) -> None:
-    """Any character may be altered, also the last one, whose low bits have no meaning."""
+    """Any character may be altered, even the last one, whose low bits are not used."""
     cursor = to_cursor("versions/users", position)
     at = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_="))
@@ -52,7 +52,7 @@ def test_altered_cursor_is_refused(position: str, data: st.DataObject) -> None:
 
 @given(POSITIONS, st.data())
 def test_cut_cursor_is_refused(position: str, data: st.DataObject) -> None:
-    """A terminal's line break may cut one."""
+    """A terminal's line break may truncate a cursor."""
     cursor = to_cursor("versions/users", position)
     end = data.draw(st.integers(0, len(cursor) - 1))
 

@@ -40,7 +40,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
 def test_every_write_has_a_dry_run_and_preconditions(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
-    """Other routes have neither; consumers are replaced whole, without preconditions."""
+    """Other routes have neither; a consumer is replaced completely, without preconditions."""
     names = {each["name"] for each in operation.get("parameters", [])}
     is_write = method != "get" and path.startswith("/services")
 
@@ -53,7 +53,7 @@ def test_every_write_has_a_dry_run_and_preconditions(
 def test_every_operation_has_examples_and_refusals(
     path: str, method: str, operation: dict[str, Any]
 ) -> None:
-    """An operator copies an example, and looks up a refusal."""
+    """Operators need examples to copy, and the meaning of refusals."""
     refused = {status for status in operation["responses"] if status >= "400"}
     described = {parameter["name"] for parameter in operation.get("parameters", [])}
 

@@ -1,4 +1,4 @@
-"""What clients may do, and when they are refused, with a table in memory."""
+"""The operations that write, and their refusals, with a table in memory."""
 
 import random
 import threading
@@ -44,7 +44,7 @@ def test_service_keeps_its_first_time_and_shows_its_last(store: MemoryVersionSto
 
 
 def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVersionStore) -> None:
-    """A pipeline may repeat itself; the first publisher stays the publisher."""
+    """A pipeline may publish again; `published_by` stays the first publisher."""
     _, first = registry.publish(valid.publication(), "somebody")
 
     outcome, again = registry.publish(valid.publication(), "somebody else")
@@ -56,7 +56,7 @@ def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVer
 def test_yanked_version_stays_so_when_it_is_published_again(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """A repeated pipeline must not undo what an operator did."""
+    """A repeated pipeline must not undo an operator's yank."""
     registry.publish(valid.publication(), "somebody")
     yanked = registry.yank("users", Version.parse("1.0.0"), "broken", "operator", FORCED)
 
@@ -73,7 +73,7 @@ def test_yanked_version_stays_so_when_it_is_published_again(
 def test_published_version_cannot_be_replaced(
     registry: Registry, store: MemoryVersionStore, other: dict[str, Any], named: str
 ) -> None:
-    """Consumers that pinned it would get something else."""
+    """Consumers that pinned it would get another ARN."""
     _, first = registry.publish(valid.publication(), "somebody")
 
     with pytest.raises(ConflictError, match=named) as refused:
@@ -153,7 +153,7 @@ def test_latest_is_never_a_pre_release(
 def test_service_has_a_bounded_number_of_channels(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """They are in one item; those that exist can still be moved."""
+    """They are in one item; existing ones can still be set."""
     for number in range(MAX_CHANNELS):
         registry.publish(valid.publication(f"1.0.{number}", channel=f"c{number}"), "somebody")
 
@@ -209,7 +209,7 @@ def test_unpublished_service_is_unknown(
 
 
 def test_lost_race_is_decided_again(registry: Registry, store: MemoryVersionStore) -> None:
-    """The rival's change stays, and ours follows, one revision later."""
+    """The other change stays, and this one follows, one revision later."""
     overtake(store, valid.publication("1.0.0"))
 
     _, record = registry.publish(valid.publication("1.1.0"), "somebody")
@@ -219,7 +219,7 @@ def test_lost_race_is_decided_again(registry: Registry, store: MemoryVersionStor
 
 
 def test_race_for_one_version_has_one_winner(registry: Registry, store: MemoryVersionStore) -> None:
-    """The second one is told what was published, and overwrites nothing."""
+    """The second one gets the published record, and overwrites nothing."""
     overtake(store, valid.publication(arn=valid.OTHER_ARN))
 
     with pytest.raises(ConflictError) as refused:
@@ -242,7 +242,7 @@ def test_race_for_the_same_publish_is_a_repetition(
 
 
 def overtake(store: MemoryVersionStore, wanted: Publication) -> None:
-    """Let another change come first, once."""
+    """Let another change be faster, once."""
 
     def _rival() -> None:
         store.before_commit = lambda: None
@@ -252,7 +252,7 @@ def overtake(store: MemoryVersionStore, wanted: Publication) -> None:
 
 
 def test_change_that_loses_every_race_is_busy(store: MemoryVersionStore) -> None:
-    """The attempts are limited, with growing pauses; nothing of the change has happened."""
+    """The attempts are limited, with growing pauses; nothing of the change is written."""
     pauses: list[float] = []
     store.before_commit = _lose
 
@@ -272,7 +272,7 @@ def _lose() -> None:
 
 
 def test_pauses_are_jittered(store: MemoryVersionStore) -> None:
-    """Writers that met once would otherwise meet again at each attempt."""
+    """Otherwise, writers that conflict once would conflict again at each attempt."""
     pauses: list[float] = []
     store.before_commit = _lose
     numbers = iter([0.0, 0.5] + [1.0] * 100)

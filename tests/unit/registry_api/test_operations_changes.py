@@ -44,7 +44,7 @@ def channels(registry: Registry) -> dict[str, str]:
 def test_yanked_version_has_its_reason_and_is_not_latest(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """As on PyPI, only the exact selector finds it."""
+    """As on PyPI, only the exact selector resolves to it."""
     record = registry.yank("users", TWO, "loses orders", "operator", FORCED)
 
     assert record == valid.record(
@@ -355,7 +355,7 @@ def test_change_keeps_everything_else_and_sets_the_time(store: MemoryVersionStor
 
 
 def test_services_come_by_name_each_with_its_latest(store: MemoryVersionStore) -> None:
-    """Case-sensitive, by prefix, page by page."""
+    """Names are case-sensitive, filtered by prefix, page by page."""
     registry = registry_on(store)
     for name in ("users", "billing", "users-api", "Users"):
         registry.publish(valid.publication(name=name), "pipeline")
@@ -395,7 +395,7 @@ def ready(registry: Registry, store: MemoryVersionStore) -> Registry:
 def test_lost_race_is_decided_again(
     ready: Registry, store: MemoryVersionStore, change: str
 ) -> None:
-    """The rival's change stays, and ours follows, one revision later."""
+    """The other change stays, and this one follows, one revision later."""
 
     def _rival() -> None:
         store.before_commit = lambda: None
@@ -416,7 +416,7 @@ def test_lost_race_is_decided_again(
 def test_change_that_loses_every_race_is_busy(
     ready: Registry, store: MemoryVersionStore, change: str
 ) -> None:
-    """The attempts are limited; nothing of the change has happened."""
+    """The attempts are limited; nothing of the change is written."""
     store.before_commit = _raising(RaceLostError())
 
     with pytest.raises(BusyError):
@@ -497,7 +497,7 @@ def test_looking_at_a_service_never_shows_two_moments(
             registry_on(store).yank("users", TWO, None, rival, FORCED)
         return read(name, version)
 
-    store.version = _version  # type: ignore[method-assign,assignment]  # a rival between two reads
+    store.version = _version  # type: ignore[method-assign,assignment]  # another write between two reads
 
     view = registry.service("users")
 
@@ -532,7 +532,7 @@ def test_page_of_services_never_shows_two_moments(
 def test_service_that_the_list_of_names_does_not_have_yet_is_left_out(
     store: MemoryVersionStore,
 ) -> None:
-    """The list trails by a moment, so a name may have no service."""
+    """The list is a moment behind, so a name may have no service."""
     registry = registry_on(store)
     registry.publish(valid.publication(), "pipeline")
     store.services = lambda names: {}  # type: ignore[method-assign]  # noqa: ARG005  # as if gone
@@ -544,7 +544,7 @@ def test_service_that_the_list_of_names_does_not_have_yet_is_left_out(
 def test_highest_version_is_looked_for_when_the_last_change_is_whole(
     registry: Registry, store: MemoryVersionStore, monkeypatch: pytest.MonkeyPatch, act: str
 ) -> None:
-    """A version that is just being published may be the highest, and not visible yet."""
+    """A version that is being published may be the highest, and not visible yet."""
     asked: list[str] = []
     find_highest = store.highest_stable
 

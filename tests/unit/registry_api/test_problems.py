@@ -7,7 +7,7 @@ from registry_api.problems import ProblemError, invalid, try_again
 
 
 def test_refusal_is_a_problem_document() -> None:
-    """RFC 9457: a client reads every refusal in the same way."""
+    """RFC 9457: a client can parse every refusal in the same way."""
     problem = ProblemError(
         HTTPStatus.CONFLICT, "it stands", members={"current": {}}, headers={"X-Why": "because"}
     )

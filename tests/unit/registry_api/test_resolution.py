@@ -24,7 +24,7 @@ def index() -> MemoryIndexStore:
 
 
 def test_each_need_gets_its_own_answer_under_its_own_key(index: MemoryIndexStore) -> None:
-    """In the order of the needs, as in the services file."""
+    """The order is that of the needs, as in the services file."""
     needs = parse_needs("users, old:users==1.4.0, billing@beta, nobody")
 
     members = list(NeedsResolver(index).resolve(needs))
@@ -85,7 +85,7 @@ def test_one_need_is_an_answer_or_unknown(
 
 
 def test_caller_may_stop_reading_answers_early(index: MemoryIndexStore) -> None:
-    """Thousands of pins with large metadata would fill the function's memory."""
+    """Thousands of exact needs with large metadata would fill the function's memory."""
     needs = parse_needs(",".join(f"a{number}:users" for number in range(250)))
 
     assert next(NeedsResolver(index).resolve(needs))[0] == "a0"

@@ -1,4 +1,4 @@
-"""The documents: every fault of a request with its pointer, and records as clients read them."""
+"""The types of requests and responses: faults with their pointers, and records."""
 
 from typing import Any
 
@@ -99,7 +99,7 @@ def test_largest_request_is_accepted(member: dict[str, Any]) -> None:
     ids=str,
 )
 def test_fault_has_its_pointer(member: dict[str, Any], pointer: str) -> None:
-    """Tools can show the place by its pointer (RFC 6901)."""
+    """Tools can show the place of the fault by its pointer (RFC 6901)."""
     assert pointers(GOOD | member) == [pointer]
 
 
@@ -117,7 +117,7 @@ def test_all_faults_are_named_at_once() -> None:
 
 
 def test_faults_have_the_models_own_messages() -> None:
-    """The messages are not those of a library that the client does not know."""
+    """The messages do not mention a library that the client does not know."""
     details = {fault["pointer"]: fault["detail"] for fault in faults(GOOD | {"version": "v1.4.2"})}
 
     assert details == {

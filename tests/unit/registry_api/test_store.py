@@ -1,4 +1,4 @@
-"""The promises of `VersionStore`, kept by the tests' fake and by DynamoDB."""
+"""The rules of `VersionStore`, for the tests' fake and for DynamoDB."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -99,7 +99,7 @@ def test_first_publish_happens_once(store: VersionStore) -> None:
 def test_change_of_a_service_that_has_changed_is_refused(
     store: VersionStore, publish: Publish
 ) -> None:
-    """A change happens whole or not at all: version, service and history."""
+    """A change is atomic: version, service and history."""
     publish("1.0.0")
     before = store.service("users")
     publish("1.1.0")
@@ -219,7 +219,7 @@ def test_highest_version_of_a_series(
 
 
 def test_pages_go_on_below_the_last_version(store: VersionStore, publish: Publish) -> None:
-    """Highest first, each once, of this service only; a page without `last` ends the list."""
+    """The highest is first, each is once, and a page without `last` ends the list."""
     ascending = ["1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0", "10.0.0"]
     publish(*ascending[::2], *ascending[1::2])
 
@@ -256,7 +256,7 @@ def test_events_come_newest_first_by_number(store: VersionStore, publish: Publis
 
 
 def test_events_are_read_as_they_were_written(store: VersionStore) -> None:
-    """The history has everything that is known of a deleted version."""
+    """Only the history has the data of a deleted version."""
     channels = {"beta": Version.parse("1.4.2")}
     written = [
         valid.event(channel="beta", by="pipeline"),
@@ -274,7 +274,7 @@ def test_events_are_read_as_they_were_written(store: VersionStore) -> None:
 
 
 def test_names_come_by_their_bytes_and_by_their_prefix(store: VersionStore) -> None:
-    """Case-sensitive, as names are; a page continues after a name, even if no service has it."""
+    """Names are case-sensitive; a page continues after a name, even if no service has it."""
     names = ["Users", "users", "users-2", "users.a", "usersX", "Zebra", "a"]
     for name in reversed(names):
         store.commit(_first_of(name))

@@ -1,4 +1,4 @@
-"""The API that an address leads to."""
+"""The API, the stage and the Region in an address."""
 
 import pytest
 

@@ -37,6 +37,6 @@ def test_malformed_prefix_is_refused_by_name(prefix: str) -> None:
     ],
 )
 def test_arn_without_a_numeric_qualifier_is_refused_with_the_way_out(arn: str) -> None:
-    """A function whose name is a number has no qualifier either."""
+    """A function's name may be a number, which is not a qualifier."""
     with pytest.raises(VersionPrefixError, match=r"published function version, such as .*:42"):
         version_from_arn("1", arn)

@@ -82,7 +82,7 @@ def test_copies_stand_under_keys_of_their_own() -> None:
     "value", [None, {}, {"NULL": True}, {"S": 1}, {"N": "x"}, "text", {"BOOL": True}, {"S": None}]
 )
 def test_error_of_a_malformed_item_names_the_attribute(name: str, value: object) -> None:
-    """The table may have been edited; a function must not get half an answer."""
+    """Somebody may have edited the table; a function must not get an incomplete answer."""
     item = {key: attribute for key, attribute in ITEM.items() if key != name}
     if value is not None:
         item[name] = value
@@ -117,7 +117,7 @@ def test_item_without_a_key_is_an_error(missing: str) -> None:
 
 @given(st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,9}", fullmatch=True), st.integers(0, 49))
 def test_partition_key_is_parsed_to_service_and_copy(service: str, copy: int) -> None:
-    """A rebuild must not take a copy for an unknown service."""
+    """To a rebuild, a copy must not look like an unknown service."""
     assert layout.service_of(layout.partition_key(service, copy)) == (service, copy)
 
 

@@ -34,7 +34,7 @@ _SELECTORS = st.sampled_from([*_EXACT, *_SERIES, *_LATEST, "@beta"])
 
 
 def _index(published: dict[Version, str], pin: Version | None) -> dict[str, Version]:
-    """Return a service's selectors and versions as the index has them."""
+    """Return the selectors and versions in the index for a service."""
     index = {}
     answers = sorted(v for v, status in published.items() if status == "active" and v.is_stable)
     for version in answers:
@@ -156,7 +156,7 @@ def _parts(need: Need) -> tuple[str, str, str, str, str]:
 
 @given(_NAMES, _SELECTORS)
 def test_formatted_selector_is_parsed_back(name: str, text: str) -> None:
-    """A selector copied from a message asks for the same version."""
+    """A selector that is copied from a message selects the same version."""
     (need,) = parse_needs(name + text)
     (again,) = parse_needs(f"{need.service}{need.selector}")
 

@@ -1,4 +1,4 @@
-"""The services file: what functions in any language read."""
+"""The services file, which functions in any language read."""
 
 import json
 from typing import Any
@@ -99,7 +99,7 @@ def test_yanked_version_is_shown_with_its_reason_and_metadata() -> None:
 
 
 def test_answer_below_the_minimum_is_missing() -> None:
-    """`>=1.5` is not `1.4.2`, even if the index's `latest` is."""
+    """`>=1.5` does not accept `1.4.2`, even if that is the index's `latest`."""
     member = document(member_for(need("users>=1.5"), answer("1.4.2"), AT))
 
     assert member == {
@@ -110,7 +110,7 @@ def test_answer_below_the_minimum_is_missing() -> None:
 
 
 def test_unavailable_member_has_only_the_reason() -> None:
-    """A function must not take an unconfirmed version for an answer."""
+    """A function must not mistake an unconfirmed version for an answer."""
     member = document(unavailable_member(need("users"), "timed out after 1500 ms"))
 
     assert member == {
@@ -168,7 +168,7 @@ def test_rendered_file_is_valid_json(members: dict[str, Member]) -> None:
 
 @given(_MEMBERS.filter(bool))
 def test_file_cut_at_any_byte_is_an_error(members: dict[str, Member]) -> None:
-    """Services that were cut off would look like services that are not needed."""
+    """Otherwise, the lost services would look as if they were not needed."""
     data = services_file.render(list(members.items())).rstrip()
 
     for end in range(len(data)):

@@ -1,4 +1,4 @@
-"""JSON that must be whole, compared with CPython's parser. The vectors test MicroPython."""
+"""Strict JSON, compared with CPython's parser. The vectors test MicroPython."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ _DOCUMENTS = st.dictionaries(_TEXTS, _VALUES, max_size=4)
 
 @given(value=_VALUES, is_ascii=st.booleans())
 def test_whole_document_is_read_as_cpython_reads_it(value: object, *, is_ascii: bool) -> None:
-    """Escaped or not, documents of other tools are parsed as they were meant."""
+    """Documents of other tools are parsed correctly, with escapes or without."""
     text = json.dumps(value, ensure_ascii=is_ascii)
 
     assert strict_json.loads(text.encode()) == value
@@ -30,7 +30,7 @@ def test_whole_document_is_read_as_cpython_reads_it(value: object, *, is_ascii: 
 
 @given(value=_DOCUMENTS, is_ascii=st.booleans())
 def test_document_cut_at_any_byte_is_an_error(value: object, *, is_ascii: bool) -> None:
-    """A shorter document would look like services that are gone."""
+    """In a shorter document, services would be missing."""
     data = json.dumps(value, ensure_ascii=is_ascii).encode()
 
     for end in range(len(data)):
@@ -80,7 +80,7 @@ def test_escaped_surrogates_become_valid_text(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("end", ['"', "\\", '\\"', "{[", '"}]'])
 def test_large_document_is_whole_or_not_wherever_its_parts_end(end: str) -> None:
-    """It is looked at part by part, and a text or an escape may lie where one ends."""
+    """It is checked in parts, and a part may end within a string or an escape."""
     for length in range(16_384 - 20, 16_384 + 4):
         value = {"long": "x" * length + end * 3, "list": [1]}
         data = json.dumps(value).encode()

@@ -93,5 +93,5 @@ def test_specifications_own_precedence_chain_holds() -> None:
 
 @pytest.mark.parametrize("other", ["1.0.0", None, (1, 0, 0, 1, ())])
 def test_version_equals_no_other_kind_of_value(other: object) -> None:
-    """A text is not equal to the version that it spells."""
+    """A text is not equal to the version that it is parsed to."""
     assert Version.parse("1.0.0") != other

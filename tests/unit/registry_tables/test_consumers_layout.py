@@ -1,4 +1,4 @@
-"""How consumers and their needs are written as items."""
+"""The items of consumers and their needs."""
 
 import pytest
 from hypothesis import given
@@ -77,7 +77,7 @@ def test_malformed_position_is_refused(position: str) -> None:
 def test_generation_sorts_after_the_one_that_it_replaces(
     now_ms: int, earlier_ms: int, random: float
 ) -> None:
-    """Even if this process's clock is behind that of the previous writer."""
+    """This is true even if this process's clock is behind the previous writer's."""
     earlier = layout.new_generation(earlier_ms, None, random)
 
     later = layout.new_generation(now_ms, earlier, random)

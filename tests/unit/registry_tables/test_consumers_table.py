@@ -18,7 +18,7 @@ MANY = ",".join(f"service-{number}==1.x" for number in range(250))
 
 
 class Clock:
-    """A clock that moves only when it is told to."""
+    """A clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now_s = 1_700_000_000.0
@@ -121,7 +121,7 @@ def test_declaration_that_is_killed_before_its_head_changes_nothing(
 def test_declaration_that_is_killed_after_its_head_is_whole(
     table: ConsumersTable, dynamodb: "DynamoDBClient", clock: Clock
 ) -> None:
-    """Readers ignore what is left of the replaced one, and the next declaration removes it."""
+    """Readers ignore the rest of the replaced one, and the next declaration removes it."""
     _declare(table, "users==1.x,billing")
 
     def kill() -> None:

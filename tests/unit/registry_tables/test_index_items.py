@@ -1,4 +1,4 @@
-"""Items of the index as they are found: which ones have to be written again."""
+"""Comparison of index items: which ones have to be written again."""
 
 import itertools
 
@@ -30,7 +30,7 @@ def answer(**members: object) -> Answer:
 def test_item_with_another_answer_or_a_later_revision_is_rewritten(
     members: dict[str, object],
 ) -> None:
-    """Each attribute counts; a revision counts if it is above the service's."""
+    """Each attribute is compared; the revision differs only if it is above the service's."""
     wanted = answer_to_item("users", "1.x", answer())
 
     assert not is_current(answer_to_item("users", "1.x", answer(**members)), wanted)

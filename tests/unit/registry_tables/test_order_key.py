@@ -47,7 +47,7 @@ def test_number_keys_order_as_numbers_do(one: int, other: int) -> None:
 
 
 def test_published_list_of_versions_is_in_order_by_key() -> None:
-    """The expected order is from a published list, not computed by us."""
+    """The expected order is that of a published list."""
     vectors = json.loads((ROOT / "tests/vectors/versions.json").read_text(encoding="utf-8"))
 
     for chain in (vectors["ascending"], *vectors["reference"]["precedence"]):

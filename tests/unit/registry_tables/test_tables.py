@@ -1,4 +1,4 @@
-"""What only DynamoDB can do to a store: error codes, partial responses, costs."""
+"""The store on DynamoDB: error codes, partial responses, costs."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -26,7 +26,7 @@ VERSION = Version.parse("1.0.0")
 
 
 class Client:
-    """A DynamoDB client that counts its calls, and may answer some of them from a script.
+    """A DynamoDB client that counts its calls, and may have scripted responses.
 
     Attributes:
         calls: How often each operation was called.
@@ -112,7 +112,7 @@ CANCELLED = "TransactionCanceledException"
     ids=str,
 )
 def test_each_error_code_has_its_exception(error: Exception, expected: type[Exception]) -> None:
-    """The client is told to decide again, to try again later, or that there is a bug."""
+    """The error means to decide again, to try again later, or that there is a bug."""
     store = store_on(Client(transact_write_items=raising(error)))
 
     with pytest.raises(expected):
@@ -137,7 +137,7 @@ def test_each_error_code_has_its_exception(error: Exception, expected: type[Exce
 def test_every_read_maps_its_errors(
     operation: str, read: Callable[[VersionsTable], object]
 ) -> None:
-    """A call without the mapping would answer 500 while the table is only busy."""
+    """Without the mapping, a busy table would be a 500."""
     store = store_on(Client(**{operation: raising(client_error("ThrottlingException"))}))
 
     with pytest.raises(ThrottledError):
@@ -200,7 +200,7 @@ def test_every_read_is_strongly_consistent(
 
 
 def test_keys_that_a_batch_left_out_are_asked_for_again(dynamodb: "DynamoDBClient") -> None:
-    """DynamoDB may answer a part of a batch; a version that was left out is not absent."""
+    """DynamoDB may return only a part of a batch; a version that is not in it is not absent."""
 
     def answer_one(**arguments: Any) -> Any:
         keys = arguments["RequestItems"][tables.VERSIONS]["Keys"]
@@ -292,7 +292,7 @@ def test_torn_read_points_no_channel_at_a_yanked_version(
 
 
 def test_torn_read_does_not_undo_another_yank(dynamodb: "DynamoDBClient") -> None:
-    """A change applies to the current version; the other client's reason stays too."""
+    """A change applies to the present version; the other client's reason stays."""
     real = _registry(VersionsTable(dynamodb, tables.VERSIONS))
     real.publish(valid.publication("1.0.0"), "first")
     registry = torn(
@@ -380,7 +380,7 @@ def test_no_need_asks_for_nothing() -> None:
 
 
 def test_errors_of_the_index_are_mapped() -> None:
-    """A dry run that said 'missing' while the index can't be read would stop every deploy."""
+    """If the index cannot be read, a dry run with `missing` would stop every deployment."""
     error = client_error("ResourceNotFoundException")
 
     with pytest.raises(UnreachableError):

@@ -1,4 +1,4 @@
-"""Records as items, and back."""
+"""Conversion of records to items and back."""
 
 from hypothesis import given
 from hypothesis import strategies as st

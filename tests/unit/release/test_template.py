@@ -1,4 +1,4 @@
-"""A release's template: it deploys the files beside it, and builds nothing."""
+"""A release's template, which deploys the files beside it without a build."""
 
 from samcli.yamlhelper import yaml_parse
 
@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 
 def test_packaged_template_names_only_files_of_the_release() -> None:
-    """`sam deploy` sends them as they are."""
+    """`sam deploy` uploads them unchanged."""
     template = yaml_parse((ROOT / "infra/template.yaml").read_text(encoding="utf-8"))
 
     packaged, folders = packaged_template(template)

@@ -94,7 +94,7 @@ def test_reason_of_a_yank_is_shown() -> None:
 
 
 def test_change_without_an_arn_on_record_names_no_resource() -> None:
-    """Versions published before the history kept ARNs, and deleted channels, have none."""
+    """Versions from before the history had ARNs, and deleted channels, have none."""
     assert _entry(_record(arn=None))["Resources"] == []
 
 

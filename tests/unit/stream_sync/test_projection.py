@@ -47,7 +47,7 @@ def test_narrower_series_is_looked_up_only_if_a_wider_one_does_not_answer_it(
 def test_selectors_of_the_index_are_parsed(
     versions: frozenset[Version],
 ) -> None:
-    """A rebuild that parsed a selector wrongly would delete an answer."""
+    """If a rebuild parsed a selector incorrectly, it would delete an answer."""
     what = projection.affected_by(set(versions), {"beta", "x"})
 
     again = projection.answers_to_check((), what.selectors, includes_all_channels=False, revision=0)
@@ -74,7 +74,7 @@ def test_malformed_selector_is_reported(selector: str) -> None:
 
 
 def test_every_channel_is_one_that_the_service_has_and_latest_is_pinned() -> None:
-    """After the loss of the index nothing else names the channels."""
+    """After the loss of the index, only the service's item has the channels."""
     what = projection.answers_to_check((), ["@old"], includes_all_channels=True, revision=0)
     one, two = Version(1, 0, 0), Version(2, 0, 0)
 

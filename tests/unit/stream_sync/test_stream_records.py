@@ -22,7 +22,7 @@ def record(entry: str = "e#a7", image: dict[str, Any] | None = None) -> dict[str
 
 
 def test_history_event_has_version_channel_and_revision() -> None:
-    """The worker learns from the revision whether more has changed since."""
+    """From the revision the worker knows whether there are later changes."""
     image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "revision": {"N": "7"}}
 
     assert stream_records.parse(record(image=image)) == ChangeRecord(
@@ -52,7 +52,7 @@ def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
 
 
 def test_removed_service_has_neither_version_nor_channel() -> None:
-    """All of it was deleted; it may exist again by now."""
+    """The whole service was deleted; it may exist again now."""
     found = stream_records.parse(record("#service") | {"eventName": "REMOVE"})
 
     assert found.is_removal
@@ -81,7 +81,7 @@ def test_poisoned_image_is_refused(image: dict[str, Any]) -> None:
 
 
 def test_entry_of_an_unknown_kind_is_refused_and_named() -> None:
-    """A newer writer's record may mean anything, so the log names it."""
+    """A newer writer's record may mean anything, so the log has its key."""
     with pytest.raises(RecordError, match="z#new"):
         stream_records.parse(record("z#new"))
 
