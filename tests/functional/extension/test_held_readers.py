@@ -364,6 +364,18 @@ def test_readers_check_ends_in_time_for_the_invocation_that_it_is_part_of(
     assert time.time() < deadline + 2, "HOLD_MS is five seconds"
 
 
+def test_deadline_of_the_invocation_before_bounds_no_readers_check(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """The reader may belong to the next invocation, whose event has not come yet."""
+    extension = _ready(start, lambda_api, index)
+    lambda_api.invoke(deadlineMs=int(time.time() * 1000) + 500)
+    _publish(index, 1)
+    _wait_until_due(extension)
+
+    assert _version(extension) == "1.1.0"
+
+
 def test_reader_that_keeps_the_file_open_gets_a_new_file_at_the_next_due_time(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
