@@ -1,4 +1,4 @@
-"""moto's AWS, and the environment that the template gives the functions."""
+"""moto's AWS, and the functions' environment variables from the template."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,11 +32,11 @@ ENVIRONMENT = {
 
 @contextmanager
 def moto() -> Iterator[None]:
-    """Replace AWS by moto, without half of the time that it takes for DynamoDB.
+    """Replace AWS by moto, and patch moto to take half of the time for DynamoDB.
 
-    For each transaction it copies all items of its tables, with all parts of each attribute. Only
-    an update changes a part, and the product has no updates. In each response it looks for an
-    attribute's value under all spellings of all types, where the item already has the right one.
+    For each transaction moto makes deep copies of all items of its tables. They are necessary only
+    for updates, which the product does not use. In each response moto tries several names of each
+    attribute's type, although the item already has the correct one.
     """
     serialize = BaseJSONSerializer._serialize_type_structure
 

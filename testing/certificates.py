@@ -1,4 +1,4 @@
-"""A CA of the tests' own, and servers' certificates that it has signed."""
+"""A CA for tests, and server certificates that it has signed."""
 
 import datetime as dt
 import ipaddress
@@ -33,7 +33,7 @@ _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True)
 class Certificates:
-    """A CA's bundle, and server contexts whose certificates it has signed."""
+    """A CA's bundle, and server contexts with certificates of that CA."""
 
     bundle: Path
     good: ssl.SSLContext
@@ -97,15 +97,15 @@ class _Authority:
             builder = builder.add_extension(self._extension, critical=True)
         der = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
         if self._is_old:
-            # Root certificates are not verified themselves, and current libraries can't sign with
-            # SHA-1.
+            # Current libraries cannot sign with SHA-1. The wrong signature does not matter, since
+            # a root's is not verified.
             der = der.replace(_RSA_WITH_SHA256, _RSA_WITH_SHA1)
         path = self._folder / "ca.pem"
         path.write_text(ssl.DER_cert_to_PEM_cert(der), encoding="ascii")
         return path
 
     def intermediate(self, extension: x509.ExtensionType) -> "_Authority":
-        """Make an authority below this one, whose certificate has a critical extension."""
+        """Make an intermediate authority, whose certificate has a critical extension."""
         below = _Authority(self._folder, name="Intermediate CA")
         certificate = (
             self._builder(below._name, below._key, self._now + _DAY)
@@ -153,9 +153,9 @@ def make_certificates(
     """Make an authority and its servers' certificates below *folder*.
 
     Args:
-        folder: A folder, which is made.
+        folder: The folder to create.
         extension: A critical extension of the authority's own certificate.
-        is_old: Whether the authority's own certificate says that it is signed with SHA-1.
+        is_old: Whether the authority's own certificate has SHA-1 as its signature algorithm.
     """
     folder.mkdir()
     authority = _Authority(folder, extension=extension, is_old=is_old)

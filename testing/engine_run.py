@@ -27,16 +27,16 @@ _DRAINED_WITHIN_S = 1_800.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRun:
-    """What a run was, and what was wrong after it.
+    """The result of a run.
 
     Attributes:
-        statuses: How many responses had each status.
+        statuses: The number of responses with each status.
         changes: How many changes the history has.
         records: How many records the stream had.
         deaths: How many workers were killed between two calls.
-        repeats: How many records were delivered once more.
-        differences: How many index items are not what the versions table implies.
-        lost: How many changes were answered as made, and are not in the history exactly once.
+        repeats: How many records were delivered again.
+        differences: How many index items are wrong.
+        lost: How many successful changes are not in the history exactly once.
     """
 
     statuses: dict[int, int]
@@ -49,7 +49,7 @@ class EngineRun:
 
 
 def run(database: Database, *, operations: int, writers: int, seed: int) -> EngineRun:
-    """Let writers make operations through the API while two pumps keep the index."""
+    """Let writers send requests to the API while two pumps update the index."""
     create_tables(database)
     context = multiprocessing.get_context("spawn")
     may_end, pumped = context.Event(), context.SimpleQueue()
@@ -145,7 +145,7 @@ def _lost(items: list[dict[str, Any]], made: Counter[tuple[str, str]]) -> int:
     return missing + extra
 
 
-# Actions whose response says that a change was made.
+# Actions whose success always means a change.
 _CERTAIN = frozenset({"publish", "delete", "delete-channel"})
 
 

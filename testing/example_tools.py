@@ -1,4 +1,4 @@
-"""Tools that examples are checked with: installed into the cache in CI, else the test is skipped.
+"""Tools to check examples: installed into the cache in CI, otherwise the test is skipped.
 
 Callers pin the versions.
 """
@@ -20,11 +20,11 @@ _ENDED_WITHIN_S = 300
 
 
 def python_with(*packages: str) -> Path:
-    """Return a Python that has these packages, in an environment of its own."""
+    """Return the Python of a virtual environment with these packages."""
 
     def install(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
-        # The few modules that are used are compiled on use: all of the CDK's would take a minute.
+        # Modules are compiled on first use: to compile all of the CDK's would take a minute.
         pip = [str(folder / "bin/python"), "-m", "pip"]
         _run([*pip, "install", "--quiet", "--no-compile", *packages])
 
@@ -32,7 +32,7 @@ def python_with(*packages: str) -> Path:
 
 
 def node_program(name: str, package: str) -> Path:
-    """Return a program of a package of npm's."""
+    """Return a program of an npm package."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed here")
@@ -61,7 +61,7 @@ def _installed_in_ci(packages: tuple[str, ...], install: Callable[[Path], None])
 
 
 def run(command: list[str], folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command of an example in its folder, without this project's plugins of pytest."""
+    """Run a command of an example in its folder, without this project's pytest plugins."""
     return subprocess.run(
         command,
         cwd=folder,

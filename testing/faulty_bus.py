@@ -1,4 +1,4 @@
-"""An EventBridge bus that fails as a test says."""
+"""An EventBridge bus with scripted failures."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ Step = str | set[int]
 
 
 class FaultyBus:
-    """A client of EventBridge that follows a script, one step a call, and then accepts everything.
+    """An EventBridge client that follows a script, one step for each call, then accepts everything.
 
     A step is an error code for the whole call, or the positions of the entries that fail.
     """
 
     def __init__(self, script: list[Step] | None = None) -> None:
-        """Follow *script*; without one, take everything."""
+        """Set the script; without one, accept everything."""
         self.script = script or []
         self.taken: list[dict[str, Any]] = []
         self.calls: list[int] = []

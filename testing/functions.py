@@ -1,4 +1,4 @@
-"""Lambda functions on moto, with variables that a scan of consumers reads."""
+"""Lambda functions on moto, with environment variables for the scan of consumers."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Terraform's language, read by HashiCorp's own parser, which a package of npm's contains.
+"""Terraform's language, parsed by HashiCorp's parser, which is in an npm package.
 
 Terraform itself needs the AWS provider, which only HashiCorp has, and its mirrors: with a mirror,
 tests/e2e/test_terraform.py applies the examples. Without one, the tests can still check the
@@ -38,7 +38,7 @@ def parse(text: str) -> Any:
 
 
 def undefined(document: Any) -> set[str]:
-    """Return what the expressions of a configuration refer to and it does not define."""
+    """Return the undefined names in the expressions of a configuration."""
     found = set()
     for is_data, kind, name in _REFERENCE.findall(json.dumps(document)):
         blocks = document.get("data" if is_data else "resource", {})

@@ -32,7 +32,7 @@ def item(version: str, arn: str, *, revision: int = 1, **attributes: Any) -> dic
 
 
 class IndexServer:
-    """Answers `BatchGetItem` from a dictionary of items, or fails as the test asks."""
+    """Serves `BatchGetItem` from a dictionary of items, or with a fault that a test sets."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> None:
         """Serve on a free port of loopback, over TLS if a context is given."""
@@ -75,7 +75,7 @@ class IndexServer:
         self._serve_beside(self._listener)
 
     def vanish(self) -> None:
-        """Drop every connection attempt: the listen queue is full, so clients wait without end."""
+        """Drop every connection attempt: the listen queue is full, so clients get no response."""
         self.close()
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=0)
         for _ in range(4):
@@ -151,7 +151,7 @@ class IndexServer:
         time.sleep(self.delay_s)
         left = keys[len(keys) - self.unprocessed :] if self.unprocessed else []
         left += [key for key in keys if self._refuses(key)]
-        # One dictionary for the whole response: a test may replace it at any time.
+        # The same dictionary for the whole response: a test may replace it at any time.
         items = self.items
         found = [
             {"service": {"S": key[0]}, "selector": {"S": key[1]}, **items[key]}
@@ -220,7 +220,7 @@ def response_of(status: int, body: bytes, *, length: int | None = None) -> bytes
 
 
 def refuses(kind: str, status: int = 400) -> Fault:
-    """Respond with one of DynamoDB's errors."""
+    """Respond with an error of DynamoDB."""
     document = {"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": f"said {kind}"}
     body = json.dumps(document).encode()
     return lambda connection, _: connection.sendall(response_of(status, body))
@@ -274,7 +274,7 @@ def garbage(connection: socket.socket, _data: bytes) -> None:
 
 
 def cut_json(connection: socket.socket, data: bytes) -> None:
-    """Send a complete response with a cut JSON document."""
+    """Send a complete response with a truncated JSON document."""
     connection.sendall(response_of(200, data[:-1]))
 
 
@@ -284,7 +284,7 @@ def not_json(connection: socket.socket, _data: bytes) -> None:
 
 
 def chunked(connection: socket.socket, data: bytes) -> None:
-    """Send a good response in chunks."""
+    """Send a valid response in chunks."""
     half = len(data) // 2
     pieces = b"".join(f"{len(p):x}\r\n".encode() + p + b"\r\n" for p in (data[:half], data[half:]))
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -292,7 +292,7 @@ def chunked(connection: socket.socket, data: bytes) -> None:
 
 
 def cut_chunks(connection: socket.socket, data: bytes) -> None:
-    """Begin a good response in chunks, and close between two chunks."""
+    """Begin a valid response in chunks, and close between two chunks."""
     head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     connection.sendall(head + f"{len(data):x}\r\n".encode() + data + b"\r\n")
     socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -306,6 +306,6 @@ def no_tls(connection: socket.socket, _data: bytes) -> None:
 
 
 def closes_after(connection: socket.socket, data: bytes) -> None:
-    """Send a good response, then close without announcing it."""
+    """Send a valid response, then close the connection without announcing it."""
     connection.sendall(response_of(200, data))
     socket.socket.shutdown(connection, socket.SHUT_RDWR)

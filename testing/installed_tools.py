@@ -1,4 +1,4 @@
-"""Programs and packages that the tests install once, into the cache, for all checkouts."""
+"""Installs programs and packages for tests into the cache, once for all checkouts."""
 
 import hashlib
 import re
@@ -17,17 +17,17 @@ def installed(packages: tuple[str, ...], install: Callable[[Path], None]) -> Pat
     Args:
         packages: The packages with their versions, which callers pin. There is no lock file: that
             would name the address of a registry.
-        install: Installs them into a folder, which exists and is empty. What it raises is passed
-            on, and the next call installs anew.
+        install: Installs them into an empty folder. After an exception, which is raised, the next
+            call installs again.
     """
     name = re.sub(r"[^a-z0-9.-]+", "-", packages[0]).strip("-")
     pins = hashlib.sha256("\n".join((sys.version, *packages)).encode()).hexdigest()[:24]
     folder = cache_folder() / f"tools/{name}-{pins}"
     stamp = folder / "installed"
-    # Tests run in several processes: one installs, the others wait for it.
+    # Tests run in several processes: one of them installs, the others wait.
     with one_at_a_time(folder.with_name(f"{folder.name}.lock")):
         if not stamp.exists():
-            # An interrupted installation must not be taken for a complete one.
+            # An interrupted installation may have left files.
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             install(folder)

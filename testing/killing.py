@@ -2,4 +2,4 @@
 
 
 class KilledError(BaseException):
-    """Kills a worker: no code of ours catches it."""
+    """Kills a worker: the product's code does not catch it."""

@@ -19,13 +19,13 @@ class LambdaApi:
     """The Extensions API: records the calls and sends the events that a test puts.
 
     Attributes:
-        refused_events: Events that registering is refused for, with status 403.
+        refused_events: Events for which registrations are refused with status 403.
         register_status: The status of `register` otherwise.
         next_status: The status of `event/next`.
         calls: Path, headers and document of each POST.
-        asks: How many calls of `event/next` have come.
+        asks: How many calls of `event/next` were received.
         sent: How many events have been sent.
-        when_ready: Called once the first `event/next` has come: waits for the first resolve.
+        when_ready: Called after the first `event/next`; waits for the first resolve.
     """
 
     refused_events: tuple[str, ...] = ()

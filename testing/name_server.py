@@ -1,4 +1,4 @@
-"""A fake name server on a real UDP socket, which can refuse, fail and stay silent."""
+"""A fake name server on a real UDP socket, which can refuse, fail or not respond."""
 
 import contextlib
 import ipaddress
@@ -15,13 +15,13 @@ NO_SUCH_NAME = 3
 NOT_IMPLEMENTED = 4
 REFUSED = 5
 
-# The answer to a question, which is a name in lower case and a type: a response code, an address,
-# or None for silence.
+# The answer to a question (a name in lower case and a type): a response code, an address, or None
+# for no response.
 NameServerAnswer = int | str | None
 
 
 class NameServer:
-    """Answers questions by a rule that the test sets.
+    """Answers questions by a rule of the test.
 
     Attributes:
         rule: Returns the answer to a name and a type.

@@ -1,7 +1,7 @@
 """Starts a program for which the kernel refuses leases, as on a network file system.
 
-NFS without leases answers EINVAL, NFSv4 without delegations EAGAIN. A seccomp filter answers
-fcntl(F_SETLEASE) so, and nothing else is changed.
+NFS without leases returns EINVAL, NFSv4 without delegations EAGAIN. A seccomp filter lets
+fcntl(F_SETLEASE) fail with that error, and changes nothing else.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ class _Filter(ctypes.Structure):
 
 
 def command(errno: int) -> list[str]:
-    """Return the command that a program is started by."""
+    """Return the command to start a program with."""
     return [sys.executable, __file__, str(errno)]
 
 
@@ -51,4 +51,4 @@ def _refuse_leases(errno: int) -> None:
 
 if __name__ == "__main__":
     _refuse_leases(int(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])  # the program that the test names
+    os.execv(sys.argv[2], sys.argv[2:])  # the program of the test

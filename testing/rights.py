@@ -1,6 +1,6 @@
-"""Which rights the calls of a function need, as IAM names them.
+"""The IAM rights that a function's calls need.
 
-Source: Service Authorization Reference. The emulators let every call pass.
+Source: Service Authorization Reference. The emulators allow every call.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ Rights = set[tuple[str, str]]
 
 ANY_TABLE = "any table"
 _BUS = "bus"
-# DynamoDB's calls of one item or of one table need the right of the same name.
+# These calls need the right with the same name.
 _OF_ONE_TABLE = frozenset({"DeleteItem", "DescribeTable", "GetItem", "PutItem", "UpdateItem"})
 
 
@@ -30,7 +30,7 @@ def recorded_rights(resources: Mapping[str, str]) -> Iterator[Rights]:
             other tables are not recorded.
     """
     rights: Rights = set()
-    # The one method that all calls pass.
+    # All calls go through this method.
     client_class: Any = BaseClient
     call = client_class._make_api_call
 
@@ -85,7 +85,7 @@ _ITEM = {"ConditionCheck": "CheckItem", "Delete": "Item", "Get": "Item", "Put": 
 
 
 def granted_rights(statements: list[dict[str, Any]]) -> Rights:
-    """Return the rights that a role's statements grant, but those on KMS keys."""
+    """Return the rights that a role's statements grant, except those on KMS keys."""
     return {
         (_name_of(resource), action)
         for statement in statements

@@ -1,9 +1,9 @@
-"""A custom runtime: a shell script that can read the services file in each of its phases."""
+"""A custom runtime: a shell script that reads the services file in its init and invocations."""
 
 from pathlib import Path
 
-# It reads the services file at its start if READS_AT_START is set, and in each invocation; it ends
-# itself if the event says so. An invocation's response has the file twice.
+# It reads the services file at its start if READS_AT_START is set, and in each invocation. An event
+# with "exit" ends it. An invocation's response has both documents.
 _BOOTSTRAP = r"""#!/bin/bash
 host=${AWS_LAMBDA_RUNTIME_API%:*}
 port=${AWS_LAMBDA_RUNTIME_API#*:}

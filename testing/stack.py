@@ -1,4 +1,4 @@
-"""A stack with one resource, as CloudFormation runs it: which requests it sends, in which state.
+"""A simulated CloudFormation stack with one resource: it sends the same requests in each state.
 
 The order is CloudFormation's own ("Custom resource provider request types", "Update behaviors"): a
 failed creation ends with a Delete; an update to another physical id ends with a Delete of the old
@@ -18,7 +18,7 @@ class SimulatedStack:
     """A stack.
 
     Attributes:
-        status: What it does at the moment.
+        status: Its present status.
         stack_id: Its ARN.
         present_id: The resource's physical id; empty if there is none.
         sent: Every request that was sent.
@@ -39,7 +39,7 @@ class SimulatedStack:
         """Create the stack; return the resource's response.
 
         Args:
-            properties: The resource's.
+            properties: The resource's properties.
             then_fails: Whether another resource fails afterwards.
         """
         self.status = "CREATE_IN_PROGRESS"
@@ -86,7 +86,7 @@ class SimulatedStack:
 
     def _must_succeed(self, *request: Any) -> dict[str, Any]:
         response = self._request(*request)
-        # A roll-back or a clean-up that fails leaves the stack stuck.
+        # If a roll-back or a clean-up fails, the stack is stuck.
         assert response["Status"] == "SUCCESS", response
         return response
 

@@ -1,4 +1,4 @@
-"""Faulty pumps: they carry a table's real stream records to the stream's function.
+"""Faulty pumps: they deliver a table's real stream records to the stream's function.
 
 Lambda promises at-least-once delivery, in order for each item. The pumps repeat records, shuffle
 them, and kill the function between any two of its calls; then its whole batch is delivered again.
@@ -23,7 +23,7 @@ _MAX_BATCH = 100
 _POLL_S = 0.05
 _EMPTY_READS = 10
 _MAX_REPEATS = 5
-# How many of the workers are killed, and after how many calls at most.
+# The share of workers that are killed, and the maximum number of their calls.
 _DEATHS = 0.2
 _MOST_CALLS = 12
 
@@ -46,7 +46,7 @@ class _KillingClient:
 
 
 def passes_filter(record: dict[str, Any]) -> bool:
-    """Return whether the template's filter criteria let a record through."""
+    """Return whether a record matches the template's filter criteria."""
     entry = record["dynamodb"]["Keys"][layout.ENTRY]["S"]
     if record["eventName"] == "REMOVE":
         return bool(entry == layout.SERVICE_ENTRY)
@@ -89,12 +89,12 @@ class StreamReader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PumpResult:
-    """What a pump did.
+    """The result of a pump.
 
     Attributes:
-        records: How many records it was given; each is given to one pump.
+        records: How many records it got; each record goes to one pump.
         deaths: How often its worker was killed between two calls.
-        repeats: How many records it delivered although they were processed.
+        repeats: How many processed records it delivered again.
     """
 
     records: int
@@ -103,7 +103,7 @@ class PumpResult:
 
 
 class StreamPump:
-    """One of several pumps on a stream: each record is given to one of them; old ones go to all."""
+    """One of several pumps on a stream: a record goes to one of them, an old record to all."""
 
     def __init__(self, database: "Database", *, number: int, pumps: int, seed: int) -> None:
         """Read the stream from its start."""
@@ -119,7 +119,7 @@ class StreamPump:
     def run(self, may_end: Callable[[], bool]) -> PumpResult:
         """Pump until the writers have ended and the stream is drained."""
         empty = 0
-        # A shard may show its last records a moment later.
+        # A shard may return its last records a moment later.
         while not may_end() or self._pending or empty < _EMPTY_READS:
             was_ending = may_end()
             records = self._reader.read()
@@ -151,7 +151,7 @@ class StreamPump:
         """Process a batch; return the sequence numbers that have to be delivered again."""
         worker: Any = self._client
         if not self._deaths:
-            # Even a short run has a worker that is killed.
+            # Kill the first worker, so that even a short run has one.
             worker = _KillingClient(worker, 0)
         elif self._random.random() < _DEATHS:
             worker = _KillingClient(worker, self._random.randint(0, _MOST_CALLS))

@@ -47,7 +47,7 @@ def no_sleep(_seconds: float) -> None:
 
 
 def plenty() -> float:
-    """Return a remaining time that is long enough for anything."""
+    """Return a remaining time that is long enough for every test."""
     return 1_000.0
 
 
@@ -82,7 +82,7 @@ def rebuild_with(
     clock: Callable[[], float] = lambda: 0.0,
     sleep: Callable[[float], None] = no_sleep,
 ) -> Rebuild:
-    """Return the rebuild of the tables that a recompute is on."""
+    """Return the rebuild of a recompute's tables."""
     return Rebuild(
         recompute=recompute,
         versions=recompute.versions,
@@ -152,12 +152,12 @@ def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
 
 
 def implied(client: "DynamoDBClient", *, copies: int = 1) -> Index:
-    """Return what the index should have, computed in the simplest way from all versions."""
+    """Return the correct index, computed in a simple way from all versions."""
     return implied_by(items_of(client, tables.VERSIONS), copies=copies)
 
 
 def implied_by(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
-    """Return what the index should have, by the items of the versions table."""
+    """Return the correct index for these items of the versions table."""
     services = [item for item in items if item["entry"]["S"] == layout.SERVICE_ENTRY]
     found: Index = {}
     for service in services:
@@ -213,7 +213,7 @@ class WatchedClient:
 
 
 def put_all(client: "DynamoDBClient", table: str, items: Iterable[dict[str, Any]]) -> None:
-    """Write items as they are."""
+    """Write items unchanged."""
     for item in items:
         client.put_item(TableName=table, Item=item)
 

@@ -1,4 +1,4 @@
-"""The tables on moto, made from the very template that deploys them."""
+"""The tables on moto, made from the template that deploys them."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -44,7 +44,7 @@ def make_tables() -> "DynamoDBClient":
 
 
 def renew_tables(client: "DynamoDBClient") -> None:
-    """Delete all tables and create ours again, empty."""
+    """Delete all tables, and create empty ones."""
     for name in client.list_tables()["TableNames"]:
         client.delete_table(TableName=name)
     for name, resource in _TABLES:
@@ -57,6 +57,6 @@ def make_versions_table(client: "DynamoDBClient", name: str) -> None:
 
 
 def table_properties(resource: str) -> dict[str, Any]:
-    """Return the parameters of `create_table` for a table of the template, but its name."""
+    """Return the parameters of `create_table` for a table of the template, except the name."""
     properties = _resources()[resource]["Properties"]
     return {key: properties[key] for key in _KEPT if key in properties}

@@ -1,4 +1,4 @@
-"""`infra/template.yaml`, as it is written and as CloudFormation gets it."""
+"""`infra/template.yaml`, before and after SAM's transform."""
 
 from functools import cache
 from typing import Any
@@ -11,14 +11,14 @@ from local.processes import ROOT
 
 
 def template() -> dict[str, Any]:
-    """Return the template as it is written."""
+    """Return the template before the transform."""
     parsed: dict[str, Any] = yaml_parse((ROOT / "infra/template.yaml").read_text(encoding="utf-8"))
     return parsed
 
 
 @cache
 def cloudformation(**parameters: str) -> dict[str, Any]:
-    """Return the template as SAM's transform passes it to CloudFormation."""
+    """Return the template after SAM's transform."""
 
     class NoManagedPolicies:
         @staticmethod
@@ -50,10 +50,10 @@ def statements_of(function: str) -> list[dict[str, Any]]:
 
 
 def if_given(value: Any) -> Any:
-    """Return the value of an `Fn::If` in the case that its parameter is given."""
+    """Return the value of an `Fn::If` if its parameter is given."""
     return value["Fn::If"][1] if isinstance(value, dict) and "Fn::If" in value else value
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list, of one entry if a template has an entry in place of a list."""
+    """Return *value* as a list: a template may have a single entry instead of a list."""
     return value if isinstance(value, list) else [value]

@@ -428,7 +428,7 @@ def test_lost_changes_and_a_late_index_raise_alarms() -> None:
 
 
 def test_every_alarm_notifies_the_topic_that_was_given() -> None:
-    """Nobody sees an alarm without an action."""
+    """An alarm without an action goes unnoticed."""
     for alarm in _alarms().values():
         for actions in (alarm["AlarmActions"], alarm["OKActions"]):
             assert actions == {

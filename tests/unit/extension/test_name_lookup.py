@@ -1,4 +1,4 @@
-"""Name look-ups with a name server that does not respond."""
+"""Look-ups of names with a name server that does not respond."""
 
 from typing import Any
 

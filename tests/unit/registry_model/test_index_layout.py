@@ -82,7 +82,7 @@ def test_copies_stand_under_keys_of_their_own() -> None:
     "value", [None, {}, {"NULL": True}, {"S": 1}, {"N": "x"}, "text", {"BOOL": True}, {"S": None}]
 )
 def test_error_of_a_malformed_item_names_the_attribute(name: str, value: object) -> None:
-    """Somebody may have edited the table; a function must not get an incomplete answer."""
+    """The table may have been edited; a function must not get an incomplete answer."""
     item = {key: attribute for key, attribute in ITEM.items() if key != name}
     if value is not None:
         item[name] = value
