@@ -18,6 +18,7 @@ from local.processes import LocalStackError
 from local.services import deploy_service
 from local.story import Stage
 from registry_client.errors import RegistryClientError
+from registry_model.needs import NeedsError, parse_needs
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -115,7 +116,8 @@ def _how_to_call(stage: Stage, folder: Path) -> str:
 The registry is running; call it from another terminal, in bash or zsh:
 
   unset AWS_PROFILE AWS_SESSION_TOKEN SERVICE_REGISTRY_URL SERVICE_REGISTRY_STACK
-  export AWS_ENDPOINT_URL={stage.emulator.url} AWS_REGION={REGION} NO_PROXY=127.0.0.1
+  export AWS_ENDPOINT_URL={stage.emulator.url} NO_PROXY=127.0.0.1
+  export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
   export PATH={shlex.quote(str(_programs(stage, folder)))}:$PATH
 
@@ -155,6 +157,14 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _needs(text: str) -> str:
+    try:
+        parse_needs(text)
+    except NeedsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
@@ -170,7 +180,9 @@ def argument_parser() -> argparse.ArgumentParser:
         default="app.handler",
         help="as in Lambda: FILE.FUNCTION (default: %(default)s)",
     )
-    function.add_argument("--needed", default="", help="NEEDED_SERVICES, as in users==1.x")
+    function.add_argument(
+        "--needed", default="", type=_needs, help="NEEDED_SERVICES, as in users==1.x"
+    )
     function.add_argument(
         "--env",
         action="append",

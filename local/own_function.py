@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -99,9 +100,16 @@ def _runtime(code: Path, handler: str) -> list[str]:
     if not code.is_dir():
         message = f"there is no folder {code}; name the folder of the function's code"
         raise LocalStackError(message)
-    file = handler.partition(".")[0]
-    if (code / "bootstrap").exists():
-        return [str(code / "bootstrap"), handler]
+    file, _, function = handler.partition(".")
+    bootstrap = code / "bootstrap"
+    if bootstrap.exists() and not os.access(bootstrap, os.X_OK):
+        message = f"{bootstrap} is not executable: chmod +x {shlex.quote(str(bootstrap))}"
+        raise LocalStackError(message)
+    if bootstrap.exists():
+        return [str(bootstrap), handler]
+    if not function:
+        message = f"--handler {handler!r}: give it as FILE.FUNCTION, such as app.handler"
+        raise LocalStackError(message)
     if (code / f"{file}.py").exists():
         return [sys.executable, "-m", "awslambdaric", handler]
     if any((code / (file + each)).exists() for each in _NODE_FILES):

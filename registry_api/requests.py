@@ -202,6 +202,8 @@ class GatewayRequest:
         if len(data) > MAX_BODY:
             detail = f"the body has {len(data):,} bytes; at most {MAX_BODY:,} are allowed"
             raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+        if not data:
+            raise _not_json("the body is empty; it should be a JSON object")
         try:
             document = json.loads(
                 data.decode("utf-8"),

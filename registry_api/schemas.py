@@ -308,10 +308,14 @@ class ProblemDocument(TypedDict):
 # These replace pydantic's messages, which use Python's terms or are too short.
 _MESSAGES = {
     "dict_type": "it should be a JSON object",
+    "enum": "it should be {expected}",
     "extra_forbidden": "no such member; check its spelling",
     "missing": "it is missing",
     "model_type": "it should be a JSON object",
+    "string_too_long": "it has more than {max_length:,} characters",
+    "string_too_short": "it is empty",
     "string_type": "it should be a string",
+    "too_long": "it has more than {max_length} members",
 }
 
 
@@ -335,6 +339,6 @@ def _details(fault: Any) -> list[str]:  # noqa: ANN401  # pydantic does not expo
         error = fault["ctx"]["error"]
         return list(map(str, error.faults)) if isinstance(error, NeedsError) else [str(error)]
     if fault["type"] in _MESSAGES:
-        return [_MESSAGES[fault["type"]]]
+        return [_MESSAGES[fault["type"]].format(**fault.get("ctx", {}))]
     message: str = fault["msg"]
     return [message[:1].lower() + message[1:]]

@@ -84,6 +84,21 @@ def _running(app: App, *arguments: str) -> Iterator[StartedFunction]:
         processes.end(process)
 
 
+def _ended(
+    app: App, variables: dict[str, str], *arguments: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the command to its end."""
+    return subprocess.run(
+        _command(app, *arguments),
+        cwd=ROOT,
+        env={**os.environ, **app.emulator.environment(), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_WITHIN_S,
+    )
+
+
 def _python(folder: Path) -> None:
     (folder / "app.py").write_text(the_listing("README.md", "python"), encoding="utf-8")
 
@@ -130,6 +145,7 @@ def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> 
     ("folder", "file", "variables", "expected"),
     [
         (".", "main.py", {}, "has no app.py, app.mjs, app.js, app.cjs or bootstrap"),
+        (".", "bootstrap", {}, "bootstrap is not executable: chmod +x "),
         ("sorce", "app.py", {}, "there is no folder "),
         (".", "app.py", {"AWS_ENDPOINT_URL": ""}, "start `make run`, and paste the lines"),
     ],
@@ -139,16 +155,20 @@ def test_mistake_is_named_with_the_way_out(
 ) -> None:
     (tmp_path / file).write_text("", encoding="utf-8")
 
-    ended = subprocess.run(
-        _command(app, str(tmp_path / folder)),
-        cwd=ROOT,
-        env={**os.environ, **app.emulator.environment(), **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_WITHIN_S,
-    )
+    ended = _ended(app, variables, str(tmp_path / folder))
 
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("Error: ")
     assert expected in ended.stderr
+
+
+def test_malformed_option_is_named_before_the_function_starts(app: App, tmp_path: Path) -> None:
+    """The runtime and the extension would name it at the first invocation only."""
+    (tmp_path / "app.py").write_text("", encoding="utf-8")
+
+    handler = _ended(app, {}, str(tmp_path), "--handler", "app")
+    needs = _ended(app, {}, str(tmp_path), "--needed", "users=1.2")
+
+    assert (handler.returncode, needs.returncode) == (1, 2)
+    assert "--handler 'app': give it as FILE.FUNCTION, such as app.handler" in handler.stderr
+    assert "argument --needed: at 0: 'users=1.2': unknown operator '='" in needs.stderr

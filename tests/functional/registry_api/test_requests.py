@@ -108,7 +108,9 @@ def test_body_that_is_no_json_is_a_400(ready: Call, route: tuple[str, str]) -> N
     for data in NOT_UTF8:
         body = base64.b64encode(data).decode()
         assert is_problem(ready(*route, body=body, members={"isBase64Encoded": True}), 400), data
-    assert is_problem(ready(*route, members={"body": None}), 400)
+    empty = ready(*route, members={"body": None})
+    assert is_problem(empty, 400)
+    assert empty.document["detail"] == "the body is empty; it should be a JSON object"
     assert revision(ready) == 1
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from registry_api.documents import service_document, version_document
-from registry_api.schemas import PublishRequest, faults_of
+from registry_api.schemas import PublishRequest, StatusRequest, faults_of
 from registry_api.values import ServiceView
 from registry_model.version import Version
 from registry_tables.records import Status
@@ -132,11 +132,28 @@ def test_faults_have_the_models_own_messages() -> None:
         (GOOD | {"metadata": []}, "it should be a JSON object"),
         (GOOD | {"channel": 3}, "it should be a string"),
         ({"name": "users", "version": "1.4.2"}, "it is missing"),
+        (GOOD | {"metadata": {"": "v"}}, "it is empty"),
+        (GOOD | {"metadata": {"k" * 129: "v"}}, "it has more than 128 characters"),
+        (GOOD | {"metadata": {f"k{n}": "" for n in range(51)}}, "it has more than 50 members"),
     ],
 )
 def test_faults_of_shape_speak_of_json(document: object, detail: str) -> None:
     """A client that sends JSON knows neither dictionaries nor our classes."""
     assert [fault["detail"] for fault in faults(document)] == [detail]
+
+
+@pytest.mark.parametrize(
+    ("document", "detail"),
+    [
+        ({"status": "yank"}, "it should be 'active' or 'yanked'"),
+        ({"status": "yanked", "reason": "r" * 1_025}, "it has more than 1,024 characters"),
+    ],
+)
+def test_faults_of_a_status_say_what_is_expected(document: object, detail: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        StatusRequest.model_validate(document)
+
+    assert [fault["detail"] for fault in faults_of(raised.value)] == [detail]
 
 
 def test_record_has_no_empty_members() -> None:
