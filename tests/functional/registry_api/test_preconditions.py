@@ -40,8 +40,9 @@ def tag(call: Call, path: str) -> str:
 
 def test_services_tag_changes_with_it_and_is_no_versions(ready: Call) -> None:
     """A client that mixes them up must not succeed."""
+    ready("POST", "/services", publication(version="1.2.0"))
     before = tag(ready, SERVICE)
-    versions = {tag(ready, f"{SERVICE}/versions/{each}") for each in ("1.0.0", "1.1.0")}
+    versions = {tag(ready, f"{SERVICE}/versions/{each}") for each in ("1.0.0", "1.1.0", "1.2.0")}
 
     ready("PUT", "/services/users/channels/beta", {"version": "1.0.0"})
 
@@ -114,6 +115,12 @@ def test_precondition_comes_after_404_and_422_and_before_409(ready: Call) -> Non
     assert ready("DELETE", VERSION, query={"x": "y"}, **stale).status == 422
     assert ready("DELETE", pointed_at, **stale).status == 412
     assert ready("DELETE", pointed_at).status == 409
+    yanked = {"status": "yanked"}
+    assert ready("PATCH", pointed_at, yanked, **stale).status == 412
+    assert ready("PATCH", pointed_at, yanked).status == 409
+    unknown = "/services/users/channels/x", {"version": "9.9.9"}
+    assert ready("PUT", *unknown, **stale).status == 412
+    assert ready("PUT", *unknown).status == 409
     taken = publication(version="1.0.0", arn=OTHER_ARN)
     assert ready("POST", "/services", taken, **stale).status == 412
     assert ready("POST", "/services", taken).status == 409

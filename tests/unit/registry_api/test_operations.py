@@ -53,6 +53,21 @@ def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVer
     assert len(store.events) == 1
 
 
+def test_older_version_with_more_metadata_than_is_allowed_may_be_published_again(
+    registry: Registry, store: MemoryVersionStore
+) -> None:
+    """The limit is asked of new versions alone: a pipeline's repetition goes on."""
+    metadata = {"k": "v" * 3_000}
+    older = valid.record(metadata=metadata)
+    store.commit(
+        valid.change(service=valid.service(highest=older.version), put=older, event=valid.event())
+    )
+
+    outcome, again = registry.publish(valid.publication(metadata=metadata), "somebody")
+
+    assert (outcome, again) == (PublishOutcome.REPEATED, older)
+
+
 def test_yanked_version_stays_so_when_it_is_published_again(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
