@@ -205,6 +205,23 @@ class ServicesFile:
         except OSError:
             return False
 
+    def is_replaced_by_newer(self) -> bool:
+        """Return whether another process has put a file in place whose answers are newer.
+
+        Two environments may share a file (EFS).
+        """
+        left = self._left
+        try:
+            found = system.stat(self.path)
+        except OSError:
+            return False
+        if left is None or found[0] & _FILE_TYPE != _REGULAR or not found[1]:
+            return False
+        # The modification time is that of the last successful check. A file that was changed in
+        # place keeps its inode.
+        is_newer: bool = found[2] > left[2] and found[3:] != left[3:]
+        return is_newer
+
     def touch(self, mtime_ns: int) -> None:
         """Set only the modification time.
 

@@ -385,6 +385,9 @@ class Lifecycle:
         mtime_ns = self._mtime_ns
         if self._config.needs and not result.faults:
             mtime_ns = int(now * _NS)
+        if result.faults and not result.has_changed and self._file.is_replaced_by_newer():
+            # A failed check must not put older answers in place of another environment's.
+            return True
         try:
             if result.has_changed or not self._file.is_as_left():
                 self._replace(mtime_ns)

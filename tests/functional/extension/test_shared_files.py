@@ -1,5 +1,6 @@
 """A services file that several environments share (EFS), and the events of its folder's watcher."""
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -8,13 +9,14 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from testing import refused_leases
 from testing.held_readers import is_leased
-from testing.index_server import IndexServer
+from testing.index_server import IndexServer, refuses
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Start
@@ -120,6 +122,41 @@ def test_environments_share_a_file_if_the_kernel_refuses_leases(
     for writer in writers:
         assert writer.is_running()
         assert "ERROR" not in writer.log()
+
+
+def test_failed_check_keeps_the_newer_file_of_another_environment(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """An environment whose network fails must not put its older answers in place of newer ones."""
+    as_on_efs = refused_leases.command(errno.EAGAIN)
+    index.publish("users", "1.0.0")
+    healthy = start("users", *as_on_efs)
+    lambda_api.wait_until_ready()
+    with contextlib.closing(IndexServer()) as others_index, _running(LambdaApi()) as others_api:
+        others_index.publish("users", "1.0.0")
+        failing = start(
+            "users",
+            *as_on_efs,
+            AWS_LAMBDA_RUNTIME_API=others_api.address,
+            AWS_ENDPOINT_URL_DYNAMODB=others_index.url,
+        )
+        others_api.wait_until_ready()
+        index.publish("users", "1.1.0", revision=2)
+        lambda_api.invoke()
+        others_index.fault = refuses("AccessDeniedException")
+
+        others_api.invoke()
+
+        assert "needs not resolved" in failing.log()
+        assert healthy.document()["users"]["version"] == "1.1.0"
+
+
+@contextlib.contextmanager
+def _running(api: LambdaApi) -> Iterator[LambdaApi]:
+    server = api.start()
+    yield api
+    server.shutdown()
+    server.server_close()
 
 
 def test_watchers_last_event_is_the_new_file(
