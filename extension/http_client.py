@@ -144,6 +144,8 @@ class HttpClient:
         """Return the stage that was reached, with the peer's name."""
         name = endpoints.with_port(self._endpoint)
         if self._proxy is not None:
+            if self._proxy.fault:
+                return "proxy"
             proxy = endpoints.with_port(self._proxy.endpoint)
             if self.stage == LOOK_UP:
                 return f"{LOOK_UP} of the proxy {self._proxy.endpoint.host}"

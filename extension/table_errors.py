@@ -98,7 +98,7 @@ def describe_network_fault(client: "HttpClient", error: "BrokenError | DeadlineE
     """Return the stage and the peer of a failed request, the reason, and what to do about it."""
     cure = ""
     if client.stage == LOOK_UP:
-        cure = _LOOK_UP_CURE
+        cure = _PROXY_CURE if client.has_proxy else _LOOK_UP_CURE
     elif client.stage == CONNECTION:
         cure = _PROXY_CURE if client.has_proxy else _NETWORK_CURE
     elif client.stage == TLS and isinstance(error, BrokenError) and not error.can_pass:

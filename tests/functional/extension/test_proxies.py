@@ -170,5 +170,6 @@ def test_unusable_proxy_is_only_logged(start: Start, lambda_api: LambdaApi, url:
 
     assert extension.is_running()
     assert extension.document()["users"]["status"] == "unavailable"
-    extension.wait_for_log("HTTP_PROXY")
+    extension.wait_for_log("proxy: HTTP_PROXY ")
+    assert "(check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)" in extension.log()
     assert "pass" not in extension.log()
