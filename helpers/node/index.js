@@ -52,7 +52,8 @@ function getService(name, { maxAge } = {}) {
   }
   // Date.now() is coarser than the file's times, so the difference may be below 0.
   const age = mtimeMs ? Math.max(0, (Date.now() - mtimeMs) / 1000) : Infinity;
-  if (maxAge !== undefined && age > maxAge) {
+  // Not `age > maxAge`: that never holds for a `maxAge` that is no number.
+  if (maxAge !== undefined && !(age <= maxAge)) {
     throw new StaleServiceError(staleMessage(name, age, maxAge), { key: name });
   }
   if (status === "missing") {

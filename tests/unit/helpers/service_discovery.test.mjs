@@ -213,6 +213,17 @@ test("services sets the age, and everything that a member can have", (t) => {
   });
 });
 
+test("a maxAge that is no number refuses every answer, instead of none", (t) => {
+  const { getService, services, StaleServiceError } = world(t);
+
+  services({ users: "arn:fake" }, () => {
+    assert.equal(getService("users", { maxAge: "30" }).arn, "arn:fake");
+    for (const maxAge of ["30s", NaN, {}]) {
+      assert.throws(() => getService("users", { maxAge }), StaleServiceError);
+    }
+  });
+});
+
 test("services refuses a member that no file could have", (t) => {
   const { services } = world(t);
 
