@@ -1,4 +1,4 @@
-"""Where credentials come from: the environment, or under SnapStart the container's endpoint.
+"""Provides credentials from the environment or, under SnapStart, from the container's endpoint.
 
 Portable: runs under MicroPython and CPython. Source: Lambda's "Activating and managing SnapStart"
 and the SDKs' container credential provider.

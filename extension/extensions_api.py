@@ -192,7 +192,7 @@ def _describe(response: "ResponseParser") -> str:
 
 
 def _event(response: "ResponseParser") -> Event:
-    """Parse an event, whatever its Content-Type."""
+    """Parse an event, with any Content-Type."""
     try:
         document = strict_json.loads(response.body)
     except ValueError as error:

@@ -264,7 +264,7 @@ class ServicesFile:
 
     def _lease_new(self, fd: int) -> bool:
         """Lease a file that no other process has open yet, unless no file can be leased here."""
-        # NFSv4 refuses every lease, with EAGAIN.
+        # No other process has the file open, but NFSv4 may refuse leases with EAGAIN, too.
         self.can_lease = self._lease(fd, 0)
         return self.can_lease
 

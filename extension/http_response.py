@@ -232,7 +232,7 @@ class ResponseParser:
         if len(self._buffer) < 2 and self._buffer != b"\n":
             return False
         if self._line() != "":
-            raise HttpError("a chunk of the response is longer than it says")
+            raise HttpError("a chunk of the response is longer than its length")
         self._state = self._chunk_size
         return True
 

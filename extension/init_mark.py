@@ -1,4 +1,4 @@
-"""A file in /tmp that exists while the first resolve goes on.
+"""A file in /tmp that exists during the first resolve.
 
 Portable: runs under MicroPython and CPython. Lambda repeats a failed init inside of the next
 invocation, under the function's own timeout, which no environment variable has (Developer Guide,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # The time that the platform needs after a check to end an invocation in time.
 _MARGIN_S = 0.2
-# An on-demand init must end within 10 seconds, whatever the timeout.
+# An on-demand init must end within 10 seconds, with any TIMEOUT_MS.
 _LONGEST_FIRST_RESOLVE_S = 5
 # A first resolve has a quarter of its time if an earlier one did not end.
 _REPEATED_SHARE = 4

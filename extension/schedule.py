@@ -1,7 +1,7 @@
 """When the next check is due.
 
 Portable: runs under MicroPython and CPython. Age and pauses are wall-clock times: the monotonic
-clock may stand still while the environment is frozen.
+clock may stop while the environment is frozen.
 """
 
 _FIRST_PAUSE_S = 1

@@ -91,7 +91,7 @@ def _load(context: TlsContext, certificate: bytes) -> None:
 
 
 class TlsStream:
-    """A TLS connection, as the HTTP client uses it; the handshake goes on with each `send`."""
+    """A TLS connection, as the HTTP client uses it; each `send` continues the handshake."""
 
     def __init__(self, context: TlsContext, connection: "Socket", host: str) -> None:
         """Begin TLS on a connected socket.

@@ -94,7 +94,7 @@ class Waiter:
             deadline: When to stop waiting, on the monotonic clock; None for never.
 
         Returns:
-            False if it has failed, or its peer is gone.
+            False if it has failed, or its peer has closed the connection.
 
         Raises:
             DeadlineError: The deadline has passed.

@@ -108,7 +108,7 @@ class Consumers:
         """Read a consumer.
 
         Raises:
-            UnknownError: There is none of this name.
+            UnknownError: There is no consumer with this name.
         """
         consumer = self._store.get(name)
         if consumer is None:
@@ -120,7 +120,7 @@ class Consumers:
         """Remove a consumer.
 
         Raises:
-            UnknownError: There is none of this name.
+            UnknownError: There is no consumer with this name.
         """
         self._store.forget(self.consumer(name))
 

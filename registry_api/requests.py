@@ -186,7 +186,7 @@ class GatewayRequest:
             raise invalid(schemas.faults_of(error)) from error
 
     def body(self) -> object:
-        """Parse the request's JSON, whatever its Content-Type.
+        """Parse the request's JSON, with any Content-Type.
 
         Raises:
             ProblemError: It is too large, or not JSON.

@@ -85,7 +85,7 @@ class Routes:
     def _publish(self) -> Response[str]:
         flags = self._request.write_flags()
         wanted = self._request.parsed(schemas.PublishRequest).to_publication()
-        # Relative to the request's own URL, whatever stage or base path that has.
+        # Relative to the request's own URL, so it is correct for any stage or base path.
         location = f"services/{wanted.name}/versions/{wanted.version}"
         return self._published(wanted, location, is_dry_run=flags.dry_run)
 

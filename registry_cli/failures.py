@@ -88,7 +88,7 @@ def interruptible(look: str) -> Iterator[None]:
     except KeyboardInterrupt as error:
         raise CommandError(
             Failure(
-                what="interrupted; the request may have been carried out all the same",
+                what="interrupted; the request may have been executed nevertheless",
                 way_out=f"look before you repeat it: `service-registry {look}`",
             )
         ) from error

@@ -214,7 +214,7 @@ def _seconds() -> int:
 def _stopped_by(tools: Tools, error: BaseException) -> Failure:
     if isinstance(error, KeyboardInterrupt):
         return Failure(
-            what="interrupted; the function goes on with its present step, for up to about "
+            what="interrupted; the function finishes its present step, within about "
             f"{_seconds()} seconds"
         )
     failure = failure_of(error, tools.connection) if isinstance(error, Exception) else None
@@ -244,7 +244,7 @@ def _report_restore(tools: Tools, copied: _Copied, findings: _Findings) -> int:
             tools.output.line(f"index: {findings.progress()}{_verdict(findings)}")
     if copied.stopped_by is not None:
         again = f"service-registry restore --from {shlex.quote(copied.source)}"
-        _print_stop(tools, copied.stopped_by, f"go on with {again} --cursor", copied.cursor)
+        _print_stop(tools, copied.stopped_by, f"continue with {again} --cursor", copied.cursor)
     _print_failed(tools, findings, "service-registry rebuild --cursor")
     return 0 if is_complete else FAILED
 
@@ -262,7 +262,7 @@ def _report(tools: Tools, findings: _Findings) -> int:
         if unlisted:
             tools.output.line(f"and {unlisted:,} more")
         tools.output.line(findings.progress() + _verdict(findings))
-    _print_failed(tools, findings, "go on with --cursor")
+    _print_failed(tools, findings, "continue with --cursor")
     is_well = findings.action == "rebuild" or not (findings.differences or findings.damaged)
     return 0 if findings.is_complete and is_well else FAILED
 

@@ -233,7 +233,7 @@ def silence(connection: socket.socket, _data: bytes) -> None:
 
 
 def reset(connection: socket.socket, data: bytes) -> None:
-    """Reset the connection in the middle of a response."""
+    """Reset the connection during a response."""
     connection.sendall(response_of(200, data)[: len(data) // 2])
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     # The caller closes the socket; with SO_LINGER 0 the kernel then sends a reset.

@@ -1,4 +1,4 @@
-"""The death of a worker in the middle of its work."""
+"""Kills workers at any point of their work."""
 
 
 class KilledError(BaseException):

@@ -164,7 +164,7 @@ class ConvergenceWorld:
         return {key: items.get(key) for key in keys}
 
     def _see_records(self) -> None:
-        """Add the records of the changes that are whole by now, as the stream does."""
+        """Add the records of the changes that are complete now, as the stream does."""
         seen = {record["dynamodb"]["Keys"]["entry"]["S"] for record in self.records}
         for item in items_of(self.client, tables.VERSIONS):
             entry = item["entry"]["S"]

@@ -265,7 +265,7 @@ def test_first_resolve_takes_five_seconds_at_most(start: Start, index: IndexServ
 
 
 def test_freeze_in_the_middle_leaves_it_the_first(start: Start, index: IndexServer) -> None:
-    """Readers are held until a resolve ends, longer than HOLD_MS, however long the freeze was."""
+    """After any freeze, readers are held until a resolve ends, longer than HOLD_MS."""
     index.fault = index_server.silence
     extension = start("users")
     wait_for(lambda: bool(index.requests), "the first resolve")

@@ -71,7 +71,7 @@ def test_thawed_process_checks_at_the_next_invocation(
     index: IndexServer,
     meanwhile: Callable[[IndexServer], None],
 ) -> None:
-    """The first check after a freeze succeeds, whatever has happened to its connection."""
+    """The first check after a freeze succeeds, with any state of the old connection."""
     extension = _start_and_freeze(start, lambda_api, index)
     meanwhile(index)
     wait_past_max_age(extension)

@@ -169,7 +169,7 @@ def test_many_readers_with_an_event_get_the_new_answer(
 def test_reader_in_any_language_is_held(
     start: Start, lambda_api: LambdaApi, index: IndexServer, language: str
 ) -> None:
-    """The kernel holds the reader, whatever its language."""
+    """The kernel holds readers in every language."""
     extension = _ready(start, lambda_api, index)
     with _frozen(extension):
         _publish(index, 1)
@@ -338,7 +338,7 @@ def test_reader_in_a_long_invocation_begins_a_check(
 def test_readers_check_ends_in_time_for_the_event_that_comes_meanwhile(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The check ends 200 ms before the invocation's deadline, whatever the timeout."""
+    """The check ends 200 ms before the invocation's deadline, with any timeout."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="30000")
     reader = _begin_silent_check(extension, index)
 

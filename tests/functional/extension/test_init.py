@@ -90,7 +90,7 @@ def test_variable_that_is_empty_counts_as_not_set(
 def test_early_readers_wait_and_then_read_the_whole_document(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Module code in any language may read the file while the first resolve goes on."""
+    """Module code in any language may read the file during the first resolve."""
     index.publish("users", "1.4.2", metadata={"M": {"k": {"S": "x" * 300_000}}})
     index.delay_s = 3
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="5000")

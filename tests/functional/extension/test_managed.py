@@ -91,7 +91,7 @@ def test_failed_check_is_repeated_after_a_pause_and_not_after_max_age(
 def test_recovers_after_an_outage(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """The last answers stay, and checks go on without invocations."""
+    """The last answers stay, and checks continue without invocations."""
     extension = start_resolved("users", **MANAGED)
     index.fault = index_server.refuses("AccessDeniedException")
     extension.wait_for_log("needs not resolved")

@@ -199,7 +199,7 @@ def test_yanked_version_may_be_deleted(ready: Call) -> None:
 
 
 def test_service_outlives_its_last_version(ready: Call) -> None:
-    """Latest is null, revision and history go on; the list of services still has it."""
+    """Latest is null, revision and history continue; the list of services still has it."""
     for version in ("1.0.0", "2.0.0", "3.0.0-rc.1"):
         assert ready("DELETE", f"/services/users/versions/{version}").status == 204
 

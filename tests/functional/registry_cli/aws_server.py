@@ -125,7 +125,7 @@ class AwsServer:
         self.payloads.append(seen.document)
         try:
             found = self.invoke(seen.document)
-        except Exception as error:  # noqa: BLE001  # Lambda reports whatever the function raises
+        except Exception as error:  # noqa: BLE001  # Lambda reports every exception of the function
             document = {"errorType": type(error).__name__, "errorMessage": str(error)}
             return Canned(
                 status=200,

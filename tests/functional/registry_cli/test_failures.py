@@ -242,7 +242,7 @@ def test_typo_in_a_version(run: Run, publish: Publish) -> None:
 
 
 def test_registry_of_an_older_version_is_named(run: Run, gateway: HttpGateway) -> None:
-    """The older registry has no such route, whatever the consumer's name."""
+    """The older registry has no such route, for any consumer."""
     gateway.script.append(_problem(404, "there is no such path"))
 
     ended = run("consumers", "list")
@@ -346,7 +346,7 @@ def test_interrupted_change_may_have_been_made(
     ended = run(*arguments, "--url", "http://127.0.0.1:1/v1")
 
     assert (ended.status, ended.out) == (1, "")
-    assert "interrupted; the request may have been carried out all the same" in ended.err
+    assert "interrupted; the request may have been executed nevertheless" in ended.err
     assert f"look before you repeat it: `service-registry {look}`" in ended.err
     assert run("list", "--url", "http://127.0.0.1:1/v1").err == "\nAborted!\n"
 

@@ -158,7 +158,7 @@ def test_long_work_continues_and_can_be_resumed(
     assert ended.status == 1
     assert (ended.document["complete"], ended.document["cursor"]) == (False, cursor)
     assert "ThrottledError" in ended.err
-    assert ended.err.endswith(f"go on with --cursor {cursor}\n")
+    assert ended.err.endswith(f"continue with --cursor {cursor}\n")
     aws_server.invoke = invoke
     assert run("rebuild", "--cursor", cursor).status == 0
     assert index_of(one_dynamodb) == implied(one_dynamodb)
@@ -204,7 +204,7 @@ def test_interrupted_work_says_what_goes_on(
         ended = run(*arguments)
 
         assert ended.status == 1
-        assert "interrupted; the function goes on with its present step" in ended.err
+        assert "interrupted; the function finishes its present step" in ended.err
         assert "Way out: run it again, from the beginning; that does no harm" in ended.err
 
 

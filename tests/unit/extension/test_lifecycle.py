@@ -499,7 +499,7 @@ def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> N
 
 
 def test_bug_of_ours_in_a_check_is_a_failed_check(world: LifecycleWorld) -> None:
-    """The bug is logged with its traceback, and the function's invocation goes on."""
+    """The bug is logged with its traceback, and the function's invocation continues."""
     world.after(60, is_broken=True)
     world.after(1, is_broken=False)
 

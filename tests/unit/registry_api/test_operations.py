@@ -56,7 +56,7 @@ def test_same_publish_again_changes_nothing(registry: Registry, store: MemoryVer
 def test_older_version_with_more_metadata_than_is_allowed_may_be_published_again(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
-    """The limit is asked of new versions alone: a pipeline's repetition goes on."""
+    """The limit applies only to new versions: a pipeline's repeated publish succeeds."""
     metadata = {"k": "v" * 3_000}
     older = valid.record(metadata=metadata)
     store.commit(

@@ -197,7 +197,7 @@ def test_yanked_version_that_is_deleted_leaves_no_yank(registry: Registry) -> No
 
 
 def test_service_outlives_its_last_version(registry: Registry, store: MemoryVersionStore) -> None:
-    """Its revision and history go on: an index at revision 6 must never see revision 1."""
+    """Its revision and history continue: an index at revision 6 must never get revision 1."""
     for version in (ONE, TWO, RC):
         registry.delete("users", version, "operator", FORCED)
 
