@@ -1,13 +1,23 @@
 """moto's AWS, and the functions' environment variables from the template."""
 
+import copy
+import pickle
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore import useragent
 from moto import mock_aws
+from moto.core import responses
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.serialize import BaseJSONSerializer
-from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.core.utils import method_names_from_class
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
+from moto.dynamodb.models.table import Table
 
 from testing import tables
 
@@ -30,13 +40,34 @@ ENVIRONMENT = {
 }
 
 
+_method_names = cache(method_names_from_class)
+_sanitize = cache(useragent.sanitize_user_agent_string_component)
+
+
+def _copy_item(item: Item, _memo: object) -> Item:
+    """Return a copy of an item that shares the attributes' values."""
+    copied = Item(item.hash_key, item.range_key, {})
+    dict.update(copied.attrs, item.attrs)
+    return copied
+
+
+def _copy_table(table: Table, _memo: object) -> Table:
+    """Return a copy of a table that shares the items: a put or a deletion changes none of them."""
+    copied = copy.copy(table)
+    copied.items = defaultdict(dict)
+    for hash_key, items in table.items.items():
+        copied.items[hash_key] = items.copy()
+    return copied
+
+
 @contextmanager
 def moto() -> Iterator[None]:
-    """Replace AWS by moto, and patch moto to take half of the time for DynamoDB.
+    """Replace AWS by moto, and patch moto and botocore to take a fraction of the time for DynamoDB.
 
     For each transaction moto makes deep copies of all items of its tables. They are necessary only
     for updates, which the product does not use. In each response moto tries several names of each
-    attribute's type, although the item already has the correct one.
+    attribute's type, although the item already has the correct one. For each request moto lists the
+    methods of a class, and botocore replaces invalid characters in the same user agent.
     """
     serialize = BaseJSONSerializer._serialize_type_structure
 
@@ -48,7 +79,11 @@ def moto() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DynamoType, "__deepcopy__", lambda self, _memo: self)
+        patch.setattr(Item, "__deepcopy__", _copy_item)
+        patch.setattr(Table, "__deepcopy__", _copy_table, raising=False)
         patch.setattr(BaseJSONSerializer, "_serialize_type_structure", _serialize)
+        patch.setattr(responses, "method_names_from_class", _method_names)
+        patch.setattr(useragent, "sanitize_user_agent_string_component", _sanitize)
         with mock_aws():
             yield
 
@@ -63,3 +98,22 @@ def aws() -> Iterator["DynamoDBClient"]:
             patch.delenv(name, raising=False)
         with moto():
             yield tables.make_tables()
+
+
+def _backend() -> DynamoDBBackend:
+    return dynamodb_backends[DEFAULT_ACCOUNT_ID][ENVIRONMENT["AWS_REGION"]]
+
+
+@cache
+def _empty_tables() -> bytes:
+    """Return what moto has after the creation of our tables."""
+    tables.make_tables()
+    return pickle.dumps(_backend().tables)
+
+
+def renew_tables() -> None:
+    """Delete all tables of moto's and create ours again, empty.
+
+    `tables.renew_tables` takes longer than most tests.
+    """
+    _backend().tables = pickle.loads(_empty_tables())

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testing import tables
-from testing.aws import aws
+from testing.aws import aws, renew_tables
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,5 +21,5 @@ def one_dynamodb() -> Iterator["DynamoDBClient"]:
 @pytest.fixture
 def dynamodb(one_dynamodb: "DynamoDBClient") -> "DynamoDBClient":
     """Return a client of both tables, which are empty."""
-    tables.renew_tables(one_dynamodb)
+    renew_tables()
     return one_dynamodb

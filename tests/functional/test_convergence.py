@@ -17,6 +17,7 @@ from registry_tables import versions_layout as layout
 from registry_tables.arn import Arn
 from stream_sync.payloads import RebuildAction, RebuildRequest
 from testing import tables
+from testing.aws import renew_tables
 from testing.stream_world import (
     ARN,
     FORCED,
@@ -199,7 +200,7 @@ class Convergence(RuleBasedStateMachine):
     @initialize(copies=st.sampled_from([1, 1, 2]))
     def begin(self, copies: int) -> None:
         """Create the tables; each item has some copies."""
-        tables.renew_tables(self.client)
+        renew_tables()
         self.world = ConvergenceWorld(self.client, copies=copies)
 
     @rule(version=versions, arn=st.sampled_from("12"), channel=st.none() | channels, half=halves)

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from registry_client.client import RegistryClient
-from testing.aws import aws
+from testing.aws import aws, renew_tables
 from testing.cloudformation import CloudFormationEndpoint, cloudformation_endpoint
 from testing.stack import SimulatedStack
 from testing.tables import table_properties
@@ -100,9 +100,7 @@ def one_publisher() -> Iterator[DeployedPublisher]:
 @pytest.fixture
 def publisher(one_publisher: DeployedPublisher) -> DeployedPublisher:
     """Return a publisher with an empty registry and an empty ledger."""
-    tables = importlib.import_module("testing.tables")
-    client = tables.make_tables()
-    assert client is not None
+    renew_tables()
     boto3.client("dynamodb", region_name=REGION).create_table(
         TableName=LEDGER, **table_properties("PublisherLedger")
     )

@@ -17,6 +17,7 @@ from botocore.exceptions import (
 
 from registry_api.routes import Routes
 from testing import tables
+from testing.aws import renew_tables
 from tests.functional.registry_api.gateway import (
     ARN,
     OTHER_ARN,
@@ -253,7 +254,7 @@ def test_resolve_reads_the_index_only(
     dynamodb.delete_table(TableName=tables.VERSIONS)
     assert ready(*route).status == 200
 
-    tables.renew_tables(dynamodb)
+    renew_tables()
     dynamodb.delete_table(TableName=tables.INDEX)
 
     assert ready(*route).status == 503

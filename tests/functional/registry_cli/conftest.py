@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from registry_cli.main import cli
-from testing import arns, tables
+from testing import arns
+from testing.aws import renew_tables
 from tests.functional.http_gateway import (
     REGION,
     HttpGateway,
@@ -66,9 +67,9 @@ def one_gateway(one_aws: AwsServer, one_dynamodb: "DynamoDBClient") -> Iterator[
 
 
 @pytest.fixture
-def gateway(one_gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> HttpGateway:
+def gateway(one_gateway: HttpGateway) -> HttpGateway:
     """Serve a registry without services."""
-    tables.renew_tables(one_dynamodb)
+    renew_tables()
     one_gateway.requests.clear()
     one_gateway.script.clear()
     return one_gateway

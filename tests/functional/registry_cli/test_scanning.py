@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testing import tables
+from testing.aws import renew_tables
 from testing.stream_world import items_of, lambda_context
 from tests.functional.http_gateway import REGION, HttpGateway
 from tests.functional.registry_cli.aws_server import ACCOUNT, AwsServer
@@ -49,7 +50,7 @@ def _scan_function(
     ]
     assert one_dynamodb.list_tables()["TableNames"]
     yield
-    tables.renew_tables(one_dynamodb)
+    renew_tables()
 
 
 _ORDERS = f"{ACCOUNT}:{REGION}:orders"

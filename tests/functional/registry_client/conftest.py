@@ -8,7 +8,7 @@ import pytest
 
 from registry_client.client import RegistryClient
 from registry_client.signed_http import SignedHttp
-from testing import tables
+from testing.aws import renew_tables
 from tests.functional.http_gateway import HttpGateway, http_gateway, signed_http
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def one_gateway(one_dynamodb: "DynamoDBClient") -> Iterator[HttpGateway]:
 
 
 @pytest.fixture
-def gateway(one_gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> HttpGateway:
+def gateway(one_gateway: HttpGateway) -> HttpGateway:
     """Return the gateway of a registry without services."""
-    tables.renew_tables(one_dynamodb)
+    renew_tables()
     one_gateway.requests.clear()
     one_gateway.script.clear()
     return one_gateway
