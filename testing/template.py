@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from samcli.yamlhelper import yaml_parse
-from samtranslator.translator.transform import transform
 
 from local.processes import ROOT
 
@@ -19,6 +18,8 @@ def template() -> dict[str, Any]:
 @cache
 def cloudformation(**parameters: str) -> dict[str, Any]:
     """Return the template after SAM's transform."""
+    # Each process imports all tests, and few of them need SAM's transform.
+    from samtranslator.translator.transform import transform  # noqa: PLC0415
 
     class NoManagedPolicies:
         @staticmethod

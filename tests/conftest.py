@@ -1,14 +1,19 @@
 """Settings and fixtures of several levels of tests."""
 
+import gc
 import os
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -44,15 +49,49 @@ class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has 
         return "app" if _needs_the_app(ROOT / module) else module
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_cache_of_botocores_files() -> Iterator[None]:
+    """Let botocore read its descriptions of services once, not once for each session.
+
+    The command line makes a session for each command, and reading takes longer than most tests.
+    """
+    caches: defaultdict[tuple[str, ...], dict[Any, Any]] = defaultdict(dict)
+    init = Loader.__init__
+
+    def _init(self: Any, *args: Any, **more: Any) -> None:
+        init(self, *args, **more)
+        self._cache = caches[tuple(self.search_paths)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Loader, "__init__", _init)
+        yield
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
     """Distribute the tests in this way, with any value of `--dist`."""
     return _ByModule(config, log)
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while the tests are imported: there is none."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over the imported modules and the collected tests."""
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the deployed app's tests first, then the other emulators': the longest groups."""
-    items.sort(key=lambda item: (not _needs_the_app(item.path), _E2E not in item.path.parents))
+    items.sort(key=lambda item: _rank(item.path))
+
+
+@cache
+def _rank(module: Path) -> tuple[bool, bool]:
+    return not _needs_the_app(module), _E2E not in module.parents
 
 
 def product_version() -> str:

@@ -5,10 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
-import cfnlint.api
 import pytest
 
 from testing import example_tools, node_packages
+from testing.template_faults import template_faults
 from tests.conftest import ROOT
 
 EXAMPLES = ROOT / "examples/consumers"
@@ -65,9 +65,8 @@ def test_unit_tests_in_shell_pass() -> None:
 @pytest.mark.parametrize("name", _SAM)
 def test_template_passes_cfn_lint(name: str) -> None:
     template = (EXAMPLES / name / "template.yaml").read_text(encoding="utf-8")
-    config = cfnlint.api.ManualArgs(regions=["eu-west-1"])
 
-    assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
+    assert template_faults(template, regions=["eu-west-1"]) == []
 
 
 @pytest.mark.parametrize("original", _SAME_FILES)

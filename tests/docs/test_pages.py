@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import cfnlint.api
 import click
 import pytest
 from openapi_schema_validator import OAS31Validator
@@ -19,6 +18,7 @@ from local.__main__ import argument_parser
 from registry_api import openapi
 from registry_cli.main import cli
 from testing import hcl
+from testing.template_faults import template_faults
 from tests.conftest import ROOT
 from tests.docs.listings import CodeListing, listings, pages
 
@@ -117,11 +117,9 @@ def test_yaml_listing_is_yaml(listing: CodeListing) -> None:
 def test_resources_in_a_listing_pass_cfn_lint(listing: CodeListing) -> None:
     """Users copy the listings into their templates."""
     # E1020: SAM defines `!Ref Function.Version`.
-    ignored = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
+    faults = template_faults(_template(listing), regions=["eu-west-1"], ignore_checks=["E1020"])
 
-    faults = cfnlint.api.lint(_template(listing), config=ignored)
-
-    assert [str(fault) for fault in faults] == []
+    assert faults == []
 
 
 _OF_THE_API = [each for each in _of("json") if each.page == "docs/api.md"]
@@ -165,9 +163,7 @@ def test_policy_in_a_listing_passes_cfn_lint(listing: CodeListing) -> None:
         "Properties": {"AssumeRolePolicyDocument" if is_trust else "PolicyDocument": policy},
     }
 
-    faults = cfnlint.api.lint(json.dumps({"Resources": {"CodeListing": role}}))
-
-    assert [str(fault) for fault in faults] == []
+    assert template_faults(json.dumps({"Resources": {"CodeListing": role}})) == []
 
 
 def test_workflow_gives_the_action_what_it_takes() -> None:

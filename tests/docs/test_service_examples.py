@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cfnlint.api
 import pytest
 from samcli.yamlhelper import yaml_parse
 
 from publisher.properties import ServiceVersion
 from testing import example_tools, hcl
 from testing.arns import ARN as _ARN
+from testing.template_faults import template_faults
 from tests.conftest import ROOT
 
 _EXAMPLES = ROOT / "examples/services"
@@ -43,10 +43,9 @@ def test_function_of_the_serverless_example_is_that_of_the_others() -> None:
 
 def test_sam_template_passes_cfn_lint() -> None:
     template = (_EXAMPLES / "sam/template.yaml").read_text(encoding="utf-8")
-    # E1020: SAM defines `!Ref Function.Version`.
-    config = cfnlint.api.ManualArgs(regions=["eu-west-1"], ignore_checks=["E1020"])
 
-    assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
+    # E1020: SAM defines `!Ref Function.Version`.
+    assert template_faults(template, regions=["eu-west-1"], ignore_checks=["E1020"]) == []
     properties = yaml_parse(template)["Resources"]["UsersPublished"]["Properties"]
     assert ServiceVersion.parse(properties | {"Arn": _ARN}).physical_id == "users@1.42.0"
 
@@ -54,9 +53,8 @@ def test_sam_template_passes_cfn_lint() -> None:
 @pytest.mark.parametrize("name", ["chat", "pipeline"])
 def test_template_of_a_rule_passes_cfn_lint(name: str) -> None:
     template = (ROOT / f"examples/events/{name}.yaml").read_text(encoding="utf-8")
-    config = cfnlint.api.ManualArgs(regions=["eu-west-1"])
 
-    assert [str(fault) for fault in cfnlint.api.lint(template, config=config)] == []
+    assert template_faults(template, regions=["eu-west-1"]) == []
 
 
 @pytest.mark.timeout(600)

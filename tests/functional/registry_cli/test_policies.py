@@ -7,11 +7,11 @@ import json
 import subprocess
 from typing import Any, NamedTuple
 
-import cfnlint.api
 import pytest
 from moto.iam.access_control import IAMPolicy, PermissionResult
 
 from testing import node_packages
+from testing.template_faults import template_faults
 from tests.functional.http_gateway import HttpGateway
 from tests.functional.registry_cli.aws_server import ACCOUNT, API, AwsServer
 from tests.functional.registry_cli.conftest import Publish, Run
@@ -297,7 +297,7 @@ def test_policies_are_ones_that_iam_takes(run: Run, called: Any, service: str) -
         }
     }
 
-    assert [str(each) for each in cfnlint.api.lint(json.dumps(template))] == []
+    assert template_faults(json.dumps(template)) == []
 
 
 def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServer) -> None:
