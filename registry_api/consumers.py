@@ -112,7 +112,7 @@ class Consumers:
         """
         consumer = self._store.get(name)
         if consumer is None:
-            message = f"there is no consumer '{name}'; it is declared by PUT, or found by a scan"
+            message = f"there is no consumer '{name}'; declare it with PUT, or let a scan find it"
             raise UnknownError(message)
         return consumer
 

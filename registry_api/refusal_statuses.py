@@ -44,8 +44,7 @@ def _guarded(error: GuardError) -> ProblemError:
 
 def _full(_error: FullError) -> ProblemError:
     detail = (
-        "the service has the 10 GB that one service may have, its history included; continue "
-        "under another name"
+        "the service has reached its size limit, 10 GB with its history; use another service name"
     )
     return ProblemError(HTTPStatus.CONFLICT, detail)
 

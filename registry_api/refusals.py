@@ -49,15 +49,15 @@ class GuardError(ConflictError):
     """The change would leave protected selectors or needs without an answer.
 
     Attributes:
-        selectors: The selectors that would resolve to nothing.
-        consumers: The consumers' needs that would resolve to nothing.
+        selectors: The selectors that would lose their answer.
+        consumers: The consumers' needs that would lose their answer.
     """
 
     def __init__(self, selectors: Sequence[str], consumers: Sequence[ConsumerChange]) -> None:
         lost = [f"'{selector}'" for selector in selectors]
         lost += [f"{len(consumers)} needs of consumers"] if consumers else []
         super().__init__(
-            f"{' and '.join(lost)} would resolve to nothing any more; publish a replacement "
+            f"{' and '.join(lost)} would no longer resolve to a version; publish a replacement "
             "first, or repeat the request with ?force=true"
         )
         self.selectors = tuple(selectors)

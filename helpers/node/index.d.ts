@@ -37,7 +37,7 @@ export class ServiceDiscoveryError extends Error {
   readonly key?: string;
 }
 
-/** There is no answer yet: the registry could not be asked, or the file cannot be read. */
+/** There is no answer yet: the registry could not be reached, or the file cannot be read. */
 export class ServiceUnavailableError extends ServiceDiscoveryError {}
 
 /** The services file has no such key: it is not in `NEEDED_SERVICES`. */

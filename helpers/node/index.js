@@ -19,7 +19,7 @@ class ServiceDiscoveryError extends Error {
   }
 }
 
-/** There is no answer yet: the registry could not be asked, or the file cannot be read. */
+/** There is no answer yet: the registry could not be reached, or the file cannot be read. */
 class ServiceUnavailableError extends ServiceDiscoveryError {}
 
 /** The services file has no such key: it is not in `NEEDED_SERVICES`. */
@@ -46,7 +46,7 @@ function getService(name, { maxAge } = {}) {
   if (status === "unavailable") {
     throw new ServiceUnavailableError(
       `'${name}' is not resolved yet: ${errorOf(member)}. The extension tries again with a later ` +
-        "invocation; if this lasts, its lines in the function's log say what to do.",
+        "invocation; if this continues, see its lines in the function's log.",
       { key: name },
     );
   }
@@ -175,7 +175,7 @@ function unreadableMessage(path, error) {
       "of service-discovery/testing, or set SERVICES_FILE to a JSON file."
     );
   }
-  return `'${path}' cannot be read: ${error.message}. It has to be a file that may be read.`;
+  return `'${path}' cannot be read: ${error.message}. It has to be a readable file.`;
 }
 
 function unknownMessage(name, members) {
@@ -198,7 +198,7 @@ function staleMessage(name, age, maxAge) {
   const since =
     age === Infinity ? "has never been checked" : `was last checked ${age.toFixed(0)} s ago`;
   return (
-    `'${name}' ${since}, and maxAge is ${maxAge} s. If the registry cannot be asked, the ` +
+    `'${name}' ${since}, and maxAge is ${maxAge} s. If the registry cannot be reached, the ` +
     "extension's lines in the function's log say why. If it can, SERVICE_DISCOVERY_MAX_AGE has " +
     "to be below maxAge."
   );

@@ -9,7 +9,7 @@ const path = require("node:path");
 
 const UNRESOLVED = {
   missing: "no version matches",
-  unavailable: "the registry could not be asked",
+  unavailable: "the registry could not be reached",
 };
 
 function services(answers, options, callback) {

@@ -45,7 +45,7 @@ class ServiceDiscoveryError(Exception):
 
 
 class ServiceUnavailableError(ServiceDiscoveryError):
-    """There is no answer yet: the registry could not be asked, or the file cannot be read."""
+    """There is no answer yet: the registry could not be reached, or the file cannot be read."""
 
 
 class UnknownServiceError(ServiceDiscoveryError):
@@ -266,7 +266,7 @@ def _unavailable_message(path: str, name: str, member: _Member) -> str:
         )
     return (
         f"{name!r} is not resolved yet: {member.error}. The extension tries again with a later "
-        "invocation; if this lasts, its lines in the function's log say what to do."
+        "invocation; if this continues, see its lines in the function's log."
     )
 
 
@@ -277,7 +277,7 @@ def _unreadable_message(path: str, error: OSError) -> str:
             "same SERVICES_FILE (if any) for function and layer. In a test or on a laptop: use "
             "service_discovery.testing.services({...}), or set SERVICES_FILE to a JSON file."
         )
-    return f"{path!r} cannot be read: {error.strerror}. It has to be a file that may be read."
+    return f"{path!r} cannot be read: {error.strerror}. It has to be a readable file."
 
 
 def _unknown_message(name: str, members: dict[str, _Member]) -> str:
@@ -298,7 +298,7 @@ def _unknown_message(name: str, members: dict[str, _Member]) -> str:
 def _stale_message(name: str, age: float, max_age: float) -> str:
     since = "has never been checked" if age == float("inf") else f"was last checked {age:.0f} s ago"
     return (
-        f"{name!r} {since}, and max_age is {max_age:g} s. If the registry cannot be asked, the "
+        f"{name!r} {since}, and max_age is {max_age:g} s. If the registry cannot be reached, the "
         "extension's lines in the function's log say why. If it can, SERVICE_DISCOVERY_MAX_AGE has "
         "to be below max_age."
     )

@@ -25,7 +25,7 @@ __all__ = ["services"]
 
 _UNRESOLVED = {
     "missing": "no version matches",
-    "unavailable": "the registry could not be asked",
+    "unavailable": "the registry could not be reached",
 }
 
 

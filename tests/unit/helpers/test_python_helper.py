@@ -342,7 +342,7 @@ def test_services_sets_the_age_and_all_that_a_member_can_have() -> None:
 def test_services_can_be_never_checked() -> None:
     with (
         services({"users": {"status": "unavailable"}}, age=float("inf")),
-        pytest.raises(ServiceUnavailableError, match="could not be asked"),
+        pytest.raises(ServiceUnavailableError, match="could not be reached"),
     ):
         get_arn("users")
 
