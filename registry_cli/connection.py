@@ -226,7 +226,9 @@ class Connection:
             if "FunctionError" in response:
                 kind, text = document.get("errorType"), document.get("errorMessage", document)
                 if kind in _MISTAKES:
-                    raise CommandError(Failure(what=text, way_out="correct it and repeat"))
+                    raise CommandError(
+                        Failure(what=text, way_out="correct it and repeat", status=USAGE)
+                    )
                 raise CommandError(
                     Failure(
                         what=f"{kind}: {text}",

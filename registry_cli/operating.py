@@ -12,7 +12,7 @@ import click
 
 from registry_cli.arguments import NAME
 from registry_cli.commands import RegistryCommand, Tools, with_tools
-from registry_cli.failures import FAILED, Failure, failure_of
+from registry_cli.failures import FAILED, USAGE, Failure, failure_of
 from registry_cli.terminal import agrees, has_terminal
 
 _REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
@@ -279,7 +279,7 @@ def _print_failed(tools: Tools, findings: _Findings, way_out: str) -> None:
 def _print_stop(tools: Tools, failure: Failure, go_on: str, cursor: str | None) -> None:
     for line in failure.lines():
         tools.output.note(line)
-    if cursor:
+    if cursor and failure.status != USAGE:
         tools.output.note(f"Way out: {go_on} {cursor}")
     elif not failure.way_out:
         tools.output.note("Way out: run it again, from the beginning; that does no harm")

@@ -238,6 +238,7 @@ def test_cursor_that_was_cut_is_refused(run: Run) -> None:
 
     assert ended.status == 1
     assert "copy it whole" in ended.err
+    assert "go on with" not in ended.err
 
 
 class RestoreFunction:
