@@ -78,11 +78,10 @@ def test_first_listing_in_python_reads_the_file(page: str, tmp_path: Path) -> No
 def test_first_listing_in_javascript_reads_the_file(page: str, tmp_path: Path) -> None:
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules/service-discovery").symlink_to(ROOT / "helpers/node")
-    begin = (
-        'import { services } from "service-discovery/testing";\nservices({ users: "arn:users" });\n'
-    )
-    program = begin + the_listing(page, "js")
-    program += 'console.log(getArn("users"), getService("users").arn);\n'
+    program = 'import { services } from "service-discovery/testing";\n'
+    program += 'const restore = services({ users: "arn:users" });\n'
+    program += the_listing(page, "js")
+    program += 'console.log(getArn("users"), getService("users").arn);\nrestore();\n'
     (tmp_path / "listing.mjs").write_text(program, encoding="utf-8")
 
     ran = example_tools.run([node_packages.node(), "listing.mjs"], tmp_path)
