@@ -1,1 +1,1 @@
-"""The benchmarks: counts if a cost can be counted, otherwise ratios within one run."""
+"""The benchmarks: they count costs where possible, and otherwise compare times within one run."""

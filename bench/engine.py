@@ -1,4 +1,4 @@
-"""Many writers and faulty stream pumps on AWS's own DynamoDB Local: is anything lost or wrong?"""
+"""Many writers and faulty stream pumps on AWS's DynamoDB Local: counts lost and wrong answers."""
 
 import tempfile
 import time
@@ -14,7 +14,7 @@ _WRITERS = 16
 
 
 def tables() -> Iterable[Table]:
-    """Run the operations, and compare the index with what the versions table implies."""
+    """Run the operations, and compare the index with the versions table."""
     started = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,

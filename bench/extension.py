@@ -83,7 +83,7 @@ class _Bench:
         self._columns = [program.name for program in programs.all()]
 
     def cold_starts(self) -> Table:
-        """Measure Lambda's own figure: how long the init takes, the function's boot included."""
+        """Measure the init duration that Lambda reports, including the function's init."""
         programs = self._programs
         nothing = Program(name="no extension", layer=self._folder / "nothing", resolves=False)
         nothing.layer.mkdir()
@@ -266,7 +266,7 @@ class _Bench:
         return Row(what=what, values=[value(name) for name in self._columns])
 
     def _promise(self, what: str, value: str, limit: str, *, holds: bool) -> Row:
-        """Return a limit on the first column, which is our program's."""
+        """Return a limit on the first column, the extension's."""
         values = [value] + [""] * (len(self._columns) - 1)
         return Row(what=f"… {what}", values=values, limit=limit, holds=holds)
 
@@ -276,7 +276,7 @@ class _Bench:
         A large program fills the processor's caches, which slows the next one down.
         """
         slow = (self._programs.boto3, self._programs.cpython)
-        order = random.Random(rounds)  # noqa: S311  # only to mix
+        order = random.Random(rounds)  # noqa: S311  # for a random order
         programs = [*besides, *self._programs.all()]
         for number in range(rounds):
             order.shuffle(programs)

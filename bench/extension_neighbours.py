@@ -180,7 +180,7 @@ def index(folder: Path, roots: Path) -> Iterator[IndexProcess]:
 
 
 class RoundTrip:
-    """The bare exchange: the same request on an open connection, without any work."""
+    """A bare round trip: the same request on an open connection, without processing."""
 
     def __init__(self, index: IndexProcess) -> None:
         """Connect."""
@@ -221,7 +221,7 @@ class RoundTrip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """When each step of a start happened, in milliseconds; `file_ms` if the file was waited for."""
+    """The times of the steps of a start, in milliseconds; `file_ms` only if the file was read."""
 
     registered_ms: float
     file_ms: float
@@ -305,7 +305,7 @@ class Run:
         )
 
     def start(self, services_file: Path | None) -> Start:
-        """Serve its init; read the file as a function does that begins with that."""
+        """Serve its init; read the file like a function that reads it first."""
         registered = self._received("register")
         self._platform.respond({"functionName": "consumer"})
         file_ms = 0.0
@@ -346,7 +346,7 @@ class Run:
         self._wait()
 
     def stop_ms(self, number: signal.Signals | None) -> float:
-        """Send a signal, or SHUTDOWN, and return how long the extension took to end well."""
+        """Send a signal, or SHUTDOWN; return how long the extension took to end with status 0."""
         sent = time.perf_counter_ns()
         if number is None:
             self._platform.respond({"eventType": "SHUTDOWN", "shutdownReason": "spindown"})

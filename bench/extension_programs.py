@@ -1,4 +1,4 @@
-"""The extensions that are compared, ours among them, each as a layer."""
+"""The extensions to compare, including the product's, each as a layer."""
 
 import os
 import shutil
@@ -48,7 +48,7 @@ class Programs:
     cpython: Program
 
     def all(self) -> list[Program]:
-        """Return those that there are, in the order of the tables."""
+        """Return the available programs, in the order of the tables."""
         every = (self.own, self.idle_c, self.idle_go, self.boto3, self.cpython)
         return [each for each in every if each is not None]
 
@@ -72,13 +72,13 @@ def _program_file(layer: Path) -> Path:
 
 
 def own(layer: Path) -> Program:
-    """Build our layer."""
+    """Build the product's layer."""
     _run([sys.executable, "layer/build.py", "--arch", own_arch(), "--output", str(layer)])
     return Program(name="ours", layer=layer, resolves=True)
 
 
 def idle_c(layer: Path) -> Program:
-    """Compile the idle extension as the layer's binary is compiled."""
+    """Compile the idle extension with the compiler and options of the layer's binary."""
     sys.path.insert(0, str(ROOT / "layer"))
     try:
         import interpreter_build  # noqa: PLC0415  # the build's scripts are no package

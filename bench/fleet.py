@@ -1,4 +1,4 @@
-"""A fleet of environments that all ask for one item, against DynamoDB's limit for one partition.
+"""A fleet of environments that all read one item, with DynamoDB's limit for one partition.
 
 A discrete-event simulation: each event is an invocation at which a check is due, or one more try
 within a check. The extension's own code decides when a check is due, which key it reads and how
@@ -33,7 +33,7 @@ _AGES_EVERY_S = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is simulated.
+    """The parameters of a simulation.
 
     Attributes:
         running: How many environments run from the beginning.
@@ -45,7 +45,7 @@ class Scenario:
         units: The cost of one read: 0.5 for each 4 KB of the item, rounded up.
         observed_from_s: When the observation begins; before that, the fleet settles.
         until_s: When the simulation ends.
-        weight: How many environments each simulated one stands for.
+        weight: How many environments each simulated one represents.
     """
 
     running: int = 0
@@ -75,7 +75,7 @@ class Scenario:
 
 @dataclass(slots=True, kw_only=True)
 class Findings:
-    """What was observed of a fleet; environments are counted with their weight.
+    """The observations of a fleet; environments are counted with their weight.
 
     Attributes:
         asked: Reads by the second of their request, refused ones too.
@@ -125,7 +125,7 @@ class Partition:
     """One partition, which serves up to its limit in each second and saves nothing for the next."""
 
     def __init__(self) -> None:
-        """Start with nothing served."""
+        """Start with no units used."""
         self._second = 0
         self._served = 0.0
         self.most_served = 0.0
@@ -234,7 +234,7 @@ class _Simulation:
         is_served = self._read(environment.copy, now)
         answered_at = now + _CALL_S
         if is_served and environment.copy >= self._scenario.copies:
-            # The copy is gone: the original is asked, within the same deadline.
+            # The copy does not exist: read the original, within the same deadline.
             environment.copy = 0
             environment.attempt = 0
             environment.is_original_asked_for = True

@@ -1,4 +1,4 @@
-"""What a read of the services file costs, and how old its answer is.
+"""The cost of a read of the services file, and the age of its answer.
 
 A freeze is SIGSTOP for both processes, the extension and the reader. The environments take turns:
 each is frozen for more than MAX_AGE while the others have their rounds.
@@ -43,8 +43,8 @@ _MOST_WAIT_MS = 0.5
 _MOST_OPEN_MS = 0.1
 _MOST_CPU = 0.02
 _NS_PER_MS = 1_000_000
-# Each waits for a line, opens the file that it names, and prints the time that took and the
-# document. Only the one in Python measures the time, and reads as often as it is asked to.
+# Each waits for a line with the file's path, reads the file, and prints the time and the document.
+# Only the one in Python measures the time, and reads several times.
 _PYTHON = """
 import os, sys, time
 for line in sys.stdin:
@@ -161,7 +161,7 @@ class _FrozenEnvironment:
         return _Read(open_ms=int(taken) / _NS_PER_MS, version=version)
 
     def freeze(self) -> None:
-        """Stop extension and reader, and wait until they stand still."""
+        """Stop the extension and the reader, and wait until they are stopped."""
         pids = (self.run.pid, self._reader.pid)
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -169,7 +169,7 @@ class _FrozenEnvironment:
             time.sleep(0)
 
     def thaw(self) -> None:
-        """Let both go on, the reader first."""
+        """Let both continue, the reader first."""
         for pid in (self._reader.pid, self.run.pid):
             os.kill(pid, signal.SIGCONT)
 
@@ -251,7 +251,7 @@ def _invoke(environment: _FrozenEnvironment) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rounds:
-    """What was read as the first thing after freezes."""
+    """The first reads after freezes."""
 
     old: int
     unleased: int

@@ -1,4 +1,4 @@
-"""The time from a publish to its index item on the emulator, and our part of it."""
+"""The time from a publish to its index item on the emulator, and the function's part of it."""
 
 import json
 import statistics
@@ -25,14 +25,14 @@ _LARGEST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Publish:
-    """One publish: the time from its response to its index item, and our function's part of it."""
+    """One publish: the time from its response to its index item, and the function's part of it."""
 
     total_ms: float
     own_ms: float
 
 
 def tables() -> Iterable[Table]:
-    """Publish one version after the other, each when the one before is in the index."""
+    """Publish one version after the other, each when the previous one is in the index."""
     with tempfile.TemporaryDirectory(prefix="freshness-") as name, emulator(Path(name)) as aws:
         folder = Path(name)
         deployed = deployment.deploy(aws, folder, deployment.build(aws, folder))

@@ -1,4 +1,4 @@
-"""The cost of one helper call when nothing has changed, compared with what it replaces."""
+"""The cost of one helper call when nothing has changed, compared with the alternatives."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from local.processes import ROOT
 
 _LIMIT_US = 40
 _NEEDS = (1, 10, 100)
-# From this age on a file is compared by its times, not by its bytes; see service_discovery.
+# From this age on, a file is compared by its times, not by its content; see service_discovery.
 _SETTLED_S = 0.2
 _ROUNDS = 15
 _CALLS = 2_000

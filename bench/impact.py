@@ -1,4 +1,4 @@
-"""What a dry run costs at any number of consumers, on AWS's own DynamoDB Local."""
+"""The cost of a dry run for any number of consumers, on AWS's DynamoDB Local."""
 
 import math
 import tempfile
@@ -32,7 +32,7 @@ _AT = "2026-11-23T08:00:00Z"
 _BY = "arn:aws:sts::123456789012:assumed-role/deploy/pipeline"
 _BATCH = 25
 _LIMIT_S = 1.5
-# What DynamoDB is taken to need for each call, of a hundred items or of a page of a query.
+# The assumed duration of a call to DynamoDB, for a hundred items or for a page of a query.
 _CALL_S = 0.02
 _ROUNDS = 5
 
@@ -51,13 +51,13 @@ class _Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cost:
-    """What a dry run and a publish cost.
+    """The costs of a dry run and of a publish.
 
     Attributes:
         wall_s: The time of a dry run, the fastest of some.
         cpu_s: The processor time that this process used for it.
-        dry_run: What it used of DynamoDB.
-        publish: What a publish used of DynamoDB.
+        dry_run: DynamoDB's calls and units of a dry run.
+        publish: DynamoDB's calls and units of a publish.
         listed: How many consumers the dry run found.
     """
 

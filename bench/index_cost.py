@@ -1,4 +1,4 @@
-"""What the index costs in DynamoDB, by the contents of a batch and the size of the service."""
+"""The index's cost in DynamoDB, by the content of a batch and the size of the service."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -51,7 +51,7 @@ def tables() -> Iterable[Table]:
 
 
 def _process(client: "DynamoDBClient", records: _Records) -> Usage:
-    """Process a batch as the stream's function does: a recompute for each service in it."""
+    """Process a batch like the stream's function: a recompute for each service in it."""
     changes = [stream_records.parse(record) for record in records]
     by_service: dict[str, list[stream_records.ChangeRecord]] = {}
     for change in changes:

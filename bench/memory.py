@@ -45,13 +45,13 @@ def tables() -> Iterable[Table]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Changes:
-    """What was measured in a run with many changes, and then checks without any.
+    """The measurements of a run with many changes, and then checks without changes.
 
     Attributes:
         needs: How many needs there are, all of which change each time.
         resident_kib: The resident memory after each change.
         changed_ms: The processor time of each check that found a change.
-        same_ms: Likewise of those whose response had the same bytes as the one before.
+        same_ms: The processor time of each check whose response had the same bytes as before.
     """
 
     needs: int

@@ -1,9 +1,9 @@
-"""What an operation costs in DynamoDB: calls and capacity units, counted, not timed.
+"""Counts an operation's calls and capacity units in DynamoDB.
 
 Source: Amazon DynamoDB Developer Guide, "DynamoDB read and write operations". A read unit is 4 KB,
 a write unit 1 KB. Both are rounded up for each item, and for a Query once for the sum. Eventually
 consistent reads cost half, transactional writes double. The size of an item is that of its names
-and values. The cost of secondary indexes is left out: it is the same for each version.
+and values. The cost of secondary indexes is not counted: it is the same for each version.
 """
 
 import math
@@ -24,7 +24,7 @@ _WRITE_UNIT = 1_024
 
 @dataclass(slots=True)
 class Usage:
-    """What was used of DynamoDB.
+    """The calls and units that were used.
 
     Attributes:
         calls: How often each operation was called.
@@ -45,7 +45,7 @@ def metered(client: "DynamoDBClient") -> Iterator[Usage]:
     usage = Usage()
     lock = threading.Lock()
 
-    # A request's context is its own: several threads may use the client.
+    # Each request has its own context, so several threads may use the client.
     def before(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         context["metered"] = params
 

@@ -1,4 +1,4 @@
-"""What the API's operations cost in DynamoDB, at any number of versions of a service."""
+"""The cost of the API's operations in DynamoDB, for any number of versions of a service."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,8 +1,8 @@
 """Four extensions that share one services file, as on EFS, and its readers.
 
-Each writer has a platform of its own, which sends one event after the other. Lambda's environments
-that share a file have one kernel each, and EFS grants no leases: the first column. In the others
-all of them run on one kernel, which does grant leases.
+Each writer has a platform of its own, which sends one event after the other. In Lambda,
+environments that share a file have separate kernels, and EFS grants no leases: the first column. In
+the others all processes have the same kernel, which grants leases.
 """
 
 import errno
@@ -34,7 +34,7 @@ _EVENT_EVERY_S = 0.002
 _CHANGE_EVERY_S = 0.02
 _MS_PER_S = 1_000
 # Reads the file again and again, and prints how long the reads took together and the longest one.
-# It fails if the document is not whole, or not of one moment.
+# It fails if the document is incomplete, or mixes two versions.
 _READER = """
 import json, sys, time
 total = longest = 0
@@ -53,12 +53,12 @@ print(json.dumps([total, longest]))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sharing:
-    """How the file is shared.
+    """A way to share the file.
 
     Attributes:
         name: The column of the table.
         reads: How many reads there are.
-        entered_by: What starts the writers.
+        entered_by: The command that starts the writers.
         variables: Their variables.
     """
 
@@ -237,7 +237,7 @@ def _share(way: _Sharing, program: Path, index: IndexServer, folder: Path) -> _S
 def _writing(
     way: _Sharing, program: Path, index: IndexServer, folder: Path, file: Path
 ) -> Iterator[list[_Writer]]:
-    """Start the writers in turn: in Lambda each one has a /tmp of its own for its init's mark."""
+    """Start one writer after the other: in Lambda, each one has its own /tmp for its init mark."""
     environment = {
         "NEEDED_SERVICES": ",".join(NEEDS),
         "SERVICES_FILE": str(file),

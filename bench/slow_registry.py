@@ -114,10 +114,10 @@ class _InitMeasurement:
         }
 
     def inits(self) -> Table:
-        """Measure Lambda's own figure: how long the init takes, the function's boot included."""
+        """Measure the init duration that Lambda reports, including the function's init."""
         samples: dict[tuple[str, str], list[float]] = defaultdict(list)
         runs = [(runtime, case) for runtime in self._functions for case in self._cases]
-        order = random.Random(_ROUNDS)  # noqa: S311  # only to mix
+        order = random.Random(_ROUNDS)  # noqa: S311  # for a random order
         for _ in range(_ROUNDS):
             order.shuffle(runs)
             for runtime, case in runs:
@@ -136,7 +136,7 @@ class _InitMeasurement:
         )
 
     def ends(self, own: Program) -> Table:
-        """Measure how long our extension takes to end, at two moments."""
+        """Measure how long the extension takes to end, in two states."""
         stops = {"SHUTDOWN": None, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}
         rows = []
         for what, is_silent in (("waiting for an event", False), ("in the first resolve", True)):

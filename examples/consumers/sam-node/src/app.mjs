@@ -10,7 +10,7 @@ export async function handler(event) {
     users = getService("users");
   } catch (error) {
     if (!(error instanceof ServiceDiscoveryError)) throw error;
-    // The message says what to do; the caller gets an error of ours.
+    // The message says what to do. The caller gets this function's own error.
     return { status: 503, reason: error.message };
   }
   const payload = JSON.stringify({ id: event.user });

@@ -9,11 +9,11 @@ lambda_client = boto3.client("lambda")
 
 
 def handler(event, _context):
-    """Return a greeting, and which version of `users` answered."""
+    """Return a greeting, and the version of `users` that was called."""
     try:
         users = get_service("users")
     except ServiceDiscoveryError as error:
-        # The message says what to do; the caller gets an error of ours.
+        # The message says what to do. The caller gets this function's own error.
         return {"status": 503, "reason": str(error)}
     response = lambda_client.invoke(
         FunctionName=users.arn, Payload=json.dumps({"id": event["user"]})

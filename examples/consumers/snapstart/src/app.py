@@ -5,12 +5,12 @@ import json
 import boto3
 from service_discovery import get_service
 
-# Made before the snapshot, and used after it: a client may, an ARN may not.
+# Created before the snapshot: this is fine for a client, but not for an ARN.
 lambda_client = boto3.client("lambda")
 
 
 def handler(event, _context):
-    """Return a greeting. The ARN is asked for here: a snapshot may be weeks old."""
+    """Return a greeting. The ARN is read here, since a snapshot may be weeks old."""
     users = get_service("users", max_age=300)
     response = lambda_client.invoke(
         FunctionName=users.arn, Payload=json.dumps({"id": event["user"]})

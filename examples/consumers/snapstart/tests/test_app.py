@@ -12,7 +12,7 @@ NEW = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 
 class Users:
-    """Stands in for the Lambda client, and remembers whom it called."""
+    """A stub of the Lambda client, which records the ARNs that it called."""
 
     def __init__(self):
         self.called = []

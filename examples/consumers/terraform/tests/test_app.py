@@ -14,7 +14,7 @@ ARN = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
 @pytest.fixture
 def users(monkeypatch):
-    """Let the service `users` be a stub that expects one call."""
+    """Replace the service `users` by a stub that expects one call."""
     client = boto3.client(
         "lambda", region_name="eu-west-1", aws_access_key_id="test", aws_secret_access_key="test"
     )
