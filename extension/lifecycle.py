@@ -12,6 +12,7 @@ from extension.extensions_api import PlatformError
 from extension.held_readers import HeldReaders
 from extension.schedule import Schedule
 from extension.waiting import Interrupted
+from registry_model import services_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -385,7 +386,12 @@ class Lifecycle:
         mtime_ns = self._mtime_ns
         if self._config.needs and not result.faults:
             mtime_ns = int(now * _NS)
-        if result.faults and not result.has_changed and self._file.is_replaced_by_newer():
+        if (
+            result.faults
+            and not result.has_changed
+            and self._file.is_replaced_by_newer()
+            and self._is_answered_by_file()
+        ):
             # A failed check must not put older answers in place of another environment's.
             return True
         try:
@@ -400,6 +406,19 @@ class Lifecycle:
         if self._registration.file_trouble:
             self._registration.file_trouble = ""
             self._log.warn("services file written again", path=self._file.path)
+        return True
+
+    def _is_answered_by_file(self) -> bool:
+        """Return whether the file in place, written by another process, answers every need."""
+        found = self._file.leftover()
+        try:
+            members = {} if found is None else services_file.parse(found.document)
+        except (ValueError, MemoryError):
+            return False
+        for need in self._config.needs:
+            member = members.get(need.key)
+            if member is None or not services_file.answers_need(need.key, member, need):
+                return False
         return True
 
     def _replace(self, mtime_ns: int) -> None:

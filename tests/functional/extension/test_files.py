@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from testing import index_server
 from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
@@ -163,6 +164,24 @@ def test_file_in_folders_that_are_not_there(
     lambda_api.invoke()
 
     assert extension.document()["users"]["version"] == "1.0.0"
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"users": {"requested": "latest"}}'])
+def test_other_file_in_its_place_is_put_right_by_a_failed_check(
+    start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, text: str
+) -> None:
+    """The last good answers stay while the registry cannot be asked."""
+    extension = start_resolved("users")
+    before = extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
+    index.fault = index_server.refuses("AccessDeniedException")
+    other = tmp_path / "other.json"
+    other.write_text(text)
+    other.rename(extension.services_file)
+
+    lambda_api.invoke()
+
+    now = extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
+    assert now == before
 
 
 def test_file_of_a_function_that_needs_nothing_is_put_right_too(
