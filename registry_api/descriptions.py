@@ -146,13 +146,13 @@ WRITE_PARAMETERS = (
 _NO_SERVICE = "There is no such service."
 _NO_VERSION = "There is no such service, or no such version of it."
 _POINTED_AT = (
-    "A channel points at the version (the detail names it), or selectors would be left without an "
-    "answer (`selectors`, `consumers`): repeat with `force=true`."
+    "A channel points at the version (the detail names it); or selectors would be left without an "
+    "answer (`selectors`, `consumers`), which `force=true` allows."
 )
 _ETAG = {"ETag": "Changes when the record changes."}
 _PUBLISHED_DETAIL = (
     "Publishing the same again changes nothing, so a pipeline may repeat a publish whose response "
-    "was lost. `channel` is set in the same change, by a repeated publish too."
+    "was lost. `channel` is set in the same change, also by a repeated publish."
 )
 _PUBLISH_CONFLICT = (
     "The version is published with another ARN or other metadata (`current` is its record), or "
@@ -256,7 +256,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         refusals={HTTPStatus.NOT_FOUND: _NO_VERSION},
     ),
     "setStatus": Description(
-        text="Yank a version, or undo that",
+        text="Yank a version, or make it active again",
         detail="Only the exact selector resolves to a yanked version. Another reason replaces the "
         "present one; no reason keeps it.",
         body=schemas.StatusRequest,
@@ -271,7 +271,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "deleteVersion": Description(
         text="Delete a wrongly published version",
-        detail="The version may then be published again, with another ARN too. "
+        detail="The version may then be published again, even with another ARN. "
         "The history shows both.",
         successes=_DELETED,
         refusals={HTTPStatus.NOT_FOUND: _NO_VERSION, HTTPStatus.CONFLICT: _POINTED_AT},
@@ -343,7 +343,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
         body=schemas.ConsumerRequest,
         sends={"needed": "users==1.x,billing", "owner": "team-orders"},
         successes=_ok(
-            "What the needs resolve to; they are recorded, resolved or not.",
+            "What the needs resolve to. They are recorded even if some of them are not resolved.",
             schemas.ResolutionDocument,
             examples.RESOLUTION,
         ),
