@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pytest
 from testing import index_server
 from testing.arns import ARN
 from testing.certificates import Certificates
+from testing.held_readers import is_leased
 from testing.index_server import IndexServer, item
 from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
+from tests.conftest import ROOT
 from tests.functional.extension.conftest import Start
 
 
@@ -258,6 +261,32 @@ def test_end_takes_200_ms_at_most(
         if times_s[-1] <= 0.2:
             break
     assert times_s[-1] <= 0.2, times_s
+
+
+def test_bug_outside_of_a_check_leaves_function_and_readers_alone(
+    start: Start, lambda_api: LambdaApi, index: IndexServer, interpreter: str
+) -> None:
+    """The extension logs the bug, ends its lease, and then only asks for events."""
+    if interpreter != "cpython":
+        pytest.skip("the program that ships can't be given a bug")
+    index.publish("users", "1.0.0")
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from extension import main, schedule\n"
+        "schedule.Schedule.succeeded = None\n"
+        "main.main()"
+    )
+
+    extension = start("users", sys.executable, "-c", program)
+    extension.wait_for_log("extension stopped working")
+
+    assert "TypeError" in extension.log()
+    assert not is_leased(extension.services_file)
+    assert extension.document()["users"]["version"] == "1.0.0"
+    for _ in range(2):
+        lambda_api.invoke()
+    lambda_api.shut_down()
+    assert extension.ends_with() == 0
 
 
 def _wait_for_inits(number: int, lambda_api: LambdaApi, index: IndexServer) -> None:
