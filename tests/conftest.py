@@ -30,6 +30,7 @@ os.environ["PIP_USER"] = "0"
 
 ROOT = Path(__file__).resolve().parent.parent
 _E2E = ROOT / "tests/e2e"
+_EXTENSION = ROOT / "tests/functional/extension"
 # Their tests run emulators of their own.
 _WITHOUT_THE_APP = {"test_demo.py", "test_recipes.py"}
 
@@ -41,12 +42,17 @@ def _needs_the_app(module: Path) -> bool:
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist has no types here
     """Gives each module's tests to one process of pytest-xdist, and the deployed app's to one.
 
-    A module's fixtures are then made once, and the app is built and deployed once.
+    A module's fixtures are then made once, and the app is built and deployed once. The extension's
+    tests mostly wait: each module has two groups, one for each interpreter.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0]
-        return "app" if _needs_the_app(ROOT / module) else module
+        module, _, test = nodeid.partition("::")
+        if _needs_the_app(ROOT / module):
+            return "app"
+        if _EXTENSION in (ROOT / module).parents:
+            return f"{module} {'cpython' in test}"
+        return module
 
 
 @pytest.fixture(scope="session", autouse=True)
