@@ -21,7 +21,7 @@ from registry_tables.consumers_table import ConsumersTable
 from registry_tables.index_table import IndexTable
 from registry_tables.versions_table import VersionsTable
 from testing import tables
-from testing.aws import aws, renew_tables
+from testing.aws import aws
 from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import (
     ARN,
@@ -359,7 +359,7 @@ class OnDynamoDB(AnyOperations):
 
     def make_stores(self) -> "Stores":
         """Create the tables on moto."""
-        renew_tables()
+        tables.renew_tables(self.client)
         self.clock = 0
         self.consumers = ConsumersTable(
             self.client,
