@@ -87,7 +87,7 @@ def _expire(server: IndexServer, own: Certificates, _: Certificates) -> None:
 
 
 _SILENT = "response of localhost:\\d+: no response in time"
-_BROKEN = "response of localhost:\\d+: .*(cut|reset|closed)"
+_BROKEN = "response of localhost:\\d+: .*(truncated|reset|closed)"
 CASES = {
     "refused": Case(_refuse, "connection to localhost:\\d+: connection refused .*VPC"),
     "unreachable": Case(_vanish, "connection to localhost:\\d+: no response in time .*VPC"),
@@ -100,8 +100,8 @@ CASES = {
     "asked and silent": _responds(index_server.silence, _SILENT),
     "asked and gone": _responds(index_server.hang_up, _BROKEN),
     "reset in mid-answer": _responds(index_server.reset, _BROKEN),
-    "cut in mid-answer": _responds(index_server.cut, "cut"),
-    "cut between chunks": _responds(index_server.cut_chunks, "cut"),
+    "cut in mid-answer": _responds(index_server.cut, "truncated"),
+    "cut between chunks": _responds(index_server.cut_chunks, "truncated"),
     "slow drip": _responds(index_server.drip, _SILENT),
     "length too long": _responds(index_server.promise_more, _SILENT),
     "length too short": _responds(index_server.send_more, "malformed"),
