@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tests.e2e.conftest import App
 
 _CONFIG = ROOT / "tests/e2e/api_description/schemathesis.toml"
-_EXAMPLES = 20
+_EXAMPLES = 10
 _SEED = 20_261_125
 
 
