@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 
 from registry_cli.main import cli
 from testing import arns
-from testing.aws import renew_tables
+from testing.aws import ENVIRONMENT, renew_tables
 from tests.functional.http_gateway import (
     REGION,
     HttpGateway,
@@ -64,6 +65,8 @@ def one_gateway(one_aws: AwsServer, one_dynamodb: "DynamoDBClient") -> Iterator[
         module = importlib.reload(importlib.import_module("registry_api.handler"))
         with http_gateway(module.handler, prefix=PREFIX, other=one_aws.respond) as gateway:
             yield gateway
+    # Powertools sets the level only once in a process, and later modules read the log.
+    logging.getLogger(ENVIRONMENT["POWERTOOLS_SERVICE_NAME"]).setLevel(logging.INFO)
 
 
 @pytest.fixture
