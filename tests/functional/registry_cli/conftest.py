@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +49,14 @@ class EndedCommand:
 Run = Callable[..., EndedCommand]
 
 
+def silence(function: ModuleType, patch: pytest.MonkeyPatch) -> None:
+    """Keep a function's log off the command's stdout.
+
+    All functions share one logger, whose level would stay for the tests of other modules.
+    """
+    patch.setattr(logging.getLogger(function.logger.name), "disabled", True)
+
+
 @pytest.fixture(scope="module")
 def one_aws() -> AwsServer:
     """Return one server of AWS's calls for a module's tests."""
@@ -59,10 +68,9 @@ def one_gateway(one_aws: AwsServer, one_dynamodb: "DynamoDBClient") -> Iterator[
     """Serve the registry and AWS once for a module's tests."""
     assert one_dynamodb.list_tables()["TableNames"]
     with pytest.MonkeyPatch.context() as patch:
-        # Otherwise the function's log would go to the command's stdout.
-        patch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
         patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
         module = importlib.reload(importlib.import_module("registry_api.handler"))
+        silence(module, patch)
         with http_gateway(module.handler, prefix=PREFIX, other=one_aws.respond) as gateway:
             yield gateway
     # Powertools sets the level only once in a process, and later modules read the log.

@@ -16,7 +16,7 @@ from testing import tables
 from testing.stream_world import implied, index_of, lambda_context, remove_all
 from tests.functional.http_gateway import REGION
 from tests.functional.registry_cli.aws_server import AwsServer
-from tests.functional.registry_cli.conftest import ARN, Publish, Run
+from tests.functional.registry_cli.conftest import ARN, Publish, Run, silence
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,13 +34,13 @@ def invoke(
     """Return what invokes the stack's function, on two services with a right index."""
     publish("1.4.2", "1.5.0")
     publish("1.0.0", name="billing")
-    environment.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     environment.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     with environment.context() as patch:
         # The function's own calls of DynamoDB go to moto.
         patch.delenv("AWS_ENDPOINT_URL")
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         module = importlib.reload(importlib.import_module("stream_sync.rebuild_handler"))
+    silence(module, environment)
     assert one_dynamodb.list_tables()["TableNames"]
 
     def _invoke(payload: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from testing.aws import renew_tables
 from testing.stream_world import items_of, lambda_context
 from tests.functional.http_gateway import REGION, HttpGateway
 from tests.functional.registry_cli.aws_server import ACCOUNT, AwsServer
-from tests.functional.registry_cli.conftest import Run
+from tests.functional.registry_cli.conftest import Run, silence
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,12 +35,12 @@ def _scan_function(
     one_dynamodb: "DynamoDBClient", aws_server: AwsServer, environment: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Add the stack's function, and some functions of the account."""
-    environment.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
     environment.setenv("CONSUMERS_TABLE", tables.CONSUMERS)
     with environment.context() as patch:
         patch.delenv("AWS_ENDPOINT_URL")
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         module = importlib.reload(importlib.import_module("consumer_scan.handler"))
+    silence(module, environment)
     aws_server.invoke = lambda payload: module.handler(payload, lambda_context(900))
     aws_server.functions = [
         function("orders", "users==1.x,billing"),
