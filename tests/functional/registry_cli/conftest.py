@@ -14,7 +14,7 @@ import pytest
 
 from registry_cli.main import cli
 from testing import arns
-from testing.aws import ENVIRONMENT, renew_tables
+from testing.aws import renew_tables
 from tests.functional.http_gateway import (
     REGION,
     HttpGateway,
@@ -73,8 +73,6 @@ def one_gateway(one_aws: AwsServer, one_dynamodb: "DynamoDBClient") -> Iterator[
         silence(module, patch)
         with http_gateway(module.handler, prefix=PREFIX, other=one_aws.respond) as gateway:
             yield gateway
-    # Powertools sets the level only once in a process, and later modules read the log.
-    logging.getLogger(ENVIRONMENT["POWERTOOLS_SERVICE_NAME"]).setLevel(logging.INFO)
 
 
 @pytest.fixture
