@@ -61,13 +61,17 @@ def connect(
     The last attempt repeats the first address, since its first packet may have been lost.
 
     Returns:
-        The address, and the connected socket.
+        The address, and the connected socket. With one address and no deadline the socket may not
+        be connected yet, and the first `send` waits or fails.
 
     Raises:
         OSError: No address accepts a connection.
         DeadlineError: No address accepted it in time.
         Ended: A signal asks the process to end.
     """
+    if deadline is None and len(addresses) == 1:
+        # The Extensions API is on this machine, and the function's boot waits for the registration.
+        return addresses[0], _start_connecting(addresses[0], port)
     attempts = _Attempts(addresses[:_MOST_ADDRESSES], port, waiter, deadline)
     try:
         return attempts.run()

@@ -275,8 +275,9 @@ def _only_names(text: str) -> "list[str]":
     """
     if text.lstrip(_NAMES):
         return []
+    enclosed = "," + text + ","
     for malformed in (",,", ",-", ",.", ",_"):
-        if malformed in f",{text},":
+        if malformed in enclosed:
             return []
     names = text.split(",")
     if len(dict.fromkeys(names)) < len(names):
