@@ -28,7 +28,7 @@ from testing.arns import ARN
 from testing.index_server import IndexServer, item
 from testing.shell_runtime import write_bootstrap
 
-_ROUNDS = 40
+_ROUNDS = 100
 _NEED = "users"
 _SLOW_S = 0.3
 # A silent registry ends the first resolve after this time.
