@@ -78,7 +78,8 @@ def list_consumers(
     """List the functions of the client's account and Region, all pages, and return their needs.
 
     A published version is listed under its own name if its needs differ from those of `$LATEST`,
-    and so is each alias of such a version. Aliases are read for such functions only.
+    and so is each alias of such a version. Aliases are read only for functions
+    with such a version.
 
     Args:
         on_page: Called with the number of functions that have been read so far.
@@ -140,7 +141,7 @@ def _add(function: _Function, configuration: Mapping[str, Any]) -> None:
 def _qualifiers(
     client: "LambdaClient", name: str, function: _Function
 ) -> Iterator[tuple[str, str]]:
-    """Yield each qualifier to list the function with, and its version."""
+    """Yield each qualifier under which the function is listed, with the version it selects."""
     yield "", _LATEST_VERSION
     own = _signature(function, _LATEST_VERSION)
     versions = {*function.needed, *function.unreadable} - {_LATEST_VERSION}

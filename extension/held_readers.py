@@ -1,8 +1,8 @@
-"""Which readers of the services file are held, and for how long.
+"""Decides which readers of the services file are held, and for how long.
 
-Portable: runs under MicroPython and CPython. A lease on the file at rest makes the kernel hold each
-reader that opens it, and send a signal. If no check is due, the reader continues at once.
-Otherwise it is held until the check has ended, or for a limited time.
+Portable: runs under MicroPython and CPython. A lease on the file makes the kernel hold each reader
+that opens it, and send a signal. If no check is due, the reader continues at once. Otherwise it is
+held until the check has ended, or for a limited time.
 """
 
 from extension import system
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 # Room for 16 reports of signals (`signalfd_siginfo`, 128 bytes each).
 _REPORTS_BYTES = 128 * 16
 # How long to wait for a reader to close the file, so that it can be leased again at once. If the
-# environment were frozen before that, the next reader would not be held.
+# environment is frozen before the file is leased again, the next reader is not held.
 _PATIENCE_US = 600
-# Later retries: the first and the longest pause. In between, the pause is this share of the time
-# since the readers continued.
+# The first and the longest pause before another try to lease the file. Between them, the pause is
+# the time since the readers continued, divided by `_RETRY_SHARE`.
 _FIRST_RETRY_S = 0.001
 _LONGEST_RETRY_S = 0.05
 _RETRY_SHARE = 4
 # Each lease costs 0.1 to 0.2 ms of processor time. With more reads a second than this, only some of
-# them are held. A burst may have some more.
+# them are held. A burst may have up to `_MOST_CREDIT` more.
 _LEASES_A_SECOND = 80
 _MOST_CREDIT = 50
 
 
 class HeldReaders:
-    """Leases the file at rest, and ends the lease in time."""
+    """Leases the file while the extension waits, and ends the lease in time."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class HeldReaders:
         Args:
             file: The services file.
             signals: The descriptor that `system.watch_leases` returned.
-            hold_s: How long a check may hold readers; 0 for no lease at rest.
+            hold_s: How long a check may hold readers; 0 for no lease while the extension waits.
             renew: Called if a reader keeps the file open; replaces the file if a check is due.
         """
         self._file = file
@@ -58,7 +58,7 @@ class HeldReaders:
         self._is_spent = False
         self._held_at = 0.0
         self._let_go_at = 0.0
-        # How many leases may be placed at once.
+        # How many leases may be placed without a pause.
         self._credit = float(_MOST_CREDIT)
         self._retry_at: "float | None" = None
 
@@ -96,7 +96,7 @@ class HeldReaders:
         """Hold readers from now on.
 
         Args:
-            limit_s: For how long at most, from the first reader on; None for no limit.
+            limit_s: The longest time to hold readers, from the first reader on; None for no limit.
         """
         self._limit_s = limit_s
         self._is_checking = True

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 client: one connection kept alive, one deadline for the whole request.
 
-Portable: runs under MicroPython and CPython. The deadline includes the name look-up, the handshake
-and a response that arrives byte by byte.
+Portable: runs under MicroPython and CPython. The deadline also applies to the name look-up, the
+handshake and a response that arrives byte by byte.
 """
 
 import errno
@@ -82,7 +82,7 @@ class BrokenError(Exception):
 
 
 def _new_response(*, is_tunnel: bool = False) -> "ResponseParser":
-    # Imported after the first request, the registration, has been sent.
+    # Imported here: the first request, the registration, is sent before this import.
     from extension.http_response import ResponseParser
 
     return ResponseParser(is_tunnel=is_tunnel)
@@ -121,7 +121,7 @@ class HttpClient:
         self._response: "ResponseParser | None" = None
         self._used_at = 0.0
         self._is_reused = False
-        # The connection's address, and the address of the last complete response.
+        # The address of this connection, and of the last connection with a complete response.
         self._address = ""
         self._good_address = ""
 
@@ -171,7 +171,7 @@ class HttpClient:
         """Send a request and read its response.
 
         Args:
-            headers: All but Content-Length, a line each.
+            headers: The header lines, without Content-Length.
             deadline: When to give up, on the monotonic clock; None for never.
 
         Raises:
@@ -182,7 +182,7 @@ class HttpClient:
         try:
             return self.finish(deadline)
         except (DeadlineError, Interrupted):
-            # A late response would be read as the next request's.
+            # Otherwise a late response would be read as the response to the next request.
             self.close()
             raise
 
@@ -211,7 +211,7 @@ class HttpClient:
         self._send(deadline)
 
     def finish(self, deadline: "float | None") -> "ResponseParser":
-        """Read the response to the request of `start`; after a DeadlineError, call it again.
+        """Read the response to the request of `start`; may be repeated after a DeadlineError.
 
         Raises:
             BrokenError: There is no complete response.
@@ -221,7 +221,7 @@ class HttpClient:
             try:
                 return self._read(deadline)
             except (OSError, HttpError) as error:
-                # The peer has closed an idle connection: send again on a new one.
+                # If the peer has closed an idle connection, send again on a new one.
                 response = self._response
                 again = self._is_reused and (response is None or not response.has_begun)
                 self.close()
@@ -246,7 +246,7 @@ class HttpClient:
         if response is None:
             response = self._response = _new_response()
             if self.waiter.background is not None:
-                # The response may arrive without a wait. Read an event first: this check serves it.
+                # There may be no wait for the response. Read an event first: this check serves it.
                 self.waiter.check(deadline)
         self._receive(stream, response, deadline)
         if self._proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
@@ -364,7 +364,7 @@ class HttpClient:
 
         until = deadline
         if self._good_address and deadline is not None:
-            # The rest of the time is for connecting to the last good address.
+            # Leave half of the time for a connection to the last good address.
             now = system.monotonic()
             until = now + (deadline - now) / 2
         try:

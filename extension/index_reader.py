@@ -73,7 +73,10 @@ class Reading:
 
 
 class _Exchange:
-    """A request and its last response, so that neither is made or parsed twice."""
+    """A request and its last response.
+
+    They are kept, so that an equal request is not built again, nor an equal response parsed again.
+    """
 
     __slots__ = ("answers", "body", "credentials", "digest", "keys", "request")
 
@@ -121,7 +124,7 @@ class IndexReader:
         self._clock = SigningClock(wall)
         self._random = random
         self._signing_keys = SigningKeys(region, "dynamodb")
-        # By the number of the request within its read.
+        # Each key is the number of a request within a read.
         self._exchanges: "dict[int, _Exchange]" = {}
 
     def read(
@@ -132,12 +135,12 @@ class IndexReader:
     ) -> Reading:
         """Read the items of *keys*: distinct pairs of partition key and selector.
 
-        Faults of the network or the table are not raised: the result has them, beside the answers.
+        Faults of the network or the table are not raised; they are in the result's `faults`.
 
         Args:
             keys: The keys of the items.
             deadline: When to stop, on the monotonic clock.
-            choose_others: Called from the second refusal in a row on, with the refused keys and the
+            choose_others: Called after two or more refusals in a row, with the refused keys and the
                 number of refusals; returns the keys to read instead.
         """
         reading = Reading()
@@ -333,4 +336,4 @@ class IndexReader:
 
 
 def _field(value: object, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
-    return value[name]  # type: ignore[index]  # a TypeError is the caller's to catch
+    return value[name]  # type: ignore[index]  # the caller catches a TypeError

@@ -1,8 +1,7 @@
 """Handles the init, each invocation, each read of the file, and the shutdown.
 
-Portable: runs under MicroPython and CPython. A deadline inside of one resolve or check is
-monotonic, since the wall clock may be set meanwhile. All other times are wall-clock times
-(`schedule.py`).
+Portable: runs under MicroPython and CPython. Deadlines inside one resolve or check use the
+monotonic clock, since the wall clock may be set meanwhile. `schedule.py` uses wall-clock times.
 """
 
 import gc
@@ -27,20 +26,20 @@ if TYPE_CHECKING:
     from extension.resolver import CheckResult, Resolver
     from extension.waiting import Waiter
 
-# The time that the platform needs after a check to end an invocation in time.
+# A check must end this long before the invocation's deadline: the invocation has to end in time.
 _MARGIN_S = 0.2
-# An on-demand init must end within 10 seconds, with any TIMEOUT_MS.
+# The limit of the first resolve for any TIMEOUT_MS: an on-demand init must end within 10 seconds.
 _LONGEST_FIRST_RESOLVE_S = 5
-# A first resolve has a quarter of its time if an earlier one did not end.
+# If an earlier first resolve did not end, the next one has at most TIMEOUT_MS divided by this.
 _REPEATED_SHARE = 4
-# With a MAX_AGE of 0, how long a reader waits for the event that makes a check due, and how soon
-# after the start of a reader's check an event needs no other one: the platform sends it to the
-# function and to the extension at the same time, in no order.
+# The platform sends an event to the function and to the extension at the same time, in no fixed
+# order. With a MAX_AGE of 0, a reader waits this long for the event that makes a check due. If a
+# reader's check began less than this before the event, the event needs no second check.
 _EVENT_WITHIN_S = 0.025
 # The shortest time between two checks of the timer.
 _SHORTEST_TIMER_S = 1
-# During a check, the process reads the clock this often. If it is late by the second time, the
-# environment was frozen meanwhile.
+# During a check, the process reads the clock every `_BEAT_S`. If it is more than `_FROZEN_S` late,
+# the environment was frozen meanwhile.
 _BEAT_S = 0.1
 _FROZEN_S = 0.5
 # Collect garbage before making a document of this size, so that the heap grows less.
@@ -105,16 +104,17 @@ class Lifecycle:
         self._is_frozen = False
         self._beat_at = 0.0
         self._beat_wall = 0.0
-        # The event that has arrived and is not handled yet, and whether the check during which it
-        # arrived has served it.
+        # The event that has arrived and is not handled yet.
         self._event: "Event | None" = None
+        # Whether that event arrived during a check, which then serves it.
         self._is_checked = False
-        # When a reader began the last check, on the wall clock; 0 once an event has used it.
+        # When the last check for a reader began, on the wall clock; 0 after the next INVOKE event.
         self._reader_checked_at = 0.0
         self._failure: "PlatformError | None" = None
         # The last INVOKE's deadline, on the wall clock.
         self._invocation_ends_at = 0.0
-        # The file's modification time: the last successful check's, in nanoseconds since 1970.
+        # The file's modification time, in nanoseconds since 1970. It is the time of the last
+        # successful check.
         self._mtime_ns = registration.mtime_ns
         self._trouble = ""
 
@@ -163,7 +163,7 @@ class Lifecycle:
             self._readers.notice()
         now = system.monotonic()
         if self._is_checking:
-            # Before `run_timers`: after a freeze the readers' time limit starts again.
+            # Call this before `run_timers`: after a freeze, the readers' time limit starts again.
             self._beat(now)
         self._readers.run_timers(now)
         for descriptor in readable:
@@ -236,7 +236,7 @@ class Lifecycle:
         return max(_SHORTEST_TIMER_S, self._schedule.wait_s())
 
     def _handle_invoke(self, event: "Event") -> None:
-        """Check if a check is due, unless another check has served this event."""
+        """Make a check if one is due, unless another check has served this event."""
         now = self._wall()
         is_checked = self._is_checked or 0 <= now - self._reader_checked_at < _EVENT_WITHIN_S
         self._is_checked = False
@@ -259,7 +259,7 @@ class Lifecycle:
         )
 
     def _handle_reader(self) -> None:
-        """Let the waiting reader continue; if a check is due, after the check."""
+        """Make a check if one is due; then let the waiting reader continue."""
         now = self._wall()
         # After its deadline an invocation has ended; the next one's deadline is not known yet.
         ends_at = self._invocation_ends_at if self._invocation_ends_at > now else 0
@@ -269,7 +269,7 @@ class Lifecycle:
             self._readers.let_go()
 
     def _check_in_time(self, ends_at: float) -> bool:
-        """Make a check, unless the invocation has too little time left; return whether it did.
+        """Make a check, unless too little time is left; return whether it was made.
 
         Args:
             ends_at: The invocation's deadline, on the wall clock; 0 if it is not known.
@@ -298,14 +298,14 @@ class Lifecycle:
             return
         if event.kind == extensions_api.SHUTDOWN:
             raise Interrupted
-        # The present check serves this event, too, and ends before its deadline.
+        # The running check also serves this event, and must end before the event's deadline.
         self._is_checked = True
         self._invocation_ends_at = event.deadline_ms / 1000
         if event.deadline_ms:
             self.limit = now + self._invocation_ends_at - _MARGIN_S - self._wall()
 
     def _beat(self, now: float) -> None:
-        """Interrupt the check if the environment was frozen: its connection may be dead."""
+        """Interrupt the check if the environment was frozen: the connection may be dead."""
         if self._was_frozen(now):
             self._is_frozen = True
             raise Interrupted
@@ -343,8 +343,8 @@ class Lifecycle:
             if result is not None:
                 now = self._wall()
                 is_in_place = self._put_right(result, now)
-                # After a freeze, the answer is old: resolve again. Only once, since parsing a large
-                # answer on a slow processor looks like a freeze.
+                # After a freeze, the answer is old: resolve again, but only once. Parsing a large
+                # answer on a slow processor looks like a freeze, too.
                 if is_repeated or not self._was_frozen(system.monotonic()):
                     break
                 is_repeated = True
@@ -392,7 +392,7 @@ class Lifecycle:
             and self._file.is_replaced_by_newer()
             and self._is_answered_by_file()
         ):
-            # A failed check must not put older answers in place of another environment's.
+            # After a failed check, keep the newer answers that another environment has written.
             return True
         try:
             if result.has_changed or not self._file.is_as_left():

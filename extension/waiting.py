@@ -31,7 +31,7 @@ if TYPE_CHECKING:
             """Do the work that is due; called after every wait.
 
             Raises:
-                Interrupted: The waiting work has to stop.
+                Interrupted: The work that waits has to stop.
             """
 
 
@@ -44,11 +44,11 @@ class Ended(BaseException):
 
 
 class Interrupted(BaseException):
-    """The waiting work has to stop: see `Background.wake`."""
+    """The work that waits has to stop: see `Background.wake`."""
 
 
 class DeadlineError(Exception):
-    """The deadline has passed before the awaited event."""
+    """The deadline has passed, and the awaited event has not happened."""
 
     def __init__(self) -> None:
         """Set the message."""
@@ -111,7 +111,7 @@ class Waiter:
         """Wait until one of *descriptors* is readable or writable, or has failed.
 
         Returns:
-            The ready ones, with False if they have failed; an empty list at the deadline.
+            The ready descriptors, each with False if it has failed; an empty list at the deadline.
 
         Raises:
             Ended: A signal asks the process to end.

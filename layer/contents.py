@@ -13,7 +13,7 @@ from interpreter_build import HERE, BuildError, Interpreter, Toolchain
 
 FOLDER = "service-discovery"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
-# In the folders of /opt that the managed runtimes of every version search.
+# The paths of helpers below /opt: every version of the managed runtimes searches these folders.
 _HELPERS = {
     **{
         f"python/service_discovery/{name}": f"python/service_discovery/{name}"
@@ -50,7 +50,7 @@ def check_links() -> None:
 
 
 def portable_modules() -> dict[str, bytes]:
-    """Return the Python modules of the binary, by path: pyproject.toml's portable packages.
+    """Return the binary's Python modules by path, from the portable packages of pyproject.toml.
 
     The module with the product's version is generated.
     """
@@ -109,7 +109,7 @@ def write_layer(
 def _roots(bundle: Path) -> bytes:
     """Return the pinned roots of a bundle of certificates, as DER, one after the other.
 
-    They are decoded here, so that a cold start does not have to.
+    They are decoded here, so that a cold start does not have to decode them.
     """
     found = {}
     for match in _PEM.finditer(bundle.read_text(encoding="utf-8")):

@@ -1,7 +1,7 @@
 """Deploys the app to the emulator with `sam build` and `sam deploy`.
 
-After the build each function's folder is replaced by an archive, and the template by the same in
-JSON: otherwise `sam deploy` compresses all folders and parses YAML, each time.
+After the build, each function's folder is replaced by an archive, and the YAML template by the same
+template in JSON. Otherwise every `sam deploy` compresses all folders and parses YAML.
 """
 
 import json
@@ -128,7 +128,7 @@ def _sam_build(emulator: Emulator, folder: Path, built: Path, layers: str) -> No
 
 
 def _archive_functions(built: Path) -> None:
-    """Replace each function's folder by its archive, and the template by the same in JSON."""
+    """Replace each function's folder by an archive, and the YAML template by one in JSON."""
     from samcli.yamlhelper import yaml_parse  # noqa: PLC0415  # SAM is large; only builds need it
 
     template = built / "template.yaml"

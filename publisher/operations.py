@@ -1,6 +1,6 @@
 """Publish a version for a resource, undo a publish, or remove a version; each can be repeated.
 
-Each step reads, decides, and writes with `If-Match`, so only if nothing has changed since the read.
+Each step reads, decides, and writes with `If-Match`: the write fails if the read state has changed.
 Therefore a step with an unclear outcome can be repeated.
 """
 
@@ -45,10 +45,10 @@ class NameNotAllowedError(Exception):
 
 
 class Publications:
-    """Publishes versions for resources, and undoes that with the ledger.
+    """Publishes versions for resources, and uses the ledger to undo that.
 
-    Every method may raise a `RegistryClientError`, a `LedgerError`, a `NameNotAllowedError`, and
-    what the registry's `check_time` raises.
+    Every method may raise a `RegistryClientError`, a `LedgerError`, a `NameNotAllowedError`, or an
+    exception of the registry's `check_time`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Publications:
         self._sleep = sleep
 
     def begin(self, resource: str, request_id: str) -> None:
-        """Record that a new request of a resource begins, so the previous one was successful."""
+        """Record that a resource's previous request was successful, since a new one begins."""
         for entry in self._ledger.entries(resource):
             if entry.is_undoable and entry.request_id != request_id:
                 self._ledger.write_entry(entry.settled())
@@ -145,7 +145,7 @@ class Publications:
                 self._ledger.delete_entry(entry)
 
     def _publish_once(self, request: PublicationRequest, wanted: ServiceVersion) -> VersionJson:
-        # Read the service's ETag before the version, so that a change in between fails the publish.
+        # Read the service's ETag before the version: the publish fails after a change in between.
         service = self._registry.service(wanted.name) if wanted.channel is not None else None
         seen = self._registry.version(wanted.name, wanted.version)
         known = self._ledger.entry(request.resource, wanted.physical_id)

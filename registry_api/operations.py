@@ -1,4 +1,4 @@
-"""The operations that write, and when they are refused; without HTTP and DynamoDB.
+"""The operations that write, and the cases in which they are refused; no HTTP, no DynamoDB.
 
 `reads.py` has the operations that read, `rules.py` the rules that need no table, and `guard.py` the
 guard against changes that leave needs without an answer.
@@ -207,8 +207,8 @@ class Registry(RegistryReads):
         service, found = self._store.read(name, version)
         if service is None:
             raise rules.no_service(name)
-        # If only the version's item is missing, a restore brought back a part of its deletion:
-        # complete it.
+        # If the version's item is missing and the service's item still has the version, a restore
+        # brought back only a part of the deletion: complete it.
         if found is None and service.highest != version:
             raise rules.no_version(name, version)
         terms.check(found)
@@ -249,7 +249,7 @@ class Registry(RegistryReads):
 
     @retries_lost_races
     def delete_channel(self, name: str, channel: str, by: str, terms: WriteTerms = _PLAIN) -> None:
-        """Delete a channel; `latest` is then the highest active stable version again.
+        """Delete a channel; a deleted `latest` is the highest active stable version again.
 
         Args:
             terms: What the client expects of the service.
@@ -297,7 +297,7 @@ class Registry(RegistryReads):
         """Set a channel to a version, unless it is set to it already.
 
         Raises:
-            ConflictError: It may not point there.
+            ConflictError: The channel may not point at the version.
         """
         channels = rules.with_channel(service, channel, record)
         if channels == service.channels:
@@ -351,8 +351,9 @@ class Registry(RegistryReads):
         """Return a service's next change.
 
         Args:
-            at: The version concerned, as it was read. If only a part of a change exists, its
-                revision may be above the service's; no revision is used twice.
+            at: The version of the change, as it was read. If only a part of an earlier change
+                exists, the version's revision may be above the service's. The new revision is above
+                both, so that no revision is used twice.
         """
         last = max(service.revision if service else 0, at.revision if at else 0)
         return HistoryEvent(
@@ -370,8 +371,8 @@ class Registry(RegistryReads):
     def _highest_without(self, service: ServiceRecord, version: Version) -> Version | None:
         """Find the highest active stable version of a service without *version*.
 
-        It is read after the service and its last change. If the service changes meanwhile, the
-        commit fails.
+        The highest version is read after the service and its last change. If the service changes
+        meanwhile, the commit fails.
         """
         if service.highest != version:
             return service.highest

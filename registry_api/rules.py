@@ -1,4 +1,4 @@
-"""The rules of a change: the service's state afterwards, and what is refused. No I/O."""
+"""The rules of a change: the service's state after it, and the reasons to refuse it. No I/O."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ MAX_METADATA_BYTES = 2_048
 
 
 def at_event(event: HistoryEvent, service: ServiceRecord) -> ServiceRecord:
-    """Return a service at the revision and the time of a change."""
+    """Return a service with the revision and the time of a change."""
     return replace(service, revision=event.revision, updated_at=event.at)
 
 
@@ -33,7 +33,8 @@ def with_version(
 def is_half_done(service: ServiceRecord, record: VersionRecord) -> bool:
     """Return whether a version's last change is not yet in its service.
 
-    If the change is still being written, the commit that would complete it loses the race.
+    The change may still be being written. Then the commit that tries to complete it fails with a
+    `RaceLostError`.
     """
     return record.revision > service.revision
 
@@ -73,7 +74,7 @@ def no_version(name: str, version: Version) -> UnknownError:
 
 
 def check_no_channel_points_at(service: ServiceRecord, version: Version) -> None:
-    """Check that no channel points at a version that is yanked or deleted.
+    """Check that no channel points at a version that is to be yanked or deleted.
 
     Raises:
         ConflictError: A channel points at it.
@@ -91,10 +92,10 @@ def check_no_channel_points_at(service: ServiceRecord, version: Version) -> None
 
 
 def with_channel(service: ServiceRecord, channel: str, record: VersionRecord) -> dict[str, Version]:
-    """Return the service's channels with one set to a version.
+    """Return the service's channels, with *channel* set to a version.
 
     Raises:
-        ConflictError: It may not point there.
+        ConflictError: The channel may not point at the version.
     """
     if record.status is Status.YANKED:
         message = f"version {record.version} is yanked; no channel may point at it"

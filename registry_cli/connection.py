@@ -1,6 +1,6 @@
 """The connection to the registry: the caller's AWS session, the stack, the address.
 
-boto3 is imported on first use, to keep `--help` short.
+boto3 is imported on first use, to keep `--help` fast.
 """
 
 import json
@@ -27,7 +27,7 @@ _URL_OUTPUT = "RegistryUrl"
 # A function may work longer than requested, since its last step takes some time.
 _INVOKED_S = 300
 _ATTEMPTS = 5
-# The errors by which a function of the stack refuses what it is given.
+# The errors that a function of the stack raises for an invalid payload.
 _MISTAKES = frozenset({"CheckpointError", "RequestError"})
 _SUGGESTED_FROM = 500
 _ALMOST_THE_SAME = 0.8
@@ -68,7 +68,7 @@ class RegistryStack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiAddress:
-    """A deployed API's part of ARNs in IAM policies."""
+    """The parts of a deployed API's ARN, for IAM policies."""
 
     partition: str
     region: str
@@ -129,11 +129,11 @@ class Connection:
         """Return a client of an AWS service.
 
         Raises:
-            CommandError: The address of AWS is malformed.
+            CommandError: The endpoint's address is malformed.
         """
         from botocore.exceptions import BotoCoreError
 
-        # Its type depends on the service's name: a `Literal` that this method does not have.
+        # The client's type depends on a `Literal` name; here the name is a `str`.
         make: Any = self.session.client
         try:
             return make(
@@ -212,7 +212,8 @@ class Connection:
         """Return a callable that invokes one of the stack's functions with a payload.
 
         Raises:
-            CommandError: There is no such stack or function; or, when invoked, it failed.
+            CommandError: There is no such stack or function. The callable also raises it, if the
+                function fails.
         """
         from botocore.config import Config
 
@@ -322,10 +323,10 @@ class Connection:
         return partition, account_id
 
     def api_address(self) -> ApiAddress:
-        """Return the API, for ARNs in IAM policies.
+        """Return the parts of the API's ARN, for IAM policies.
 
         Raises:
-            CommandError: The registry's address does not have it.
+            CommandError: The registry's address does not contain the API's id.
         """
         if not (self.options.url or self.env.get(URL_VARIABLE)):
             stack = self.stack

@@ -1,7 +1,7 @@
 """The index table: the DynamoDB item of an answer, and its key.
 
-Portable: runs under MicroPython and CPython. The table is a public read model (one `GetItem`
-resolves a service), so to change a name here takes a migration. Items are in DynamoDB's JSON,
+Portable: runs under MicroPython and CPython. The table is a public read model: one `GetItem`
+resolves a service. Therefore a changed name needs a migration. Items are in DynamoDB's JSON,
 `{"version": {"S": "1.4.2"}}`, as in boto3's low-level client and in the HTTP API.
 """
 
@@ -36,7 +36,7 @@ class IndexItemError(ValueError):
 
 
 class Answer:
-    """What a service's selector resolves to.
+    """The result of resolving a service's selector.
 
     Attributes:
         version: The resolved version's text.
@@ -84,12 +84,12 @@ class Answer:
 
 
 def partition_key(service: str, copy: int = 0) -> str:
-    """Return the partition key of the original (0) or of one of its copies (from 1)."""
+    """Return the partition key of the original (copy 0) or of a copy (1 or more)."""
     return f"#{copy}#{service}" if copy else service
 
 
 def service_of(partition: str) -> "tuple[str, int]":
-    """Parse a partition key: the service, and 0 for the original or the copy's number."""
+    """Parse a partition key; return the service and the copy's number, 0 for the original."""
     for copy in range(1, MAX_COPIES):
         prefix = partition_key("", copy)
         if partition.startswith(prefix) and partition != prefix:
@@ -151,7 +151,7 @@ def key_of(item: "Item") -> "tuple[str, str]":
     """Parse an item's own key: its partition key and its selector.
 
     Raises:
-        IndexItemError: It has none.
+        IndexItemError: The item has no key.
     """
     return _text(item, SERVICE), _text(item, SELECTOR)
 
@@ -178,7 +178,7 @@ def answer_from_item(item: "Item") -> Answer:
 
 
 def answer_to_item(service: str, selector: str, answer: Answer, copy: int = 0) -> "dict[str, Any]":
-    """Return *answer* as the item of *service* and *selector*, or as its copy number *copy*."""
+    """Return the index item for *answer*; *copy* is 0 for the original, or a copy's number."""
     item: "dict[str, Any]" = {
         SERVICE: {"S": partition_key(service, copy)},
         SELECTOR: {"S": selector},

@@ -26,7 +26,7 @@ class Member:
         requested: The selector as the file shows it.
         status: `active`, `yanked`, `missing` or `unavailable`.
         service: The service's name if the key is an alias, otherwise None.
-        version, arn, resolved_at: None unless the status is `active` or `yanked`.
+        version, arn, resolved_at: Set if the status is `active` or `yanked`, otherwise None.
         metadata: The publisher's metadata; may be empty.
         reason: The reason of a yank, or None.
         error: The reason why there is no answer, or None.
@@ -152,8 +152,8 @@ def unavailable_member(need: "Need", error: str) -> Member:
 def unavailable_members(needs: "list[Need]", error: str) -> "dict[str, Member]":
     """Return the members of needs that were never resolved, by key.
 
-    Neighbours with the same fields are the same object, which `render` encodes only once: the
-    function starts after that.
+    Consecutive needs with equal fields share one object, which `render` encodes only once. This
+    saves time before the function starts.
     """
     members: "dict[str, Member]" = {}
     member = None
@@ -185,7 +185,7 @@ def _add_map(pieces: "list[str]", entries: "dict[str, str]") -> None:
 
 
 def _text_of(member: Member, encoded: "dict[str, str]") -> str:
-    """Return the line of a member after its key: the end of the key, and a JSON object."""
+    """Return the rest of a member's line after its key: a quote, a colon and a JSON object."""
     pieces: "list[str]" = []
     opening = '": {"'
     for name, value in member.to_json():
@@ -205,9 +205,9 @@ def _text_of(member: Member, encoded: "dict[str, str]") -> str:
 def render(members: "list[tuple[str, Member]]") -> bytes:
     """Return the document: an object with one member for each need, under its key.
 
-    It is joined from pieces, and a text that several members share is encoded once: each other
-    string would cost MicroPython memory and a look-up. The pieces take several times the size of
-    their text, so they are joined before there are too many.
+    The document is joined from pieces. A text that several members share is encoded only once,
+    since each further string costs MicroPython memory and a look-up. The pieces take several times
+    the size of their text, so they are joined before there are too many.
     """
     if not members:
         return b"{}\n"
@@ -286,7 +286,7 @@ def parse(data: bytes) -> "dict[str, Member]":
 
 
 def answers_need(key: str, member: Member, need: "Need") -> bool:
-    """Return whether an earlier run's *member* under *key* is a last good answer of *need*."""
+    """Return whether *member*, which an earlier run wrote under *key*, answers *need*."""
     return (
         member.is_answered
         and key == need.key

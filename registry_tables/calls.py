@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Item = Mapping[str, Any]
 _Parsed = TypeVar("_Parsed")
-# The exceptions of parsing a damaged item.
+# The exceptions that parsing a damaged item can raise.
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 
 # If DynamoDB does not respond, a request fails within 10 s: API Gateway waits for 29 s.
@@ -31,7 +31,8 @@ CLIENT_CONFIG = Config(
     connect_timeout=1,
     read_timeout=3,
     retries={"mode": "standard", "total_max_attempts": 3},
-    # DynamoDB validates each request. To do it here as well takes a sixth of a large read's time.
+    # DynamoDB validates each request. A second validation here takes a sixth of the time of a large
+    # read.
     parameter_validation=False,
 )
 
@@ -122,10 +123,11 @@ def batch_get(
     consistent: bool,
     attributes: Sequence[str] = (),
 ) -> Iterator[Item]:
-    """Read the items of any number of distinct keys: those that exist, in no order.
+    """Read the existing items of any number of distinct keys, in no fixed order.
 
     Args:
-        attributes: The attributes to read; all if empty. botocore parses fewer of them faster.
+        attributes: The attributes to read; all if empty. With fewer attributes, botocore parses the
+            response faster.
 
     Raises:
         ThrottledError, UnreachableError: Not all of them could be read.

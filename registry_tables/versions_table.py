@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import QueryOutputTypeDef, TransactWriteItemTypeDef
 
-# TransactGetItems reads 100 items and 4 MB. A version's item has at most 75 KB, since a publish's
-# body is limited; 25 in all is what every emulator accepts, too.
+# TransactGetItems reads at most 100 items and 4 MB. A version's item has at most 75 KB, since a
+# publish's body is limited. Every emulator accepts 25 items: a service and 24 versions.
 _MAX_TRANSACT_READS = 24
 _Record = TypeVar("_Record")
 
@@ -34,8 +34,8 @@ _Record = TypeVar("_Record")
 class VersionsTable:
     """The versions table.
 
-    Plain reads are strongly consistent, except that of services' names. They may return some items
-    as they were before a transaction and others as they are after it (Developer Guide, "Amazon
+    Plain reads are strongly consistent, except `service_names`. They may return some items as they
+    were before a transaction and others as they are after it (Developer Guide, "Amazon
     DynamoDB Transactions: How it works", isolation levels); the `transact_read` methods do not.
 
     Raises:
@@ -128,9 +128,9 @@ class VersionsTable:
     def highest_stable(
         self, name: str, series: Series, *, below: Version | None = None
     ) -> Version | None:
-        """Find the highest active stable version of a series, below another one if given.
+        """Find the highest active stable version of a series; if *below* is given, below that.
 
-        This is one query of the index of active stable versions, however many there are.
+        This is one query of the index of active stable versions, for any number of versions.
         """
         condition = "#service = :service"
         names, values = {"#service": layout.SERVICE}, {":service": name}
@@ -183,16 +183,16 @@ class VersionsTable:
         return Page(items=found, last=found[-1] if _has_more(response) else None)
 
     def services(self, names: Iterable[str]) -> dict[str, ServiceRecord]:
-        """Read the services of these names that exist and are not damaged, a hundred a call."""
+        """Read the services with these names, 100 a call; skip missing and damaged ones."""
         items = self._batch(map(layout.service_key, names))
         return {each.name: each for each in readable(layout.service_from_item, items)}
 
     def existing(self, names: Iterable[str]) -> set[str]:
-        """Return those of these names that are services."""
+        """Return the names for which a service exists."""
         return {item[layout.SERVICE]["S"] for item in self._batch(map(layout.service_key, names))}
 
     def records(self, wanted: Iterable[tuple[str, Version]]) -> dict[str, VersionRecord]:
-        """Read one version each of several services, by the service's name; no damaged ones."""
+        """Read one version of each of several services, by service name; skip damaged ones."""
         keys = [layout.version_key(name, version) for name, version in wanted]
         items = self._batch(keys)
         return {each.name: each for each in readable(layout.version_from_item, items)}
@@ -200,7 +200,7 @@ class VersionsTable:
     def versions(
         self, name: str, *, limit: int, after: Version | None
     ) -> Page[VersionRecord, Version]:
-        """Read a page of versions, from the highest one below *after* on; no damaged ones."""
+        """Read a page of versions below *after*, highest first; skip damaged ones."""
         start = None if after is None else layout.version_key(name, after)
         records, has_more = self._readable_entries(
             layout.version_from_item, name, layout.VERSION_PREFIX, limit=limit, start=start
@@ -210,7 +210,7 @@ class VersionsTable:
     def version_revisions(
         self, name: str, *, limit: int, after: Version | None
     ) -> Page[tuple[Version, int], Version]:
-        """Read a page of versions with their revisions, from the highest one below *after* on."""
+        """Read a page of versions below *after* with their revisions, highest first."""
         response = self._entries(
             name,
             layout.VERSION_PREFIX,
@@ -225,7 +225,7 @@ class VersionsTable:
         return Page(items=found, last=found[-1][0] if _has_more(response) else None)
 
     def history(self, name: str, *, limit: int, before: int | None) -> Page[HistoryEvent, int]:
-        """Read a page of events, from the newest one before *before* on; no damaged ones."""
+        """Read a page of events before revision *before*, newest first; skip damaged ones."""
         start = None if before is None else layout.history_key(name, before)
         events, has_more = self._readable_entries(
             layout.event_from_item, name, layout.HISTORY_PREFIX, limit=limit, start=start
@@ -235,9 +235,9 @@ class VersionsTable:
     def commit(self, change: Change) -> None:
         """Write the service's item, the version and the history event in one transaction.
 
-        Every write has a condition on the service's item. The version has its own condition, too:
-        a batch read is not isolated, so it may return the version from before another publish and
-        the service from after it. With a condition on the service alone, the write would then
+        Every write has a condition on the service's item. The version has its own condition, too. A
+        batch read is not isolated: it may return the version as it was before another publish, and
+        the service as it is after it. With a condition on the service alone, the write would then
         overwrite that publish.
 
         Raises:
@@ -277,7 +277,7 @@ class VersionsTable:
         limit: int,
         start: dict[str, Any] | None,
     ) -> tuple[tuple[_Record, ...], bool]:
-        """Read a page of a service's entries, damaged ones left out, and whether there are more.
+        """Read a page of a service's undamaged entries; return also whether there are more.
 
         A page with only damaged entries has no position to continue after, so it is skipped.
         """
@@ -297,7 +297,7 @@ class VersionsTable:
         start: dict[str, Any] | None,
         attributes: tuple[str, ...] = (),
     ) -> "QueryOutputTypeDef":
-        """Read a service's entries of one kind, from the highest down; some attributes or all."""
+        """Read a service's entries of one kind, highest first; only *attributes*, if given."""
         names = {"#service": layout.SERVICE, "#entry": layout.ENTRY}
         options: dict[str, Any] = {}
         if attributes:

@@ -186,7 +186,7 @@ def damage_of(
     Args:
         highest: The highest active stable version of each series, from the table's index.
         resolved: The version that each selector resolves to.
-        records: The versions that exist, of those in *resolved*.
+        records: The versions of *resolved* that exist.
     """
     for record in records.values():
         fault = revision_fault(service, record.version, record.revision)

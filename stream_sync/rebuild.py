@@ -1,9 +1,9 @@
 """Rebuild and verify: compare the index with the versions table, one service or all of them.
 
-First, all services: for each, the selectors of its versions, its channels and its index items.
-Then the surplus: items of services that do not exist, and copies beyond IndexCopies. Each step is
-small, writes only what a recompute would write, and ends at a checkpoint. No more than a page is in
-memory at a time, and no history is read.
+First, the answers of each service are compared, for the selectors of its versions, its channels and
+its index items. Then surplus items are found: those of services that do not exist, and copies
+beyond IndexCopies. Each step is small, writes only what a recompute would write, and ends at a
+checkpoint. No more than a page is in memory at a time, and no history is read.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ _PAGE = 100
 _MAX_REMEMBERED = 10_000
 # How many of a service's index items a step reads, besides those of its versions.
 _MAX_GATHERED = 100
-# After this many differences the result is full: Lambda limits it to 6 MB.
+# A request stops after this many differences: Lambda limits its result to 6 MB.
 _MAX_DIFFERENCES = 500
 # A difference is compared again after this time: the stream's function may correct it meanwhile.
 _CONFIRM_AFTER_S = 5.0
@@ -151,7 +151,8 @@ class Rebuild:
     def _confirm(self, action: RebuildAction, suspects: list[_Step], report: RebuildReport) -> None:
         """Compare the differences again, and report those that are still there.
 
-        There may have been a change in between, or the stream's function may have corrected it.
+        A difference may disappear: the service may have changed between two reads, or the stream's
+        function may have corrected the index.
         """
         if not suspects:
             return
@@ -200,7 +201,7 @@ class _Walk:
     remaining_s: Callable[[], float]
 
     def services(self, after: str | None) -> Iterator[_Step]:
-        """Go through all services, from the first one after *after* on."""
+        """Go through all services whose names follow *after*; all if it is None."""
         while True:
             page = self.versions.service_names("", limit=_PAGE, after=after)
             for name in page.items:
@@ -267,7 +268,7 @@ class _Walk:
                     break
 
     def surplus(self, start: Checkpoint) -> Iterator[_Step]:
-        """Go through the whole index, for items of unknown services and surplus copies."""
+        """Search the index for items of unknown services and for surplus copies."""
         after = None
         if start.service is not None and start.selector is not None:
             after = start.service, start.selector
@@ -388,7 +389,7 @@ def _refuse(error: Exception) -> RecomputeResult:
 
 
 def _lasting(first: RecomputeResult, second: RecomputeResult) -> list[Difference]:
-    """Return the differences that the second comparison found, too."""
+    """Return the differences that both comparisons found."""
     before = {repr(each.key): each for each in first.differences}
     return [
         each

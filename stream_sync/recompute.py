@@ -1,8 +1,9 @@
 """Recompute a service's answers: read its present state, and write the answers to the index.
 
-The records' content is not applied. With any order, repetition and number of workers the index
-ends up the same: a write succeeds only if the service still has the revision that was read, and the
-last change's record is always processed after the last change.
+The content of the stream's records is not applied. The final index is the same for any order and
+repetition of the records, and any number of workers. This has two reasons: a write succeeds only if
+the service still has the revision that was read, and the record of the last change is always
+processed after that change.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -51,7 +52,7 @@ class RecomputeResult:
 
     @property
     def is_restored(self) -> bool:
-        """Whether the index has a later revision than the service, after a restore."""
+        """Whether the index has a later revision than the service, as after a restore."""
         return any(each.revision_found > self.revision > 0 for each in self.differences)
 
 
@@ -169,11 +170,11 @@ class Recompute:
         return answers
 
     def _check_last_change(self, service: ServiceRecord, affected: AffectedAnswers) -> None:
-        """Check that all of a change that is later than the affected ones can be read.
+        """Check that every item of the service's last change, later than *affected*, can be read.
 
-        The service's new revision may be visible before its version. A plain read, such as the
-        query for the highest version, would then miss the version, and the write would succeed,
-        since the revision is the new one.
+        The service's new revision may be visible before the version that changed with it. A plain
+        read, such as the query for the highest version, would then miss that version. The write of
+        the wrong answer would succeed, since the service's revision is already the new one.
 
         Raises:
             RaceLostError: The change is still being written.
