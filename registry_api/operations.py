@@ -1,7 +1,8 @@
 """The operations that write, and the cases in which they are refused; no HTTP, no DynamoDB.
 
 `reads.py` has the operations that read, `rules.py` the rules that need no table, and `guard.py` the
-guard against changes that leave needs without an answer.
+guard against changes that leave needs without an answer. `values.py` compares `If-Match`;
+`consumers.py` has the operations on consumers.
 """
 
 from collections.abc import Callable
