@@ -14,8 +14,8 @@ SCANNERS := requirements/scan.txt
 SCANNERS_STAMP := .venv/scanners/installed-$(shell cksum < $(SCANNERS) | tr -dc '0-9')
 ARCH ?= $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 PACKAGES := .
-# How many processes run the tests: three for each of two cores, since many tests wait for a deadline.
-WORKERS ?= 6
+# How many processes run the tests: two for each of two cores. With more, tests of short deadlines may be late.
+WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 # Each process would compile the tests anew, and each program that a test starts the modules.
 unexport PYTHONDONTWRITEBYTECODE
