@@ -18,8 +18,8 @@ from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-_TIMEOUT_MS = 400
-# Much more than 400 ms on a busy machine, and much less than any of the faults would take.
+_TIMEOUT_MS = 600
+# Much more than 600 ms on a busy machine, and much less than any of the faults would take.
 _SURELY_OVER_MS = 5_000
 
 
