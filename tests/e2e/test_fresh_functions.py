@@ -138,7 +138,7 @@ def test_first_init_that_is_ended_by_its_timeout_is_not_ended_twice(
     """The emulator ends a first init after the function's timeout; Lambda, after ten seconds."""
     index.fault = index_server.silence
     environment = run(
-        AWS_LAMBDA_FUNCTION_TIMEOUT="1", SERVICE_DISCOVERY_TIMEOUT_MS="2000", READS_AT_START="yes"
+        AWS_LAMBDA_FUNCTION_TIMEOUT="2", SERVICE_DISCOVERY_TIMEOUT_MS="3000", READS_AT_START="yes"
     )
     first = environment.invoke()
 
