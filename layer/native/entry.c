@@ -1,6 +1,7 @@
 // Where the process starts. Under the name `micropython` the binary is the plain interpreter, which
-// the tests run; under any other name it is the extension: it reads no arguments and no variable
-// of MicroPython's (MICROPYPATH, HOME are the function's), and imports frozen modules alone.
+// the tests run; under any other name it is the extension: it reads no arguments, ignores
+// MicroPython's variables (MICROPYPATH and HOME belong to the function), and imports only frozen
+// modules.
 #include <stdlib.h>
 #include <string.h>
 

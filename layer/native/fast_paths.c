@@ -59,7 +59,8 @@ mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void 
 // MicroPython searches its tables of interned strings, step by step, for each name that is imported and
 // for each text that is made, to share the memory of equal ones: a fifth of all the instructions of a
 // start, and of a check. The strings that the program has at its start are found by their hash here.
-// A text that is not among them need not be shared; names that are added later take MicroPython's way.
+// A text that is not among them need not be shared. MicroPython's own functions find the names that are
+// added later.
 #define PLACES 4096
 #define LONGEST_SHARED 32
 
@@ -92,7 +93,7 @@ static qstr find_string(const char *text, size_t length) {
     return MP_QSTRnull;
 }
 
-// MicroPython's own way, which interns a string, has to find those that were added later.
+// Whether MicroPython is interning a string: it must then find the strings that were added later.
 static bool interns;
 
 qstr __wrap_qstr_from_strn(const char *text, size_t length) {
@@ -112,9 +113,9 @@ qstr __wrap_qstr_find_strn(const char *text, size_t length) {
     return length > LONGEST_SHARED ? MP_QSTRnull : find_string(text, length);
 }
 
-// Names of classes and of their instances are stored one by one, and MicroPython makes room for one
-// more each time. The dictionary of a class, the next that is made after a class statement has begun,
-// and the map of an instance get room at once for what most of them need.
+// MicroPython enlarges the dictionary of a class, and the map of an instance, by one for each name. Here
+// both begin with room for most of their names. The dictionary of a class is the first dictionary that is
+// made after a class statement has begun.
 #define CLASS_NAMES 12
 #define INSTANCE_NAMES 8
 
@@ -168,7 +169,7 @@ void *__wrap_gc_alloc(size_t size, unsigned int flags) {
 
 // Finds a name in a dictionary of names, or adds it. For each, MicroPython divides twice and calls two
 // functions, and a full dictionary grows by a fifth. Its own version, which mpconfigport_layer.h renames, is
-// called for all that is less frequent: other keys, removals, ordered and large dictionaries.
+// called for the less frequent cases: other keys, removals, ordered and large dictionaries.
 #define MOST_GROWTH 64
 
 mp_map_elem_t *mp_map_lookup_fully(mp_map_t *map, mp_obj_t key, mp_map_lookup_kind_t kind);

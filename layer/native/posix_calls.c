@@ -156,8 +156,8 @@ static mp_obj_t signal_descriptor(const sigset_t *signals) {
 }
 
 static mp_obj_t call_watch_signals(void) {
-    // The kernel sends SIGIO, whose default action ends the process, where its queue of real-time
-    // signals is full.
+    // If the queue of real-time signals is full, the kernel sends SIGIO, whose default action ends
+    // the process.
     signal(SIGIO, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     sigset_t ending;
@@ -192,7 +192,7 @@ static mp_obj_t call_wall(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(call_wall_obj, call_wall);
 
-// Without C's `getenv`, which compares the name with every variable's by a call each.
+// Faster than C's `getenv`, which calls a function for each variable.
 static mp_obj_t call_getenv(mp_obj_t name_in) {
     size_t length;
     const char *name = mp_obj_str_get_data(name_in, &length);
@@ -235,7 +235,7 @@ static mp_obj_t call_write_stderr(mp_obj_t data) {
             continue;
         }
         if (n <= 0) {
-            break;  // Nobody is left to be told.
+            break;  // The log is closed: there is no other place to report it.
         }
         done += n;
     }
@@ -249,8 +249,8 @@ static mp_obj_t call_exit(mp_obj_t status) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_exit_obj, call_exit);
 
-// A look-up of a host name: getaddrinfo has no deadline, so it gets a thread of its own, which
-// knows nothing of MicroPython and writes what it found into a pipe that can be polled.
+// A look-up of a host name. getaddrinfo has no deadline, so it runs in a thread, which uses nothing
+// of MicroPython and writes its result into a pipe that can be polled.
 typedef struct {
     int pipe;
     int family;

@@ -1,11 +1,11 @@
-// What Mbed TLS asks of its platform, and what we ask of Mbed TLS.
+// Random numbers for Mbed TLS, and the certificate that it refused last.
 #include <string.h>
 #include <sys/random.h>
 
 #include "psa/crypto.h"
 
 // TLS 1.3 draws its keys here. The kernel is asked each time: the state of a generator in this process
-// would be part of a snapshot (SnapStart), and all environments restored from it would draw one key.
+// would be part of a snapshot (SnapStart), and all environments restored from it would have the same keys.
 psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
     uint8_t *output, size_t size, size_t *length) {
     (void)context;
