@@ -196,7 +196,7 @@ def test_bill_of_materials_is_as_its_schema_says(built: Path) -> None:
     assert fault is None, fault
 
 
-def test_every_part_brings_its_licence_text(built: Path) -> None:
+def test_every_part_has_its_licence_text(built: Path) -> None:
     """The licences require that their texts are distributed with the layer."""
     beside = built / "opt/service-discovery"
     document = json.loads((beside / "sbom.cdx.json").read_text(encoding="utf-8"))
@@ -207,7 +207,7 @@ def test_every_part_brings_its_licence_text(built: Path) -> None:
     assert all("opyright" in text or "Mozilla Public License" in text for text in texts.values())
 
 
-def test_roots_are_the_pinned_ones(built: Path) -> None:
+def test_certificates_are_the_pinned_ones(built: Path) -> None:
     """The layer trusts Amazon's roots only."""
     pins = tomllib.loads((ROOT / "layer/sources.toml").read_text(encoding="utf-8"))["roots"]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -281,7 +281,7 @@ def test_checkout_without_symbolic_links_is_refused(tmp_path: Path) -> None:
     assert "this checkout has no symbolic links" in run.stderr
 
 
-def test_source_that_is_nowhere_is_asked_for_by_name(tmp_path: Path) -> None:
+def test_missing_source_is_reported_by_name(tmp_path: Path) -> None:
     """The error has the file's name, its origin, its hash, and how to pin another version."""
     copy = tmp_path / "layer"
     shutil.copytree(ROOT / "layer", copy, ignore=shutil.ignore_patterns("*.pyc"))

@@ -391,7 +391,7 @@ def test_only_history_entries_and_services_ends_invoke_the_streams_function() ->
     ]
 
 
-def test_failing_record_is_given_up() -> None:
+def test_failing_record_is_retried_a_limited_number_of_times() -> None:
     """Otherwise, retries of a batch would stop the index of every service for a day."""
     mapping = properties_of("StreamSyncFunctionChanges")
     queue = properties_of("FailedChangesQueue")
@@ -472,7 +472,7 @@ def test_each_alarm_is_described_in_the_documentation() -> None:
         assert f"`{name}`" in operations
 
 
-def test_one_poisoned_record_holds_up_few_others() -> None:
+def test_poisoned_record_delays_few_others() -> None:
     """Records in the same lane wait until the poisoned one is given up."""
     assert properties_of("StreamSyncFunctionChanges")["ParallelizationFactor"] == 10
 
@@ -482,7 +482,7 @@ def test_index_has_no_more_copies_than_a_rebuild_looks_for() -> None:
     assert template()["Parameters"]["IndexCopies"]["MaxValue"] == index_layout.MAX_COPIES
 
 
-def test_rebuild_has_the_longest_time_that_there_is() -> None:
+def test_rebuild_has_the_longest_timeout() -> None:
     """It returns a cursor before the end, but fewer invocations are easier for an operator."""
     assert properties_of("IndexRebuildFunction")["Timeout"] == 900
 

@@ -166,7 +166,7 @@ def test_policy_in_a_listing_passes_cfn_lint(listing: CodeListing) -> None:
     assert template_faults(json.dumps({"Resources": {"CodeListing": role}})) == []
 
 
-def test_workflow_gives_the_action_what_it_takes() -> None:
+def test_workflow_passes_only_inputs_that_the_action_has() -> None:
     """GitHub ignores a misspelt input without an error."""
     action = yaml_parse((ROOT / "action.yml").read_text(encoding="utf-8"))
     (workflow,) = (each.text for each in _of("yaml") if "id-token" in each.text)
@@ -208,7 +208,7 @@ def _commands() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("where", "command"), _commands())
-def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
+def test_command_of_the_command_line_in_a_listing_is_accepted(where: str, command: str) -> None:
     """Each command has the arguments and options that the command line accepts."""
     text = re.sub(r"\$\w+_TAG", "1.4.2", command.partition("  #")[0].replace("…", "x"))
     words = shlex.split(text)[1:]
@@ -227,7 +227,7 @@ def test_command_of_the_command_line_is_one(where: str, command: str) -> None:
         found.make_context(found.name or "", words)
 
 
-def test_function_is_run_with_options_that_there_are() -> None:
+def test_run_function_in_a_listing_has_only_existing_options() -> None:
     """`make run` creates the command `run-function`."""
     commands = [
         command
@@ -247,7 +247,7 @@ _PLAIN = [each for each in _of("", "sh") if each.page != "docs/architecture.md"]
 
 
 @pytest.mark.parametrize("listing", _PLAIN, ids=_ids(_PLAIN))
-def test_make_targets_and_paths_in_a_listing_are_there(listing: CodeListing) -> None:
+def test_make_targets_and_paths_in_a_listing_exist(listing: CodeListing) -> None:
     """`make x` must be a target; `./x` and `-t x` must be files of the repository."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -263,7 +263,7 @@ _QUERIES = [each for each in _of("") if _QUERY.match(each.text)]
 
 
 @pytest.mark.parametrize("listing", _QUERIES, ids=_ids(_QUERIES))
-def test_query_looks_for_lines_that_the_extension_writes(listing: CodeListing) -> None:
+def test_query_in_a_listing_finds_messages_that_the_extension_logs(listing: CodeListing) -> None:
     """A message that changes in the code must change in the query."""
     source = "\n".join(
         path.read_text(encoding="utf-8") for path in sorted((ROOT / "extension").glob("*.py"))

@@ -94,7 +94,7 @@ def test_serverless_service_is_packaged(tmp_path: Path) -> None:
     assert template["Parameters"]["Publisher"]["Default"] == "/service-discovery/publisher"
 
 
-def test_terraform_input_is_what_the_publisher_takes() -> None:
+def test_terraform_input_has_the_publishers_properties() -> None:
     """The provider sends it unchanged: its names are compared with the publisher's."""
     found = hcl.parse((_EXAMPLES / "terraform/main.tf").read_text(encoding="utf-8"))
     (published,) = found["resource"]["aws_lambda_invocation"]["users_published"]

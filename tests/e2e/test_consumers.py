@@ -38,7 +38,7 @@ def _versions(document: dict[str, Any]) -> dict[str, str | None]:
     return {key: member.get("version") for key, member in document.items()}
 
 
-def test_yank_names_the_functions_that_it_breaks_and_they_get_what_it_foretold(
+def test_yank_names_the_functions_that_would_lose_their_answer_and_they_do(
     app: App, run: Run
 ) -> None:
     """A pipeline has declared one function, and the scan finds two by their variables."""

@@ -103,9 +103,7 @@ def test_artefact_imports_without_other_packages(
 
 
 @pytest.mark.parametrize(("function", "package"), _PACKAGES.items())
-def test_artefact_holds_nothing_that_it_does_not_run(
-    artefacts: Path, function: str, package: str
-) -> None:
+def test_artefact_has_only_what_it_runs(artefacts: Path, function: str, package: str) -> None:
     """Tests and tools in production would add size, and code to attack."""
     artefact = artefacts / function
     ours = {

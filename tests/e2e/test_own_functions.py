@@ -131,7 +131,7 @@ def test_function_from_the_readme_calls_the_service(
     assert answer["name"] == "Ada"
 
 
-def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> None:
+def test_custom_runtime_runs_with_several_variables(app: App, users: str) -> None:
     """It is the example's `bootstrap`; `--needed` is one of several variables."""
     folder = ROOT / "examples/consumers/sam-shell/src"
 
@@ -150,7 +150,7 @@ def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> 
         (".", "app.py", {"AWS_ENDPOINT_URL": ""}, "start `make run`, and paste the lines"),
     ],
 )
-def test_mistake_is_named_with_the_way_out(
+def test_mistake_is_reported_with_the_way_out(
     app: App, tmp_path: Path, folder: str, file: str, variables: dict[str, str], expected: str
 ) -> None:
     (tmp_path / file).write_text("", encoding="utf-8")

@@ -15,7 +15,7 @@ from tests.e2e.conftest import App, arn
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-def test_published_version_is_there_to_be_read(app: App) -> None:
+def test_published_version_can_be_read(app: App) -> None:
     """The response to a publish is the record that all readers get."""
     published = app.publish("books", "1.4.2", metadata={"team": "shelf"})
 

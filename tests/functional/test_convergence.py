@@ -369,7 +369,7 @@ def test_deleted_version_does_not_come_back(world: ConvergenceWorld, calls: int)
 
 @pytest.mark.parametrize("half", [2, 4, 6])
 @pytest.mark.parametrize("calls", range(2, 8))
-def test_worker_that_comes_in_the_middle_of_a_change_leaves_nothing_old(
+def test_worker_that_reads_an_unfinished_change_leaves_no_old_answer(
     world: ConvergenceWorld, half: int, calls: int
 ) -> None:
     """It has an older record, sees the new revision, and continues when the change is whole."""
@@ -386,7 +386,7 @@ def test_worker_that_comes_in_the_middle_of_a_change_leaves_nothing_old(
 
 
 @pytest.mark.parametrize("half", range(1, 7))
-def test_record_that_comes_before_its_change_is_whole_is_not_lost(
+def test_record_that_comes_before_its_change_is_complete_is_not_lost(
     world: ConvergenceWorld, half: int
 ) -> None:
     """It may be the last record."""

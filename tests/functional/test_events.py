@@ -114,7 +114,7 @@ def test_index_answers_before_the_event_is_sent(
     assert bus.seen["latest"] == "1.4.2"
 
 
-def test_bus_that_is_gone_holds_up_no_index(
+def test_unreachable_bus_does_not_delay_the_index(
     dynamodb: "DynamoDBClient", announce: Announce, queue_url: str
 ) -> None:
     """The queue has the event, whole, and the record is done."""

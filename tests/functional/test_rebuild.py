@@ -313,7 +313,7 @@ def test_restore_that_lost_half_of_a_change_is_followed(registry: "DynamoDBClien
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 5), (12, 2)])
-def test_changed_number_of_copies_is_made_so(
+def test_rebuild_applies_a_changed_number_of_copies(
     registry: "DynamoDBClient", before: int, after: int
 ) -> None:
     """IndexCopies may be raised and lowered; until the rebuild readers fall back on originals."""
@@ -455,7 +455,9 @@ def test_stream_rebuilds_a_service_whose_table_was_restored(
     assert run(registry, VERIFY).differences == []
 
 
-def test_service_in_its_second_life_has_nothing_of_its_first(registry: "DynamoDBClient") -> None:
+def test_service_that_was_deleted_and_published_again_has_no_old_items(
+    registry: "DynamoDBClient",
+) -> None:
     """The record of its deletion arrives when it exists again; no other one has its old items."""
     remove_all(registry, tables.VERSIONS, "service", "entry")
     publish(registry, "7.0.0")
@@ -469,7 +471,7 @@ def test_service_in_its_second_life_has_nothing_of_its_first(registry: "DynamoDB
     assert {key for key in index_of(registry) if key[0] == "users"} == set(implied(registry))
 
 
-def test_left_over_is_found_in_any_number_of_pages(registry: "DynamoDBClient") -> None:
+def test_surplus_items_are_found_on_any_number_of_pages(registry: "DynamoDBClient") -> None:
     """A scan reads five hundred keys at once."""
     put_all(registry, tables.INDEX, [gone_item("gone", f"1.{minor}.x") for minor in range(520)])
 

@@ -68,6 +68,13 @@ class Extension:
         stat = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
         return stat.rpartition(")")[2].split()[0]
 
+    def ask_to_end(self, how: str, lambda_api: LambdaApi) -> None:
+        """Ask it to end, by a SHUTDOWN event (`event`) or by the signal of this name."""
+        if how == "event":
+            lambda_api.shut_down()
+        else:
+            os.kill(self.process.pid, getattr(signal, how))
+
     def ends_with(self) -> int:
         """Wait until it has ended; return its exit status."""
         return self.process.wait(20)

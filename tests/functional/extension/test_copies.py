@@ -152,7 +152,7 @@ def test_lost_copy_and_a_refused_original_keep_the_file(
 
 
 @pytest.mark.parametrize("others", [0, 1])
-def test_cold_start_in_a_storm_finds_a_copy(
+def test_throttled_cold_start_finds_a_copy(
     start: Start, lambda_api: LambdaApi, index: IndexServer, others: int
 ) -> None:
     """If the original is throttled, a copy answers instead.
@@ -170,7 +170,7 @@ def test_cold_start_in_a_storm_finds_a_copy(
     assert "users" in asked(index)[0]
 
 
-def test_refused_twice_and_not_before_another_copy_is_asked_for(
+def test_another_copy_is_requested_after_two_refusals_and_not_after_one(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """One refusal may pass; keys that were not refused are not replaced."""
@@ -184,7 +184,7 @@ def test_refused_twice_and_not_before_another_copy_is_asked_for(
 
 
 @pytest.mark.parametrize("is_published", [True, False])
-def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
+def test_throttled_cold_start_without_copies_waits_for_the_original(
     start: Start, lambda_api: LambdaApi, index: IndexServer, *, is_published: bool
 ) -> None:
     """A guessed copy that does not exist does not make the service `missing`."""
@@ -199,7 +199,7 @@ def test_cold_start_in_a_storm_without_copies_waits_for_the_original(
     assert asked(index)[-1] == ["users"]
 
 
-def test_check_leaves_a_copy_that_is_refused(
+def test_check_requests_another_copy_after_a_refusal(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Copies may share a partition by chance, and the others may have capacity."""

@@ -148,7 +148,7 @@ def _metadata(kilobytes: int) -> dict[str, Any]:
     return {"M": {f"k{number}": {"S": "v" * 1000} for number in range(kilobytes)}}
 
 
-def test_file_in_folders_that_are_not_there(
+def test_missing_folders_of_the_file_are_created(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """Missing folders are made with a mode that lets everybody enter, at init and later."""
@@ -167,7 +167,7 @@ def test_file_in_folders_that_are_not_there(
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"users": {"requested": "latest"}}'])
-def test_other_file_in_its_place_is_put_right_by_a_failed_check(
+def test_failed_check_restores_a_file_that_was_changed(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, text: str
 ) -> None:
     """The last good answers stay while the registry cannot be asked."""
@@ -184,7 +184,7 @@ def test_other_file_in_its_place_is_put_right_by_a_failed_check(
     assert now == before
 
 
-def test_file_of_a_function_that_needs_nothing_is_put_right_too(
+def test_changed_file_without_needs_is_restored(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The file has an empty object, and its time is the init's."""

@@ -94,7 +94,7 @@ waits_at_init = pytest.mark.parametrize(
 
 
 @waits_at_init
-def test_init_waits_if_waiting_is_wanted(
+def test_init_waits_for_the_resolve_if_no_caller_waits_for_the_init(
     start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
 ) -> None:
     """No caller waits for such an init, and its first invocation should find an answer."""
@@ -264,7 +264,7 @@ def test_first_resolve_takes_five_seconds_at_most(start: Start, index: IndexServ
     assert 4_500 < _took_ms(extension) < 8_000
 
 
-def test_freeze_in_the_middle_leaves_it_the_first(start: Start, index: IndexServer) -> None:
+def test_freeze_in_the_middle_repeats_the_first_resolve(start: Start, index: IndexServer) -> None:
     """After any freeze, readers are held until a resolve ends, longer than HOLD_MS."""
     index.fault = index_server.silence
     extension = start("users")

@@ -141,7 +141,7 @@ def test_file_is_never_absent_or_partial_once_registered(
     assert extension.document()["users"]["version"] == "1.29.0"
 
 
-def test_nothing_needed_asks_nothing(
+def test_init_without_needs_sends_no_request(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The layer costs a function without needs almost nothing."""

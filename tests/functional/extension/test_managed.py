@@ -1,7 +1,5 @@
 """Managed Instances: no INVOKE, no freeze, checks on a timer."""
 
-import os
-import signal
 import time
 
 import pytest
@@ -24,7 +22,7 @@ def _version(extension: Extension) -> str:
     return version
 
 
-def test_platform_that_says_so_is_asked_only_for_shutdown(
+def test_extension_on_managed_instances_registers_only_for_shutdown(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The extension does not try to register for INVOKE first."""
@@ -38,7 +36,7 @@ def test_platform_that_says_so_is_asked_only_for_shutdown(
     assert lambda_api.asks == 1, "the question for the next event stays open"
 
 
-def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> None:
+def test_max_age_of_0_means_a_check_each_second_at_most(start: Start, index: IndexServer) -> None:
     """With a timer and without a minimum, it would be a busy loop."""
     index.publish("users", "1.0.0")
     started = time.monotonic()
@@ -119,10 +117,7 @@ def test_end_does_not_wait_for_a_check(
     wait_for(lambda: len(index.requests) > asked, "a check")
 
     began = time.monotonic()
-    if end == "event":
-        lambda_api.shut_down()
-    else:
-        os.kill(extension.process.pid, getattr(signal, end))
+    extension.ask_to_end(end, lambda_api)
 
     assert extension.ends_with() == 0
     assert time.monotonic() - began < 10, "the check had twenty seconds and more to go"
@@ -143,7 +138,7 @@ def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
     assert extension.ends_with() == 1
 
 
-def test_nothing_needed_waits_for_the_end(
+def test_extension_without_needs_waits_for_its_end(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Meanwhile it restores its empty file if that is removed."""

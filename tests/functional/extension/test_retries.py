@@ -124,7 +124,7 @@ def _refuses_once(server: IndexServer, fault: index_server.Fault) -> index_serve
         ("SomethingElse", 502),
     ],
 )
-def test_passing_refusal_costs_no_resolve(
+def test_temporary_refusal_fails_no_resolve(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str, status: int
 ) -> None:
     index.publish("users", "1.4.2")

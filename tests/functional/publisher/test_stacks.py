@@ -70,7 +70,7 @@ def test_pin_is_set_back_to_the_version_that_it_held(publisher: DeployedPublishe
     assert publisher.latest() == "1.0.0"
 
 
-def test_same_version_with_another_arn_fails_with_the_arn_that_stands(
+def test_same_version_with_another_arn_fails_with_the_published_arn(
     publisher: DeployedPublisher,
 ) -> None:
     stack = publisher.stack()
@@ -243,7 +243,7 @@ def test_response_url_that_fails_at_first_gets_the_response(publisher: DeployedP
     assert response["Status"] == "SUCCESS"
 
 
-def test_response_that_was_never_taken_is_sent_by_lambdas_next_try(
+def test_response_that_was_not_accepted_is_sent_by_lambdas_retry(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The invocation fails, Lambda repeats it, and nothing is published twice."""
@@ -278,7 +278,7 @@ def test_ledger_out_of_reach_fails_the_request_before_anything_is_published(
     assert [method for method, _ in publisher.gateway.calls() if method != "GET"] == []
 
 
-def test_fault_of_its_own_is_a_failure_with_a_way_to_look(
+def test_bug_is_a_failure_that_names_the_log(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug must not make a stack wait for an hour."""

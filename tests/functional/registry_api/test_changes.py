@@ -94,7 +94,7 @@ def test_reason_is_kept_changed_and_cleared(ready: Call) -> None:
         assert service(ready)[2] == revision
 
 
-def test_longest_reason_is_kept_as_it_came(ready: Call) -> None:
+def test_longest_reason_is_stored_unchanged(ready: Call) -> None:
     """The longest reason has 1,024 characters of any kind."""
     reason = '"\\\u20ac\U0001f389' * 256
 

@@ -109,7 +109,9 @@ def test_guard_looks_at_the_major_series_and_at_latest(call: Call, publish: Publ
     assert act(call, "DELETE", "/services/users/versions/1.1.0").status == 204
 
 
-def test_pin_keeps_latest_though_its_highest_version_goes(call: Call, publish: Publish) -> None:
+def test_pinned_latest_stays_when_the_highest_version_is_removed(
+    call: Call, publish: Publish
+) -> None:
     """A pinned `latest` has an answer while the pin lasts."""
     publish("1.0.0", "2.0.0")
     call("PUT", "/services/users/channels/latest", {"version": "1.0.0"})
@@ -313,7 +315,7 @@ def test_guard_and_dry_run_list_a_hundred_consumers(
     assert "120" in refused["detail"]
 
 
-def test_consumers_that_cannot_be_read_hold_up_nothing(
+def test_consumers_that_cannot_be_read_do_not_block_a_change(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The guard applies without them."""

@@ -61,7 +61,7 @@ def latest(call: Call) -> str | None:
     return None if found[0] is None else str(found[0]["version"])
 
 
-def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_published: Call) -> None:
+def test_half_of_a_publish_is_shown_and_completed_by_the_same_publish(half_published: Call) -> None:
     """A pipeline that publishes again gets 200, and service, version and history agree."""
     assert latest(half_published) == "1.0.0"
     versions = half_published("GET", "/services/users/versions").document["versions"]
@@ -79,7 +79,7 @@ def test_half_of_a_publish_is_shown_and_mended_by_the_same_publish(half_publishe
 
 
 @pytest.mark.parametrize("status", ["active", "yanked"])
-def test_half_of_a_publish_is_mended_by_a_change_of_its_status(
+def test_half_of_a_publish_is_completed_by_a_change_of_its_status(
     half_published: Call, status: str
 ) -> None:
     """Even a request that does not change the status completes it."""
@@ -93,7 +93,7 @@ def test_half_of_a_publish_is_mended_by_a_change_of_its_status(
     )
 
 
-def test_version_whose_service_is_gone_is_mended_by_the_same_publish(
+def test_version_without_its_service_is_completed_by_the_same_publish(
     ready: Call, dynamodb: "DynamoDBClient"
 ) -> None:
     """Another ARN is a conflict, as always."""
@@ -118,7 +118,7 @@ def test_missing_latest_version_can_be_deleted(
     assert latest(ready) == "1.0.0"
 
 
-def test_channel_whose_version_is_gone_is_mended_by_setting_it(
+def test_channel_without_its_version_is_corrected_by_setting_it(
     ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
 ) -> None:
     """`latest` may be pinned to a version that does not exist."""

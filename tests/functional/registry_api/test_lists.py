@@ -48,7 +48,7 @@ def pages(call: Call, path: str, **query: str) -> list[GatewayResponse]:
     return seen
 
 
-def test_service_shows_all_that_there_is_to_it(call: Call, publish: Publish) -> None:
+def test_service_document_has_every_member(call: Call, publish: Publish) -> None:
     publish("1.0.0", channel="stable")
     latest = publish("1.1.0", metadata={"commit": "abc"}).document
     publish("2.0.0-rc.1", channel="beta")

@@ -38,7 +38,7 @@ def tag(call: Call, path: str) -> str:
     return found
 
 
-def test_services_tag_changes_with_it_and_is_no_versions(ready: Call) -> None:
+def test_services_etag_changes_with_it_and_differs_from_its_versions(ready: Call) -> None:
     """A client that mixes them up must not succeed."""
     ready("POST", "/services", publication(version="1.2.0"))
     before = tag(ready, SERVICE)

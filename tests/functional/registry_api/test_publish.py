@@ -213,7 +213,7 @@ def test_every_well_formed_arn_is_accepted(call: Call, arn: str) -> None:
     assert (response.status, response.document["arn"]) == (201, arn)
 
 
-def test_largest_publication_is_kept_as_it_came(call: Call) -> None:
+def test_largest_publication_is_stored_unchanged(call: Call) -> None:
     """Fifty entries with every kind of character, 2,048 bytes of names and values in UTF-8."""
     metadata = {f"\u00fc {number:02} \U0001f389": '\u0001"\\\u20ac' * 4 for number in range(50)}
     spare = 2_048 - sum(len((name + text).encode()) for name, text in metadata.items())

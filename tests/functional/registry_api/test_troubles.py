@@ -175,7 +175,7 @@ def test_dynamodb_error_is_never_a_500(
     assert contents(dynamodb) == before
 
 
-def test_write_that_cannot_get_through_changes_nothing(
+def test_write_whose_every_attempt_fails_changes_nothing(
     ready: Call, routes: Routes, dynamodb: "DynamoDBClient"
 ) -> None:
     """If each attempt is throttled or loses a race, it is a 503 after some attempts."""
@@ -193,7 +193,7 @@ def test_write_that_cannot_get_through_changes_nothing(
     assert contents(dynamodb) == before
 
 
-def test_service_that_cannot_grow_any_more_says_so(ready: Call, trouble: Trouble) -> None:
+def test_refusal_at_the_size_limit_names_the_limit(ready: Call, trouble: Trouble) -> None:
     """Trying again would never help; the refusal says what to do."""
     error = client_error(CANCELLED, "None", "None", "ItemCollectionSizeLimitExceeded")
     trouble.make(error, "transact_write_items")
@@ -229,7 +229,7 @@ def test_write_that_lost_a_race_is_tried_again(
     assert ready("GET", "/services/users").document["revision"] == 6
 
 
-def test_every_one_of_these_requests_would_succeed(ready: Call) -> None:
+def test_requests_of_these_tests_succeed_without_a_fault(ready: Call) -> None:
     """Otherwise the other tests of this module would prove nothing."""
     for route in READS + RESOLVES + WRITES[:1] + WRITES[2:3] + WRITES[-1:]:
         assert ready(*route).status in {200, 201, 204}, route

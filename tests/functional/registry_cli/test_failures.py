@@ -296,7 +296,7 @@ def test_guard_names_selectors_consumers_and_force(run: Run, gateway: HttpGatewa
     assert "and 30 more" in ended.err
 
 
-def test_refusal_by_what_stands_is_exit_status_4(run: Run, publish: Publish) -> None:
+def test_refusal_by_the_present_state_is_exit_status_4(run: Run, publish: Publish) -> None:
     publish("1.0.0", channel="beta")
 
     ended = run("delete", "users", "1.0.0")

@@ -156,7 +156,7 @@ def test_resolve_suggests_similar_services(run: Run, publish: Publish) -> None:
 
 
 @pytest.mark.parametrize(("need", "command"), [("users==9.x", "versions"), ("users@beta", "show")])
-def test_need_without_an_answer_leads_to_what_there_is(
+def test_need_without_an_answer_suggests_a_command_that_shows_what_exists(
     run: Run,
     publish: Publish,
     environment: pytest.MonkeyPatch,

@@ -189,7 +189,7 @@ def test_unknown_service_is_noted(run: Run) -> None:
     assert "Note" not in run("verify", "--service", "users").err
 
 
-def test_interrupted_work_says_what_goes_on(
+def test_interrupted_work_says_what_still_runs(
     run: Run, aws_server: AwsServer, environment: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C does not end the invocation; there is no cursor yet."""

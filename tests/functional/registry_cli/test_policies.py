@@ -280,7 +280,7 @@ def test_consumer_reads_only_the_answers_to_its_needs(called: Any) -> None:
 
 
 @pytest.mark.parametrize("service", ["lambda", "sqs", "sns", "states", "events"])
-def test_policies_are_ones_that_iam_takes(run: Run, called: Any, service: str) -> None:
+def test_policies_are_valid_in_iam(run: Run, called: Any, service: str) -> None:
     """cfn-lint checks the language, and the resources of each action."""
     resource = {"lambda": "function:users:42", "states": "stateMachine:users:1"}
     resource |= {"events": "event-bus/users"}
@@ -317,7 +317,9 @@ def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServe
         ("states", "stateMachine:users", "assume a role"),
     ],
 )
-def test_other_account_has_to_agree(called: Any, service: str, resource: str, what: str) -> None:
+def test_other_account_that_must_grant_the_call_is_named(
+    called: Any, service: str, resource: str, what: str
+) -> None:
     """The warning names the account that has to grant the call."""
     ended = called(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
 
@@ -341,7 +343,7 @@ def test_malformed_account_is_a_usage_error(run: Run, account: str) -> None:
     assert f"'{account}' should have 12 digits" in ended.err
 
 
-def test_arn_that_nothing_is_known_of_is_left_to_the_reader(called: Any) -> None:
+def test_arn_of_an_unknown_kind_is_only_a_warning(called: Any) -> None:
     ended = called(f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/users")
 
     assert ended.status == 0

@@ -28,7 +28,7 @@ def test_json_is_the_record_and_what_was_done(run: Run) -> None:
     assert (again["revision"], again["outcome"]) == (1, "unchanged")
 
 
-def test_repeated_publish_is_well(run: Run) -> None:
+def test_repeated_publish_succeeds(run: Run) -> None:
     """A pipeline may publish the same again."""
     run("publish", "users", "1.4.2", "--arn", ARN)
 
@@ -38,7 +38,7 @@ def test_repeated_publish_is_well(run: Run) -> None:
     assert "nothing changed" in ended.out
 
 
-def test_other_arn_under_a_version_that_stands_is_refused_with_status_4(run: Run) -> None:
+def test_published_version_with_another_arn_is_refused_with_status_4(run: Run) -> None:
     """The message has the published ARN, and both ways out."""
     run("publish", "users", "1.4.2", "--arn", ARN)
 

@@ -283,7 +283,7 @@ def test_shell_completes_commands_and_options(
         assert expected in done.stdout.split(), done.stderr
 
 
-def test_help_teaches_at_once(at_terminal: AtTerminal) -> None:
+def test_help_has_the_first_step_and_examples(at_terminal: AtTerminal) -> None:
     """The first screen has the first step, three examples and the commands."""
     seen = at_terminal("--help")
 

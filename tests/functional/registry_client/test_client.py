@@ -96,7 +96,7 @@ def test_dry_run_asks_for_no_change(client: RegistryClient, gateway: HttpGateway
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"services": 1}'])
-def test_something_else_that_responds_is_no_registry(
+def test_response_of_another_server_is_an_error(
     client: RegistryClient, gateway: HttpGateway, body: bytes
 ) -> None:
     """A wrong address often returns a page with status 200."""
@@ -107,7 +107,7 @@ def test_something_else_that_responds_is_no_registry(
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "a?b", "a%2Fb"])
-def test_a_name_never_leaves_its_place_in_the_path(
+def test_malformed_name_cannot_change_the_route(
     client: RegistryClient, gateway: HttpGateway, name: str
 ) -> None:
     """A malformed name must not call another route."""

@@ -126,7 +126,7 @@ def test_refused_cold_start_guesses_a_copy_once_in_each_check() -> None:
     assert 0 < guesses <= found.checks
 
 
-def test_storm_is_over_sooner_if_there_are_copies() -> None:
+def test_storm_ends_sooner_with_copies() -> None:
     """Refused environments read other copies."""
     storm = Scenario(starting=50_000, starting_within_s=1, until_s=60, weight=50, copies=50)
 
@@ -135,7 +135,7 @@ def test_storm_is_over_sooner_if_there_are_copies() -> None:
     assert found.failed_inits < 0.05 * found.inits
 
 
-def test_copies_that_are_gone_send_their_readers_to_the_original() -> None:
+def test_readers_of_missing_copies_use_the_original() -> None:
     """Each reader asks for a missing copy only once."""
     found = simulate(Scenario(running=10_000, copies_before=50, copies=1, until_s=300, weight=1))
 

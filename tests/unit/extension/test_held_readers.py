@@ -23,7 +23,7 @@ def signals() -> Iterator[int]:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def test_signal_of_the_file_before_ends_no_lease(tmp_path: Path, signals: int) -> None:
+def test_signal_for_a_replaced_file_ends_no_lease(tmp_path: Path, signals: int) -> None:
     """Otherwise, after a freeze, the next reader would not be held."""
     file = ServicesFile(str(tmp_path / "services.json"), wall=time.time, random=lambda: 0.5)
     assert file.hold(b"{}\n", 0)

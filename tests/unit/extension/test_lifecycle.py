@@ -355,7 +355,7 @@ def test_event_without_a_deadline_gives_the_check_its_timeout(world: LifecycleWo
     assert world.given_s == [pytest.approx(1.5, abs=0.05)] * 2
 
 
-def test_too_little_time_is_no_failure(world: LifecycleWorld) -> None:
+def test_check_without_enough_time_is_no_failure(world: LifecycleWorld) -> None:
     """The next invocation checks, without a pause."""
     world.after(60, left_s=0.1)
     world.after(0)
@@ -435,7 +435,7 @@ def test_another_error_is_no_change(world: LifecycleWorld) -> None:
     [Path.unlink, lambda path: path.chmod(0o600), lambda path: os.utime(path, (_YEAR_S, _YEAR_S))],
     ids=["removed", "closed to others", "touched"],
 )
-def test_file_put_right_by_a_failed_check_keeps_the_last_good_time(
+def test_file_restored_by_a_failed_check_keeps_the_last_good_time(
     world: LifecycleWorld, damage: Callable[[Path], None]
 ) -> None:
     """The file's age is the age of its answers, even if another process changes the file."""
@@ -498,7 +498,7 @@ def test_partial_result_is_written_and_is_no_success(world: LifecycleWorld) -> N
     assert world.path.stat().st_mtime == _START + 61
 
 
-def test_bug_of_ours_in_a_check_is_a_failed_check(world: LifecycleWorld) -> None:
+def test_bug_in_a_check_is_a_failed_check(world: LifecycleWorld) -> None:
     """The bug is logged with its traceback, and the function's invocation continues."""
     world.after(60, is_broken=True)
     world.after(1, is_broken=False)
@@ -601,9 +601,7 @@ def test_timer_is_set_to_max_age_or_the_pause_or_a_second(
     st.integers(0, 40),
     st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans()), max_size=40),
 )
-def test_schedule_never_stops_for_longer_than_it_may(
-    max_age_s: int, steps: list[tuple[float, bool]]
-) -> None:
+def test_check_is_always_due_after_max_age(max_age_s: int, steps: list[tuple[float, bool]]) -> None:
     """In any case a check is due after MAX_AGE or one second, whichever is longer."""
     schedule = Schedule(max_age_s)
     now = _START
@@ -617,7 +615,7 @@ def test_schedule_never_stops_for_longer_than_it_may(
         assert 0 <= schedule.wait_s() <= max(max_age_s, 1)
 
 
-def test_freeze_behind_the_answer_makes_it_old(world: LifecycleWorld) -> None:
+def test_answer_from_before_a_freeze_is_read_again(world: LifecycleWorld) -> None:
     """The index is read again, so that no reader gets an answer from before the freeze."""
     world.after(31, frozen_s=[3_600])
 
@@ -628,7 +626,7 @@ def test_freeze_behind_the_answer_makes_it_old(world: LifecycleWorld) -> None:
 
 
 @pytest.mark.parametrize(("deadline_s", "again_s"), [(_START + 2, 1.0), (0, 1.5)])
-def test_check_that_a_freeze_repeats_has_the_time_that_the_event_leaves(
+def test_check_repeated_after_a_freeze_keeps_the_events_deadline(
     world: LifecycleWorld, deadline_s: float, again_s: float
 ) -> None:
     """The event arrived before the freeze; emulators omit its deadline."""
@@ -650,7 +648,7 @@ def test_check_that_a_freeze_repeats_has_the_time_that_the_event_leaves(
     assert world.given_s == [pytest.approx(1.5, abs=0.05), pytest.approx(again_s, abs=0.05)]
 
 
-def test_answer_that_always_takes_long_is_asked_for_once_more(world: LifecycleWorld) -> None:
+def test_slow_check_that_looks_like_a_freeze_is_repeated_once(world: LifecycleWorld) -> None:
     """A slow processor looks like a freeze."""
     world.after(31, frozen_s=[2.0] * 10)
 

@@ -33,7 +33,7 @@ def test_date_of_a_response_is_parsed(moment: dt.datetime) -> None:
         "Thursday, 26-Nov-26 13:48:47 GMT",
     ],
 )
-def test_other_text_is_no_date(text: str) -> None:
+def test_text_of_another_form_is_no_date(text: str) -> None:
     assert parse_http_date(text) is None
 
 
@@ -41,7 +41,7 @@ def _date(seconds: int) -> str:
     return format_datetime(dt.datetime.fromtimestamp(seconds, dt.UTC), usegmt=True)
 
 
-def test_server_moves_a_wrong_clock_once() -> None:
+def test_wrong_clock_is_corrected_once() -> None:
     """If the server refuses the same time again, the clock is not the reason."""
     clock = SigningClock(lambda: _NOW)
 
@@ -52,14 +52,14 @@ def test_server_moves_a_wrong_clock_once() -> None:
     )
 
 
-def test_small_difference_moves_nothing() -> None:
+def test_small_difference_of_clocks_is_ignored() -> None:
     clock = SigningClock(lambda: _NOW)
 
     assert not clock.correct(_date(_NOW + 20))
     assert clock.timestamp().endswith(dt.datetime.fromtimestamp(_NOW, dt.UTC).strftime("%H%M%SZ"))
 
 
-def test_clock_that_was_set_right_needs_no_correction() -> None:
+def test_correction_ends_when_the_clock_is_right() -> None:
     clock = SigningClock(lambda: _NOW)
     clock.correct(_date(_NOW - 86_400))
 

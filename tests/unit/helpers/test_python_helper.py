@@ -53,7 +53,9 @@ def _replace(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("case", _CASES, ids=[case["what"] for case in _CASES])
-def test_case(case: dict[str, object], path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documented_case(
+    case: dict[str, object], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NEEDED_SERVICES", "")
 
     assert run_cases.faults_of(case, path.parent) == []
@@ -142,7 +144,7 @@ def test_settled_file_rewritten_in_place_with_its_time_kept_is_read(path: Path) 
     assert get_arn("users") == "arn:users:1.0.1"
 
 
-def test_reader_that_is_held_reads_what_was_filled_in(path: Path) -> None:
+def test_held_reader_reads_the_new_document(path: Path) -> None:
     """The extension holds a reader with a lease while a check is due, and fills the held file."""
     path.write_text(_document("1.0.0"), encoding="utf-8")
     assert get_arn("users") == "arn:users:1.0.0"
@@ -339,7 +341,7 @@ def test_services_sets_the_age_and_all_that_a_member_can_have() -> None:
     assert 600 <= service.age < 700
 
 
-def test_services_can_be_never_checked() -> None:
+def test_services_can_look_as_if_never_checked() -> None:
     with (
         services({"users": {"status": "unavailable"}}, age=float("inf")),
         pytest.raises(ServiceUnavailableError, match="could not be reached"),

@@ -20,7 +20,7 @@ def test_work_ends_before_the_invocation_does() -> None:
     assert slept == [1.5]
 
 
-def test_no_step_begins_once_time_is_up() -> None:
+def test_no_step_begins_after_the_deadline() -> None:
     deadline = Deadline(lambda: 10.0, margin_s=10.0, sleep=lambda _seconds: None)
 
     with pytest.raises(OutOfTimeError):

@@ -60,9 +60,7 @@ def test_replaced_version_is_not_changed(on_delete: OnDelete) -> None:
         (OnDelete.DELETE, Removal.DELETE),
     ],
 )
-def test_resource_that_goes_does_what_its_property_asks(
-    on_delete: OnDelete, expected: Removal
-) -> None:
+def test_deleted_resource_follows_on_delete(on_delete: OnDelete, expected: Removal) -> None:
     removal = decide_removal(
         on_delete, "users@1.0.0", is_rolling_back=False, present_id="users@1.0.0"
     )

@@ -191,7 +191,7 @@ def test_earlier_update_is_not_undone_by_a_later_roll_back(publisher: PublisherI
     assert publisher.registry.services["users"].channels == {"stable": "2.0.0"}
 
 
-def test_roll_back_of_an_update_that_never_came_undoes_nothing(
+def test_roll_back_of_an_update_that_was_never_received_undoes_nothing(
     publisher: PublisherInMemory,
 ) -> None:
     """CloudFormation could not invoke the function, and invokes it for the roll-back."""

@@ -233,7 +233,7 @@ def test_lost_race_is_decided_again(registry: Registry, store: MemoryVersionStor
     assert [event.by for event in store.events] == ["rival", "somebody"]
 
 
-def test_race_for_one_version_has_one_winner(registry: Registry, store: MemoryVersionStore) -> None:
+def test_race_for_one_version_publishes_one(registry: Registry, store: MemoryVersionStore) -> None:
     """The second one gets the published record, and overwrites nothing."""
     overtake(store, valid.publication(arn=valid.OTHER_ARN))
 

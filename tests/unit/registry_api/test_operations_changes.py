@@ -485,7 +485,7 @@ def test_version_that_got_a_channel_meanwhile_is_not_deleted(
     assert registry.version("users", TWO).status is Status.ACTIVE
 
 
-def test_looking_at_a_service_never_shows_two_moments(
+def test_service_document_never_mixes_two_states(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     """Latest is read after the service: a version that was yanked in between is not shown."""
@@ -506,7 +506,7 @@ def test_looking_at_a_service_never_shows_two_moments(
     assert view.service.revision == 4
 
 
-def test_page_of_services_never_shows_two_moments(
+def test_page_of_services_never_mixes_two_states(
     registry: Registry, store: MemoryVersionStore
 ) -> None:
     """The same for a page of services; a change of one service does not make the page fail."""

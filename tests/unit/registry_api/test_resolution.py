@@ -93,5 +93,5 @@ def test_caller_may_stop_reading_answers_early(index: MemoryIndexStore) -> None:
     assert [len(asked) for asked in index.asked] == [100]
 
 
-def test_nothing_needed_is_nothing(index: MemoryIndexStore) -> None:
+def test_no_needs_have_no_members(index: MemoryIndexStore) -> None:
     assert list(NeedsResolver(index).resolve([])) == []

@@ -29,7 +29,7 @@ def pointers(document: object) -> list[str]:
     return [fault["pointer"] for fault in faults(document)]
 
 
-def test_good_request_becomes_values() -> None:
+def test_valid_request_is_converted_to_values() -> None:
     """Absent metadata is empty, and an absent channel is None."""
     plain = PublishRequest.model_validate(GOOD).to_publication()
     whole = PublishRequest.model_validate(

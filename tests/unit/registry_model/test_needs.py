@@ -63,7 +63,7 @@ def _highest(published: dict[Version, str], low: Version, below: Version) -> Ver
 
 
 @given(_PUBLISHED, _SMALL, _SMALL, _SMALL)
-def test_compatible_with_a_minor_is_the_highest_of_its_major_at_least_that(
+def test_compatible_selector_is_the_highest_of_its_major_from_the_minimum_on(
     published: dict[Version, str], major: int, minor: int, patch: int
 ) -> None:
     """One key of the index answers `~=1.4` or `~=1.4.2` as a search of all versions does."""
@@ -124,7 +124,7 @@ def test_exact_version_may_be_yanked_or_a_pre_release(
 
 
 @given(st.lists(st.tuples(_NAMES, _NAMES, _SELECTORS), unique_by=lambda need: need[0]), st.data())
-def test_blanks_and_empty_entries_mean_nothing(
+def test_blanks_and_empty_entries_are_ignored(
     wanted: list[tuple[str, str, str]], data: st.DataObject
 ) -> None:
     """A long variable may be wrapped over lines; every need is read, in order."""

@@ -29,7 +29,7 @@ def test_formatted_version_is_parsed_back(version: Version) -> None:
 
 
 @given(VERSIONS.map(str), st.data())
-def test_text_is_a_version_if_it_matches_the_specifications_expression(
+def test_text_is_a_version_if_it_matches_semvers_expression(
     valid: str, data: st.DataObject
 ) -> None:
     """Versions with one character more, less or changed are tested."""
@@ -50,14 +50,14 @@ def test_text_is_a_version_if_it_matches_the_specifications_expression(
 
 
 @pytest.mark.parametrize("text", ["1.2.3\n", "1.2.3-a\n", "\n1.2.3", "\u0661.2.3", "1.2.3-\u0661"])
-def test_nearly_right_text_is_no_version(text: str) -> None:
+def test_almost_valid_text_is_no_version(text: str) -> None:
     """`$`, `strip` or `isdigit` would accept these."""
     with pytest.raises(VersionError):
         Version.parse(text)
 
 
 @given(VERSIONS, VERSIONS, VERSIONS)
-def test_versions_have_one_order(one: Version, two: Version, three: Version) -> None:
+def test_versions_have_a_total_order(one: Version, two: Version, three: Version) -> None:
     """The order is total, and all comparisons agree."""
     assert (one < two) + (one == two) + (one > two) == 1
     assert (one <= two) == (not one > two)
@@ -80,7 +80,7 @@ def test_release_is_higher_than_its_pre_releases(
     assert (stable.is_stable, unstable.is_stable) == (True, False)
 
 
-def test_specifications_own_precedence_chain_holds() -> None:
+def test_semvers_example_of_precedence_holds() -> None:
     """SemVer, items 11.2 and 11.4.4."""
     vectors = json.loads((ROOT / "tests/vectors/versions.json").read_text(encoding="utf-8"))
     chains = vectors["reference"]["precedence"]

@@ -290,7 +290,7 @@ def test_table_that_writes_no_item_is_throttled(dynamodb: "DynamoDBClient", cloc
         _declare(_table(FullConsumersTable(dynamodb, "", None), clock), "users")
 
 
-def test_error_that_is_a_bug_of_ours_passes(dynamodb: "DynamoDBClient", clock: Clock) -> None:
+def test_error_that_means_a_bug_passes_unchanged(dynamodb: "DynamoDBClient", clock: Clock) -> None:
     table = _table(dynamodb, clock)
 
     with pytest.raises(ClientError):

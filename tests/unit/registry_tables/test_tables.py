@@ -374,7 +374,7 @@ def test_answers_are_read_as_the_extension_reads_them(dynamodb: "DynamoDBClient"
     assert not any(batch["ConsistentRead"] for batch in seen)
 
 
-def test_no_need_asks_for_nothing() -> None:
+def test_no_needs_send_no_request() -> None:
     """DynamoDB refuses a batch without keys."""
     assert index_on(Client()).answers([]) == {}
 

@@ -45,7 +45,7 @@ def _entry(record: dict[str, Any], latest: str | None = "1.4.2") -> dict[str, An
     return event.to_entry("bus", latest)
 
 
-def test_publish_is_an_event_with_all_that_names_it() -> None:
+def test_publish_is_an_event_with_service_version_and_arn() -> None:
     entry = _entry(_record(channel="beta"))
 
     detail = json.loads(entry.pop("Detail"))
@@ -119,5 +119,5 @@ def test_record_without_a_new_change_is_no_event(record: dict[str, Any]) -> None
     assert event_in(record) is None
 
 
-def test_change_that_took_the_longest_a_request_may_is_an_event() -> None:
+def test_change_that_took_as_long_as_a_request_may_is_an_event() -> None:
     assert event_in(_record(written_after_s=29.0)) is not None

@@ -35,14 +35,14 @@ def test_history_event_has_version_channel_and_revision() -> None:
     )
 
 
-def test_attributes_and_actions_of_a_newer_writer_are_no_trouble() -> None:
+def test_attributes_and_actions_of_a_newer_writer_are_accepted() -> None:
     """Only the version and the channel matter, not the action's name."""
     image = {"version": {"S": "1.4.2"}, "action": {"S": "bless"}, "blessed": {"BOOL": True}}
 
     assert stream_records.parse(record(image=image)).version == Version(1, 4, 2)
 
 
-def test_version_that_a_channel_is_set_to_has_not_moved_itself() -> None:
+def test_version_that_a_channel_is_set_to_is_not_affected_itself() -> None:
     """The version's own answers and those of its series have not changed."""
     image = {"version": {"S": "1.4.2"}, "channel": {"S": "beta"}, "action": {"S": "set-channel"}}
 
