@@ -21,8 +21,13 @@ _ATTEMPTS = 12
 
 
 @click.command(cls=RegistryCommand)
-@click.option("--functions-profile", help="The AWS profile to read the functions with.")
-@click.option("--functions-region", help="The Region whose functions are read.")
+@click.option(
+    "--functions-profile",
+    help="The AWS profile to read the functions with, instead of --profile.",
+)
+@click.option(
+    "--functions-region", help="The Region whose functions are read, instead of --region."
+)
 @click.option("--dry-run", is_flag=True, help="Show what was found, and record nothing.")
 @with_tools
 def scan(
@@ -30,10 +35,11 @@ def scan(
 ) -> None:
     """Read the needs of all Lambda functions of an account and Region, and record them.
 
-    The functions are read with your own rights (lambda:ListFunctions, lambda:ListAliases), those of
-    the registry's own account and Region unless you name others; the registry records what was
-    found (lambda:InvokeFunction on its ConsumerScanFunction). Of a function's variables only
-    NEEDED_SERVICES is read.
+    The functions are read with your own rights (lambda:ListFunctions, lambda:ListAliases), and the
+    registry records what was found (lambda:InvokeFunction on its ConsumerScanFunction). --profile
+    and --region select the registry's account; for functions in another one, add
+    --functions-profile or --functions-region. Of a function's variables only NEEDED_SERVICES is
+    read.
     """
     from consumer_scan.listing import Scope, list_consumers
 
