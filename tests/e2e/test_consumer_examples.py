@@ -75,7 +75,7 @@ _RUN = {"sam-python": _python, "sam-node": _node, "sam-shell": _shell}
 
 @pytest.mark.parametrize("name", _RUN)
 def test_example_calls_the_service(name: str, app: App, users: str, tmp_path: Path) -> None:
-    """It is deployed as in its README, then run with the variables of the deployed function."""
+    """The example is deployed as in its README, then run with the deployed function's variables."""
     folder = shutil.copytree(_EXAMPLES / name, tmp_path / name)
     command, variables = _RUN[name](folder)
     _resolve_parameters(folder / "template.yaml", app.emulator)

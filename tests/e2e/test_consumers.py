@@ -38,9 +38,7 @@ def _versions(document: dict[str, Any]) -> dict[str, str | None]:
     return {key: member.get("version") for key, member in document.items()}
 
 
-def test_yank_names_the_functions_that_would_lose_their_answer_and_they_do(
-    app: App, run: Run
-) -> None:
+def test_yank_affects_exactly_the_functions_that_its_dry_run_lists(app: App, run: Run) -> None:
     """A pipeline has declared one function, and the scan finds two by their variables."""
     needs = {
         "declared": "rates==1.x",
@@ -67,14 +65,14 @@ def test_yank_names_the_functions_that_would_lose_their_answer_and_they_do(
     }
 
     summary = _scan(app)
-    foretold = app.registry.send("PATCH", f"{_YANK}?dry_run=true&force=true", {"status": "yanked"})
+    predicted = app.registry.send("PATCH", f"{_YANK}?dry_run=true&force=true", {"status": "yanked"})
     refused = app.registry.send("PATCH", _YANK, {"status": "yanked"})
     forced = app.registry.send("PATCH", f"{_YANK}?force=true", {"status": "yanked"})
 
     assert declared.document["services"]["rates"]["version"] == "1.5.0"
     # Other tests' functions may be consumers, too.
     assert summary["written"] >= 2
-    assert foretold.document["consumers"] == [
+    assert predicted.document["consumers"] == [
         {"consumer": consumers["declared"], "need": "rates==1.x", "from": "1.5.0", "to": "1.4.2"},
         {
             "consumer": consumers["scanned-broken"],
@@ -85,7 +83,7 @@ def test_yank_names_the_functions_that_would_lose_their_answer_and_they_do(
     ]
     assert refused.status == 409
     assert refused.document["selectors"] == []
-    assert refused.document["consumers"] == foretold.document["consumers"][1:]
+    assert refused.document["consumers"] == predicted.document["consumers"][1:]
     assert forced.status == 200
     expected = {
         "declared": {"rates": "1.4.2"},

@@ -45,7 +45,7 @@ def test_responses_are_as_the_description_says(app: App, tmp_path: Path) -> None
     )
 
     assert tested.returncode == 0, tested.stdout + tested.stderr
-    # All checks except the one of the description itself.
+    # All operations except the one that returns the description.
     paths = app.registry.send("GET", "/openapi.json").document["paths"]
     tried = sum(map(len, paths.values())) - 1
     assert f"{tried} selected / {tried} total" in tested.stdout

@@ -22,7 +22,7 @@ _PATTERN = {"source": ["service-discovery"], "detail": {"service": ["tides"]}}
 
 @pytest.fixture
 def queue(app: App) -> Iterator[str]:
-    """Return the URL of a queue that a rule of the bus delivers the events of `tides` to."""
+    """Return the URL of a queue; a rule of the bus delivers the events of `tides` to it."""
     url, arn_of_queue = _queue(app, "tides")
     _put_rule(app, "tides", _PATTERN, {"Id": "queue", "Arn": arn_of_queue})
     yield url
@@ -158,7 +158,7 @@ def _resources(example: str, **parameters: str) -> dict[str, dict[str, Any]]:
 def test_example_rules_post_to_a_chat_and_start_a_pipeline(
     app: App, webhook: tuple[str, list[Any]]
 ) -> None:
-    """The emulator's CloudFormation has no API destinations: the test creates them by its API."""
+    """The emulator's CloudFormation has no API destinations, so the test creates one itself."""
     url, posted = webhook
     events = app.emulator.events()
     chat = _resources("chat.yaml", Services="moon*", WebhookUrl=url)

@@ -42,15 +42,15 @@ class StartedFunction:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         """Read the command's output, until the function's log begins."""
         assert process.stdout is not None
-        self.told = ""
-        while "Its log:" not in self.told:
+        self.printed = ""
+        while "Its log:" not in self.printed:
             line = process.stdout.readline()
-            assert line, self.told
-            self.told += line
+            assert line, self.printed
+            self.printed += line
 
     def invoke(self, event: object) -> Any:
-        """Invoke it with the printed command."""
-        found = _URL.search(self.told)
+        """Invoke the function at the URL in the printed command."""
+        found = _URL.search(self.printed)
         assert found
         request = urllib.request.Request(found[1], data=json.dumps(event).encode(), method="POST")
         with loopback.urlopen(request, timeout=_WITHIN_S) as response:
@@ -119,26 +119,26 @@ def _common_js(folder: Path) -> None:
 def test_function_from_the_readme_calls_the_service(
     app: App, users: str, tmp_path: Path, write: Callable[[Path], None]
 ) -> None:
-    """It is copied from README, and run with the command in docs/local.md."""
+    """The function is copied from README, and run with the command in docs/local.md."""
     if write is not _python:
         node_packages.node()
     write(tmp_path)
 
     with _running(app, str(tmp_path), "--needed", "users:own-users==1.x") as function:
-        answer = function.invoke({"user": 7})
+        result = function.invoke({"user": 7})
 
     assert users
-    assert answer["name"] == "Ada"
+    assert result["name"] == "Ada"
 
 
-def test_custom_runtime_runs_with_several_variables(app: App, users: str) -> None:
-    """It is the example's `bootstrap`; `--needed` is one of several variables."""
+def test_custom_runtime_runs_with_variables_of_its_own(app: App, users: str) -> None:
+    """`--env` sets NEEDED_SERVICES for the example's `bootstrap`, in place of `--needed`."""
     folder = ROOT / "examples/consumers/sam-shell/src"
 
     with _running(app, str(folder), "--env", "NEEDED_SERVICES=users:own-users==1.x") as function:
-        answer = function.invoke({})
+        result = function.invoke({})
 
-    assert answer == {"status": 200, "users": users}
+    assert result == {"status": 200, "users": users}
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_another_name_is_a_replacement(app: App, stack: TemplateStack) -> None:
     ("on_delete", "left"),
     [("Retain", {"1.0.0": "active"}), ("Yank", {"1.0.0": "yanked"}), ("Delete", {})],
 )
-def test_deleted_stack_does_what_is_asked(
+def test_deleted_stack_follows_on_delete(
     app: App, stack: TemplateStack, on_delete: str, left: dict[str, str]
 ) -> None:
     service = f"t-{on_delete.lower()}"
@@ -193,7 +193,7 @@ def test_deleted_stack_does_what_is_asked(
 
 
 def test_wrong_properties_are_in_the_stacks_events(stack: TemplateStack) -> None:
-    """The failed stack's events show all of them."""
+    """The failed stack's events show all wrong properties."""
     status = stack.create({"Name": "t wrong", "Version": "v1", "Chanel": "beta"})
 
     assert status == "ROLLBACK_COMPLETE"
@@ -249,7 +249,7 @@ def example(app: App, tmp_path: Path) -> Iterator[Example]:
 def test_consumer_of_the_sam_example_reads_the_right_arn_throughout(
     example: Example, run: Run
 ) -> None:
-    """It is deployed, updated and rolled back; the consumer is never deployed again."""
+    """The service is deployed, updated and rolled back; the consumer is deployed only once."""
     first = example("Ada")
     consumer = run("shell", "users:sam-users==1.x")
 

@@ -79,7 +79,7 @@ def _python(aws: Emulator, listing: str, program: str) -> str:
     return _run(aws, sys.executable, "-c", f"{listing}\n{program}")
 
 
-def test_call_with_boto3(aws: Emulator, users: str) -> None:
+def test_boto3_recipe_returns_the_result_or_raises(aws: Emulator, users: str) -> None:
     listing = _listing("python", 'raise RuntimeError(f"{name} failed: {document}")\n    return')
     program = """
 print(json.dumps(call("users", {"id": 7})))
@@ -96,7 +96,9 @@ except RuntimeError as error:
     assert "as asked for" in failure
 
 
-def test_call_with_the_sdk_for_javascript(aws: Emulator, users: str, tmp_path: Path) -> None:
+def test_javascript_recipe_returns_the_result_or_throws(
+    aws: Emulator, users: str, tmp_path: Path
+) -> None:
     modules = tmp_path / "node_modules"
     modules.mkdir()
     (modules / "service-discovery").symlink_to(ROOT / "helpers/node")
@@ -115,7 +117,7 @@ await call("users", { fail: true }).catch((error) => console.log(error.message))
     assert "users failed: " in failure
 
 
-def test_send_to_a_queue(aws: Emulator) -> None:
+def test_queue_recipe_sends_messages(aws: Emulator) -> None:
     sqs = _client(aws, "sqs")
     url = sqs.create_queue(QueueName="orders")["QueueUrl"]
     arn = f"arn:aws:sqs:{REGION}:{ACCOUNT}:orders"
@@ -128,7 +130,7 @@ def test_send_to_a_queue(aws: Emulator) -> None:
     assert received
 
 
-def test_start_a_state_machine(aws: Emulator) -> None:
+def test_state_machine_recipe_starts_an_execution(aws: Emulator) -> None:
     client = _client(aws, "stepfunctions")
     definition = {"StartAt": "Done", "States": {"Done": {"Type": "Pass", "End": True}}}
     arn = client.create_state_machine(
@@ -159,7 +161,7 @@ except lambda_client.exceptions.ResourceNotFoundException as error:
 @pytest.mark.parametrize(
     ("second", "expected"), [("users", "Ada\n"), ("gone", "not found\n")], ids=["fresh", "same"]
 )
-def test_one_retry_when_the_version_is_gone(
+def test_deleted_version_is_called_once_more_with_another_arn(
     aws: Emulator, users: str, second: str, expected: str
 ) -> None:
     """The second ARN is called once, and only if it differs."""
@@ -172,7 +174,7 @@ def test_one_retry_when_the_version_is_gone(
     assert printed == expected
 
 
-def test_circuit_breaker_for_each_service(aws: Emulator, users: str) -> None:
+def test_circuit_breaker_recipe_has_a_circuit_for_each_service(aws: Emulator, users: str) -> None:
     """Five failures of one service open its circuit, and leave the other's closed."""
     _client(aws, "dynamodb").create_table(
         TableName="CircuitBreakerState",

@@ -172,7 +172,7 @@ def test_operator_rolls_back_and_corrects_a_bad_release(app: App) -> None:
     """An operator reads, rolls back, yanks, corrects and unpins: every route is used."""
     _release(app)
     _roll_back(app)
-    _mend(app)
+    _correct(app)
     _clean_up(app)
 
     events = _history(app)
@@ -217,7 +217,7 @@ def _roll_back(app: App) -> None:
     assert "'latest', 'stable'" in refused.document["detail"]
 
 
-def _mend(app: App) -> None:
+def _correct(app: App) -> None:
     """Publish the corrected version, try it with a dry run, and unpin."""
     assert app.publish("night", "2.0.1").status == 201
     needed = {"needed": "night==2.x,old:night==2.0.0,rc:night@beta,night2:night~=2.0.1"}

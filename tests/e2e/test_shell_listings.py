@@ -19,7 +19,7 @@ from tests.e2e.conftest import App
 
 pytestmark = pytest.mark.xdist_group("e2e")
 
-_MOVES = [each.text for each in listings(ROOT / "docs/compare.md") if each.language == "sh"]
+_MIGRATIONS = [each.text for each in listings(ROOT / "docs/compare.md") if each.language == "sh"]
 _ARN = f"arn:aws:lambda:{REGION}:123456789012:function"
 
 
@@ -81,7 +81,7 @@ def test_exports_are_published(app: App, tmp_path: Path) -> None:
         what="the stack has its exports",
     )
 
-    ran = _run(app, _MOVES[0], tmp_path)
+    ran = _run(app, _MIGRATIONS[0], tmp_path)
 
     assert ran.returncode == 0, ran.stderr
     assert _arn_of(app, "moved-users") == values["moved-users"]
@@ -99,7 +99,7 @@ def test_parameters_are_published(app: App, tmp_path: Path) -> None:
     }.items():
         client.put_parameter(Name=name, Value=value, Type="String")
 
-    ran = _run(app, _MOVES[1], tmp_path)
+    ran = _run(app, _MIGRATIONS[1], tmp_path)
 
     assert ran.returncode == 0, ran.stderr
     assert _arn_of(app, "moved-billing") == f"{_ARN}:billing:7"

@@ -26,7 +26,7 @@ _ARCHIVE_PROVIDER = re.compile(r"\n    archive\s+= \{.*?\}", re.DOTALL)
 class Configuration:
     """A copy of an example, whose functions' code is an archive that was made here.
 
-    A mirror of providers need not have the one that makes archives.
+    A mirror of providers may not have the one that makes archives.
     """
 
     def __init__(self, app: App, terraform: str, folder: Path) -> None:

@@ -49,8 +49,8 @@ class Canned:
     """A response to send instead of the handler's.
 
     Attributes:
-        status: Its status; 0 closes the connection without a response.
-        runs_first: Whether the handler is called before.
+        status: The status; 0 closes the connection without a response.
+        runs_first: Whether the handler processes the request before.
     """
 
     status: int
@@ -88,9 +88,9 @@ class HttpGateway:
 
 
 def signature_fault(seen: SeenRequest) -> str | None:
-    """Return why a signature is not valid for this account and Region; None if it is.
+    """Return why a request's signature is not valid; None if it is valid.
 
-    botocore computes the signature of the received request.
+    botocore computes the expected signature.
     """
     authorization = seen.headers.get("authorization", "")
     if not authorization.startswith("AWS4-HMAC-SHA256 "):
@@ -140,7 +140,7 @@ def http_gateway(
     """Serve the handler on a port of this machine.
 
     Args:
-        prefix: Another path prefix of the API.
+        prefix: A path prefix of the API, which the handler does not get.
         other: Responds to requests that are not for the API.
     """
     requests: list[SeenRequest] = []
@@ -161,11 +161,11 @@ def http_gateway(
             requests.append(seen)
             canned = other(seen) or (script.popleft() if script else None)
             if canned is not None and not canned.runs_first:
-                self._give(canned.status, canned.headers, canned.body)
+                self._respond(canned.status, canned.headers, canned.body)
                 return
             fault = signature_fault(seen)
             if fault is not None:
-                self._give(403, {"Content-Type": "application/problem+json"}, _forbidden(fault))
+                self._respond(403, {"Content-Type": "application/problem+json"}, _forbidden(fault))
                 return
             parts = urlsplit(seen.target)
             with one_at_a_time:
@@ -180,14 +180,14 @@ def http_gateway(
                     ),
                 )
             if canned is not None:
-                self._give(canned.status, canned.headers, canned.body)
+                self._respond(canned.status, canned.headers, canned.body)
                 return
             body = b"" if response.document is None else json.dumps(response.document).encode()
-            self._give(response.status, response.headers, body)
+            self._respond(response.status, response.headers, body)
 
         do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  # http.server's
 
-        def _give(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        def _respond(self, status: int, headers: dict[str, str], body: bytes) -> None:
             if not status:
                 self.close_connection = True
                 return
@@ -199,7 +199,7 @@ def http_gateway(
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its own name
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's
             """Do not write to the tests' output."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), _GatewayRequest)

@@ -17,7 +17,7 @@ class Worker:
     """A piece of work that stops before each of its DynamoDB calls, until it is continued."""
 
     def __init__(self, client: Any, work: Callable[[Any], object]) -> None:
-        """Set the client that the calls go to, and the work, which takes a client."""
+        """Start the work, with this worker as its client; wait until its first call."""
         self._client = client
         self._work = work
         self._may_go = threading.Semaphore(0)
@@ -31,13 +31,13 @@ class Worker:
         self._has_stopped.acquire()
 
     def step(self) -> None:
-        """Let it make one call, and run to the next."""
+        """Make one call, and run until the next one."""
         if not self.is_done:
             self._may_go.release()
             self._has_stopped.acquire()
 
     def finish(self) -> None:
-        """Let it run to its end."""
+        """Run to the end of the work; raise its error."""
         while not self.is_done:
             self.step()
         self._thread.join()
@@ -45,7 +45,7 @@ class Worker:
             raise self.error
 
     def kill(self) -> None:
-        """Kill it before its next call."""
+        """End the work before its next call."""
         self._is_killed = True
         self.finish()
 
@@ -71,25 +71,26 @@ class Worker:
 
 
 class HalfDone:
-    """DynamoDB during a transaction: some of its items are new already, others are not.
+    """DynamoDB while a transaction is applied: some of its items are new, others still old.
 
-    Plain reads see each item as it is, new or old; transactions are refused if they touch an item
-    that is not applied yet. DynamoDB documents this for transactions and other requests.
+    Plain reads return each item as it is, new or old. Transactions that touch an item that is
+    still old are refused. See "Isolation levels for DynamoDB transactions" in the DynamoDB
+    Developer Guide.
     """
 
     def __init__(self, client: Any) -> None:
-        """Set the client, which has the whole change."""
+        """Set the client of the tables."""
         self._client = client
         self._hidden: dict[Key, dict[str, Any] | None] = {}
 
     def hide(self, before: dict[Key, dict[str, Any] | None]) -> None:
-        """Revert what a transaction did to some items; *before* has their former contents."""
+        """Make some items of a transaction old again; *before* has their former contents."""
         for key, item in before.items():
             self._hidden[key] = self._read(key)
             self._write(key, item)
 
-    def land(self) -> None:
-        """Apply all of it."""
+    def complete(self) -> None:
+        """Apply the transaction to the items that are still old."""
         for key, item in self._hidden.items():
             self._write(key, item)
         self._hidden.clear()

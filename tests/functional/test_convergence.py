@@ -1,4 +1,4 @@
-"""The index is correct at the end, with any order of records and any killed worker."""
+"""The index is correct once the stream is drained, in any order, with any workers killed."""
 
 import os
 from collections.abc import Callable
@@ -43,7 +43,7 @@ _SERVICE = "users"
 
 versions = st.sampled_from(_VERSIONS)
 channels = st.sampled_from(_CHANNELS)
-# Which items of a change are not applied yet when it has been made, by a bit for each.
+# A bit mask of the items of a change that are not applied yet.
 halves = st.sampled_from([0, 0, 4, 4, 1, 2, 3, 5, 6])
 numbers = st.integers(0, 11)
 
@@ -65,8 +65,8 @@ class ConvergenceWorld:
         self._highest_seen: dict[tuple[str, str], int] = {}
 
     def change(self, half: int, operation: Callable[[Any], object]) -> None:
-        """Make a change, of which some items are not applied yet; the previous change is whole."""
-        self.dynamodb.land()
+        """Complete the previous change, then make one of which some items are not applied yet."""
+        self.dynamodb.complete()
         self._half = half
         try:
             operation(registry_on(self))
@@ -76,9 +76,9 @@ class ConvergenceWorld:
             self._half = 0
             self._see_records()
 
-    def land(self) -> None:
+    def complete_change(self) -> None:
         """Apply the rest of the last change."""
-        self.dynamodb.land()
+        self.dynamodb.complete()
         self._see_records()
 
     def start(self, positions: list[int]) -> Worker:
@@ -92,7 +92,7 @@ class ConvergenceWorld:
         return worker
 
     def start_rebuild(self) -> Worker:
-        """Start a rebuild, beside all workers."""
+        """Start a rebuild as one more worker."""
         worker = Worker(self.dynamodb, self._rebuild)
         self._taken[worker] = []
         self.workers.append(worker)
@@ -112,7 +112,7 @@ class ConvergenceWorld:
 
         Workers that have stopped in between continue at the end.
         """
-        self.land()
+        self.complete_change()
         left = [
             record
             for record in self.records
@@ -123,13 +123,13 @@ class ConvergenceWorld:
             worker.finish()
 
     def check(self) -> None:
-        """Check that the index matches the versions table, at revisions when that was true."""
+        """Check that the index matches the versions table, now and at each item's revision."""
         index = index_of(self.client)
         assert index == implied(self.client, copies=self.copies)
         for item in items_of(self.client, tables.INDEX):
             key = item["service"]["S"], item["selector"]["S"]
             then = self._implied_at[int(item["revision"]["N"])]
-            assert then.get(key) == index[key], f"{key} never was so"
+            assert then.get(key) == index[key], f"{key} was not correct at its revision"
 
     def check_revisions(self) -> None:
         """Check that no item's revision went down."""
@@ -154,7 +154,7 @@ class ConvergenceWorld:
         return answer
 
     def __getattr__(self, name: str) -> Any:
-        # A publisher's reads: it waits for its own change before it makes the next one.
+        # A publisher waits for its own change before the next one: its reads see the whole change.
         return getattr(self.client, name)
 
     def _read(self, keys: list[Key]) -> dict[Key, dict[str, Any] | None]:
@@ -165,7 +165,7 @@ class ConvergenceWorld:
         return {key: items.get(key) for key in keys}
 
     def _see_records(self) -> None:
-        """Add the records of the changes that are complete now, as the stream does."""
+        """Add a stream record for each history entry that is new."""
         seen = {record["dynamodb"]["Keys"]["entry"]["S"] for record in self.records}
         for item in items_of(self.client, tables.VERSIONS):
             entry = item["entry"]["S"]
@@ -245,9 +245,9 @@ class Convergence(RuleBasedStateMachine):
         self.world.change(half, lambda registry: registry.delete_channel(_SERVICE, channel, "p"))
 
     @rule()
-    def land(self) -> None:
+    def complete_change(self) -> None:
         """Apply the rest of the last change."""
-        self.world.land()
+        self.world.complete_change()
 
     @rule(positions=st.lists(numbers, min_size=1, max_size=3))
     def start_worker(self, positions: list[int]) -> None:
@@ -265,7 +265,7 @@ class Convergence(RuleBasedStateMachine):
 
     @rule()
     def start_rebuild(self) -> None:
-        """Rebuild everything, beside all workers."""
+        """Start a rebuild of all services as one more worker."""
         if len(self.world.workers) < 4:
             self.world.start_rebuild()
 
@@ -317,7 +317,7 @@ TestDrainedStreamMeansARightIndex.settings = settings(
 )
 
 
-# Sequences that the machine above found when the code was broken for it, shortened.
+# Shortened sequences that the state machine above found in code that was broken on purpose.
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def _delete(world: ConvergenceWorld, version: str) -> None:
 
 
 @pytest.mark.parametrize("calls", range(1, 5))
-def test_version_published_anew_is_not_answered_with_its_former_arn(
+def test_republished_version_does_not_keep_its_former_arn(
     world: ConvergenceWorld, calls: int
 ) -> None:
     """A worker stops after it has read the former version, and continues after all others."""
@@ -369,10 +369,10 @@ def test_deleted_version_does_not_come_back(world: ConvergenceWorld, calls: int)
 
 @pytest.mark.parametrize("half", [2, 4, 6])
 @pytest.mark.parametrize("calls", range(2, 8))
-def test_worker_that_reads_an_unfinished_change_leaves_no_old_answer(
+def test_worker_that_starts_in_the_middle_of_a_change_leaves_no_old_answer(
     world: ConvergenceWorld, half: int, calls: int
 ) -> None:
-    """It has an older record, sees the new revision, and continues when the change is whole."""
+    """The worker has an older record, reads the new revision, and continues after the change."""
     _publish(world, "2.0.0")
     _publish(world, "1.0.0")
     _publish(world, "1.1.0", half=half)
@@ -386,10 +386,10 @@ def test_worker_that_reads_an_unfinished_change_leaves_no_old_answer(
 
 
 @pytest.mark.parametrize("half", range(1, 7))
-def test_record_that_comes_before_its_change_is_complete_is_not_lost(
+def test_record_that_arrives_before_its_whole_change_is_not_lost(
     world: ConvergenceWorld, half: int
 ) -> None:
-    """It may be the last record."""
+    """No other record may follow, so nothing else would correct the index."""
     _publish(world, "1.0.0")
     _publish(world, "1.1.0", half=half)
     worker = world.start([0, 1])

@@ -114,10 +114,10 @@ def test_index_answers_before_the_event_is_sent(
     assert bus.seen["latest"] == "1.4.2"
 
 
-def test_unreachable_bus_does_not_delay_the_index(
+def test_missing_bus_does_not_delay_the_index(
     dynamodb: "DynamoDBClient", announce: Announce, queue_url: str
 ) -> None:
-    """The queue has the event, whole, and the record is done."""
+    """The queue gets the whole event, and the record counts as processed."""
     publish(dynamodb, "1.4.2")
 
     failed = announce(FaultyBus(["ResourceNotFoundException"] * 3))
@@ -144,7 +144,7 @@ def test_record_fails_only_if_the_queue_fails_too(
     assert selectors_of(dynamodb)["latest"] == "1.5.0"
 
 
-def test_worker_that_dies_before_the_bus_has_it_sends_the_event_when_the_record_comes_again(
+def test_event_of_a_killed_worker_is_sent_when_its_record_is_repeated(
     dynamodb: "DynamoDBClient", announce: Announce
 ) -> None:
     class DyingBus(FaultyBus):

@@ -1,8 +1,9 @@
-"""A service that can't be recomputed, in every batch at once: how long do other records wait?
+"""How long other records wait if every concurrent batch has a record that always fails.
 
-Lambda's event source mapping, by its documentation: up to ten batches of a shard at a time; a
-record goes to a batch by its item's key; after a partial failure the batch is retried from the
-lowest number that failed, and given up after MaximumRetryAttempts; the records behind it wait.
+The test has a model of Lambda's event source mapping, as it is documented: up to ten batches of a
+shard are processed at a time (ParallelizationFactor), and the records of an item stay in order.
+After a partial failure, the batch is retried from the lowest sequence number that failed. After
+MaximumRetryAttempts retries it is given up. The records after it wait until then.
 """
 
 import importlib
@@ -26,7 +27,7 @@ _BATCH = 5
 
 
 class Lane:
-    """One of the batches that are processed at a time, and the records behind it."""
+    """One of the concurrent batches, and the records that wait for it."""
 
     def __init__(self, retries: int) -> None:
         self.pending: list[dict[str, Any]] = []
@@ -58,13 +59,13 @@ class Lane:
 
 
 class PoisonedRecompute:
-    """A recompute of which one service always fails; it records the others."""
+    """A recompute that always fails for `users`, and records the versions of other services."""
 
     def __init__(self) -> None:
         self.done: set[str] = set()
 
     def run(self, service: str, affected: AffectedAnswers, _remaining_s: object) -> RecomputeResult:
-        """Recompute a service, unless its items are malformed."""
+        """Fail for `users`; otherwise, record the versions."""
         if service == "users":
             raise KeyError(layout.CHANNELS)
         self.done |= {str(version) for version in affected.versions}
@@ -73,8 +74,8 @@ class PoisonedRecompute:
 
 
 @pytest.mark.usefixtures("dynamodb")
-def test_others_wait_no_longer_than_until_the_poisoned_record_is_given_up() -> None:
-    """docs/operations.md has the limits: 21 attempts, and none for records in the same batch."""
+def test_other_records_wait_only_until_the_poisoned_record_is_given_up() -> None:
+    """That takes 21 attempts; records in the same batch do not wait (docs/operations.md)."""
     template = yaml_parse((ROOT / "infra/template.yaml").read_text("utf-8"))
     mapping = template["Resources"]["StreamSyncFunction"]["Properties"]["Events"]["Changes"]
     retries = mapping["Properties"]["MaximumRetryAttempts"]

@@ -47,7 +47,7 @@ VERIFY = RebuildRequest(action=RebuildAction.VERIFY)
 
 
 def run(client: Any, request: RebuildRequest = REBUILD, *, copies: int = 1) -> RebuildReport:
-    """Rebuild or verify everything: continue from each cursor."""
+    """Rebuild or verify everything; continue until there is no more cursor."""
     report = rebuild_on(client, copies=copies).run(request, plenty)
     while report.checkpoint is not None:
         more = rebuild_on(client, copies=copies).run(
@@ -100,8 +100,8 @@ def gone_item(partition: str, selector: str) -> dict[str, Any]:
     }
 
 
-def test_lost_index_is_made_again(registry: "DynamoDBClient") -> None:
-    """Every item follows from the versions table."""
+def test_rebuild_restores_a_lost_index(registry: "DynamoDBClient") -> None:
+    """The rebuild writes every item again from the versions table."""
     before = index_of(registry)
     remove_all(registry, tables.INDEX, "service", "selector")
 
@@ -128,7 +128,7 @@ def test_verify_of_a_right_index_finds_nothing_and_writes_nothing(
 
 
 def test_rebuild_of_a_right_index_writes_nothing(registry: "DynamoDBClient") -> None:
-    """`updated_at` shows real changes, and a write costs."""
+    """A write would cost, and would set `updated_at` without a change."""
     before = items_of(registry, tables.INDEX)
 
     assert run(registry).differences == []
@@ -137,7 +137,7 @@ def test_rebuild_of_a_right_index_writes_nothing(registry: "DynamoDBClient") -> 
 
 
 def spoil(client: "DynamoDBClient") -> None:
-    """Make one item of each wrong kind."""
+    """Damage the index: one item for each way in which an item can be wrong."""
     items = {
         (item["service"]["S"], item["selector"]["S"]): item
         for item in items_of(client, tables.INDEX)
@@ -219,7 +219,7 @@ def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
 
 
 def test_only_one_service_is_rebuilt(registry: "DynamoDBClient") -> None:
-    """It is faster, and the log has the service's name."""
+    """Items of all other services stay as they are, wrong ones too."""
     remove_all(registry, tables.INDEX, "service", "selector")
     put_all(registry, tables.INDEX, [gone_item("#7#users", "1.x"), gone_item("gone", "latest")])
 
@@ -236,7 +236,7 @@ def test_only_one_service_is_rebuilt(registry: "DynamoDBClient") -> None:
 def test_items_of_an_unknown_service_are_removed(
     registry: "DynamoDBClient",
 ) -> None:
-    """Its copies are removed too, although no original has their number."""
+    """Its copies are removed too, although no original item says how many there are."""
     put_all(registry, tables.INDEX, [gone_item("#49#gone", "latest"), gone_item("gone", "1.x")])
     request = RebuildRequest(action=RebuildAction.VERIFY, service="gone")
     assert keys_of(run(registry, request)) == {("#49#gone", "latest"), ("gone", "1.x")}
@@ -252,8 +252,8 @@ def restore(client: "DynamoDBClient", items: list[dict[str, Any]]) -> None:
     put_all(client, tables.VERSIONS, items)
 
 
-def test_restored_table_is_followed_and_revisions_go_down(registry: "DynamoDBClient") -> None:
-    """Otherwise, all later changes would look older to readers."""
+def test_rebuild_after_a_restore_lowers_the_revisions(registry: "DynamoDBClient") -> None:
+    """With higher revisions in the index, later changes would look older to readers."""
     then = items_of(registry, tables.VERSIONS)
     publish(registry, "3.0.0")
     publish(registry, "3.0.1", channel="beta")
@@ -298,7 +298,7 @@ def _version(text: str) -> Any:
     return importlib.import_module("registry_model.version").Version.parse(text)
 
 
-def test_restore_that_lost_half_of_a_change_is_followed(registry: "DynamoDBClient") -> None:
+def test_rebuild_follows_a_restore_that_lost_half_of_a_change(registry: "DynamoDBClient") -> None:
     """DynamoDB does not restore transactions as a whole."""
     lost = {"service": {"S": "users"}, "entry": {"S": layout.history_entry(4)}}
     registry.delete_item(TableName=tables.VERSIONS, Key=lost)
@@ -313,10 +313,10 @@ def test_restore_that_lost_half_of_a_change_is_followed(registry: "DynamoDBClien
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 3), (3, 1), (2, 5), (12, 2)])
-def test_rebuild_applies_a_changed_number_of_copies(
+def test_rebuild_makes_the_configured_number_of_copies(
     registry: "DynamoDBClient", before: int, after: int
 ) -> None:
-    """IndexCopies may be raised and lowered; until the rebuild readers fall back on originals."""
+    """IndexCopies may be raised and lowered; until the rebuild, readers fall back on originals."""
     run(registry, copies=before)
     assert index_of(registry) == implied(registry, copies=before)
 
@@ -327,8 +327,10 @@ def test_rebuild_applies_a_changed_number_of_copies(
 
 
 @pytest.mark.parametrize("calls", [1, 3, 6, 10, 15])
-def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -> None:
-    """It is killed at any call; its work stays correct, and the next rebuild does the rest."""
+def test_rebuild_after_a_killed_one_completes_its_work(
+    registry: "DynamoDBClient", calls: int
+) -> None:
+    """After a rebuild is killed at any call, the next one completes its work."""
     run(registry, copies=9)
     spoil(registry)
     worker = Worker(registry, lambda client: run(client, copies=1))
@@ -344,7 +346,7 @@ def test_killed_rebuild_is_begun_again(registry: "DynamoDBClient", calls: int) -
 def test_killed_reduction_of_copies_is_completed(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """Only the original has the number of copies, so it has to be written last."""
+    """The former number of copies is read from the original, which is therefore written last."""
     for patch in range(5):
         publish(dynamodb, f"1.0.{patch}")
     process(dynamodb, copies=15)
@@ -359,8 +361,8 @@ def test_killed_reduction_of_copies_is_completed(
     assert index_of(dynamodb) == implied(dynamodb)
 
 
-def test_rebuild_goes_on_from_any_cursor(registry: "DynamoDBClient") -> None:
-    """It was stopped, or ran out of time; finished work is not repeated."""
+def test_rebuild_continues_from_each_cursor(registry: "DynamoDBClient") -> None:
+    """A rebuild that was stopped, or ran out of time, does not repeat finished work."""
     for number in range(110):
         publish(registry, f"4.{number // 40}.{number}")
     spoil(registry)
@@ -379,7 +381,7 @@ def test_rebuild_goes_on_from_any_cursor(registry: "DynamoDBClient") -> None:
     assert rounds >= 4
 
 
-def test_no_more_than_a_page_is_read_at_once_and_no_history(registry: "DynamoDBClient") -> None:
+def test_rebuild_reads_one_page_at_a_time_and_no_history(registry: "DynamoDBClient") -> None:
     """A service may have a hundred thousand versions, and as many events."""
     for number in range(110):
         publish(registry, f"4.0.{number}")
@@ -401,7 +403,7 @@ def test_no_more_than_a_page_is_read_at_once_and_no_history(registry: "DynamoDBC
 
 
 def test_only_the_poisoned_service_fails(registry: "DynamoDBClient") -> None:
-    """The report names it with the reason; all other services are done."""
+    """The report has the service and the reason; all other services are rebuilt."""
     key = layout.version_key("billing", _version("1.0.0"))
     registry.put_item(TableName=tables.VERSIONS, Item={**key, "version": {"S": "one"}})
     remove_all(registry, tables.INDEX, "service", "selector")
@@ -414,8 +416,8 @@ def test_only_the_poisoned_service_fails(registry: "DynamoDBClient") -> None:
     assert report.checkpoint is None
 
 
-def test_table_that_refuses_ends_the_rebuild(registry: "DynamoDBClient") -> None:
-    """The services after it were not compared: the cursor stays before them."""
+def test_rebuild_fails_if_the_table_refuses(registry: "DynamoDBClient") -> None:
+    """The rebuild fails without a new cursor, so no service is skipped."""
 
     def refuse(name: str, _arguments: object) -> None:
         if name == "transact_get_items":
@@ -440,7 +442,7 @@ def test_verify_ignores_differences_that_the_stream_corrects(
 def test_stream_rebuilds_a_service_whose_table_was_restored(
     registry: "DynamoDBClient", caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its first change starts it; other services need the rebuild, which an alarm asks for."""
+    """The service's next change starts its rebuild; an alarm asks for a rebuild of the others."""
     then = items_of(registry, tables.VERSIONS)
     for patch in range(3):
         publish(registry, f"3.0.{patch}")
@@ -455,10 +457,10 @@ def test_stream_rebuilds_a_service_whose_table_was_restored(
     assert run(registry, VERIFY).differences == []
 
 
-def test_service_that_was_deleted_and_published_again_has_no_old_items(
+def test_republished_service_keeps_no_item_from_before_its_deletion(
     registry: "DynamoDBClient",
 ) -> None:
-    """The record of its deletion arrives when it exists again; no other one has its old items."""
+    """A late record of the deletion removes the old items of a service that exists again."""
     remove_all(registry, tables.VERSIONS, "service", "entry")
     publish(registry, "7.0.0")
     process(registry)
@@ -471,7 +473,7 @@ def test_service_that_was_deleted_and_published_again_has_no_old_items(
     assert {key for key in index_of(registry) if key[0] == "users"} == set(implied(registry))
 
 
-def test_surplus_items_are_found_on_any_number_of_pages(registry: "DynamoDBClient") -> None:
+def test_surplus_items_are_found_in_any_number_of_pages(registry: "DynamoDBClient") -> None:
     """A scan reads five hundred keys at once."""
     put_all(registry, tables.INDEX, [gone_item("gone", f"1.{minor}.x") for minor in range(520)])
 
@@ -507,7 +509,7 @@ def test_malformed_request_is_refused(payload: Any, fault: str) -> None:
 
 
 def test_cursor_of_another_service_is_refused(registry: "DynamoDBClient") -> None:
-    """It would skip a part of the request."""
+    """Such a cursor would skip a part of the requested service."""
     checkpoint = Checkpoint(phase=Phase.WITHIN, service="billing")
 
     with pytest.raises(CheckpointError, match="cursor"):
@@ -525,10 +527,10 @@ def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, A
     context = lambda_context(900)
 
     def _invoke(payload: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(
+        report: dict[str, Any] = json.loads(
             json.dumps(handler(json.loads(json.dumps(payload)), context))
         )
-        return answer
+        return report
 
     return _invoke
 
@@ -536,7 +538,7 @@ def invoke(registry: "DynamoDBClient") -> Callable[[dict[str, Any]], dict[str, A
 def test_report_has_the_present_and_the_correct_item(
     registry: "DynamoDBClient", invoke: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> None:
-    """A reader needs neither this project's code nor DynamoDB's types."""
+    """Both items are plain JSON, without DynamoDB's types."""
     key = {"service": {"S": "billing"}, "selector": {"S": "1.x"}}
     registry.update_item(
         TableName=tables.INDEX,
@@ -545,10 +547,10 @@ def test_report_has_the_present_and_the_correct_item(
         ExpressionAttributeValues={":arn": {"S": "arn:old"}},
     )
 
-    answer = invoke({"action": "rebuild", "service": "billing"})
+    report = invoke({"action": "rebuild", "service": "billing"})
 
-    (difference,) = answer.pop("listed")
-    assert answer == {
+    (difference,) = report.pop("listed")
+    assert report == {
         "action": "rebuild",
         "services": 1,
         "selectors": 4,
@@ -566,7 +568,7 @@ def test_report_has_the_present_and_the_correct_item(
 
 
 def damage(client: "DynamoDBClient", kind: str) -> None:
-    """Leave `users` as after the restore of a part of a transaction."""
+    """Leave `users` as a restore of only a part of a transaction does."""
     key = layout.service_key("users")
     newest = layout.version_key("users", _version("1.5.0"))
     if kind == "version above its service":

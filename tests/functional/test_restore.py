@@ -1,4 +1,4 @@
-"""The restore makes the versions table equal to another table, and the index follows."""
+"""A restore makes the versions table equal to another table; a rebuild then corrects the index."""
 
 import importlib
 import json
@@ -42,7 +42,7 @@ BACKUP = "Backup"
 
 
 def run(client: Any, request: RestoreRequest | None = None) -> RestoreReport:
-    """Restore as much as one invocation does."""
+    """Restore as one invocation does."""
     restore = Restore(
         source=ItemTable(client, BACKUP, sleep=no_sleep),
         target=ItemTable(client, tables.VERSIONS, sleep=no_sleep),
@@ -69,7 +69,7 @@ def by_key(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def registry(dynamodb: "DynamoDBClient") -> "DynamoDBClient":
-    """Return a registry with a backup, and changes that were made since."""
+    """Return a registry with a backup, and changes that were made after the backup."""
     for version in ("1.0.0", "1.1.0", "2.0.0-rc.1"):
         publish(dynamodb, version, metadata={"made": version})
     publish(dynamodb, "1.0.0", name="billing", channel="beta")
@@ -102,7 +102,7 @@ def test_table_is_exactly_what_the_source_holds(registry: "DynamoDBClient") -> N
 
 
 def test_second_restore_writes_nothing(registry: "DynamoDBClient") -> None:
-    """It shows that the first one is complete."""
+    """Nothing differs after a complete restore."""
     run(registry)
 
     report = run(registry)
@@ -110,10 +110,10 @@ def test_second_restore_writes_nothing(registry: "DynamoDBClient") -> None:
     assert (report.written, report.deleted) == (0, 0)
 
 
-def test_index_follows_a_restore_and_what_is_published_after_it(
+def test_index_is_right_after_a_restore_and_the_next_publish(
     registry: "DynamoDBClient",
 ) -> None:
-    """The next change has the revision of one that was undone."""
+    """The next change gets the revision of a change that the restore has undone."""
     run(registry)
 
     rebuild(registry)
@@ -126,10 +126,10 @@ def test_index_follows_a_restore_and_what_is_published_after_it(
 
 
 @pytest.mark.parametrize("calls", range(1, 14, 2))
-def test_killed_restore_is_begun_again(
+def test_restore_after_a_killed_one_completes_its_work(
     registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch, calls: int
 ) -> None:
-    """It is killed at any call; its work stays, and the next restore does the rest."""
+    """After a restore is killed at any call, the next one completes its work."""
     monkeypatch.setattr(restoring, "_PAGE", 2)
     worker = Worker(registry, run)
     for _ in range(calls):
@@ -141,10 +141,10 @@ def test_killed_restore_is_begun_again(
     assert by_key(items_of(registry, tables.VERSIONS)) == by_key(items_of(registry, BACKUP))
 
 
-def test_restore_goes_on_from_each_cursor(
+def test_restore_continues_from_each_cursor(
     registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An invocation ends after 15 minutes; a registry may take longer."""
+    """A restore may take longer than an invocation, which ends after 15 minutes."""
     monkeypatch.setattr(restoring, "_PAGE", 3)
     request, reports = RestoreRequest(source=BACKUP, seconds=1e-9), list[RestoreReport]()
     ticks = iter(range(1000))
@@ -170,7 +170,7 @@ def test_restore_goes_on_from_each_cursor(
 def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
     registry: "DynamoDBClient",
 ) -> None:
-    """BatchWriteItem responds 200 for a batch of which it wrote a part."""
+    """BatchWriteItem also responds with 200 if it wrote only a part of the batch."""
     left = iter([3, 1])
 
     class Throttled:
@@ -192,8 +192,8 @@ def test_items_that_dynamodb_leaves_unprocessed_are_written_again(
     assert by_key(items_of(registry, tables.VERSIONS)) == by_key(items_of(registry, BACKUP))
 
 
-def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") -> None:
-    """The caller has the cursor of the previous invocation."""
+def test_restore_fails_if_the_table_writes_nothing(registry: "DynamoDBClient") -> None:
+    """The restore fails; the caller can continue from the previous invocation's cursor."""
 
     class FullTable:
         def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -207,7 +207,7 @@ def test_table_that_writes_nothing_ends_the_restore(registry: "DynamoDBClient") 
 
 
 def test_empty_source_is_refused(registry: "DynamoDBClient") -> None:
-    """An empty table in place of the restored one would delete everything."""
+    """A restore from an empty table would delete everything."""
     before = items_of(registry, tables.VERSIONS)
     registry.delete_table(TableName=BACKUP)
     tables.make_versions_table(registry, BACKUP)
@@ -261,14 +261,14 @@ def test_unknown_source_changes_nothing(registry: "DynamoDBClient") -> None:
     ],
 )
 def test_malformed_payload_is_refused(payload: Any, fault: str) -> None:
-    """A restore of one service is not supported."""
+    """`service` is refused too: a restore of one service is not supported."""
     with pytest.raises(RequestError, match=fault):
         RestoreRequest.parse(payload)
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyJjb3B5Il0", "WyJ4IiwiQmFja3VwIl0", "WzEsMiwzXQ"])
 def test_malformed_cursor_is_refused(registry: "DynamoDBClient", cursor: str) -> None:
-    """Starting from the beginning would hide that it was truncated."""
+    """A truncated cursor is an error: the restore does not start from the beginning."""
     with pytest.raises(CheckpointError):
         run(registry, RestoreRequest(source=BACKUP, cursor=cursor))
 
@@ -276,7 +276,7 @@ def test_malformed_cursor_is_refused(registry: "DynamoDBClient", cursor: str) ->
 def test_cursor_of_another_source_is_refused(
     registry: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would skip a part of this one."""
+    """Such a cursor would skip a part of this source."""
     monkeypatch.setattr(restoring, "_PAGE", 2)
     restore = Restore(
         source=ItemTable(registry, BACKUP, sleep=no_sleep),
@@ -289,10 +289,10 @@ def test_cursor_of_another_source_is_refused(
         run(registry, RestoreRequest(source="Another", cursor=cursor))
 
 
-def test_rebuilt_registry_takes_over_the_table_of_a_deleted_stack(
+def test_new_registry_takes_over_the_table_of_a_deleted_stack(
     registry: "DynamoDBClient",
 ) -> None:
-    """The versions table outlives its stack; the next stack begins with an empty one."""
+    """A new stack's empty table is restored from the retained table of a deleted stack."""
     for item in items_of(registry, tables.VERSIONS):
         key = {name: item[name] for name in ("service", "entry")}
         registry.delete_item(TableName=tables.VERSIONS, Key=key)
@@ -305,7 +305,7 @@ def test_rebuilt_registry_takes_over_the_table_of_a_deleted_stack(
 
 
 def test_function_restores_and_reports(registry: "DynamoDBClient") -> None:
-    """The command line invokes it repeatedly, and adds up the reports."""
+    """The command line invokes the function repeatedly, and adds up the reports."""
     handler = importlib.reload(importlib.import_module("stream_sync.restore_handler")).handler
 
     document = json.loads(
@@ -350,8 +350,8 @@ def test_source_of_another_region_is_read_there(registry: "DynamoDBClient") -> N
     assert registry.meta.region_name == "eu-west-1"
 
 
-def test_refusals_of_dynamodb_pass_unchanged(registry: "DynamoDBClient") -> None:
-    """A missing right must not look like throttling."""
+def test_errors_of_dynamodb_are_raised_unchanged(registry: "DynamoDBClient") -> None:
+    """A missing permission must not look like throttling."""
 
     def refuse(name: str, _arguments: object) -> None:
         if name == "scan":

@@ -1,4 +1,4 @@
-"""The stream's function writes index items from records, despite any fault."""
+"""The stream's function updates the index from stream records, also after faults."""
 
 import importlib
 import itertools
@@ -43,8 +43,8 @@ def handle(dynamodb: "DynamoDBClient") -> Callable[[list[dict[str, Any]]], list[
     context = lambda_context(60)
 
     def _handle(records: list[dict[str, Any]]) -> list[str]:
-        answer = handler({"Records": records}, context)
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        response = handler({"Records": records}, context)
+        return [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
 
     return _handle
 
@@ -78,7 +78,7 @@ def test_publish_moves_every_selector_that_it_should(
 
 
 def test_index_item_has_the_public_attributes(handle: Handle, dynamodb: "DynamoDBClient") -> None:
-    """Readers use one GetItem."""
+    """A reader gets all of them with one GetItem."""
     publish(dynamodb, "1.0.0", metadata={"team": "süß"})
 
     handle(records_of(dynamodb))
@@ -103,7 +103,7 @@ def test_index_item_has_the_public_attributes(handle: Handle, dynamodb: "DynamoD
 def test_unchanged_answers_are_not_written_again(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """A write costs, and `updated_at` shows real changes."""
+    """A write would cost, and would set `updated_at` without a change."""
     publish(dynamodb, "1.0.0")
     handle(records_of(dynamodb))
     before = dynamodb.scan(TableName=tables.INDEX)["Items"]
@@ -113,7 +113,9 @@ def test_unchanged_answers_are_not_written_again(
     assert dynamodb.scan(TableName=tables.INDEX)["Items"] == before
 
 
-def test_service_that_is_gone_loses_its_items(handle: Handle, dynamodb: "DynamoDBClient") -> None:
+def test_items_of_a_service_that_no_longer_exists_are_deleted(
+    handle: Handle, dynamodb: "DynamoDBClient"
+) -> None:
     """A restored table may have fewer services than the index."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
@@ -152,7 +154,7 @@ def test_only_the_malformed_record_fails(handle: Handle, dynamodb: "DynamoDBClie
 def test_record_without_a_sequence_number_fails_the_batch_after_the_others(
     handle: Handle, dynamodb: "DynamoDBClient"
 ) -> None:
-    """Lambda then delivers it in ever smaller batches, at last in one of its own."""
+    """An empty `itemIdentifier` fails the batch; Lambda bisects it until the record is alone."""
     publish(dynamodb, "1.0.0")
     unnamed: list[Any] = [{}, None, {"dynamodb": None}, {"dynamodb": {"SequenceNumber": 7}}]
 
@@ -161,10 +163,10 @@ def test_record_without_a_sequence_number_fails_the_batch_after_the_others(
     assert selectors_of(dynamodb)["latest"] == "1.0.0"
 
 
-def test_records_without_time_fail_and_finished_ones_do_not(
+def test_only_the_records_that_there_is_no_time_for_fail(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """Otherwise the whole batch would be repeated, and never end."""
+    """If the function ran into its timeout, Lambda would repeat the whole batch."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
     late = records_of(dynamodb, "billing")
@@ -190,7 +192,7 @@ def test_records_without_time_fail_and_finished_ones_do_not(
 @pytest.mark.parametrize(
     "operation", ["transact_get_items", "query", "batch_get_item", "transact_write_items"]
 )
-def test_table_that_refuses_for_a_while_is_asked_again(
+def test_call_that_dynamodb_refuses_for_a_while_is_repeated(
     dynamodb: "DynamoDBClient", operation: str, code: str, status: int
 ) -> None:
     """Short throttling must not raise an alarm."""
@@ -199,8 +201,8 @@ def test_table_that_refuses_for_a_while_is_asked_again(
 
     def refuse(name: str, _arguments: object) -> None:
         if name == operation and next(refusals) < 3:
-            answer = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-            raise ClientError(answer, name)  # type: ignore[arg-type]  # what matters of one
+            response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+            raise ClientError(response, name)  # type: ignore[arg-type]  # a part of its members
 
     recompute = recompute_on(WatchedClient(dynamodb, refuse))
 
@@ -209,10 +211,10 @@ def test_table_that_refuses_for_a_while_is_asked_again(
     assert selectors_of(dynamodb)["latest"] == "1.0.0"
 
 
-def test_table_that_refuses_for_good_is_given_up_before_the_time_is_over(
+def test_recompute_fails_before_the_time_is_over_if_dynamodb_keeps_refusing(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """The stream delivers the records again; the others in the batch are processed now."""
+    """The recompute fails early enough that the batch's other services can be processed."""
     publish(dynamodb, "1.0.0")
     times = iter([5.0, 3.0, -1.0])
 
@@ -260,7 +262,7 @@ def test_freshness_is_measured_for_changes_and_not_for_repeated_records(
 def test_metrics_name_the_stack_and_pass_every_log_level(
     handle: Handle, dynamodb: "DynamoDBClient", capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Lambda drops a metric's line as INFO unless it has another level and a time."""
+    """Lambda takes a line without `level` and `timestamp` for INFO, and may drop it."""
     publish(dynamodb, "1.0.0")
     records = records_of(dynamodb)
     capsys.readouterr()
@@ -275,10 +277,10 @@ def test_metrics_name_the_stack_and_pass_every_log_level(
     assert datetime.fromisoformat(metric["timestamp"]).tzinfo is not None
 
 
-def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
+def test_service_in_the_middle_of_a_change_is_not_recomputed_before_the_change_is_whole(
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """Reads may see the new revision without the new version, and no record may follow."""
+    """A read in between may return the new revision without the new version, so it is repeated."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.1.0")
     half_done = HalfDone(dynamodb)
@@ -290,7 +292,7 @@ def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
         recompute.run("users", affected_by({Version(1, 1, 0)}, set(), revision=2), plenty)
     with pytest.raises(RaceLostError):
         recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
-    half_done.land()
+    half_done.complete()
     recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
 
     assert selectors_of(dynamodb)["latest"] == "1.1.0"
@@ -299,7 +301,7 @@ def test_service_in_the_middle_of_a_change_is_read_when_the_change_is_whole(
 def test_only_the_failing_service_fails(
     handle: Handle, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its records are delivered again; all others are done."""
+    """Lambda delivers only this service's records again."""
     publish(dynamodb, "1.0.0")
     publish(dynamodb, "1.0.0", name="billing")
     reader = importlib.import_module("stream_sync.handler")._stream_handler._recompute.versions
@@ -319,8 +321,8 @@ def test_only_the_failing_service_fails(
     assert {service for service, _ in index_of(dynamodb)} == {"billing"}
 
 
-def test_batch_costs_one_recompute_for_each_service(dynamodb: "DynamoDBClient") -> None:
-    """A thousand records on one service are one recompute."""
+def test_recompute_of_five_versions_takes_four_calls(dynamodb: "DynamoDBClient") -> None:
+    """A batch's records of one service are recomputed together."""
     for patch in range(5):
         publish(dynamodb, f"1.0.{patch}")
     calls: list[str] = []
@@ -351,7 +353,7 @@ def test_copies_are_written_and_surplus_ones_deleted(
 
 
 def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:
-    """It reads again, and gives up after a number of attempts."""
+    """The worker reads again, and raises RaceLostError after several attempts."""
     publish(dynamodb, "1.0.0")
     patches = itertools.count(1)
 

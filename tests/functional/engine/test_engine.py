@@ -55,7 +55,7 @@ def test_32_writers_at_once_lose_nothing(client: "DynamoDBClient") -> None:
 
 @pytest.mark.timeout(600)
 def test_32_publishes_of_one_version_are_one(client: "DynamoDBClient") -> None:
-    """One run publishes the version, the others repeat it."""
+    """One writer publishes the version; for the others it is an unchanged repetition."""
     test_writers.check_32_publishes(VersionsTable(client, tables.VERSIONS))
 
 
@@ -71,7 +71,9 @@ def test_drained_stream_means_a_right_index(engine: DynamoDbLocal) -> None:
     assert run.repeats > 0
 
 
-def test_restored_registry_goes_on(database: Database, client: "DynamoDBClient") -> None:
+def test_index_is_right_after_a_restore_and_the_next_change(
+    database: Database, client: "DynamoDBClient"
+) -> None:
     """After a restore and a rebuild, a publish gets the revision of a lost change."""
     tables.make_versions_table(client, "Backup")
     for version in ("1.0.0", "1.1.0"):
@@ -96,7 +98,7 @@ def test_restored_registry_goes_on(database: Database, client: "DynamoDBClient")
     assert index_is_right(database)
 
 
-def test_history_that_is_written_over_reaches_the_index(
+def test_change_that_overwrites_a_history_entry_reaches_the_index(
     database: Database, client: "DynamoDBClient"
 ) -> None:
     """After a restore that left newer entries, the next change is a MODIFY in the stream."""
@@ -117,7 +119,9 @@ def test_history_that_is_written_over_reaches_the_index(
     }
 
 
-def test_rebuild_makes_a_lost_index_again(database: Database, client: "DynamoDBClient") -> None:
+def test_rebuild_restores_a_lost_index_page_by_page(
+    database: Database, client: "DynamoDBClient"
+) -> None:
     """Unlike moto's, this engine's pages have different sizes."""
     random = Random(1)
     for number in range(130):

@@ -40,11 +40,11 @@ class PrivateDisk:
                 file.write(bytes(4096))
 
     def empty(self, extension: Extension) -> None:
-        """Free its space."""
+        """Free the disk's space."""
         (self._seen_from_outside(extension) / "ballast").unlink()
 
     def remount(self, extension: Extension, mode: str) -> None:
-        """Make it read-only (`ro`) or writable again (`rw`)."""
+        """Make the disk read-only (`ro`) or writable again (`rw`)."""
         pid = str(extension.process.pid)
         enter = ["nsenter", "--user", "--mount", "--preserve-credentials", "--target", pid]
         subprocess.run([*enter, "mount", "-o", f"remount,{mode}", str(self._folder)], check=True)

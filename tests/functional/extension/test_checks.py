@@ -233,12 +233,12 @@ def test_end_takes_200_ms_at_most(
     end: str,
     moment: str,
 ) -> None:
-    """A busy machine gets several attempts."""
+    """There are several attempts, for busy machines."""
     index.publish("users", "1.0.0")
     index.fault = index_server.silence if moment == "first resolve" else None
     times_s: list[float] = []
     for number in range(1, 9):
-        # Each has its own path, since a repeated init has less time.
+        # Each start has its own path: a start after an unfinished one has less time.
         path = str(tmp_path / f"{number}/services.json")
         extension = start("users", SERVICES_FILE=path, SERVICE_DISCOVERY_TIMEOUT_MS="5000")
         _wait_for_inits(number, lambda_api, index)
@@ -287,7 +287,7 @@ def _wait_for_inits(number: int, lambda_api: LambdaApi, index: IndexServer) -> N
 
 
 @pytest.mark.parametrize("call", ["register", "next"])
-def test_extensions_api_in_trouble_ends_the_process(
+def test_error_of_the_extensions_api_ends_the_process(
     start: Start, lambda_api: LambdaApi, call: str
 ) -> None:
     """Without the platform the process has nothing left to do."""
@@ -299,7 +299,7 @@ def test_extensions_api_in_trouble_ends_the_process(
 
 
 @pytest.mark.parametrize("moment", ["registering", "waiting"])
-def test_extensions_api_that_is_gone_ends_the_process(
+def test_unreachable_extensions_api_ends_the_process(
     start: Start, lambda_api: LambdaApi, moment: str
 ) -> None:
     """Without the platform the process has nothing left to do."""
@@ -334,10 +334,10 @@ def test_log_is_json_if_the_functions_log_is(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Each line is one object, with facts as fields."""
-    start_log = start("users", AWS_LAMBDA_LOG_FORMAT="JSON")
+    extension = start("users", AWS_LAMBDA_LOG_FORMAT="JSON")
     lambda_api.wait_until_ready()
 
-    (line,) = start_log.log().splitlines()
+    (line,) = extension.log().splitlines()
 
     document = json.loads(line)
     assert document["level"] == "WARN"
@@ -353,7 +353,7 @@ def test_keys_come_from_the_containers_endpoint_if_none_are_set(
     keys: IndexServer,
     container: dict[str, str],
 ) -> None:
-    """SnapStart sets no keys, and replaces them at a restore, so every check asks for them."""
+    """SnapStart sets no keys in variables. They change at restores, so each check asks for them."""
     index.publish("users", "1.0.0")
     extension = start("users", **container)
     lambda_api.wait_until_ready()
@@ -364,7 +364,7 @@ def test_keys_come_from_the_containers_endpoint_if_none_are_set(
     assert asked == [("/2021-04-23/credentials", "container-token")] * 2
 
 
-def test_tls_with_a_trusted_certificate(
+def test_registry_with_a_trusted_certificate_is_read(
     start: Start, lambda_api: LambdaApi, tls_index: IndexServer, certificates: Certificates
 ) -> None:
     """AWS_CA_BUNDLE replaces the shipped roots; there is one handshake."""
@@ -444,7 +444,7 @@ def test_memory_of_a_hundred_needs_with_the_most_metadata_stays_flat(
 def test_large_document_is_handled_whole(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A hundred needs with the most metadata that is allowed: 5.8 MB."""
+    """A hundred needs with as much metadata as earlier versions of the API accepted: 5.8 MB."""
     metadata = {"M": {f"k{n:0127d}"[:128]: {"S": "v" * 1024} for n in range(50)}}
     for number in range(100):
         index.publish(f"s{number}", "1.0.0", metadata=metadata)

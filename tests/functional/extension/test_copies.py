@@ -1,7 +1,7 @@
 """An index whose items have copies: the extension reads the items that stream sync writes.
 
-Consumers configure nothing: the items have the number of copies. A cold start does not have it yet,
-and guesses a copy if the table throttles it.
+Consumers configure nothing: the items have the number of copies. A cold start does not know the
+number yet; if the table throttles its request, the extension guesses a copy.
 """
 
 import importlib
@@ -33,8 +33,8 @@ def sync(dynamodb: "DynamoDBClient", index: IndexServer, monkeypatch: pytest.Mon
     def _sync(copies: int) -> None:
         monkeypatch.setenv("INDEX_COPIES", str(copies))
         handler = importlib.reload(importlib.import_module("stream_sync.handler")).handler
-        answer = handler({"Records": records_of(dynamodb)}, lambda_context(60))
-        assert answer == {"batchItemFailures": []}
+        response = handler({"Records": records_of(dynamodb)}, lambda_context(60))
+        assert response == {"batchItemFailures": []}
         items = dynamodb.scan(TableName=tables.INDEX)["Items"]
         index.items = {(each["service"]["S"], each["selector"]["S"]): dict(each) for each in items}
 
@@ -118,10 +118,9 @@ def test_copies_come_and_go_under_a_running_extension(
     assert "missing" not in extension.log()
 
 
-def test_lost_copies_are_missing_only_if_the_original_is(
+def test_service_is_missing_only_if_its_original_is_missing(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A service is `missing` only if its original is."""
     index.publish("users", "1.0.0", copies={"N": "50"})
     extension = start("users")
     lambda_api.wait_until_ready()
@@ -155,9 +154,9 @@ def test_lost_copy_and_a_refused_original_keep_the_file(
 def test_throttled_cold_start_finds_a_copy(
     start: Start, lambda_api: LambdaApi, index: IndexServer, others: int
 ) -> None:
-    """If the original is throttled, a copy answers instead.
+    """If the original is throttled, a copy is read instead.
 
-    The original may be the only key of its request, or beside keys of other partitions.
+    The original may be the only key of its request, or there are keys of other partitions.
     """
     with_copies(index, 50)
     index.publish("billing", "1.0.0")
@@ -170,10 +169,10 @@ def test_throttled_cold_start_finds_a_copy(
     assert "users" in asked(index)[0]
 
 
-def test_another_copy_is_requested_after_two_refusals_and_not_after_one(
+def test_cold_start_requests_a_copy_only_after_two_refusals(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """One refusal may pass; keys that were not refused are not replaced."""
+    """After one refusal, the original is requested again."""
     with_copies(index, 50)
     index.refused["users", "latest"] = 1
 
@@ -199,10 +198,10 @@ def test_throttled_cold_start_without_copies_waits_for_the_original(
     assert asked(index)[-1] == ["users"]
 
 
-def test_check_requests_another_copy_after_a_refusal(
+def test_check_reads_another_copy_if_one_is_refused(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Copies may share a partition by chance, and the others may have capacity."""
+    """The other copies may be in partitions that are not throttled."""
     with_copies(index, 2)
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="20000")
     lambda_api.wait_until_ready()

@@ -19,8 +19,8 @@ from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
 _TIMEOUT_MS = 600
-# Much more than 600 ms on a busy machine, and much less than any of the faults would take.
-_SURELY_OVER_MS = 5_000
+# Much more than 600 ms, for busy machines, but much less than any of the faults would take.
+_ENDS_WITHIN_MS = 5_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _refusing(kind: str, status: int = 400) -> Case:
     return _responds(index_server.refuses(kind, status), message)
 
 
-def _forbids(connection: socket.socket, _data: bytes) -> None:
+def _forbid(connection: socket.socket, _data: bytes) -> None:
     connection.sendall(index_server.response_of(403, b"<html>\r\nForbidden</html>"))
 
 
@@ -71,17 +71,17 @@ def _leave_unprocessed(server: IndexServer, *_: Certificates) -> None:
     server.unprocessed = 1
 
 
-def _be_another_ca(server: IndexServer, _: Certificates, other: Certificates) -> None:
+def _use_another_ca(server: IndexServer, _: Certificates, other: Certificates) -> None:
     server.tls = other.good
     server.drop()
 
 
-def _start_as_another_environment(server: IndexServer, own: Certificates, _: Certificates) -> None:
+def _use_another_host_name(server: IndexServer, own: Certificates, _: Certificates) -> None:
     server.tls = own.other_name
     server.drop()
 
 
-def _expire(server: IndexServer, own: Certificates, _: Certificates) -> None:
+def _use_expired_certificate(server: IndexServer, own: Certificates, _: Certificates) -> None:
     server.tls = own.expired
     server.drop()
 
@@ -94,9 +94,9 @@ CASES = {
     "accepted and silent": _connecting(index_server.silence, "TLS with .*: no response in time"),
     "no TLS": _connecting(index_server.no_tls, "TLS with localhost:\\d+: "),
     "handshake cut": _connecting(index_server.hang_up, "TLS with .*: connection (closed|reset)"),
-    "another CA": Case(_be_another_ca, "TLS with .*(?i:certificate).*AWS_CA_BUNDLE"),
-    "wrong host name": Case(_start_as_another_environment, "TLS with .*(?i:certificate|hostname)"),
-    "expired certificate": Case(_expire, "TLS with .*(?i:certificate)"),
+    "another CA": Case(_use_another_ca, "TLS with .*(?i:certificate).*AWS_CA_BUNDLE"),
+    "wrong host name": Case(_use_another_host_name, "TLS with .*(?i:certificate|hostname)"),
+    "expired certificate": Case(_use_expired_certificate, "TLS with .*(?i:certificate)"),
     "asked and silent": _responds(index_server.silence, _SILENT),
     "asked and gone": _responds(index_server.hang_up, _BROKEN),
     "reset in mid-answer": _responds(index_server.reset, _BROKEN),
@@ -119,7 +119,7 @@ CASES = {
     "access denied": _refusing("AccessDeniedException"),
     "no such table": _refusing("ResourceNotFoundException"),
     "request timeout": _refusing("RequestTimeout", 408),
-    "page of a proxy": _responds(_forbids, "response of localhost:.*: status 403"),
+    "page of a proxy": _responds(_forbid, "response of localhost:.*: status 403"),
     "500": _refusing("InternalServerError", 500),
     "503": _refusing("ServiceUnavailable", 503),
     "unprocessed for ever": Case(_leave_unprocessed, "left it unprocessed"),
@@ -158,15 +158,15 @@ def test_extension_survives_and_recovers_from_each_fault(
     lambda_api.wait_until_ready()
 
     if moment == "init":
-        _assert_nothing_is_made_up(extension, name)
+        _assert_unavailable_members(extension, name)
     else:
         before = _file(extension)
         case.begin(registry, certificates, other_certificates)
         lambda_api.invoke()
         assert _file(extension) == before, "a failed check keeps the file, its time included"
     _assert_one_clear_line(extension, case.message)
-    _heal(registry, certificates)
-    wait_for(lambda: _is_well_again(lambda_api, extension), "the recovery")
+    _end_fault(registry, certificates)
+    wait_for(lambda: _has_recovered(lambda_api, extension), "the recovery")
 
     assert extension.is_running()
     assert {member["status"] for member in extension.document().values()} == {"active"}
@@ -176,7 +176,7 @@ def test_extension_survives_and_recovers_from_each_fault(
         assert secret not in extension.log()
 
 
-def _heal(server: IndexServer, certificates: Certificates) -> None:
+def _end_fault(server: IndexServer, certificates: Certificates) -> None:
     server.fault = server.at_connect = None
     server.unprocessed = 0
     server.tls = certificates.good
@@ -187,7 +187,7 @@ def _file(extension: Extension) -> tuple[bytes, int]:
     return extension.services_file.read_bytes(), extension.services_file.stat().st_mtime_ns
 
 
-def _assert_nothing_is_made_up(extension: Extension, name: str) -> None:
+def _assert_unavailable_members(extension: Extension, name: str) -> None:
     document = extension.document()
     expected = {"unavailable"} | ({"active"} if name == "unprocessed for ever" else set())
     assert {member["status"] for member in document.values()} == expected
@@ -203,10 +203,10 @@ def _assert_one_clear_line(extension: Extension, message: str) -> None:
     assert re.search(message, line), line
     assert "table ServiceIndex in eu-west-1" in line
     (took_ms,) = re.findall(r"took_ms=(\d+)", line)
-    assert int(took_ms) < _SURELY_OVER_MS
+    assert int(took_ms) < _ENDS_WITHIN_MS
 
 
-def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
+def _has_recovered(lambda_api: LambdaApi, extension: Extension) -> bool:
     lambda_api.invoke()
     return "needs resolved again" in extension.log()
 
@@ -215,7 +215,7 @@ def _close_client_connections(server: IndexServer) -> None:
     server.drop()
 
 
-def _leave_one_once(server: IndexServer) -> None:
+def _leave_one_unprocessed_once(server: IndexServer) -> None:
     def leave(connection: socket.socket, data: bytes) -> None:
         connection.sendall(index_server.response_of(200, data))
         server.unprocessed = 0
@@ -236,7 +236,7 @@ ODDITIES: dict[str, Callable[[IndexServer], None]] = {
     "idle connection closed": _close_client_connections,
     "chunked": _responding(index_server.chunked),
     "closed after each response": _responding(index_server.closes_after),
-    "unprocessed once": _leave_one_once,
+    "unprocessed once": _leave_one_unprocessed_once,
 }
 
 

@@ -33,7 +33,7 @@ def test_answer_that_could_not_be_written_is_written_once_it_can(
     """If a function fills its disk, its answers become older, but none is lost."""
     disk = PrivateDisk(tmp_path / "disk")
     index.publish("users", "1.0.0")
-    # A leased file is open for writing, and the kernel remounts no disk with such a file.
+    # A leased file is open for writing, and the kernel makes no disk with such a file read-only.
     hold_ms = {"full": "250", "read-only": "0"}[trouble]
     extension = start(
         "users",
@@ -148,7 +148,7 @@ def _metadata(kilobytes: int) -> dict[str, Any]:
     return {"M": {f"k{number}": {"S": "v" * 1000} for number in range(kilobytes)}}
 
 
-def test_missing_folders_of_the_file_are_created(
+def test_missing_folders_of_the_file_are_made(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
     """Missing folders are made with a mode that lets everybody enter, at init and later."""
@@ -167,7 +167,7 @@ def test_missing_folders_of_the_file_are_created(
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"users": {"requested": "latest"}}'])
-def test_failed_check_restores_a_file_that_was_changed(
+def test_replaced_file_is_restored_by_a_failed_check(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, text: str
 ) -> None:
     """The last good answers stay while the registry cannot be asked."""
@@ -184,7 +184,7 @@ def test_failed_check_restores_a_file_that_was_changed(
     assert now == before
 
 
-def test_changed_file_without_needs_is_restored(
+def test_file_of_a_function_that_needs_nothing_is_restored(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The file has an empty object, and its time is the init's."""
@@ -300,7 +300,7 @@ def test_leftover_counts_only_for_the_same_need(
 def test_missing_member_of_an_earlier_run_is_an_answer(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path
 ) -> None:
-    """The registry has answered `missing`, but never `unavailable`."""
+    """`missing` is an answer of the registry; `unavailable` is not."""
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
     gone = {"requested": "latest", "status": "missing", "error": "no version of 'a' matches"}

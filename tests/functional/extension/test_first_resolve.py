@@ -20,7 +20,7 @@ from testing.lambda_api import LambdaApi
 from testing.waiting import wait_for
 from tests.functional.extension.conftest import Extension, Start
 
-_LEFT = {
+_LEFTOVER = {
     "users": {
         "requested": "latest",
         "version": "0.9.0",
@@ -31,17 +31,17 @@ _LEFT = {
 }
 
 
-_LEFT_AT = 1_700_000_000
+_LEFTOVER_TIME = 1_700_000_000
 
 
-def _leave(tmp_path: Path) -> None:
+def _leave_services_file(tmp_path: Path) -> None:
     path = tmp_path / "run/services.json"
     path.parent.mkdir()
-    path.write_text(json.dumps(_LEFT))
-    os.utime(path, (_LEFT_AT, _LEFT_AT))
+    path.write_text(json.dumps(_LEFTOVER))
+    os.utime(path, (_LEFTOVER_TIME, _LEFTOVER_TIME))
 
 
-def _asks(lambda_api: LambdaApi) -> None:
+def _wait_for_next(lambda_api: LambdaApi) -> None:
     wait_for(lambda: lambda_api.asks == 1, "the call of event/next")
 
 
@@ -72,7 +72,7 @@ def test_event_is_asked_for_before_the_first_answer(
         AWS_LAMBDA_INITIALIZATION_TYPE=initialization_type,
     )
 
-    _asks(lambda_api)
+    _wait_for_next(lambda_api)
 
     reader = subprocess.Popen(["cat", str(extension.services_file)], stdout=subprocess.PIPE)
     wait_for(lambda: is_held(reader.pid), "the held reader")
@@ -94,17 +94,17 @@ waits_at_init = pytest.mark.parametrize(
 
 
 @waits_at_init
-def test_init_waits_for_the_resolve_if_no_caller_waits_for_the_init(
+def test_strict_provisioned_or_snapstart_init_waits_for_the_first_resolve(
     start: Start, lambda_api: LambdaApi, index: IndexServer, variables: dict[str, str]
 ) -> None:
-    """No caller waits for such an init, and its first invocation should find an answer."""
+    """Strict mode may have to fail the init; the other two inits delay no caller."""
     index.publish("users", "1.0.0")
     index.delay_s = 0.5
     extension = start("users", **variables)
     wait_for(lambda: bool(index.requests), "the first resolve")
     assert lambda_api.asks == 0
 
-    _asks(lambda_api)
+    _wait_for_next(lambda_api)
 
     assert extension.document()["users"]["version"] == "1.0.0"
 
@@ -122,7 +122,7 @@ def test_init_waits_if_no_lease_can_be_held(
     assert extension.document()["users"]["version"] == "1.0.0"
 
 
-def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
+def test_event_during_the_first_resolve_needs_no_other_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The invocation ends when the resolve has ended, and no request is sent twice."""
@@ -137,14 +137,14 @@ def test_event_in_the_middle_of_the_first_resolve_has_it_for_its_check(
     assert len(index.requests) == 1
 
 
-def test_event_in_the_middle_of_the_first_resolve_is_followed_by_one_question_for_the_next(
+def test_event_during_the_first_resolve_is_followed_by_one_request_for_the_next(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """A second request for an event would end the next invocation before its check."""
     index.publish("users", "1.0.0")
     index.delay_s = 0.3
     extension = start("users", SERVICE_DISCOVERY_HOLD_MS="0")
-    _asks(lambda_api)
+    _wait_for_next(lambda_api)
     lambda_api.invoke()
 
     for minor in range(1, 4):
@@ -173,16 +173,16 @@ def test_first_resolve_ends_in_time_for_the_event(
 def test_leftover_that_answers_everything_is_read_after_hold_ms(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, hold_ms: str
 ) -> None:
-    """Readers prefer a good answer of an earlier run to a longer wait."""
-    _leave(tmp_path)
+    """After HOLD_MS, readers get the good answers of an earlier run."""
+    _leave_services_file(tmp_path)
     index.fault = index_server.silence
     extension = start(
         "users", SERVICE_DISCOVERY_TIMEOUT_MS="5000", SERVICE_DISCOVERY_HOLD_MS=hold_ms
     )
-    _asks(lambda_api)
+    _wait_for_next(lambda_api)
 
-    assert extension.services_file.stat().st_mtime == _LEFT_AT
-    assert extension.document() == _LEFT
+    assert extension.services_file.stat().st_mtime == _LEFTOVER_TIME
+    assert extension.document() == _LEFTOVER
 
     assert "needs not resolved" not in extension.log(), "the first resolve still goes on"
 
@@ -196,7 +196,7 @@ def test_leftover_is_not_read_early_if_the_init_waits(
     variables: dict[str, str],
 ) -> None:
     """HOLD_MS does not apply to such an init."""
-    _leave(tmp_path)
+    _leave_services_file(tmp_path)
     index.publish("users", "1.0.0")
     index.delay_s = 1
     extension = start("users", SERVICE_DISCOVERY_HOLD_MS="0", **variables)
@@ -210,7 +210,7 @@ def test_leftover_that_does_not_answer_everything_is_not_read_early(
     start: Start, lambda_api: LambdaApi, index: IndexServer, tmp_path: Path, hold_ms: str
 ) -> None:
     """HOLD_MS does not apply then, not even to the other needs."""
-    _leave(tmp_path)
+    _leave_services_file(tmp_path)
     index.publish("users", "1.0.0")
     index.publish("billing", "2.0.0")
     index.delay_s = 0.6
@@ -223,10 +223,10 @@ def test_leftover_that_does_not_answer_everything_is_not_read_early(
     assert document["billing"]["version"] == "2.0.0"
 
 
-def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
+def test_start_after_an_unfinished_one_takes_a_quarter_of_the_time(
     start: Start, index: IndexServer
 ) -> None:
-    """Lambda repeats a failed init under the function's own timeout; a third start asks nothing."""
+    """Lambda repeats a failed init within the function's own timeout, which may be short."""
     index.fault = index_server.silence
     timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "4000"}
     _start_and_kill(start, index, **timeout)
@@ -242,8 +242,8 @@ def test_start_that_finds_an_unfinished_one_takes_a_quarter_of_the_time(
     assert _took_ms(third) > 3_000, "the second resolve had ended"
 
 
-def test_third_start_in_a_row_asks_nothing(start: Start, index: IndexServer) -> None:
-    """The third init succeeds with any function timeout."""
+def test_start_after_two_unfinished_ones_asks_nothing(start: Start, index: IndexServer) -> None:
+    """The third init has to succeed within any function timeout."""
     index.fault = index_server.silence
     timeout = {"SERVICE_DISCOVERY_TIMEOUT_MS": "20000"}
     for _ in range(2):
@@ -256,7 +256,7 @@ def test_third_start_in_a_row_asks_nothing(start: Start, index: IndexServer) -> 
 
 
 def test_first_resolve_takes_five_seconds_at_most(start: Start, index: IndexServer) -> None:
-    """An on-demand init must end within ten."""
+    """An on-demand init must end within ten seconds."""
     index.fault = index_server.silence
 
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="30000")
@@ -264,8 +264,10 @@ def test_first_resolve_takes_five_seconds_at_most(start: Start, index: IndexServ
     assert 4_500 < _took_ms(extension) < 8_000
 
 
-def test_freeze_in_the_middle_repeats_the_first_resolve(start: Start, index: IndexServer) -> None:
-    """After any freeze, readers are held until a resolve ends, longer than HOLD_MS."""
+def test_freeze_during_the_first_resolve_keeps_readers_waiting(
+    start: Start, index: IndexServer
+) -> None:
+    """After the freeze, readers still wait until a resolve ends, even longer than HOLD_MS."""
     index.fault = index_server.silence
     extension = start("users")
     wait_for(lambda: bool(index.requests), "the first resolve")
@@ -283,8 +285,10 @@ def test_freeze_in_the_middle_repeats_the_first_resolve(start: Start, index: Ind
     assert json.loads(text)["users"]["version"] == "1.0.0"
 
 
-def test_mark_is_removed(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
-    """A resolve that ends removes it, whether it succeeded or not."""
+def test_mark_is_removed_when_the_first_resolve_ends(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
+    """A failed resolve removes the mark, too."""
     index.fault = index_server.silence
     extension = start("users", SERVICE_DISCOVERY_TIMEOUT_MS="200")
     number = binascii.crc32(str(extension.services_file).encode())
@@ -298,7 +302,7 @@ def test_mark_is_removed(start: Start, lambda_api: LambdaApi, index: IndexServer
 
 
 def test_strict_resolve_that_fails_removes_the_mark(start: Start, index: IndexServer) -> None:
-    """It has ended, so the repeated init has all of its time."""
+    """The resolve has ended, so the repeated init has its full time."""
     index.fault = index_server.refuses("AccessDeniedException")
 
     extension = start("users", SERVICE_DISCOVERY_STRICT="true")

@@ -114,7 +114,7 @@ def test_event_that_comes_to_a_frozen_process_is_not_lost(
 
 
 @pytest.mark.parametrize("moment", ["first resolve", "check"])
-def test_freeze_before_the_response_is_a_failed_check(
+def test_freeze_during_a_request_is_a_failed_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer, moment: str
 ) -> None:
     """A lost response is a failed check; the process continues, and checks again."""
@@ -172,9 +172,9 @@ class KeysServer:
 
     def __post_init__(self) -> None:
         """Start to serve."""
-        self.server.fault_on_connect = self._give
+        self.server.fault_on_connect = self._respond
 
-    def _give(self, connection: socket.socket, _data: bytes) -> None:
+    def _respond(self, connection: socket.socket, _data: bytes) -> None:
         document = {
             "AccessKeyId": "AKID",
             "SecretAccessKey": self.secret,
@@ -196,7 +196,7 @@ class KeysServer:
         }
 
 
-def test_restored_snapshot_checks_with_new_credentials(
+def test_restored_snapshot_checks_with_the_new_keys(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Memory, file and connections are as old as the snapshot, and the keys have expired."""
@@ -222,7 +222,7 @@ def test_restored_snapshot_checks_with_new_credentials(
 
 
 @pytest.mark.parametrize("trouble", ["refused", "500", "malformed", "silent"])
-def test_missing_credentials_are_a_failed_check(
+def test_unavailable_keys_are_a_failed_check(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer, trouble: str
 ) -> None:
     """The log has the missing credentials as the reason, and not the registry."""

@@ -119,7 +119,7 @@ def test_reader_and_event_at_once_make_one_check(
     assert len(index.requests) == 2
 
 
-def test_event_shortly_after_the_start_of_a_readers_check_has_that_check(
+def test_event_shortly_after_the_start_of_a_readers_check_needs_no_other_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """With a MAX_AGE of 0, the function may read before the extension gets the same event.
@@ -184,7 +184,7 @@ def test_reader_in_any_language_is_held(
 def test_reader_waits_for_hold_ms_at_most(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """It then reads the last good document. A second reader during that check does not wait.
+    """The reader then gets the last good document. A second reader during that check does not wait.
 
     The next check holds its readers again.
     """
@@ -219,7 +219,7 @@ def test_reader_waits_for_hold_ms_at_most(
 def test_hold_ms_counts_from_the_first_held_reader(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A check that INVOKE has begun long before a reader comes still holds it."""
+    """A check that INVOKE began long before still holds a new reader for up to HOLD_MS."""
     extension = _ready(
         start,
         lambda_api,
@@ -240,7 +240,7 @@ def test_hold_ms_counts_from_the_first_held_reader(
 def test_readers_check_ends_at_its_timeout(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """There is no event with a deadline yet."""
+    """Without an event there is no deadline, so the timeout applies."""
     extension = _ready(start, lambda_api, index, SERVICE_DISCOVERY_TIMEOUT_MS="300")
     index.fault = index_server.silence
     _wait_until_due(extension)
@@ -364,7 +364,7 @@ def test_readers_check_ends_in_time_for_the_invocation_that_it_is_part_of(
     assert time.time() < deadline + 2, "HOLD_MS is five seconds"
 
 
-def test_deadline_of_the_invocation_before_bounds_no_readers_check(
+def test_deadline_of_an_earlier_invocation_does_not_limit_a_readers_check(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The reader may belong to the next invocation, whose event has not come yet."""
@@ -511,7 +511,7 @@ def test_freeze_at_any_moment_leaves_the_next_reader_held(
 def test_modification_time_and_mode_are_the_same_for_a_held_reader(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """It reads another file than the one in place, with the same document and time."""
+    """A held reader gets another inode than the one in place, with the same document and time."""
     extension = _ready(start, lambda_api, index)
     index.delay_s = 0.3
     _publish(index, 1)

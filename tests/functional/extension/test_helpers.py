@@ -55,7 +55,7 @@ def command(request: pytest.FixtureRequest) -> list[str]:
 
 
 class _Caller:
-    """A process with the helper, which caches what it has read from one call to the next."""
+    """A process with the helper, which keeps the parsed file from one call to the next."""
 
     def __init__(self, command: list[str], services_file: Path) -> None:
         self.process = subprocess.Popen(

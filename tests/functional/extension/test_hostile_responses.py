@@ -32,8 +32,8 @@ def _endless(head: bytes, piece: bytes) -> Fault:
 
 
 def _body(text: str) -> Fault:
-    answer = index_server.response_of(200, text.encode())
-    return lambda connection, _: connection.sendall(answer)
+    response = index_server.response_of(200, text.encode())
+    return lambda connection, _: connection.sendall(response)
 
 
 ENDLESS = {
@@ -55,7 +55,7 @@ ABSURD = {
 }
 
 
-def _is_well_again(lambda_api: LambdaApi, extension: Extension) -> bool:
+def _has_recovered(lambda_api: LambdaApi, extension: Extension) -> bool:
     lambda_api.invoke()
     return "needs resolved again" in extension.log()
 
@@ -75,7 +75,7 @@ def test_absurd_response_ends_at_the_deadline(
     (line,) = [each for each in extension.log().splitlines() if " INFO " not in each]
     assert " WARN service-discovery: needs not resolved " in line
     index.fault = None
-    wait_for(lambda: _is_well_again(lambda_api, extension), "the recovery")
+    wait_for(lambda: _has_recovered(lambda_api, extension), "the recovery")
 
 
 @pytest.mark.parametrize("name", ENDLESS)
@@ -151,8 +151,8 @@ def _once(index: IndexServer, fault: Fault) -> Fault:
 
 
 def _page(status: int) -> Fault:
-    answer = index_server.response_of(status, b"<html>Slow down</html>")
-    return lambda connection, _: connection.sendall(answer)
+    response = index_server.response_of(status, b"<html>Slow down</html>")
+    return lambda connection, _: connection.sendall(response)
 
 
 PASSING: dict[str, Fault] = {
@@ -174,7 +174,7 @@ PASSING: dict[str, Fault] = {
 def test_temporary_failure_is_retried_within_the_timeout(
     start: Start, lambda_api: LambdaApi, index: IndexServer, name: str
 ) -> None:
-    """A short failure of the network or the table costs no resolve."""
+    """A short failure of the network or the table does not fail the resolve."""
     index.publish("users", "1.0.0")
     index.fault = _once(index, PASSING[name])
 
@@ -187,7 +187,7 @@ def test_temporary_failure_is_retried_within_the_timeout(
 
 
 @pytest.mark.parametrize("kind", ["AccessDeniedException", "ResourceNotFoundException"])
-def test_refusal_is_not_asked_for_twice(
+def test_refusal_is_not_retried(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str
 ) -> None:
     """A lasting refusal costs a cold start one round trip."""
@@ -237,7 +237,6 @@ def test_response_without_processed_keys_may_lack_the_table(
 def test_response_without_the_table_makes_no_service_missing(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A response without the table's items does not make a service `missing`."""
     extension = start_resolved("users", SERVICE_DISCOVERY_TIMEOUT_MS="300")
     for text in ('{"Responses":{}}', '{"Responses":{"Other":[]}}', "{}"):
         index.fault = _body(text)

@@ -230,7 +230,7 @@ def test_leftover_file_is_the_last_good_answer(
 def test_leftover_file_that_answers_everything_keeps_its_age(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """A function reads the age of the answers."""
+    """The file's age is the age of its answers."""
     index.publish("users", "1.0.0")
     first = start("users")
     lambda_api.wait_until_ready()

@@ -22,7 +22,7 @@ def _version(extension: Extension) -> str:
     return version
 
 
-def test_extension_on_managed_instances_registers_only_for_shutdown(
+def test_managed_instance_registers_only_for_shutdown(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The extension does not try to register for INVOKE first."""
@@ -33,11 +33,11 @@ def test_extension_on_managed_instances_registers_only_for_shutdown(
     wait_for(lambda: _version(extension) == "1.1.0", "the new answer")
 
     assert lambda_api.posted("register") == [{"events": ["SHUTDOWN"]}]
-    assert lambda_api.asks == 1, "the question for the next event stays open"
+    assert lambda_api.asks == 1, "the request for the next event stays open"
 
 
-def test_max_age_of_0_means_a_check_each_second_at_most(start: Start, index: IndexServer) -> None:
-    """With a timer and without a minimum, it would be a busy loop."""
+def test_zero_max_age_is_a_second_at_least(start: Start, index: IndexServer) -> None:
+    """Without a minimum, the timer would be a busy loop."""
     index.publish("users", "1.0.0")
     started = time.monotonic()
     start("users", **MANAGED | {"SERVICE_DISCOVERY_MAX_AGE": "0"})
@@ -86,7 +86,7 @@ def test_failed_check_is_repeated_after_a_pause_and_not_after_max_age(
     assert time.monotonic() - started >= 3
 
 
-def test_recovers_after_an_outage(
+def test_extension_recovers_after_an_outage(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The last answers stay, and checks continue without invocations."""
@@ -123,7 +123,7 @@ def test_end_does_not_wait_for_a_check(
     assert time.monotonic() - began < 10, "the check had twenty seconds and more to go"
 
 
-def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
+def test_error_of_the_extensions_api_during_a_check_ends_the_process(
     start_resolved: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """Without the platform the process has nothing left to do."""
@@ -141,7 +141,7 @@ def test_extensions_api_that_goes_in_the_middle_of_a_check_ends_the_process(
 def test_extension_without_needs_waits_for_its_end(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """Meanwhile it restores its empty file if that is removed."""
+    """The extension restores its empty file if the file is removed."""
     extension = start("", **MANAGED)
     lambda_api.wait_until_ready()
     extension.services_file.unlink()

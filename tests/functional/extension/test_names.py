@@ -117,7 +117,7 @@ def test_failing_or_silent_search_domain_is_no_fault(
     _assert_resolves_soon(start, lambda_api, entered_by)
 
 
-def test_lost_first_query_costs_no_resolve(
+def test_lost_first_query_does_not_fail_the_resolve(
     start: Start, lambda_api: LambdaApi, names: NameServer, entered_by: list[str]
 ) -> None:
     """The C library repeats a lost query after seconds; a second query gets the answer sooner."""
@@ -203,7 +203,7 @@ def test_unknown_name_is_looked_up_twice(
     assert f"name look-up of {HOST}: {HOST} has no address" in extension.log()
 
 
-def test_lost_first_packet_of_a_connection_costs_no_resolve(
+def test_lost_first_packet_of_a_connection_does_not_fail_the_resolve(
     start: Start, lambda_api: LambdaApi
 ) -> None:
     """The kernel repeats the packet after a second; a second attempt connects sooner."""

@@ -130,7 +130,9 @@ def test_refusing_proxy_is_asked_once_and_named(
         assert secret not in extension.log()
 
 
-def test_silent_proxy_is_named(start: Start, lambda_api: LambdaApi, index: IndexServer) -> None:
+def test_unreachable_proxy_is_named(
+    start: Start, lambda_api: LambdaApi, index: IndexServer
+) -> None:
     extension = start("users", HTTP_PROXY=_CLOSED_PORT)
     lambda_api.wait_until_ready()
 
@@ -149,7 +151,7 @@ def test_excluded_host_is_called_directly(
     certificates: Certificates,
     excluded: str,
 ) -> None:
-    """NO_PROXY names it."""
+    """NO_PROXY names the host."""
     extension = start(
         "users",
         AWS_ENDPOINT_URL_DYNAMODB=tls_index.url,

@@ -77,7 +77,7 @@ def test_missing_bundle_is_tried_once_and_named(
         ("ValidationException", ""),
     ],
 )
-def test_refusal_is_asked_once(
+def test_permanent_refusal_is_not_retried(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str, cure: str
 ) -> None:
     """The log names the policy or the name to check."""
@@ -90,7 +90,7 @@ def test_refusal_is_asked_once(
     assert len(index.requests) == 1
 
 
-def test_unknown_client_is_asked_twice(
+def test_unknown_client_is_retried_once(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """New credentials may be unknown for a moment."""
@@ -124,7 +124,7 @@ def _refuses_once(server: IndexServer, fault: index_server.Fault) -> index_serve
         ("SomethingElse", 502),
     ],
 )
-def test_temporary_refusal_fails_no_resolve(
+def test_temporary_refusal_does_not_fail_the_resolve(
     start: Start, lambda_api: LambdaApi, index: IndexServer, kind: str, status: int
 ) -> None:
     index.publish("users", "1.4.2")
@@ -141,7 +141,7 @@ def test_temporary_refusal_fails_no_resolve(
 def _expires(
     server: IndexServer, ahead: dt.timedelta, code: str, message: str
 ) -> index_server.Fault:
-    """Refuse signatures whose time is not that of the server's Date header."""
+    """Refuse signatures whose time differs from the time in the server's Date header."""
 
     def answer(connection: socket.socket, data: bytes) -> None:
         now = dt.datetime.now(dt.UTC) + ahead
@@ -166,7 +166,7 @@ def _expires(
         ("RequestTimeTooSkewed", "The difference between the request time and the time"),
     ],
 )
-def test_signature_is_made_anew_with_the_servers_clock(
+def test_request_is_signed_again_with_the_servers_clock(
     start: Start,
     lambda_api: LambdaApi,
     index: IndexServer,
@@ -174,7 +174,7 @@ def test_signature_is_made_anew_with_the_servers_clock(
     code: str,
     message: str,
 ) -> None:
-    """A wrong clock costs one request, and none afterwards."""
+    """A wrong clock costs one more request, in the first resolve only."""
     index.publish("users", "1.4.2")
     index.fault = _expires(index, ahead, code, message)
 
@@ -187,7 +187,7 @@ def test_signature_is_made_anew_with_the_servers_clock(
     assert "WARN" not in extension.log()
 
 
-def test_wrong_secret_is_asked_once(
+def test_request_with_a_wrong_secret_is_not_retried(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
     """The server's clock agrees with this one, so a new signature would be wrong, too."""

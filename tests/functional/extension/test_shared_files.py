@@ -33,7 +33,7 @@ for _ in range(int(sys.argv[2])):
 """
 # Source: inotify(7).
 _ALL_EVENTS = 0xFFF
-_OF_A_TIME, _MOVED_FROM, _DELETE = 0x2 | 0x4, 0x40, 0x200
+_MODIFY_OR_ATTRIB, _MOVED_FROM, _DELETE = 0x2 | 0x4, 0x40, 0x200
 _HEAD = struct.Struct("iIII")
 
 
@@ -64,7 +64,7 @@ class _Watcher:
 def test_environments_that_share_a_file_write_whole_documents(
     start: Start, lambda_api: LambdaApi, index: IndexServer
 ) -> None:
-    """No reader finds it empty or torn, and no environment logs an error."""
+    """No reader finds an empty or partial file, and no environment logs an error."""
     index.publish("users", "1.0.0")
     writers = []
     for number in range(_WRITERS):
@@ -108,7 +108,7 @@ def test_environments_share_a_file_if_the_kernel_refuses_leases(
     for _ in range(3):
         lambda_api.invoke()
     for mask, name in watcher.events():
-        assert (mask & ~_OF_A_TIME, name) == (0, path.name), "only the modification time"
+        assert (mask & ~_MODIFY_OR_ATTRIB, name) == (0, path.name), "only the modification time"
     watcher.close()
 
     writers.append(start("users", *refused_leases.command(error)))

@@ -1,4 +1,4 @@
-"""SnapStart: environments are restored from the memory of one, and must differ."""
+"""SnapStart restores many environments from one snapshot; their random numbers must differ."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ from tests.conftest import ROOT, BuiltLayer
 def test_random_numbers_differ_between_environments_from_one_snapshot(
     interpreter: str, layer: BuiltLayer
 ) -> None:
-    """Each environment must choose its own copy and pause."""
+    """Each environment must choose its own copy of an item, and its own pauses."""
     program = (
         "import random; random.seed(7)\n"
         "from extension import system\n"

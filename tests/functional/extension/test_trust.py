@@ -35,7 +35,7 @@ def _in_der(bundle: Path) -> bytes:
 
 @pytest.fixture
 def layer(layer: BuiltLayer, tmp_path: Path) -> BuiltLayer:
-    """Return a layer whose program has its own copy as /opt."""
+    """Return a layer whose program has a copy of the layer as /opt."""
     opt = tmp_path / "opt"
     shutil.copytree(layer.folder, opt)
     entered = BuiltLayer(folder=tmp_path / "entered", micropython=layer.micropython)
@@ -115,12 +115,12 @@ def test_bundle_that_has_changed_is_read_again(
     assert index.requests == []
 
     bundle.write_bytes(certificates.bundle.read_bytes())
-    wait_for(lambda: _checks_well(lambda_api, extension), "the table's answer")
+    wait_for(lambda: _check_succeeds(lambda_api, extension), "the table's answer")
 
     assert extension.document()["users"]["version"] == "1.4.2", extension.log()
 
 
-def _checks_well(lambda_api: LambdaApi, extension: Extension) -> bool:
+def _check_succeeds(lambda_api: LambdaApi, extension: Extension) -> bool:
     """Invoke the function; return whether the need is answered."""
     lambda_api.invoke()
     status: str = extension.document()["users"]["status"]
@@ -160,7 +160,7 @@ def test_systems_roots_are_used_for_one_connection(
     certificates: Certificates,
     tmp_path: Path,
 ) -> None:
-    """A changed chain costs a second handshake; the next connection begins with Amazon's roots."""
+    """Each connection tries Amazon's roots first; the system's roots take a second handshake."""
     entered = _with_system_roots(layer, tmp_path, certificates.bundle)
 
     extension = start("users", *entered)
@@ -186,7 +186,7 @@ def test_shipped_roots_are_trusted_beside_the_systems(
     roots: Path,
     tmp_path: Path,
 ) -> None:
-    """A peer may need the system's roots first, and the shipped ones next."""
+    """A peer's chain may need the system's roots first, and the shipped ones later."""
     roots.write_bytes(roots.read_bytes() + _in_der(certificates.bundle))
     entered = _with_system_roots(layer, tmp_path, other_certificates.bundle)
     index.tls = other_certificates.good

@@ -28,7 +28,7 @@ LEDGER = "Ledger"
 
 @dataclass(frozen=True, kw_only=True)
 class DeployedPublisher:
-    """The function, and everything around it.
+    """The function, with its registry and CloudFormation.
 
     Attributes:
         module: Its handler's module.

@@ -103,7 +103,7 @@ def test_deletion_follows_on_delete_and_passes_the_guard(
     assert kept == ({"beta": "1.0.0"} if on_delete == "Retain" else {})
 
 
-def test_denied_read_of_the_stack_fails_the_request_and_changes_nothing(
+def test_deletion_changes_nothing_if_the_stack_cannot_be_read(
     publisher: DeployedPublisher,
 ) -> None:
     stack = publisher.stack()
@@ -243,7 +243,7 @@ def test_response_url_that_fails_at_first_gets_the_response(publisher: DeployedP
     assert response["Status"] == "SUCCESS"
 
 
-def test_response_that_was_not_accepted_is_sent_by_lambdas_retry(
+def test_response_that_could_not_be_sent_is_sent_by_lambdas_next_attempt(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The invocation fails, Lambda repeats it, and nothing is published twice."""
@@ -278,7 +278,7 @@ def test_ledger_out_of_reach_fails_the_request_before_anything_is_published(
     assert [method for method, _ in publisher.gateway.calls() if method != "GET"] == []
 
 
-def test_bug_is_a_failure_that_names_the_log(
+def test_bug_is_a_failed_response_that_leads_to_the_log(
     publisher: DeployedPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bug must not make a stack wait for an hour."""

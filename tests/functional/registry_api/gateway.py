@@ -112,7 +112,7 @@ def event(
     }
 
 
-def response_of(handler: Handler, asked: dict[str, Any]) -> GatewayResponse:
+def response_of(handler: Handler, request: dict[str, Any]) -> GatewayResponse:
     """Invoke the function, and parse its response as API Gateway does."""
     context = SimpleNamespace(
         function_name="f",
@@ -120,8 +120,9 @@ def response_of(handler: Handler, asked: dict[str, Any]) -> GatewayResponse:
         invoked_function_arn="arn:aws:lambda:eu-west-1:123456789012:function:f",
         aws_request_id="r",
     )
-    response = handler(asked, context)
-    # Lambda encodes it as JSON: if that fails, or is too large, the client gets a 502.
+    response = handler(request, context)
+    # Lambda encodes the response as JSON. If that fails, or the JSON is too large, the client gets
+    # a 502.
     text = json.dumps(response)
     sent = {
         **(response.get("headers") or {}),

@@ -22,7 +22,7 @@ def precedence(version: str) -> tuple[Any, ...]:
 
 
 def is_stable(version: str) -> bool:
-    """Return whether it has no pre-release part."""
+    """Return whether a version has no pre-release part."""
     return "-" not in version
 
 
@@ -91,7 +91,7 @@ class NaiveService:
         """Return whether a channel may point at a version."""
         return status == "active" and (channel != "latest" or is_stable(version))
 
-    def changed(self, action: str, by: str, **members: str | None) -> int:
+    def record_change(self, action: str, by: str, **members: str | None) -> int:
         """Record a change; return its revision."""
         named = {name: value for name, value in members.items() if value is not None}
         self.events.append({"revision": self.revision + 1, "by": by, "action": action} | named)
@@ -213,9 +213,9 @@ class NaiveRegistry:
         if channel and not service.may_point(channel, version, status):
             return 409
         if published and channel and service.channels.get(channel) != version:
-            service.changed("set-channel", by, version=version, channel=channel)
+            service.record_change("set-channel", by, version=version, channel=channel)
         if not published:
-            revision = service.changed("publish", by, version=version, channel=channel)
+            revision = service.record_change("publish", by, version=version, channel=channel)
             record = {
                 "name": service.name,
                 "version": version,
@@ -241,7 +241,7 @@ class NaiveRegistry:
             if record["status"] == "yanked":
                 record.pop("reason", None)
                 record["status"] = "active"
-                record["revision"] = service.changed("activate", by, version=version)
+                record["revision"] = service.record_change("activate", by, version=version)
             return 200
         if service.pointing_at(version):
             return 409
@@ -251,7 +251,7 @@ class NaiveRegistry:
         if record["status"] == "active" or reason not in {None, record.get("reason")}:
             record["status"] = "yanked"
             record |= {"reason": reason} if reason is not None else {}
-            record["revision"] = service.changed("yank", by, version=version, reason=reason)
+            record["revision"] = service.record_change("yank", by, version=version, reason=reason)
         return 200
 
     def delete(self, name: str, version: str, by: str, *, force: bool) -> int:
@@ -265,7 +265,7 @@ class NaiveRegistry:
         if not force and any(self.lost(name, version, deleted=True)):
             return 409
         service.records.remove(record)
-        service.changed("delete", by, version=version)
+        service.record_change("delete", by, version=version)
         return 204
 
     def set_channel(self, name: str, channel: str, version: str, by: str) -> int:
@@ -278,7 +278,7 @@ class NaiveRegistry:
             return 409
         if service.channels.get(channel) != version:
             service.channels[channel] = version
-            service.changed("set-channel", by, version=version, channel=channel)
+            service.record_change("set-channel", by, version=version, channel=channel)
         return 200
 
     def delete_channel(self, name: str, channel: str, by: str) -> int:
@@ -287,5 +287,5 @@ class NaiveRegistry:
         if not service or channel not in service.channels:
             return 404
         del service.channels[channel]
-        service.changed("delete-channel", by, channel=channel)
+        service.record_change("delete-channel", by, channel=channel)
         return 204

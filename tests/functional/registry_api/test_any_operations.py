@@ -122,7 +122,7 @@ class AnyOperations(RuleBasedStateMachine):
         flags = {"force": "true"} if force else {}
         service = self._shown_service(name)
         before = service.versions_by_selector()
-        foretold = self.call(*request, query={"dry_run": "true"} | flags, by=by)
+        predicted = self.call(*request, query={"dry_run": "true"} | flags, by=by)
         assert self._shown_service(name).versions_by_selector() == before
 
         response = self.call(*request, query=flags, by=by)
@@ -131,8 +131,8 @@ class AnyOperations(RuleBasedStateMachine):
         after = changed.versions_by_selector()
         if response.status < 300:
             moved = self.model.moved_needs(service, changed)
-            assert foretold.status == 200
-            assert foretold.document == {
+            assert predicted.status == 200
+            assert predicted.document == {
                 "changes": [
                     {"selector": each, "from": before.get(each), "to": after.get(each)}
                     for each in sorted(before.keys() | after.keys())
@@ -142,7 +142,7 @@ class AnyOperations(RuleBasedStateMachine):
                 "consumers_total": len(moved),
             }
         else:
-            assert (foretold.status, foretold.document) == (response.status, response.document)
+            assert (predicted.status, predicted.document) == (response.status, response.document)
         return response
 
     def _shown_service(self, name: str) -> NaiveService:
@@ -346,7 +346,7 @@ class OnMemory(AnyOperations):
     """Only the rules, with many examples."""
 
     def make_stores(self) -> "Stores":
-        """Create tables in memory, and an index without answers, which nothing here compares."""
+        """Create tables in memory; the index is empty, since no rule compares its answers."""
         return MemoryVersionStore(), MemoryIndexStore({}), MemoryConsumerStore()
 
 

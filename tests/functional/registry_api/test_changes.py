@@ -138,7 +138,9 @@ def test_malformed_status_is_refused_with_every_fault(ready: Call) -> None:
 
 
 @pytest.mark.parametrize("take", [("PATCH", TWO, {"status": "yanked"}), ("DELETE", TWO)])
-def test_version_that_a_channel_points_at_stays(ready: Call, take: tuple[object, ...]) -> None:
+def test_version_that_a_channel_points_at_is_not_removed(
+    ready: Call, take: tuple[object, ...]
+) -> None:
     """The refusal names the channel that has to be moved first."""
     ready("PUT", BETA, {"version": "2.0.0"})
     assert "'beta'" in conflict(ready(*take))
@@ -188,7 +190,7 @@ def test_wrong_publish_is_deleted_and_made_again(ready: Call) -> None:
 
 
 def test_yanked_version_may_be_deleted(ready: Call) -> None:
-    """Published again it is active, without a reason."""
+    """A version that is published again is active, without a reason."""
     ready("PATCH", TWO, {"status": "yanked", "reason": "broken"})
     assert ready("DELETE", TWO).status == 204
 
@@ -262,7 +264,7 @@ def test_broken_release_is_rolled_back_and_yanked(ready: Call) -> None:
         (LATEST, "3.0.0-rc.1", "pre-release"),
     ],
 )
-def test_channel_that_may_not_point_there_is_a_conflict(
+def test_channel_that_may_not_point_at_the_version_is_a_conflict(
     ready: Call, path: str, version: str, named: str
 ) -> None:
     """Unknown and yanked versions are refused, and pre-releases for `latest`."""
@@ -327,7 +329,7 @@ def test_malformed_channel_is_refused_with_every_fault(ready: Call) -> None:
 
 
 def test_service_has_a_hundred_channels_at_most(ready: Call, dynamodb: "DynamoDBClient") -> None:
-    """Each can be moved, and a deleted one makes room."""
+    """Existing channels can be moved, and a deleted one makes room for another."""
     channels = {f"c{number}": Version.parse("1.0.0") for number in range(100)}
     record = valid.service(revision=3, channels=channels, highest=Version.parse("2.0.0"))
     dynamodb.put_item(TableName=tables.VERSIONS, Item=layout.service_to_item(record))
@@ -341,7 +343,7 @@ def test_service_has_a_hundred_channels_at_most(ready: Call, dynamodb: "DynamoDB
     assert (len(seen), seen["c1"], seen["beta"], revision) == (100, "2.0.0", "1.0.0", 6)
 
 
-NOT_THERE: list[tuple[object, ...]] = [
+CHANGES_OF_UNKNOWN_ITEMS: list[tuple[object, ...]] = [
     ("PATCH", "/services/users/versions/9.9.9", {"status": "yanked"}),
     ("PATCH", "/services/users/versions/v1", {"status": "yanked"}),
     ("PATCH", "/services/nobody/versions/1.0.0", {"status": "yanked"}),
@@ -362,7 +364,7 @@ NOT_THERE: list[tuple[object, ...]] = [
 
 def test_change_of_something_unknown_is_a_404(ready: Call) -> None:
     """Malformed names and versions in a path are unknown; no service is created."""
-    for change in NOT_THERE:
+    for change in CHANGES_OF_UNKNOWN_ITEMS:
         response = ready(*change)
 
         assert (response.status, change) == (404, change)

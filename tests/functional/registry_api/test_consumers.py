@@ -341,12 +341,12 @@ def test_publish_reads_no_consumers_and_a_dry_run_those_that_it_moves(
 
     assert usage("1.6.0").calls == without
     dry_run = usage("1.7.0", is_dry=True)
-    # Both needs, and the head of the one that moves.
+    # Both needs, and the head item of the consumer that moves.
     assert dry_run.items - dry_without.items == 3
     assert (dry_run.calls - dry_without.calls).total() == 1
 
 
-def test_damaged_items_of_a_consumer_fail_nothing_but_itself(
+def test_damaged_items_of_a_consumer_affect_only_that_consumer(
     call: Call, publish: Publish, dynamodb: "DynamoDBClient", declare: Callable[..., None]
 ) -> None:
     """Guard, dry run and lists work without these items."""

@@ -81,7 +81,7 @@ def is_guarded(response: GatewayResponse, *selectors: str) -> bool:
 
 
 def test_last_answer_is_guarded(call: Call, publish: Publish) -> None:
-    """All its consumers would have an outage within their MAX_AGE."""
+    """All consumers of the answer would have an outage within their MAX_AGE."""
     publish("1.0.0")
     path = "/services/users/versions/1.0.0"
 
@@ -120,7 +120,7 @@ def test_pinned_latest_stays_when_the_highest_version_is_removed(
 
 
 def test_channel_is_named_before_the_guard(call: Call, publish: Publish) -> None:
-    """`force` does not override it: the channel has to be moved first."""
+    """`force` does not override this refusal: the channel has to be moved first."""
     publish("1.0.0", channel="beta")
 
     for flags in ({}, {"force": "true"}):
@@ -192,7 +192,7 @@ def test_dry_run_shows_what_every_change_moves(
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: " ".join(write[:2]))
 def test_dry_run_changes_nothing(ready: Call, write: tuple[Any, ...]) -> None:
-    """The service and its history stay; the refusal of a dry run is that of the write."""
+    """The service and its history stay the same."""
     before = ready("GET", "/services/users").document
     history = ready("GET", "/services/users/history").document
 
@@ -318,7 +318,7 @@ def test_guard_and_dry_run_list_a_hundred_consumers(
 def test_consumers_that_cannot_be_read_do_not_block_a_change(
     ready: Call, routes: Routes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The guard applies without them."""
+    """The guard then protects only the selectors."""
     monkeypatch.setattr(
         routes._registry._guard, "consumers", ScriptedConsumerNeeds(error=ThrottledError())
     )

@@ -1,4 +1,4 @@
-"""A part of a change, after a restore: reads return it, and one write completes it."""
+"""Changes that a restore brought back in part: reads return them, one write completes them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,7 @@ def test_missing_latest_version_can_be_deleted(
     assert latest(ready) == "1.0.0"
 
 
-def test_channel_without_its_version_is_corrected_by_setting_it(
+def test_channel_of_a_missing_version_is_repaired_by_setting_it(
     ready: Call, publish: Publish, dynamodb: "DynamoDBClient"
 ) -> None:
     """`latest` may be pinned to a version that does not exist."""

@@ -48,7 +48,7 @@ def pages(call: Call, path: str, **query: str) -> list[GatewayResponse]:
     return seen
 
 
-def test_service_document_has_every_member(call: Call, publish: Publish) -> None:
+def test_service_is_read_with_all_its_members(call: Call, publish: Publish) -> None:
     publish("1.0.0", channel="stable")
     latest = publish("1.1.0", metadata={"commit": "abc"}).document
     publish("2.0.0-rc.1", channel="beta")
@@ -123,7 +123,9 @@ def test_versions_come_highest_first_and_page_by_page(call: Call, publish: Publi
     assert records[1] == call("GET", path).document
 
 
-def test_page_goes_on_though_its_last_version_was_deleted(call: Call, publish: Publish) -> None:
+def test_list_continues_after_the_version_of_its_cursor_was_deleted(
+    call: Call, publish: Publish
+) -> None:
     """A cursor is a position, not an entry."""
     publish("1.0.0", "2.0.0", "3.0.0")
     cursor = call("GET", LISTS["versions"], query={"limit": "2"}).document["cursor"]
@@ -373,7 +375,7 @@ def test_faults_of_a_query_are_named_at_once(filled: Call, member: str) -> None:
 
 @pytest.mark.parametrize("member", LISTS)
 def test_unknown_query_parameter_is_ignored(filled: Call, member: str) -> None:
-    """Proxies and tools add their own."""
+    """Proxies and tools add their own parameters."""
     response = filled("GET", LISTS[member], query={"limit": "100", "utm": "x", "Cursor": "y"})
 
     assert response.status == 200

@@ -38,7 +38,7 @@ def tag(call: Call, path: str) -> str:
     return found
 
 
-def test_services_etag_changes_with_it_and_differs_from_its_versions(ready: Call) -> None:
+def test_tag_of_a_service_changes_with_it_and_is_not_the_tag_of_a_version(ready: Call) -> None:
     """A client that mixes them up must not succeed."""
     ready("POST", "/services", publication(version="1.2.0"))
     before = tag(ready, SERVICE)
@@ -91,7 +91,7 @@ def test_write_is_refused_if_it_has_changed(ready: Call, write: tuple[Any, ...],
     assert ready("GET", SERVICE).document == before
 
 
-def test_repeated_header_names_them_all(ready: Call) -> None:
+def test_each_value_of_a_repeated_header_counts(ready: Call) -> None:
     """API Gateway's `headers` has only the last value."""
     members = {
         "headers": {"If-Match": '"other"'},
@@ -128,8 +128,8 @@ def test_precondition_comes_after_404_and_422_and_before_409(ready: Call) -> Non
     assert ready("POST", "/services", large, **stale).status == 422
 
 
-def test_service_that_is_not_there_matches_no_tag(call: Call) -> None:
-    """Not even `*` matches, which requires that there is one."""
+def test_missing_service_matches_no_tag(call: Call) -> None:
+    """Not even `*` matches: it requires an existing service (RFC 9110, section 13.1.1)."""
     for condition in ("*", '"s1"'):
         response = call("POST", "/services", publication(), headers={"If-Match": condition})
         assert response.status == 412

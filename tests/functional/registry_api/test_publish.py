@@ -75,7 +75,7 @@ def test_published_version_never_changes(
 
 
 def test_current_of_a_conflict_is_the_whole_record(call: Call) -> None:
-    """Its reason and metadata show an operator why."""
+    """The record's reason and metadata show an operator why the publish was refused."""
     call("POST", "/services", publication(metadata={"commit": "abc"}))
     path = "/services/users/versions/1.4.2"
     published = call("PATCH", path, {"status": "yanked", "reason": "broken"}).document
@@ -120,7 +120,7 @@ def test_service_with_only_pre_releases_has_no_latest(call: Call, publish: Publi
 
 
 def test_channel_is_set_in_the_publishs_own_change(call: Call) -> None:
-    """It is one change with one revision, at a repetition too."""
+    """Version and channel have one revision. A repeated publish sets a new channel in one, too."""
     call("POST", "/services", publication(channel="beta"))
     assert call("GET", "/services/users").document["channels"] == {"beta": "1.4.2"}
     assert call("GET", "/services/users").document["revision"] == 1
@@ -138,7 +138,7 @@ def test_channel_is_set_in_the_publishs_own_change(call: Call) -> None:
     ]
 
 
-def test_channel_that_may_not_point_there_publishes_nothing(call: Call) -> None:
+def test_publish_with_a_channel_that_may_not_point_at_it_publishes_nothing(call: Call) -> None:
     """`latest` is for stable versions only."""
     response = call("POST", "/services", publication(version="2.0.0-rc.1", channel="latest"))
 

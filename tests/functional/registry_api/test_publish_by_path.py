@@ -11,7 +11,7 @@ PATH = "/services/users/versions/1.4.2"
 
 
 def test_publish_by_path_is_the_same_as_by_body(call: Call) -> None:
-    """Each repeats the other."""
+    """A publish by one route can be repeated by the other."""
     first = call("PUT", PATH, {"arn": ARN, "metadata": {"commit": "abc"}, "channel": "beta"})
     again = call("POST", "/services", publication(metadata={"commit": "abc"}))
     third = call("PUT", PATH, {"arn": ARN, "metadata": {"commit": "abc"}})

@@ -100,7 +100,7 @@ NOT_UTF8 = [b"\xff{}", b'{"needed": "\xe9"}', b"\xff\xfe{\0}\0", b"\xed\xa0\x80"
 
 @pytest.mark.parametrize("route", BODIES, ids=" ".join)
 def test_body_that_is_no_json_is_a_400(ready: Call, route: tuple[str, str]) -> None:
-    """Malformed or hostile, it is never a 500, and changes nothing."""
+    """Even a hostile body never causes a 500, and changes nothing."""
     for body in NO_JSON:
         response = ready(*route, body=body)
         assert is_problem(response, 400), body[:40]
@@ -362,10 +362,10 @@ def test_malformed_name_reads_no_table(call: Call, dynamodb: "DynamoDBClient") -
         ("/openapi.json", {"GET"}),
     ],
 )
-def test_method_that_a_path_does_not_take_is_a_405(
+def test_method_that_a_path_does_not_accept_is_a_405(
     ready: Call, path: str, allowed: set[str]
 ) -> None:
-    """The response lists the methods that it accepts."""
+    """The response lists the methods that the path accepts."""
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
         response = ready(method, path, {"version": "1.0.0"})
 
@@ -400,9 +400,7 @@ def test_body_of_a_get_is_ignored(ready: Call, route: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route[0] == "GET"], ids=" ".join)
 @pytest.mark.parametrize("text", ["\ud800", "\0", "\u00e9" * 2_000, "%", "'\"<>"], ids=repr)
-def test_any_query_gets_a_response_below_500(
-    ready: Call, route: tuple[str, str], text: str
-) -> None:
+def test_odd_query_is_never_a_500(ready: Call, route: tuple[str, str], text: str) -> None:
     """A URL may have any query."""
     queries = [{name: text} for name in ("prefix", "limit", "cursor", "selector", text)]
     for query in [*queries, {"prefix": text, "cursor": "A" * 16}]:
@@ -420,7 +418,7 @@ def test_openapi_document_is_served(call: Call) -> None:
 
 
 def test_trailing_line_feed_is_a_404_with_any_method(ready: Call) -> None:
-    """`$` in a pattern matches before it, so a write would reach the service without it."""
+    """In `re`, `$` also matches before a trailing line feed, which would then be ignored."""
     for method, path in ROUTES:
         response = ready(method, path + "\n", BODIES.get((method, path)))
 

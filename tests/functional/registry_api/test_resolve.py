@@ -1,4 +1,4 @@
-"""Both resolve routes: the extension's grammar and answers, from the index."""
+"""Both resolve routes: the extension's grammar, and answers from the index."""
 
 import json
 import tracemalloc
@@ -77,8 +77,8 @@ def test_selector_gets_what_a_function_would_get(ready: Call) -> None:
         }
 
 
-def test_yanked_version_is_found_only_by_its_pin(ready: Call) -> None:
-    """The answer has the reason; a series of yanked versions has none."""
+def test_yanked_version_is_found_only_by_its_exact_selector(ready: Call) -> None:
+    """The response has the reason of the yank."""
     assert resolve(ready, "==1.4.1").document == {
         "requested": "1.4.1",
         "version": "1.4.1",
@@ -246,7 +246,7 @@ def test_any_number_of_needs_is_resolved(ready: Call) -> None:
     assert {key for key in services if services[key]["status"] == "active"} == {"k4", "k5"}
 
 
-def test_answers_trail_until_the_index_has_them(ready: Call, indexed: Callable[[], None]) -> None:
+def test_answers_change_only_when_the_index_does(ready: Call, indexed: Callable[[], None]) -> None:
     """The answers are what a function would get now."""
     ready("POST", "/services", publication(version="2.2.0"))
     assert resolve(ready, "==2.x").document["version"] == "2.0.0"
@@ -302,7 +302,7 @@ def test_largest_resolution_fits_a_response_of_lambda(large: Call) -> None:
 
 @pytest.mark.parametrize("needs", [100, 1_500])
 def test_resolution_that_is_too_large_is_refused(large: Call, needs: int) -> None:
-    """Lambda would answer 502, or the function would run out of memory."""
+    """The client would get a 502, or the function would run out of memory."""
     needed = ",".join(f"{number}:users" for number in range(needs))
     tracemalloc.start()
     try:

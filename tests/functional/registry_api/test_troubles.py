@@ -124,7 +124,7 @@ class Trouble:
 
     def __init__(self, routes: Routes, patch: pytest.MonkeyPatch) -> None:
         self.pauses: list[float] = []
-        self._clients = [routes._registry._store._client, routes._resolver._index._client]  # type: ignore[attr-defined]  # behind the ports
+        self._clients = [routes._registry._store._client, routes._resolver._index._client]  # type: ignore[attr-defined]  # not in the Protocols
         self._patch = patch
         patch.setattr(routes._registry, "_sleep", self.pauses.append)
 
@@ -146,7 +146,7 @@ def trouble(routes: Routes) -> Iterator[Trouble]:
         yield Trouble(routes, patch)
 
 
-def comes_back(response: GatewayResponse) -> bool:
+def asks_to_try_again(response: GatewayResponse) -> bool:
     """Return whether a response tells the client to try again."""
     assert response.status in {429, 503}, response
     assert response.headers["Content-Type"] == PROBLEM
@@ -171,14 +171,14 @@ def test_dynamodb_error_is_never_a_500(
     trouble.make(TROUBLES[what])
 
     for route in ROUTES:
-        assert comes_back(ready(*route)), route
+        assert asks_to_try_again(ready(*route)), route
     assert contents(dynamodb) == before
 
 
 def test_write_whose_every_attempt_fails_changes_nothing(
     ready: Call, routes: Routes, dynamodb: "DynamoDBClient"
 ) -> None:
-    """If each attempt is throttled or loses a race, it is a 503 after some attempts."""
+    """A write that is throttled, or loses the race at each attempt, is a 429 or 503."""
     before = contents(dynamodb)
     lost = LOST_RACES["conflict"]
 
@@ -187,7 +187,7 @@ def test_write_whose_every_attempt_fails_changes_nothing(
             with pytest.MonkeyPatch.context() as patch:
                 trouble = Trouble(routes, patch)
                 trouble.make(error, "transact_write_items")
-                assert comes_back(ready(*route)), (route, error)
+                assert asks_to_try_again(ready(*route)), (route, error)
                 assert bool(trouble.pauses) == (error is lost)
                 assert sum(trouble.pauses) < 10
     assert contents(dynamodb) == before
@@ -210,7 +210,7 @@ def test_write_that_lost_a_race_is_tried_again(
     ready: Call, routes: Routes, route: tuple[Any, ...]
 ) -> None:
     """The client does not see DynamoDB's conflicts."""
-    client = routes._registry._store._client  # type: ignore[attr-defined]  # behind the port
+    client = routes._registry._store._client  # type: ignore[attr-defined]  # not in the Protocol
     real = client.transact_write_items
     errors = iter(LOST_RACES.values())
 
@@ -235,7 +235,7 @@ def test_requests_of_these_tests_succeed_without_a_fault(ready: Call) -> None:
         assert ready(*route).status in {200, 201, 204}, route
 
 
-def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") -> None:
+def test_missing_table_is_a_503(ready: Call, dynamodb: "DynamoDBClient") -> None:
     """During a restore the registry must not say that there is no such service."""
     for name in (tables.VERSIONS, tables.INDEX):
         dynamodb.delete_table(TableName=name)
@@ -243,14 +243,14 @@ def test_table_that_is_gone_is_a_503(ready: Call, dynamodb: "DynamoDBClient") ->
     for route in ROUTES:
         response = ready(*route)
         assert response.status == 503
-        assert comes_back(response)
+        assert asks_to_try_again(response)
 
 
 @pytest.mark.parametrize("route", RESOLVES, ids=named)
 def test_resolve_reads_the_index_only(
     ready: Call, dynamodb: "DynamoDBClient", route: tuple[Any, ...]
 ) -> None:
-    """Functions read only the index too; a publish does not wait for it."""
+    """Functions read only the index too. A publish does not need the index."""
     dynamodb.delete_table(TableName=tables.VERSIONS)
     assert ready(*route).status == 200
 
@@ -268,12 +268,12 @@ def test_batch_without_results_is_throttled(
     """Unprocessed keys are not absent ones: `missing` would stop a deploy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            routes._resolver._index._client,  # type: ignore[attr-defined]  # behind the port
+            routes._resolver._index._client,  # type: ignore[attr-defined]  # not in the Protocol
             "batch_get_item",
             lambda **asked: {"Responses": {}, "UnprocessedKeys": asked["RequestItems"]},
         )
 
-        assert comes_back(ready(*route))
+        assert asks_to_try_again(ready(*route))
 
 
 @pytest.mark.parametrize(
@@ -299,12 +299,12 @@ def test_missing_credentials_count_as_unreachable(ready: Call, trouble: Trouble)
     """Botocore's own exceptions are mapped too."""
     trouble.make(NoCredentialsError())
 
-    assert comes_back(ready("GET", "/services"))
+    assert asks_to_try_again(ready("GET", "/services"))
 
 
 @pytest.fixture
 def log(ready: Call) -> Iterator[io.StringIO]:
-    """Return a function that reads what the function has logged since, one JSON document a line."""
+    """Return the stream that the function logs to: one JSON document a line."""
     import registry_api.handler as module  # noqa: PLC0415  # its import reads the environment
 
     assert ready("GET", "/").status == 404

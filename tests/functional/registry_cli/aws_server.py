@@ -1,4 +1,4 @@
-"""The calls of AWS that the command line makes, over HTTP: CloudFormation, STS, Lambda."""
+"""A fake of the AWS APIs that the command line calls: CloudFormation, STS, Lambda."""
 
 import json
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class AwsServer:
     functions: list[dict[str, Any]] = field(default_factory=list)
 
     def reset(self) -> None:
-        """Set the one stack with the default name, and every right."""
+        """Set the one stack with the default name, and every permission."""
         self.stacks = {"service-discovery": dict(OUTPUTS)}
         self.parameters = {}
         self.denied = set()
@@ -97,7 +97,7 @@ class AwsServer:
         )
 
     def _list(self, rest: str) -> Canned:
-        """Return a page of one function, or the aliases of one."""
+        """Return a page with one function, or a function's aliases."""
         listing, _, path = rest.partition("/")
         name, _, what = path.partition("/")
         if what.startswith("aliases"):

@@ -52,14 +52,15 @@ Run = Callable[..., EndedCommand]
 def silence(function: ModuleType, patch: pytest.MonkeyPatch) -> None:
     """Keep a function's log off the command's stdout.
 
-    All functions share one logger, whose level would stay for the tests of other modules.
+    All functions share one logger. Its level is not changed, since the level would stay for the
+    tests of other modules.
     """
     patch.setattr(logging.getLogger(function.logger.name), "disabled", True)
 
 
 @pytest.fixture(scope="module")
 def one_aws() -> AwsServer:
-    """Return one server of AWS's calls for a module's tests."""
+    """Return one fake of AWS for a module's tests."""
     return AwsServer()
 
 
@@ -86,7 +87,7 @@ def gateway(one_gateway: HttpGateway) -> HttpGateway:
 
 @pytest.fixture
 def aws_server(one_aws: AwsServer) -> AwsServer:
-    """Return the server with the registry's stack, and every right."""
+    """Return the fake of AWS with the registry's stack, and every permission."""
     one_aws.reset()
     return one_aws
 
@@ -95,7 +96,7 @@ def aws_server(one_aws: AwsServer) -> AwsServer:
 def environment(
     gateway: HttpGateway, aws_server: AwsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
-    """Set credentials, a Region and the emulator's address."""
+    """Set credentials, a Region and the gateway's address."""
     assert aws_server.stacks
     for name in list(os.environ):
         if name.startswith(("AWS_", "SERVICE_REGISTRY_", "NO_COLOR", "FORCE_COLOR")):

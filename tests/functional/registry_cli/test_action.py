@@ -35,7 +35,7 @@ class EndedStep:
 
 
 class Runner:
-    """A machine of GitHub's with a job's environment."""
+    """A fake of GitHub's runner, with a job's environment."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         """Set the job's environment."""
@@ -44,7 +44,7 @@ class Runner:
         (folder / "temp").mkdir()
 
     def run(self, index: int, inputs: dict[str, str], **variables: str) -> EndedStep:
-        """Run a step of the action, with more of the job's environment."""
+        """Run a step of the action, with more environment variables of the job."""
         step = _action()["runs"]["steps"][index]
         defaults = {name: each.get("default", "") for name, each in _action()["inputs"].items()}
         values = {"inputs": defaults | inputs, "github": {"action_path": str(ROOT)}}
@@ -120,24 +120,24 @@ class Job:
     see: Run
 
     def publish(self, **inputs: str) -> EndedStep:
-        """Run the second step; nothing is left of an earlier run's inputs."""
+        """Run the second step; *inputs* replace those of a valid publish."""
         given = {"name": "users", "version": "1.4.2", "arn": ARN, "url": self.gateway.url}
         return self.runner.run(1, given | inputs, AWS_ENDPOINT_URL=self.gateway.url)
 
     def versions(self) -> list[dict[str, Any]]:
-        """Return what the registry has."""
+        """Return the versions that the registry has."""
         found: list[dict[str, Any]] = self.see("versions", "users", "--json").document["versions"]
         return found
 
 
 @pytest.fixture
 def job(runner: Runner, gateway: HttpGateway, run: Run) -> Job:
-    """Have a registry without services."""
+    """Return a job that publishes to a registry without services."""
     return Job(runner=runner, gateway=gateway, see=run)
 
 
 def test_publish_gives_its_revision_and_outcome(job: Job) -> None:
-    """A later step of the job uses them. A job that is repeated changes nothing."""
+    """A later step of the job uses the outputs. A job that is repeated changes nothing."""
     first, second = job.publish(), job.publish()
 
     assert first.status == 0, first.log

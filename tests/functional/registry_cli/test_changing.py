@@ -19,7 +19,7 @@ def _service(run: Run) -> Any:
     return run("show", "users", "--json").document
 
 
-def test_pin_holds_latest_and_unpin_lets_it_go(run: Run) -> None:
+def test_pin_sets_latest_and_unpin_releases_it(run: Run) -> None:
     pinned = run("pin", "users", "1.0.0")
 
     assert (pinned.status, pinned.out) == (0, "users latest is pinned to 1.0.0\n")
@@ -71,7 +71,7 @@ def test_channel_is_set_and_deleted(run: Run) -> None:
 def test_dry_run_shows_the_selectors_and_changes_nothing(
     run: Run, command: tuple[str, ...]
 ) -> None:
-    """It is the registry's own dry run."""
+    """The registry computes the dry run."""
     before = _service(run)
 
     ended = run(*command, "--dry-run", "--json")
@@ -123,7 +123,7 @@ def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
 
 
 def test_impact_is_one_sentence(run: Run, gateway: HttpGateway) -> None:
-    """It has twelve consumers that move and one that loses its answer."""
+    """It counts the consumers that would move, and those that would lose their answer."""
     moving = [
         {"consumer": f"orders-{n}", "need": "users", "from": "1.4.2", "to": "1.5.0"}
         for n in range(12)

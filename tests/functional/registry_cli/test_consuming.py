@@ -29,7 +29,9 @@ def sent(gateway: HttpGateway) -> tuple[str, str]:
     return method, target.partition("_user_request_")[2].partition("?")[0]
 
 
-def test_consumers_of_a_service(run: Run, gateway: HttpGateway) -> None:
+def test_consumers_of_a_service_are_listed_as_a_table_and_as_json(
+    run: Run, gateway: HttpGateway
+) -> None:
     need = {
         "consumer": _ORDERS,
         "key": "users",
@@ -73,7 +75,7 @@ def test_all_consumers_are_read_page_by_page(run: Run, gateway: HttpGateway) -> 
     assert "cursor=next" in targets[1]
 
 
-def test_no_consumer_is_known(run: Run, gateway: HttpGateway) -> None:
+def test_empty_list_of_consumers_is_explained(run: Run, gateway: HttpGateway) -> None:
     for arguments in (("users",), ("list",)):
         respond(gateway, {"consumers": [], "cursor": None})
 
@@ -139,7 +141,7 @@ def test_mistake_is_a_usage_error(run: Run, arguments: tuple[str, ...]) -> None:
 
 
 def test_malformed_name_of_a_consumer_is_a_usage_error(run: Run) -> None:
-    """Only the registry checks it; no other consumer was meant."""
+    """Only the registry checks the name."""
     ended = run("consumers", "declare", "my app", "--needed", "users")
 
     assert (ended.status, ended.out) == (2, "")

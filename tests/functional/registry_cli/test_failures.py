@@ -30,7 +30,9 @@ def _use_profile(environment: pytest.MonkeyPatch, configuration: str) -> None:
     Path(os.environ["AWS_CONFIG_FILE"]).write_text(configuration, encoding="utf-8")
 
 
-def test_no_credentials(run: Run, environment: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_lead_to_aws_sso_login(
+    run: Run, environment: pytest.MonkeyPatch
+) -> None:
     """It is often the first error on a new machine."""
     _remove_keys(environment)
     for arguments in (("list",), ("list", "--url", "https://registry.example.com")):
@@ -41,7 +43,9 @@ def test_no_credentials(run: Run, environment: pytest.MonkeyPatch) -> None:
         assert "Way out: sign in as for the AWS CLI: `aws sso login`" in ended.err
 
 
-def test_no_region(run: Run, environment: pytest.MonkeyPatch) -> None:
+def test_missing_region_leads_to_the_region_option(
+    run: Run, environment: pytest.MonkeyPatch
+) -> None:
     environment.delenv("AWS_REGION")
 
     ended = run("list")
@@ -51,7 +55,7 @@ def test_no_region(run: Run, environment: pytest.MonkeyPatch) -> None:
     assert "--region" in ended.err
 
 
-def test_unknown_profile(run: Run) -> None:
+def test_unknown_profile_leads_to_the_list_of_profiles(run: Run) -> None:
     ended = run("list", "--profile", "prodd")
 
     assert ended.status == 1
@@ -59,7 +63,7 @@ def test_unknown_profile(run: Run) -> None:
     assert "aws configure list-profiles" in ended.err
 
 
-def test_no_such_stack_names_the_region_and_the_registries_in_it(
+def test_missing_stack_error_has_the_region_and_its_registries(
     run: Run, aws_server: AwsServer
 ) -> None:
     """The stack may have another name, or be in another Region."""
@@ -75,7 +79,7 @@ def test_no_such_stack_names_the_region_and_the_registries_in_it(
             assert way in ended.err
 
 
-def test_stack_that_is_no_registry(run: Run, aws_server: AwsServer) -> None:
+def test_stack_without_a_registry_is_an_error(run: Run, aws_server: AwsServer) -> None:
     aws_server.stacks["web"] = {}
 
     ended = run("list", "--stack", "web")
@@ -117,7 +121,9 @@ def test_missing_right_to_call_the_registry_names_action_and_resource(
         "The request signature we calculated does not match the signature you provided.",
     ],
 )
-def test_credentials_that_are_not_accepted(run: Run, gateway: HttpGateway, detail: str) -> None:
+def test_refused_credentials_lead_to_aws_sso_login(
+    run: Run, gateway: HttpGateway, detail: str
+) -> None:
     gateway.script.append(_problem(403, detail))
 
     ended = run("list")
@@ -127,7 +133,7 @@ def test_credentials_that_are_not_accepted(run: Run, gateway: HttpGateway, detai
     assert "aws sso login" in ended.err
 
 
-def test_registry_that_does_not_respond(run: Run) -> None:
+def test_unreachable_registry_is_an_error_with_its_address(run: Run) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -140,8 +146,10 @@ def test_registry_that_does_not_respond(run: Run) -> None:
     assert "RegistryUrl" in ended.err
 
 
-def test_emulator_that_does_not_run(run: Run, environment: pytest.MonkeyPatch) -> None:
-    """The variable is left over in this terminal, and `make run` has ended."""
+def test_unreachable_emulator_is_an_error_with_its_address(
+    run: Run, environment: pytest.MonkeyPatch
+) -> None:
+    """AWS_ENDPOINT_URL may be left over from a `make run` that has ended."""
     environment.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
     ended = run("list")
@@ -166,7 +174,9 @@ def test_malformed_address_of_aws_is_a_usage_error(
     assert "AWS_ENDPOINT_URL as http://HOST:PORT" in ended.err
 
 
-def test_profile_that_does_not_fit_together(run: Run, environment: pytest.MonkeyPatch) -> None:
+def test_inconsistent_profile_leads_to_aws_configure_list(
+    run: Run, environment: pytest.MonkeyPatch
+) -> None:
     _use_profile(
         environment,
         "[profile dev]\nrole_arn = arn:aws:iam::123456789012:role/x\nsource_profile = nobody\n",
@@ -179,7 +189,9 @@ def test_profile_that_does_not_fit_together(run: Run, environment: pytest.Monkey
     assert "Way out: `aws configure list`" in ended.err
 
 
-def test_profile_that_has_not_signed_in(run: Run, environment: pytest.MonkeyPatch) -> None:
+def test_profile_without_a_sign_in_leads_to_aws_sso_login(
+    run: Run, environment: pytest.MonkeyPatch
+) -> None:
     _use_profile(
         environment,
         "[profile dev]\nsso_session = nowhere\nsso_account_id = 123456789012\n"
@@ -204,8 +216,10 @@ def test_profile_that_has_not_signed_in(run: Run, environment: pytest.MonkeyPatc
         Canned(status=403, body=b'{"message": "Forbidden"}'),
     ],
 )
-def test_address_that_is_no_registry(run: Run, gateway: HttpGateway, canned: Canned) -> None:
-    """Most often the stage is missing from it."""
+def test_response_of_another_server_leads_to_the_stage_in_the_address(
+    run: Run, gateway: HttpGateway, canned: Canned
+) -> None:
+    """Most often the stage is missing from the address."""
     gateway.script.append(canned)
 
     ended = run("list")
@@ -223,7 +237,7 @@ def test_malformed_address_is_a_usage_error(run: Run, url: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "versions", "history"])
-def test_typo_in_a_service(run: Run, publish: Publish, command: str) -> None:
+def test_misspelt_service_gets_a_suggestion(run: Run, publish: Publish, command: str) -> None:
     publish("1.0.0")
 
     ended = run(command, "usres")
@@ -232,7 +246,7 @@ def test_typo_in_a_service(run: Run, publish: Publish, command: str) -> None:
     assert "did you mean 'users'?" in ended.err
 
 
-def test_typo_in_a_version(run: Run, publish: Publish) -> None:
+def test_misspelt_version_gets_a_suggestion(run: Run, publish: Publish) -> None:
     publish("1.0.0", "1.4.2")
 
     ended = run("yank", "users", "1.4.3")
@@ -241,8 +255,10 @@ def test_typo_in_a_version(run: Run, publish: Publish) -> None:
     assert "did you mean '1.4.2'" in ended.err
 
 
-def test_registry_of_an_older_version_is_named(run: Run, gateway: HttpGateway) -> None:
-    """The older registry has no such route, for any consumer."""
+def test_missing_route_leads_to_a_deployment_of_the_registry(
+    run: Run, gateway: HttpGateway
+) -> None:
+    """An older registry does not have the routes for consumers."""
     gateway.script.append(_problem(404, "there is no such path"))
 
     ended = run("consumers", "list")
@@ -252,7 +268,7 @@ def test_registry_of_an_older_version_is_named(run: Run, gateway: HttpGateway) -
     assert "deploy its current version" in ended.err
 
 
-def test_typo_in_a_command(run: Run) -> None:
+def test_misspelt_command_gets_suggestions(run: Run) -> None:
     ended = run("pulish")
 
     assert ended.status == 2
@@ -296,7 +312,7 @@ def test_guard_names_selectors_consumers_and_force(run: Run, gateway: HttpGatewa
     assert "and 30 more" in ended.err
 
 
-def test_refusal_by_the_present_state_is_exit_status_4(run: Run, publish: Publish) -> None:
+def test_refused_delete_is_exit_status_4(run: Run, publish: Publish) -> None:
     publish("1.0.0", channel="beta")
 
     ended = run("delete", "users", "1.0.0")
@@ -422,17 +438,17 @@ def test_registry_is_found_by_its_stack(
         ("--stack", "other", "policy", "publisher", "users", "--stack", "sd"),
     ],
 )
-def test_option_may_stand_at_each_part_of_a_command(
+def test_option_may_follow_each_part_of_a_command(
     run: Run, aws_server: AwsServer, arguments: tuple[str, ...]
 ) -> None:
-    """The last one counts."""
+    """The last occurrence counts."""
     aws_server.stacks = {"sd": aws_server.stacks["service-discovery"]}
 
     assert run(*arguments).status == 0
 
 
 @pytest.mark.parametrize("way", ["--url", "SERVICE_REGISTRY_URL"])
-def test_address_comes_before_the_stack(
+def test_address_takes_precedence_over_the_stack(
     run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch, way: str
 ) -> None:
     """A pipeline that has the address needs no right to see the stack."""
@@ -448,7 +464,7 @@ def test_address_comes_before_the_stack(
     assert [target.partition("?")[0] for _, target in gateway.calls()] == ["/services"]
 
 
-def test_stack_that_the_variable_outweighs_is_a_warning(
+def test_stack_option_that_the_url_variable_overrides_is_a_warning(
     run: Run, gateway: HttpGateway, environment: pytest.MonkeyPatch
 ) -> None:
     """Otherwise a change could go to another registry than the user intended."""

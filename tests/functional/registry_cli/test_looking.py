@@ -25,7 +25,7 @@ def test_services_are_listed_by_name(run: Run, publish: Publish) -> None:
 
 
 def test_empty_registry_shows_the_first_command(run: Run) -> None:
-    """A new user sees it first."""
+    """A new user sees this message first."""
     ended = run("list")
 
     assert (ended.status, ended.out) == (0, "")
@@ -156,14 +156,14 @@ def test_resolve_suggests_similar_services(run: Run, publish: Publish) -> None:
 
 
 @pytest.mark.parametrize(("need", "command"), [("users==9.x", "versions"), ("users@beta", "show")])
-def test_need_without_an_answer_suggests_a_command_that_shows_what_exists(
+def test_need_without_an_answer_leads_to_the_existing_versions_or_channels(
     run: Run,
     publish: Publish,
     environment: pytest.MonkeyPatch,
     need: str,
     command: str,
 ) -> None:
-    """The service exists, and has not just changed."""
+    """The message has the command that lists the service's versions or channels."""
     publish("1.0.0")
     environment.setattr("registry_cli.looking._FOLLOWS_WITHIN", timedelta(0))
 

@@ -31,7 +31,7 @@ def invoke(
     aws_server: AwsServer,
     environment: pytest.MonkeyPatch,
 ) -> Invoke:
-    """Return what invokes the stack's function, on two services with a right index."""
+    """Return a function that invokes the rebuild function; two services have a right index."""
     publish("1.4.2", "1.5.0")
     publish("1.0.0", name="billing")
     environment.setenv("POWERTOOLS_METRICS_DISABLED", "true")
@@ -76,7 +76,7 @@ def spoil(client: "DynamoDBClient") -> None:
 
 
 @pytest.mark.usefixtures("invoke")
-def test_index_that_is_right_verifies(run: Run, one_dynamodb: "DynamoDBClient") -> None:
+def test_verify_of_a_right_index_succeeds(run: Run, one_dynamodb: "DynamoDBClient") -> None:
     before = index_of(one_dynamodb)
 
     ended = run("verify")
@@ -129,7 +129,9 @@ def test_rebuild_corrects_the_index(run: Run, one_dynamodb: "DynamoDBClient") ->
 
 
 @pytest.mark.usefixtures("invoke")
-def test_only_one_service(run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer) -> None:
+def test_rebuild_of_one_service_leaves_the_others(
+    run: Run, one_dynamodb: "DynamoDBClient", aws_server: AwsServer
+) -> None:
     spoil(one_dynamodb)
 
     assert run("rebuild", "--service", "users", "--json").document["differences"] == 2
@@ -165,7 +167,7 @@ def test_long_work_continues_and_can_be_resumed(
 
 
 @pytest.mark.usefixtures("invoke")
-def test_service_that_cannot_be_read_makes_it_incomplete(
+def test_service_that_cannot_be_read_makes_the_verification_incomplete(
     run: Run, one_dynamodb: "DynamoDBClient"
 ) -> None:
     """The index must not count as right if a part of it was not compared."""
@@ -189,7 +191,7 @@ def test_unknown_service_is_noted(run: Run) -> None:
     assert "Note" not in run("verify", "--service", "users").err
 
 
-def test_interrupted_work_says_what_still_runs(
+def test_interrupted_operation_says_that_the_function_continues(
     run: Run, aws_server: AwsServer, environment: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C does not end the invocation; there is no cursor yet."""
@@ -208,8 +210,10 @@ def test_interrupted_work_says_what_still_runs(
         assert "Way out: run it again, from the beginning; that does no harm" in ended.err
 
 
-def test_refused_source_of_a_restore_is_not_in_the_log(run: Run, aws_server: AwsServer) -> None:
-    """The message is enough."""
+def test_refused_source_of_a_restore_does_not_lead_to_the_log(
+    run: Run, aws_server: AwsServer
+) -> None:
+    """The way out is to correct the request; the function's log has nothing more."""
 
     def refuse(_payload: dict[str, Any]) -> None:
         message = "from: there is no table 'Versons'"
@@ -278,7 +282,7 @@ def restore(aws_server: AwsServer, invoke: Invoke) -> RestoreFunction:
 
 @pytest.mark.usefixtures("restore")
 def test_restore_needs_yes_if_there_is_no_terminal(run: Run, aws_server: AwsServer) -> None:
-    """It deletes, so a script has to confirm it."""
+    """A restore deletes items, so a script has to confirm it."""
     ended = run("restore", "--from", "Versions-restored")
 
     assert (ended.status, ended.out) == (2, "")

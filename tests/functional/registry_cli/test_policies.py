@@ -1,6 +1,6 @@
-"""`policy`: what its policies allow and do not allow, by two evaluators, moto's and pbac.
+"""`policy`: two evaluators check what its policies allow: moto's, and the npm package pbac.
 
-moto's reads actions and resources; pbac, a package of npm's, conditions too.
+moto's evaluates actions and resources; pbac also evaluates conditions.
 """
 
 import json
@@ -89,7 +89,7 @@ def test_publisher_may_publish_its_services(run: Run) -> None:
     assert invokes(policy, "PUT/services/billing/versions/2.0.0-rc.1")
 
 
-_NOT_A_PUBLISHERS = [
+_REFUSED_TO_PUBLISHERS = [
     "PUT/services/orders/versions/1.4.2",
     "PUT/services/users2/versions/1.4.2",
     "PUT/services/users/channels/latest",
@@ -100,7 +100,7 @@ _NOT_A_PUBLISHERS = [
     "GET/services",
     "PUT/consumers/orders",
 ]
-_AN_OPERATORS = [
+_ALLOWED_TO_OPERATORS = [
     "GET/services/users",
     "GET/services/users/versions",
     "GET/services/users/versions/1.4.2",
@@ -111,7 +111,7 @@ _AN_OPERATORS = [
     "PUT/services/users/channels/latest",
     "DELETE/services/users/channels/beta",
 ]
-_NOT_AN_OPERATORS = [
+_REFUSED_TO_OPERATORS = [
     "PUT/services/users/versions/1.4.2",
     "POST/services",
     "PATCH/services/orders/versions/1.4.2",
@@ -121,18 +121,18 @@ _NOT_AN_OPERATORS = [
 ]
 
 
-@pytest.mark.parametrize("request_", _NOT_A_PUBLISHERS)
+@pytest.mark.parametrize("request_", _REFUSED_TO_PUBLISHERS)
 def test_publisher_may_do_nothing_else(run: Run, request_: str) -> None:
     """A stolen pipeline credential can't redirect another service."""
     assert not invokes(run("policy", "publisher", "users").document, request_)
 
 
-@pytest.mark.parametrize("request_", _AN_OPERATORS)
+@pytest.mark.parametrize("request_", _ALLOWED_TO_OPERATORS)
 def test_operator_may_look_after_its_service(run: Run, request_: str) -> None:
     assert invokes(run("policy", "operator", "users").document, request_)
 
 
-@pytest.mark.parametrize("request_", _NOT_AN_OPERATORS)
+@pytest.mark.parametrize("request_", _REFUSED_TO_OPERATORS)
 def test_operator_may_neither_publish_nor_touch_other_services(run: Run, request_: str) -> None:
     assert not invokes(run("policy", "operator", "users").document, request_)
 
@@ -143,8 +143,8 @@ def test_second_evaluator_agrees_on_publisher_and_operator(run: Run) -> None:
     operator = run("policy", "operator", "users").document
 
     for policy, allowed, refused in (
-        (publisher, ["PUT/services/users/versions/1.4.2"], _NOT_A_PUBLISHERS),
-        (operator, _AN_OPERATORS, _NOT_AN_OPERATORS),
+        (publisher, ["PUT/services/users/versions/1.4.2"], _REFUSED_TO_PUBLISHERS),
+        (operator, _ALLOWED_TO_OPERATORS, _REFUSED_TO_OPERATORS),
     ):
         found = evaluate(policy, invocations(*allowed, *refused))
 
@@ -167,7 +167,7 @@ def test_rights_end_at_the_registrys_own_api_stage_account_and_region(run: Run) 
     assert not allows(policy, "execute-api:ManageConnections", right)
 
 
-def test_api_is_found_in_its_address_too(run: Run, environment: pytest.MonkeyPatch) -> None:
+def test_api_is_also_found_in_its_address(run: Run, environment: pytest.MonkeyPatch) -> None:
     url = f"https://{API}.execute-api.eu-west-1.amazonaws.com/v1"
     environment.setenv("SERVICE_REGISTRY_URL", url)
 
@@ -176,7 +176,7 @@ def test_api_is_found_in_its_address_too(run: Run, environment: pytest.MonkeyPat
     )
 
 
-def test_custom_domain_does_not_show_the_api(run: Run) -> None:
+def test_custom_domain_needs_the_stack(run: Run) -> None:
     ended = run("policy", "publisher", "users", "--url", "https://registry.example.com")
 
     assert ended.status == 2
@@ -184,8 +184,8 @@ def test_custom_domain_does_not_show_the_api(run: Run) -> None:
 
 
 @pytest.fixture
-def called(run: Run, publish: Publish) -> Any:
-    """Return the policy of a consumer of one service with an ARN."""
+def consumer_policy(run: Run, publish: Publish) -> Any:
+    """Return a function that runs `policy consumer` for a service with this ARN."""
 
     def _policy(arn: str, *arguments: str) -> Any:
         publish("1.0.0", arn=arn)
@@ -235,27 +235,27 @@ _STATES = f"arn:aws:states:eu-west-1:{ACCOUNT}:stateMachine:users"
     ],
 )
 def test_consumer_may_call_what_its_need_resolves_to(
-    called: Any, arn: str, action: str, allowed: list[str], refused: list[str]
+    consumer_policy: Any, arn: str, action: str, allowed: list[str], refused: list[str]
 ) -> None:
     """The version that the need resolves to changes; the right to call stays the same."""
-    ended = called(arn)
+    ended = consumer_policy(arn)
 
     assert (ended.status, ended.err) == (0, "")
     assert all(allows(ended.document, action, each) for each in allowed)
     assert not any(allows(ended.document, action, each) for each in refused)
 
 
-def test_consumer_may_call_in_no_other_way(called: Any) -> None:
-    policy = called(f"{_LAMBDA}:42").document
+def test_consumer_may_make_no_other_calls(consumer_policy: Any) -> None:
+    policy = consumer_policy(f"{_LAMBDA}:42").document
 
     for action in ("lambda:UpdateFunctionCode", "lambda:GetFunction", "lambda:InvokeAsync"):
         assert not allows(policy, action, _LAMBDA)
     assert not allows(policy, "sqs:SendMessage", _LAMBDA)
 
 
-def test_consumer_reads_only_the_answers_to_its_needs(called: Any) -> None:
+def test_consumer_reads_only_the_answers_to_its_needs(consumer_policy: Any) -> None:
     """Copies of the index (docs/scale.md) have partition keys of their own."""
-    policy = called(f"{_LAMBDA}:42").document
+    policy = consumer_policy(f"{_LAMBDA}:42").document
     read, batch = "dynamodb:GetItem", "dynamodb:BatchGetItem"
     allowed = [
         IamRequest(read, _INDEX, ("users",)),
@@ -280,12 +280,12 @@ def test_consumer_reads_only_the_answers_to_its_needs(called: Any) -> None:
 
 
 @pytest.mark.parametrize("service", ["lambda", "sqs", "sns", "states", "events"])
-def test_policies_are_valid_in_iam(run: Run, called: Any, service: str) -> None:
-    """cfn-lint checks the language, and the resources of each action."""
+def test_policies_are_valid_for_iam(run: Run, consumer_policy: Any, service: str) -> None:
+    """cfn-lint checks the policy's grammar, and the resources of each action."""
     resource = {"lambda": "function:users:42", "states": "stateMachine:users:1"}
     resource |= {"events": "event-bus/users"}
     arn = f"arn:aws:{service}:eu-west-1:{ACCOUNT}:{resource.get(service, 'users')}"
-    policies = [called(arn).document]
+    policies = [consumer_policy(arn).document]
     policies += [run("policy", kind, "users").document for kind in ("publisher", "operator")]
     template = {
         "Resources": {
@@ -300,11 +300,11 @@ def test_policies_are_valid_in_iam(run: Run, called: Any, service: str) -> None:
     assert template_faults(json.dumps(template)) == []
 
 
-def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServer) -> None:
+def test_key_of_an_encrypted_index_is_included(consumer_policy: Any, aws_server: AwsServer) -> None:
     key = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/0a1b"
     aws_server.parameters["KmsKeyArn"] = key
 
-    assert allows(called(f"{_LAMBDA}:42").document, "kms:Decrypt", key)
+    assert allows(consumer_policy(f"{_LAMBDA}:42").document, "kms:Decrypt", key)
 
 
 @pytest.mark.parametrize(
@@ -317,19 +317,19 @@ def test_key_of_an_encrypted_index_is_included(called: Any, aws_server: AwsServe
         ("states", "stateMachine:users", "assume a role"),
     ],
 )
-def test_other_account_that_must_grant_the_call_is_named(
-    called: Any, service: str, resource: str, what: str
+def test_service_in_another_account_is_a_warning(
+    consumer_policy: Any, service: str, resource: str, what: str
 ) -> None:
     """The warning names the account that has to grant the call."""
-    ended = called(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
+    ended = consumer_policy(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
 
     assert ended.status == 0
     assert f"is in account {_OTHER}, which has to allow it" in ended.err
     assert what in ended.err
 
 
-def test_consumer_in_another_account_than_the_registry_is_warned(called: Any) -> None:
-    ended = called(f"{_LAMBDA}:42", "--account", _OTHER)
+def test_consumer_in_another_account_than_the_registry_is_warned(consumer_policy: Any) -> None:
+    ended = consumer_policy(f"{_LAMBDA}:42", "--account", _OTHER)
 
     assert "ConsumerOrgId" in ended.err
     assert f"{_LAMBDA}:42 is in account {ACCOUNT}" in ended.err
@@ -343,8 +343,8 @@ def test_malformed_account_is_a_usage_error(run: Run, account: str) -> None:
     assert f"'{account}' should have 12 digits" in ended.err
 
 
-def test_arn_of_an_unknown_kind_is_only_a_warning(called: Any) -> None:
-    ended = called(f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/users")
+def test_arn_of_an_unknown_kind_is_a_warning(consumer_policy: Any) -> None:
+    ended = consumer_policy(f"arn:aws:kinesis:eu-west-1:{ACCOUNT}:stream/users")
 
     assert ended.status == 0
     assert "no right to call arn:aws:kinesis" in ended.err

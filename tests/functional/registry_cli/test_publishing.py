@@ -19,7 +19,7 @@ def test_version_is_published_by_path(run: Run, gateway: HttpGateway) -> None:
     assert ("PUT", "/services/users/versions/1.4.2") in calls
 
 
-def test_json_is_the_record_and_what_was_done(run: Run) -> None:
+def test_json_has_the_record_and_the_outcome(run: Run) -> None:
     """A pipeline reads the revision, and whether the version is new."""
     first = run("publish", "users", "1.4.2", "--arn", ARN, "--json").document
     again = run("publish", "users", "1.4.2", "--arn", ARN, "--json").document
@@ -28,7 +28,7 @@ def test_json_is_the_record_and_what_was_done(run: Run) -> None:
     assert (again["revision"], again["outcome"]) == (1, "unchanged")
 
 
-def test_repeated_publish_succeeds(run: Run) -> None:
+def test_repeated_publish_succeeds_and_changes_nothing(run: Run) -> None:
     """A pipeline may publish the same again."""
     run("publish", "users", "1.4.2", "--arn", ARN)
 
@@ -38,7 +38,7 @@ def test_repeated_publish_succeeds(run: Run) -> None:
     assert "nothing changed" in ended.out
 
 
-def test_published_version_with_another_arn_is_refused_with_status_4(run: Run) -> None:
+def test_other_arn_for_a_published_version_is_refused_with_status_4(run: Run) -> None:
     """The message has the published ARN, and both ways out."""
     run("publish", "users", "1.4.2", "--arn", ARN)
 
@@ -62,7 +62,9 @@ def test_metadata_and_channel_go_with_the_publish(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("prefix", "version"), [("1", "1.42.0"), ("1.4", "1.4.42")])
-def test_version_prefix_takes_the_qualifier_of_the_arn(run: Run, prefix: str, version: str) -> None:
+def test_version_prefix_is_completed_with_the_qualifier_of_the_arn(
+    run: Run, prefix: str, version: str
+) -> None:
     """A team without SemVer uses the numbers of function versions."""
     ended = run("publish", "users", "--version-prefix", prefix, "--arn", ARN, "--json")
 
@@ -94,7 +96,7 @@ def test_version_prefix_takes_the_qualifier_of_the_arn(run: Run, prefix: str, ve
 def test_mistake_is_a_usage_error_that_publishes_nothing(
     run: Run, arguments: tuple[str, ...]
 ) -> None:
-    """By the exit status, a pipeline knows not to repeat it."""
+    """The exit status shows a pipeline that a repetition will not help."""
     ended = run("publish", *arguments)
 
     assert (ended.status, ended.out) == (2, "")
@@ -102,7 +104,7 @@ def test_mistake_is_a_usage_error_that_publishes_nothing(
     assert run("list", "--json").document == {"services": []}
 
 
-def test_new_service_of_nearly_the_same_name_is_asked_about(run: Run, publish: Publish) -> None:
+def test_new_service_with_a_similar_name_is_a_warning(run: Run, publish: Publish) -> None:
     """A typo creates a new service: the publish succeeds, and no consumer finds the version."""
     publish("1.0.0", name="orders")
 
@@ -117,7 +119,7 @@ def test_new_service_of_nearly_the_same_name_is_asked_about(run: Run, publish: P
     assert (other.err, known.err) == ("", "")
 
 
-def test_pipeline_that_may_not_look_at_other_services_is_not_disturbed(
+def test_pipeline_without_the_right_to_list_services_gets_no_warning(
     run: Run, gateway: HttpGateway
 ) -> None:
     forbidden = Canned(status=403, body=b'{"detail": "not authorized"}')

@@ -86,7 +86,7 @@ def test_malformed_variable_is_a_warning_and_loses_nothing_else(run: Run) -> Non
     assert "1 functions read" in ended.err
 
 
-def test_function_that_is_gone_is_removed(run: Run, aws_server: AwsServer) -> None:
+def test_records_of_a_deleted_function_are_removed(run: Run, aws_server: AwsServer) -> None:
     run("consumers", "scan")
     aws_server.functions = aws_server.functions[2:]
 
@@ -100,7 +100,7 @@ def test_dry_run_records_nothing(run: Run, aws_server: AwsServer) -> None:
     assert aws_server.payloads == []
 
 
-def test_other_region_is_read_while_the_registry_stays_where_it_is(
+def test_functions_of_another_region_are_recorded_in_this_registry(
     run: Run, aws_server: AwsServer
 ) -> None:
     run("consumers", "scan", "--functions-region", "us-east-1")

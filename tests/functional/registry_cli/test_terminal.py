@@ -97,7 +97,7 @@ def _writes(gateway: HttpGateway) -> list[str]:
     ]
 
 
-def test_change_is_shown_and_made_once_it_is_agreed_to(
+def test_change_is_shown_and_made_after_a_yes(
     at_terminal: AtTerminal, publish: Publish, gateway: HttpGateway
 ) -> None:
     """A change reaches every consumer in seconds, so it is shown first."""
@@ -136,10 +136,9 @@ def test_yes_does_not_ask(at_terminal: AtTerminal, publish: Publish, gateway: Ht
     assert _writes(gateway) == ["PATCH"]
 
 
-def test_change_is_made_only_while_things_are_as_they_were_shown(
+def test_change_fails_if_the_service_has_changed_since_it_was_shown(
     at_terminal: AtTerminal, publish: Publish
 ) -> None:
-    """A change of the registry in between makes it fail."""
     publish("1.0.0", "1.1.0")
 
     def publish_meanwhile() -> None:
@@ -224,8 +223,8 @@ def test_completion_script_is_printed(at_terminal: AtTerminal, shell: str) -> No
     assert "_SERVICE_REGISTRY_COMPLETE" in seen.out
 
 
-# The completion at the tab key in each shell, with the script that `completion` prints.
-_ASKS = {
+# What each shell does at the tab key, with the script that `completion` prints.
+_COMPLETIONS = {
     "bash": """
 {source}
 COMP_WORDS=(service-registry {typed}) COMP_CWORD={count}
@@ -247,7 +246,7 @@ complete -C "service-registry {typed}"
 }
 
 
-@pytest.mark.parametrize("shell", _ASKS)
+@pytest.mark.parametrize("shell", _COMPLETIONS)
 def test_shell_completes_commands_and_options(
     at_terminal: AtTerminal, tmp_path: Path, shell: str
 ) -> None:
@@ -264,7 +263,7 @@ def test_shell_completes_commands_and_options(
         "channel s": "set",
         "yank --rea": "--reason",
     }.items():
-        script = _ASKS[shell].format(source=source, typed=typed, count=len(typed.split()))
+        script = _COMPLETIONS[shell].format(source=source, typed=typed, count=len(typed.split()))
 
         done = subprocess.run(
             [found, "-c", script],
@@ -283,7 +282,7 @@ def test_shell_completes_commands_and_options(
         assert expected in done.stdout.split(), done.stderr
 
 
-def test_help_has_the_first_step_and_examples(at_terminal: AtTerminal) -> None:
+def test_help_starts_with_a_first_step_and_examples(at_terminal: AtTerminal) -> None:
     """The first screen has the first step, three examples and the commands."""
     seen = at_terminal("--help")
 

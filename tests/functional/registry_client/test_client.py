@@ -43,7 +43,7 @@ def test_changes_are_made_and_read_back(client: RegistryClient) -> None:
 
 
 def test_refusal_carries_the_whole_problem_document(client: RegistryClient) -> None:
-    """A caller may need more than its text."""
+    """A caller also gets the status and the request, not only the message."""
     _publish(client, "1.0.0")
 
     with pytest.raises(RefusalError) as raised:
@@ -56,7 +56,7 @@ def test_refusal_carries_the_whole_problem_document(client: RegistryClient) -> N
 
 
 def test_faults_of_a_request_are_listed(client: RegistryClient) -> None:
-    """Each has the place and the reason."""
+    """Each fault has a JSON pointer to its place."""
     with pytest.raises(RefusalError) as raised:
         client.resolve("users=1.2")
 
@@ -65,7 +65,7 @@ def test_faults_of_a_request_are_listed(client: RegistryClient) -> None:
 
 
 def test_etag_is_none_if_there_is_no_service(client: RegistryClient) -> None:
-    """A first publish has nothing to match."""
+    """A first publish has no ETag to match."""
     assert client.etag("/services/nobody") is None
     assert not client.has_service("nobody")
 

@@ -67,8 +67,10 @@ def test_registry_that_stays_throttled_is_given_up_after_four_attempts(
     assert len(gateway.requests) == 4
 
 
-def test_put_with_a_lost_response_is_sent_again(http: SignedHttp, gateway: HttpGateway) -> None:
-    """Repeating a publish is safe: the registry answers 200."""
+def test_publish_is_repeated_if_its_response_is_lost(
+    http: SignedHttp, gateway: HttpGateway
+) -> None:
+    """The repetition is safe: the registry responds with 200 and changes nothing."""
     gateway.script.append(Canned(status=0, runs_first=True))
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
@@ -79,7 +81,7 @@ def test_put_with_a_lost_response_is_sent_again(http: SignedHttp, gateway: HttpG
 
 @pytest.mark.parametrize(("method", "headers"), [("DELETE", {}), ("PATCH", {"If-Match": '"1"'})])
 @pytest.mark.parametrize("status", [0, 502, 504])
-def test_request_with_an_unclear_outcome_is_not_repeated_if_the_response_would_mislead(
+def test_request_with_an_unclear_outcome_is_not_repeated_if_that_misleads(
     http: SignedHttp, gateway: HttpGateway, method: str, headers: dict[str, str], status: int
 ) -> None:
     """After a success, a second DELETE would get a 404, and a second If-Match a 412."""
