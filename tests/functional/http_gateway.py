@@ -50,13 +50,13 @@ class Canned:
 
     Attributes:
         status: The status; 0 closes the connection without a response.
-        runs_first: Whether the handler processes the request before.
+        calls_handler_first: Whether the handler processes the request before.
     """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    runs_first: bool = False
+    calls_handler_first: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ def http_gateway(
             )
             requests.append(seen)
             canned = other(seen) or (script.popleft() if script else None)
-            if canned is not None and not canned.runs_first:
+            if canned is not None and not canned.calls_handler_first:
                 self._respond(canned.status, canned.headers, canned.body)
                 return
             fault = signature_fault(seen)

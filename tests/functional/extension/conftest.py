@@ -75,7 +75,7 @@ class Extension:
         else:
             os.kill(self.process.pid, getattr(signal, how))
 
-    def ends_with(self) -> int:
+    def wait_for_exit(self) -> int:
         """Wait until it has ended; return its exit status."""
         return self.process.wait(20)
 

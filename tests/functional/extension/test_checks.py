@@ -218,7 +218,7 @@ def test_extension_ends_with_status_0_at_every_stage(
 
     extension.ask_to_end(end, lambda_api)
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
     if moment == "first resolve":
         assert extension.document()["users"]["status"] == "unavailable"
 
@@ -248,7 +248,7 @@ def test_end_takes_200_ms_at_most(
         began = time.monotonic()
         extension.ask_to_end(end, lambda_api)
 
-        assert extension.ends_with() == 0
+        assert extension.wait_for_exit() == 0
         times_s.append(time.monotonic() - began)
         if times_s[-1] <= 0.2:
             break
@@ -278,7 +278,7 @@ def test_bug_outside_of_a_check_leaves_function_and_readers_alone(
     for _ in range(2):
         lambda_api.invoke()
     lambda_api.shut_down()
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
 
 
 def _wait_for_inits(number: int, lambda_api: LambdaApi, index: IndexServer) -> None:
@@ -295,7 +295,7 @@ def test_error_of_the_extensions_api_ends_the_process(
 
     extension = start("")
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
 
 
 @pytest.mark.parametrize("moment", ["registering", "waiting"])
@@ -311,7 +311,7 @@ def test_unreachable_extensions_api_ends_the_process(
         lambda_api.wait_until_ready()
         lambda_api.hang_up()
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     assert "ERROR service-discovery: extensions api failed" in extension.log()
 
 
@@ -327,7 +327,7 @@ def test_managed_instances_are_served_on_a_timer(
 
     assert [each["events"] for each in lambda_api.posted("register")][-1] == ["SHUTDOWN"]
     lambda_api.shut_down()
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
 
 
 def test_log_is_json_if_the_functions_log_is(

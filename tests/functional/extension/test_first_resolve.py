@@ -307,6 +307,6 @@ def test_strict_resolve_that_fails_removes_the_mark(start: Start, index: IndexSe
 
     extension = start("users", SERVICE_DISCOVERY_STRICT="true")
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     assert len(index.requests) == 1
     assert not Path(InitMark(str(extension.services_file))._path).exists()

@@ -436,7 +436,7 @@ def test_end_does_not_wait_for_a_readers_check(
     began = time.monotonic()
     lambda_api.shut_down()
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
     assert time.monotonic() - began < 3
     assert json.loads(reader.communicate(timeout=20)[0])["users"]["version"] == "1.0.0"
 

@@ -87,7 +87,7 @@ def test_signal_ends_a_long_response(start: Start, index: IndexServer, name: str
 
     os.kill(extension.process.pid, signal.SIGTERM)
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
 
 
 def test_secrets_in_a_response_are_not_logged(
@@ -313,7 +313,7 @@ def test_strict_init_with_a_partial_response_fails(
 
     extension = start("a,b", SERVICE_DISCOVERY_STRICT="true", SERVICE_DISCOVERY_TIMEOUT_MS="300")
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     (error,) = lambda_api.posted("init/error")
     # The table may answer either of the two first.
     assert error["errorMessage"].count("left it unprocessed") == 1
@@ -327,7 +327,7 @@ def test_variable_that_is_no_text_fails_the_init_with_its_name(
     """A variable that is not UTF-8 is a configuration error."""
     extension = start(os.fsdecode(b"users,\xff\xfe"), SERVICES_FILE="x")
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     (error,) = lambda_api.posted("init/error")
     assert "NEEDED_SERVICES: it is not UTF-8" in error["errorMessage"]
     assert "SERVICES_FILE: 'x'" in error["errorMessage"]
@@ -392,7 +392,7 @@ def test_silent_name_server_ends_at_the_deadline(
 
     lambda_api.shut_down()
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
 
 
 def test_signal_is_heard_while_a_name_is_looked_up(
@@ -411,4 +411,4 @@ def test_signal_is_heard_while_a_name_is_looked_up(
 
     os.kill(extension.process.pid, signal.SIGTERM)
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0

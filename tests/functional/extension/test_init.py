@@ -196,7 +196,7 @@ def test_silent_name_server_does_not_delay_the_init(start: Start, lambda_api: La
 
     assert extension.document()["users"]["status"] == "unavailable"
     lambda_api.shut_down()
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
 
 
 def test_leftover_file_is_the_last_good_answer(
@@ -235,7 +235,7 @@ def test_leftover_file_that_answers_everything_keeps_its_age(
     first = start("users")
     lambda_api.wait_until_ready()
     lambda_api.shut_down()
-    assert first.ends_with() == 0
+    assert first.wait_for_exit() == 0
     os.utime(first.services_file, (1_700_000_000, 1_700_000_000))
     index.close()
 
@@ -266,7 +266,7 @@ def test_strict_init_fails_naming_each_need(
 
     extension = start("users,billing==1.x,orders", SERVICE_DISCOVERY_STRICT="true")
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     (error,) = lambda_api.posted("init/error")
     assert error["errorType"] == "Extension.ResolveError"
     assert "billing" in error["errorMessage"]
@@ -302,7 +302,7 @@ def test_malformed_configuration_fails_the_init_with_every_fault(
         AWS_ENDPOINT_URL_DYNAMODB="ftp://x",
     )
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     (error,) = lambda_api.posted("init/error")
     assert error["errorType"] == "Extension.ConfigurationError"
     (headers,) = [headers for path, headers, _ in lambda_api.calls if path == "init/error"]
@@ -418,7 +418,7 @@ def test_platform_that_never_listens_ends_the_extension(start: Start) -> None:
 
     extension = start("users", AWS_LAMBDA_RUNTIME_API=api.address)
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
     assert "extensions api failed" in extension.log()
     assert "register: connection refused" in extension.log()
     server.server_close()

@@ -119,7 +119,7 @@ def test_end_does_not_wait_for_a_check(
     began = time.monotonic()
     extension.ask_to_end(end, lambda_api)
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
     assert time.monotonic() - began < 10, "the check had twenty seconds and more to go"
 
 
@@ -135,7 +135,7 @@ def test_error_of_the_extensions_api_during_a_check_ends_the_process(
     lambda_api.next_status = 500
     lambda_api.events.put({"eventType": "NONE"})
 
-    assert extension.ends_with() == 1
+    assert extension.wait_for_exit() == 1
 
 
 def test_extension_without_needs_waits_for_its_end(
@@ -149,5 +149,5 @@ def test_extension_without_needs_waits_for_its_end(
 
     lambda_api.shut_down()
 
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
     assert index.connections == 0

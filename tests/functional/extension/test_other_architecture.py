@@ -59,7 +59,7 @@ def test_other_architecture_resolves_checks_and_ends(
     assert (at_init, extension.document()["users"]["version"]) == ("1.4.2", "1.5.0")
     assert index.connections == 1, extension.log()
     lambda_api.shut_down()
-    assert extension.ends_with() == 0
+    assert extension.wait_for_exit() == 0
 
 
 def test_other_architecture_refuses_a_certificate_for_another_name(

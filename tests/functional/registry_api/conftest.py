@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import (
     Call,
     GatewayResponse,
@@ -16,6 +15,7 @@ from tests.functional.registry_api.gateway import (
     event,
     response_of,
 )
+from tests.functional.registry_api.index_update import update_index
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -74,4 +74,4 @@ def publish(call: Call) -> Publish:
 @pytest.fixture
 def indexed(dynamodb: "DynamoDBClient") -> Callable[[], None]:
     """Bring the index up to date."""
-    return lambda: drain(dynamodb)
+    return lambda: update_index(dynamodb)

@@ -22,7 +22,6 @@ from registry_tables.index_table import IndexTable
 from registry_tables.versions_table import VersionsTable
 from testing import tables
 from testing.aws import aws
-from tests.functional.registry_api.drain import drain
 from tests.functional.registry_api.gateway import (
     ARN,
     OTHER_ARN,
@@ -30,6 +29,7 @@ from tests.functional.registry_api.gateway import (
     event,
     response_of,
 )
+from tests.functional.registry_api.index_update import update_index
 from tests.functional.registry_api.naive import (
     NaiveConsumer,
     NaiveNeed,
@@ -399,7 +399,7 @@ class OnDynamoDB(AnyOperations):
         service = self.model.services.get(name)
         if service is None:
             return
-        drain(self.client)
+        update_index(self.client)
 
         seen = self._pages(f"/services/{name}/consumers", "consumers", limit=str(limit))
 
@@ -415,7 +415,7 @@ class OnDynamoDB(AnyOperations):
     @rule(name=NAMES, selectors=st.lists(SELECTORS, min_size=1, max_size=6))
     def resolve(self, name: str, selectors: list[str]) -> None:
         """Resolve a selector: the index's answer is that of a search of all versions."""
-        drain(self.client)
+        update_index(self.client)
 
         service = self.model.services.get(name)
         expected = [service.resolve(selector) if service else None for selector in selectors]
@@ -435,7 +435,7 @@ class OnDynamoDB(AnyOperations):
     @rule()
     def read_the_index(self) -> None:
         """Read the index: it has one item for each answer, and no others."""
-        drain(self.client)
+        update_index(self.client)
 
         items = self.client.scan(TableName=tables.INDEX)["Items"]
 

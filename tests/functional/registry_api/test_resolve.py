@@ -11,8 +11,8 @@ from registry_model.services_file import parse
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from testing import tables
-from tests.functional.registry_api.drain import INDEXED_AT
 from tests.functional.registry_api.gateway import PROBLEM, Call, Publish, arn_of, publication
+from tests.functional.registry_api.index_update import INDEXED_AT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

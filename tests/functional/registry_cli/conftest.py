@@ -22,7 +22,7 @@ from tests.functional.http_gateway import (
     http_gateway,
     signed_http,
 )
-from tests.functional.registry_api.drain import drain
+from tests.functional.registry_api.index_update import update_index
 from tests.functional.registry_cli.aws_server import PREFIX, AwsServer
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def publish(gateway: HttpGateway, one_dynamodb: "DynamoDBClient") -> Publish:
         for version in versions:
             document = {"name": name, "version": version, "arn": arn, **more}
             assert http.send("POST", "/services", document).status == 201
-        drain(one_dynamodb)
+        update_index(one_dynamodb)
         gateway.requests.clear()
 
     return _publish

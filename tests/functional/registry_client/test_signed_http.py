@@ -71,7 +71,7 @@ def test_publish_is_repeated_if_its_response_is_lost(
     http: SignedHttp, gateway: HttpGateway
 ) -> None:
     """The repetition is safe: the registry responds with 200 and changes nothing."""
-    gateway.script.append(Canned(status=0, runs_first=True))
+    gateway.script.append(Canned(status=0, calls_handler_first=True))
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:users:42"
 
     response = http.send("POST", "/services", {"name": "users", "version": "1.4.2", "arn": arn})

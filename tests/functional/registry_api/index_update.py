@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 INDEXED_AT = NOW
 
 
-def drain(client: "DynamoDBClient") -> None:
+def update_index(client: "DynamoDBClient") -> None:
     """Derive the index from the versions table."""
     recompute = recompute_on(client)
     versions: dict[str, set[Version]] = defaultdict(set)
