@@ -15,6 +15,7 @@ from registry_api.refusals import (
     UnknownError,
 )
 from registry_tables.errors import (
+    DamagedAnswerError,
     DamagedItemError,
     FullError,
     RaceLostError,
@@ -68,5 +69,8 @@ PROBLEMS: Mapping[type[Exception], Callable[[Any], ProblemError]] = {
     ),
     DamagedItemError: lambda error: _unavailable(
         f"{error}; docs/operations.md says how to restore it"
+    ),
+    DamagedAnswerError: lambda error: _unavailable(
+        f"{error}; `service-registry rebuild` writes it again"
     ),
 }

@@ -143,4 +143,8 @@ class IndexStore(Protocol):
     """
 
     def answers(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Answer]:
-        """Read the answers of these pairs of service and selector that exist."""
+        """Read the answers of these pairs of service and selector that exist.
+
+        Raises:
+            DamagedAnswerError: An item is malformed.
+        """

@@ -35,6 +35,10 @@ class DamagedItemError(DynamoError):
         )
 
 
+class DamagedAnswerError(DamagedItemError):
+    """An item of the index table is damaged: a rebuild writes it again."""
+
+
 class FullError(DynamoError):
     """The service holds the 10 GB that DynamoDB allows one partition with its local indexes."""
 

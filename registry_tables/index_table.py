@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from registry_model import index_layout
 from registry_model.index_layout import Answer
+from registry_model.version import Version, VersionError
 from registry_tables.calls import Item, batch_get, mapped_errors
+from registry_tables.errors import DamagedAnswerError
 from registry_tables.index_items import Difference, is_current, number_in
 from registry_tables.page import Page
 from registry_tables.records import ServiceRecord
@@ -38,10 +40,13 @@ class IndexTable:
         """Read the existing answers of pairs of service and selector.
 
         A call reads a hundred items with eventual consistency, as in the extension.
+
+        Raises:
+            DamagedAnswerError: An item is malformed.
         """
         keys = [index_layout.item_key(*pair) for pair in set(wanted)]
         items = batch_get(self._client, self._table, keys, consistent=False)
-        return {index_layout.key_of(item): index_layout.answer_from_item(item) for item in items}
+        return dict(map(_key_and_answer, items))
 
     def selectors(self, service: str, copy: int, after: str | None) -> Page[str, str]:
         """Read a page of the selectors of a service's items, or of its copies with one number."""
@@ -171,6 +176,16 @@ class IndexWriter(IndexTable):
         if difference.wanted is None:
             return {"Delete": {"TableName": self._table, "Key": difference.key}}
         return {"Put": {"TableName": self._table, "Item": difference.wanted}}
+
+
+def _key_and_answer(item: Item) -> tuple[tuple[str, str], Answer]:
+    key = index_layout.key_of(item)
+    try:
+        answer = index_layout.answer_from_item(item)
+        Version.parse(answer.version)
+    except (index_layout.IndexItemError, VersionError) as error:
+        raise DamagedAnswerError(*key, error) from error
+    return key, answer
 
 
 def _chunks(differences: Sequence[Difference]) -> list[list[Difference]]:

@@ -14,3 +14,10 @@ def test_index_lists_every_page() -> None:
     pages = {path.name for path in _INDEX.parent.glob("*.md")} - {_INDEX.name}
 
     assert pages - listed == set()
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    """A gap would look like a page that was lost."""
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs/adr").glob("*.md"))
+
+    assert numbers == list(range(1, len(numbers) + 1))

@@ -1,9 +1,11 @@
 """Changes that a restore brought back in part: reads return them, one write completes them."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from registry_model import index_layout
 from registry_model.version import Version
 from registry_tables import versions_layout as layout
 from testing import tables
@@ -173,3 +175,26 @@ def test_page_of_damaged_entries_does_not_end_the_list(
     page = ready("GET", "/services/users/versions", query={"limit": "1"}).document
 
     assert [each["version"] for each in page["versions"]] == ["1.0.0"]
+
+
+@pytest.mark.parametrize("value", [{"N": "1"}, {"S": "v1"}])
+def test_damaged_index_item_is_named_with_the_way_out(
+    ready: Call, dynamodb: "DynamoDBClient", indexed: Callable[[], None], value: dict[str, Any]
+) -> None:
+    """A rebuild writes it again. Until then no request is a 500, and other services resolve."""
+    indexed()
+    key = index_layout.item_key("users", "latest")
+    item = dynamodb.get_item(TableName=tables.INDEX, Key=key)["Item"]
+    dynamodb.put_item(TableName=tables.INDEX, Item=item | {index_layout.VERSION: value})
+
+    for response in (
+        ready("GET", "/services/users/resolve"),
+        ready("GET", "/services/users/resolve", query={"selector": ">=1.0"}),
+        ready("POST", "/resolve", {"needed": "users,billing"}),
+        ready("PUT", "/consumers/checkout", {"needed": "billing,users>=1"}),
+    ):
+        assert response.status == 503, response
+        assert response.headers["Retry-After"]
+        assert "the item 'latest' of 'users' is damaged" in response.document["detail"]
+        assert "service-registry rebuild" in response.document["detail"]
+    assert ready("GET", "/services/billing/resolve").status == 200
