@@ -208,9 +208,9 @@ def _roll_back(app: App) -> None:
     yanked = app.registry.send("PATCH", f"{BAD}?force=true", yank)
     assert (yanked.status, yanked.document["reason"]) == (200, "loses orders")
     _wait_until_resolved(app, "==2.x", None)
-    pin = _resolve(app, "==2.0.0").document
-    assert (pin["status"], pin["reason"]) == ("yanked", "loses orders")
-    assert pin["metadata"] == {"commit": "abc"}
+    _wait_until_resolved(app, "==2.0.0", "2.0.0", status="yanked")
+    exact = _resolve(app, "==2.0.0").document
+    assert (exact["reason"], exact["metadata"]) == ("loses orders", {"commit": "abc"})
 
     refused = app.registry.send("DELETE", "/services/night/versions/1.4.2")
     assert refused.status == 409
@@ -253,8 +253,12 @@ def _clean_up(app: App) -> None:
 
     exact = {version: version for version in ("1.4.2", "2.0.0", "2.0.1", "2.1.0-rc.1")}
     series = {"1.x": "1.4.2", "1.4.x": "1.4.2", "2.x": "2.0.1", "2.0.x": "2.0.1"}
-    items = app.wait_for_index("night", exact | series | {"latest": "2.0.1", "@stable": "1.4.2"})
-    assert items["2.0.0"]["arn"]["S"] == arn("night", "9.9.9")
+    expected = exact | series | {"latest": "2.0.1", "@stable": "1.4.2"}
+    processes.wait_until(
+        lambda: app.wait_for_index("night", expected)["2.0.0"]["arn"]["S"] == arn("night", "9.9.9"),
+        within_s=60,
+        what="the index has the new ARN of 2.0.0",
+    )
 
 
 def _latest(app: App) -> str | None:
@@ -267,13 +271,17 @@ def _resolve(app: App, selector: str) -> RegistryResponse:
     return app.registry.send("GET", f"/services/night/resolve?selector={escaped}")
 
 
-def _wait_until_resolved(app: App, selector: str, version: str | None) -> None:
-    """Wait until the index has an answer, or no longer has one."""
+def _wait_until_resolved(
+    app: App, selector: str, version: str | None, *, status: str = "active"
+) -> None:
+    """Wait until the index has an answer with this status, or no longer has one."""
 
     def is_so() -> bool:
         response = _resolve(app, selector)
         assert response.status in {200, 404}
-        return (response.document.get("version") if response.status == 200 else None) == version
+        if response.status == 404:
+            return version is None
+        return (response.document["version"], response.document["status"]) == (version, status)
 
     processes.wait_until(is_so, within_s=60, what=f"night{selector} resolves to {version}")
 
