@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from registry_client.client import ChangeRequest
     from registry_client.documents import DryRunJson
 
-_LISTED = 20
+_MAX_LISTED = 20
 
 
 def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,12 +38,14 @@ def _change_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--reason", help="The reason, for functions that need exactly this version.")
 @_change_options
 @with_tools
-def yank(tools: Tools, *, name: str, version: str, reason: str | None, **how: bool) -> int | None:
+def yank(
+    tools: Tools, *, name: str, version: str, reason: str | None, **options: bool
+) -> int | None:
     """Yank VERSION of the service NAME: only 'NAME==VERSION' still resolves to it."""
     from registry_client.client import yank_request
 
     request = yank_request(name, version, reason)
-    return make_change(tools, request, f"{name} {version} is yanked", **how)
+    return make_change(tools, request, f"{name} {version} is yanked", **options)
 
 
 @click.command(cls=RegistryCommand)
@@ -51,11 +53,13 @@ def yank(tools: Tools, *, name: str, version: str, reason: str | None, **how: bo
 @click.argument("version", type=VERSION)
 @_change_options
 @with_tools
-def unyank(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
+def unyank(tools: Tools, *, name: str, version: str, **options: bool) -> int | None:
     """Make the yanked VERSION of the service NAME active again."""
     from registry_client.client import activate_request
 
-    return make_change(tools, activate_request(name, version), f"{name} {version} is active", **how)
+    return make_change(
+        tools, activate_request(name, version), f"{name} {version} is active", **options
+    )
 
 
 @click.command(cls=RegistryCommand)
@@ -63,14 +67,16 @@ def unyank(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
 @click.argument("version", type=VERSION)
 @_change_options
 @with_tools
-def delete(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
+def delete(tools: Tools, *, name: str, version: str, **options: bool) -> int | None:
     """Delete VERSION of the service NAME, if it was published by mistake.
 
     The version may then be published again, even with another ARN.
     """
     from registry_client.client import delete_request
 
-    return make_change(tools, delete_request(name, version), f"{name} {version} is deleted", **how)
+    return make_change(
+        tools, delete_request(name, version), f"{name} {version} is deleted", **options
+    )
 
 
 @click.command(cls=RegistryCommand)
@@ -78,24 +84,24 @@ def delete(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
 @click.argument("version", type=VERSION)
 @_change_options
 @with_tools
-def pin(tools: Tools, *, name: str, version: str, **how: bool) -> int | None:
+def pin(tools: Tools, *, name: str, version: str, **options: bool) -> int | None:
     """Pin latest of the service NAME to VERSION, to roll back or forward."""
     from registry_client.client import set_channel_request
 
     request = set_channel_request(name, "latest", version)
-    return make_change(tools, request, f"{name} latest is pinned to {version}", **how)
+    return make_change(tools, request, f"{name} latest is pinned to {version}", **options)
 
 
 @click.command(cls=RegistryCommand)
 @click.argument("name", type=NAME)
 @_change_options
 @with_tools
-def unpin(tools: Tools, *, name: str, **how: bool) -> int | None:
+def unpin(tools: Tools, *, name: str, **options: bool) -> int | None:
     """Unpin latest of the service NAME: it is the highest active stable version again."""
     from registry_client.client import delete_channel_request
 
     request = delete_channel_request(name, "latest")
-    return make_change(tools, request, f"{name} latest is no longer pinned", **how)
+    return make_change(tools, request, f"{name} latest is no longer pinned", **options)
 
 
 @click.command("set", cls=RegistryCommand)
@@ -105,13 +111,13 @@ def unpin(tools: Tools, *, name: str, **how: bool) -> int | None:
 @_change_options
 @with_tools
 def set_channel(
-    tools: Tools, *, name: str, channel_name: str, version: str, **how: bool
+    tools: Tools, *, name: str, channel_name: str, version: str, **options: bool
 ) -> int | None:
     """Set CHANNEL of the service NAME, which 'NAME@CHANNEL' resolves to, to VERSION."""
     from registry_client.client import set_channel_request
 
     request = set_channel_request(name, channel_name, version)
-    return make_change(tools, request, f"{name}@{channel_name} is {version}", **how)
+    return make_change(tools, request, f"{name}@{channel_name} is {version}", **options)
 
 
 @click.command("delete", cls=RegistryCommand)
@@ -119,12 +125,12 @@ def set_channel(
 @click.argument("channel_name", type=NAME, metavar="CHANNEL")
 @_change_options
 @with_tools
-def delete_channel(tools: Tools, *, name: str, channel_name: str, **how: bool) -> int | None:
+def delete_channel(tools: Tools, *, name: str, channel_name: str, **options: bool) -> int | None:
     """Delete CHANNEL of the service NAME."""
     from registry_client.client import delete_channel_request
 
     request = delete_channel_request(name, channel_name)
-    return make_change(tools, request, f"{name}@{channel_name} is deleted", **how)
+    return make_change(tools, request, f"{name}@{channel_name} is deleted", **options)
 
 
 channel = RegistryGroup(
@@ -147,18 +153,18 @@ def make_change(
     from registry_client.client import WriteOptions
 
     registry = tools.connection.registry()
-    how = WriteOptions(force=force)
+    options = WriteOptions(force=force)
     if dry_run:
-        print_plan(tools, registry.dry_run(request, how))
+        print_plan(tools, registry.dry_run(request, options))
         return None
     if not yes and has_terminal():
-        how = WriteOptions(force=force, if_match=registry.etag(request.etag_path))
-        _show_plan(tools, registry.dry_run(request, how))
+        options = WriteOptions(force=force, if_match=registry.etag(request.etag_path))
+        _show_plan(tools, registry.dry_run(request, options))
         if not agrees():
             return FAILED
     service = request.path.split("/")[2]
     with interruptible(f"history {service}"):
-        document = registry.change(request, how)
+        document = registry.change(request, options)
     if tools.output.is_json:
         tools.output.document(dict(document) if document is not None else {"done": done})
     else:
@@ -172,22 +178,22 @@ def print_plan(tools: Tools, plan: "DryRunJson") -> None:
         tools.output.document(plan)
     else:
         tools.output.line(_summary(plan))
-        _tables(tools.output.table, plan)
+        _print_tables(tools.output.table, plan)
 
 
 def _show_plan(tools: Tools, plan: "DryRunJson") -> None:
     tools.output.note(_summary(plan))
-    _tables(tools.output.noted_table, plan)
+    _print_tables(tools.output.noted_table, plan)
 
 
-def _tables(table: Callable[..., None], plan: "DryRunJson") -> None:
+def _print_tables(print_table: Callable[..., None], plan: "DryRunJson") -> None:
     if plan["changes"]:
         changes = [(each["selector"], *_from_to(each)) for each in plan["changes"]]
-        table(("SELECTOR", "FROM", "TO"), changes)
+        print_table(("SELECTOR", "FROM", "TO"), changes)
     if plan["consumers"]:
-        listed = plan["consumers"][:_LISTED]
+        listed = plan["consumers"][:_MAX_LISTED]
         consumers = [(each["consumer"], each["need"], *_from_to(each)) for each in listed]
-        table(("CONSUMER", "NEED", "FROM", "TO"), consumers)
+        print_table(("CONSUMER", "NEED", "FROM", "TO"), consumers)
 
 
 def _from_to(move: Any) -> tuple[str, str]:  # noqa: ANN401  # a MoveJson or an ImpactJson
@@ -195,19 +201,19 @@ def _from_to(move: Any) -> tuple[str, str]:  # noqa: ANN401  # a MoveJson or an 
 
 
 def _summary(plan: "DryRunJson") -> str:
-    """Return `3 selectors would change; 12 consumers would move from 1.4.2 to 1.5.0, ...`."""
+    """Return `3 selectors would change; 12 consumers would move from 1.4.2 to 1.5.0`."""
     selectors = _counted(len(plan["changes"]), "selector")
     consumers = plan["consumers"]
     total = plan.get("consumers_total", len(consumers))
     if not total:
         return f"{selectors} would change; no known consumer is affected"
     lost = sum(each["to"] is None for each in consumers)
-    ways = {(each["from"], each["to"]) for each in consumers if each["to"] is not None}
+    moves = {(each["from"], each["to"]) for each in consumers if each["to"] is not None}
     parts = []
     if total > lost:
         versions = ""
-        if len(ways) == 1:
-            ((before, after),) = ways
+        if len(moves) == 1:
+            ((before, after),) = moves
             versions = f" from {before or 'no answer'} to {after}"
         parts += [f"{_counted(total - lost, 'consumer')} would move{versions}"]
     if lost:

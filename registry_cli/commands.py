@@ -109,7 +109,7 @@ class LazyCommand(NamedTuple):
     """A command that is imported when it is run.
 
     Attributes:
-        module: The module that has it, below `registry_cli`.
+        module: The module of `registry_cli` that defines it.
         attribute: Its name in that module.
         summary: Its line in the list of commands.
         section: Its heading in the list of commands.
@@ -157,7 +157,7 @@ class RegistryGroup(click.Group):
     def resolve_command(
         self, context: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; suggest similar names if there is none of this name."""
+        """Return the command or the fallback; suggest similar names if there is no such command."""
         name = args[0]
         if name not in self._members and self._fallback and not name.startswith("-"):
             return self._fallback, self.get_command(context, self._fallback), args
@@ -170,7 +170,7 @@ class RegistryGroup(click.Group):
         return super().resolve_command(context, args)
 
     def invoke(self, context: click.Context) -> Any:  # noqa: ANN401  # click's own
-        """Store the shared options before the command's name."""
+        """Store the shared options that are given before the command's name."""
         parent = context.find_object(dict) or {}
         context.obj = {name: context.params.pop(name) or parent.get(name) for name in _SHARED}
         return super().invoke(context)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from registry_client.client import RegistryClient
 
 _URL_OUTPUT = "RegistryUrl"
-# A function may work longer than requested, since its last step takes some time.
-_INVOKED_S = 300
+# A function may work longer than the requested seconds, since it completes its last step.
+_READ_TIMEOUT_S = 300
 _ATTEMPTS = 5
 # The errors that a function of the stack raises for an invalid payload.
-_MISTAKES = frozenset({"CheckpointError", "RequestError"})
-_SUGGESTED_FROM = 500
+_PAYLOAD_ERRORS = frozenset({"CheckpointError", "RequestError"})
+_MAX_CANDIDATES = 500
 _ALMOST_THE_SAME = 0.8
 
 
@@ -85,12 +85,15 @@ class ApiAddress:
 
 
 class Connection:
-    """Finds and calls the registry with the caller's credentials; parts are made on first use."""
+    """Finds the registry, and calls it with the caller's credentials.
 
-    def __init__(self, options: ConnectionOptions, getenv: Mapping[str, str] = os.environ) -> None:
+    The session, the stack and the client are created on first use.
+    """
+
+    def __init__(self, options: ConnectionOptions, env: Mapping[str, str] = os.environ) -> None:
         """Set the options and the environment."""
         self.options = options
-        self.env = getenv
+        self.env = env
 
     @cached_property
     def session(self) -> "boto3.Session":
@@ -133,7 +136,7 @@ class Connection:
         """
         from botocore.exceptions import BotoCoreError
 
-        # The client's type depends on a `Literal` name; here the name is a `str`.
+        # boto3's type stubs accept only `Literal` names; here the name is a `str`.
         make: Any = self.session.client
         try:
             return make(
@@ -219,14 +222,14 @@ class Connection:
 
         name = self.stack_resource(logical_id)
         retries: Any = {"mode": "standard", "total_max_attempts": _ATTEMPTS}
-        client = self.client("lambda", config=Config(read_timeout=_INVOKED_S, retries=retries))
+        client = self.client("lambda", config=Config(read_timeout=_READ_TIMEOUT_S, retries=retries))
 
         def invoke(payload: dict[str, Any]) -> dict[str, Any]:
             response = client.invoke(FunctionName=name, Payload=json.dumps(payload).encode())
             document: dict[str, Any] = json.load(response["Payload"])
             if "FunctionError" in response:
                 kind, text = document.get("errorType"), document.get("errorMessage", document)
-                if kind in _MISTAKES:
+                if kind in _PAYLOAD_ERRORS:
                     raise CommandError(
                         Failure(what=text, way_out="correct it and repeat", status=USAGE)
                     )
@@ -255,7 +258,7 @@ class Connection:
             registries = []
         here = f"registries in {self.region}: {', '.join(registries)}; " if registries else ""
         return Failure(
-            what=f"no registry in {self.region} has the stack {self.stack_name!r}",
+            what=f"there is no registry stack {self.stack_name!r} in {self.region}",
             way_out=f"{here}name another stack with --stack or {STACK_VARIABLE}, or its Region "
             f"with --region; or give the registry's address with --url or {URL_VARIABLE}",
         )
@@ -371,12 +374,12 @@ class Connection:
         return did_you_mean(name, others, cutoff=_ALMOST_THE_SAME)
 
     def _some_services(self) -> list[str]:
-        services = zip(self.registry().services(), range(_SUGGESTED_FROM), strict=False)
+        services = zip(self.registry().services(), range(_MAX_CANDIDATES), strict=False)
         return [each["name"] for each, _ in services]
 
 
 def _is_missing(error: "ClientError") -> bool:
-    # CloudFormation has the same code, ValidationError, for this and for malformed requests.
+    # CloudFormation returns ValidationError both for what is missing and for malformed requests.
     return "does not exist" in str(error)
 
 

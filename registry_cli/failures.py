@@ -74,11 +74,11 @@ class CommandError(Exception):
 
 
 @contextmanager
-def interruptible(look: str) -> Iterator[None]:
-    """Send a change; at Ctrl-C, warn that it may have been made.
+def interruptible(check_command: str) -> Iterator[None]:
+    """Send a change in the block; at Ctrl-C, warn that the change may have been made.
 
     Args:
-        look: The command that shows whether it was.
+        check_command: The command that shows whether the change was made.
 
     Raises:
         CommandError: Ctrl-C was pressed.
@@ -89,7 +89,7 @@ def interruptible(look: str) -> Iterator[None]:
         raise CommandError(
             Failure(
                 what="interrupted; the request may have been executed nevertheless",
-                way_out=f"look before you repeat it: `service-registry {look}`",
+                way_out=f"look before you repeat it: `service-registry {check_command}`",
             )
         ) from error
 
@@ -115,7 +115,7 @@ def failure_of(error: Exception, connection: "Connection") -> Failure | None:
     if isinstance(error, ClientError):
         return _aws_refusal(error, connection)
     if isinstance(error, BotoCoreError):
-        return _aws_trouble(error, connection)
+        return _botocore_failure(error, connection)
     return None
 
 
@@ -152,7 +152,9 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
     if error.status == 404:
         return _not_found(error, where, connection)
     if error.is_conflict:
-        return Failure(what=_conflict(error), where=where, way_out=_way_past(error), status=REFUSED)
+        return Failure(
+            what=_conflict(error), where=where, way_out=_conflict_way_out(error), status=REFUSED
+        )
     if error.faults:
         what = "; ".join(f"{fault['pointer']}: {fault['detail']}" for fault in error.faults)
         return Failure(what=what, where=where, way_out="correct it and repeat", status=USAGE)
@@ -168,7 +170,8 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
 def _forbidden(error: "RefusalError", where: str, connection: "Connection") -> Failure:
     detail = error.detail
     if "authentication token" in detail.lower() or detail == "Forbidden":
-        # API Gateway has no such stage or path; with a complete address, every path exists.
+        # API Gateway's response if it has no such stage or path. Below the complete address every
+        # path exists, so the address must be wrong.
         return Failure(
             what=f"API Gateway refused the request: {detail}",
             where=where,
@@ -205,16 +208,16 @@ def _not_found(error: "RefusalError", where: str, connection: "Connection") -> F
             way_out="deploy its current version, or check the address",
         )
     if error.method == "PUT" and error.path.startswith("/consumers/"):
-        # This request makes a consumer that does not exist, so its name must be malformed.
+        # A PUT creates the consumer if it does not exist, so a 404 is about a malformed name.
         return Failure(
             what=error.detail, where=where, way_out="correct the name and repeat", status=USAGE
         )
     return Failure(
-        what=error.detail or str(error), where=where, way_out=_other_name(error, connection)
+        what=error.detail or str(error), where=where, way_out=_similar_names(error, connection)
     )
 
 
-def _other_name(error: "RefusalError", connection: "Connection") -> str:
+def _similar_names(error: "RefusalError", connection: "Connection") -> str:
     """Return the similar names in the registry, if the caller may read them."""
     from registry_client.errors import RegistryClientError
 
@@ -236,7 +239,7 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
             question = did_you_mean(parts[4], known)
             return f"{question} `service-registry versions {name}` shows all".strip()
     except RegistryClientError:
-        # Another right is missing: show the message without the suggestion.
+        # The caller may not have the right to read services: suggest no names.
         return "`service-registry list` shows the services"
     return f"`service-registry show {name}` shows its channels"
 
@@ -244,15 +247,15 @@ def _other_name(error: "RefusalError", connection: "Connection") -> str:
 def _conflict(error: "RefusalError") -> str:
     lost = error.problem.get("selectors")
     if isinstance(lost, list):
-        # The API's message has the query parameter; here, the way out has the command's option.
-        return f"this would remove the last answer of {_lost(error.problem)}"
+        # The API's message suggests ?force=true; `_conflict_way_out` suggests --force instead.
+        return f"this would remove the last answer of {_lost_answers(error.problem)}"
     current = error.problem.get("current")
     if isinstance(current, dict) and "arn" in current and _IS_YANKED not in error.detail:
         return f"{error.detail or error}; the published ARN is {current['arn']}"
     return error.detail or str(error)
 
 
-def _way_past(error: "RefusalError") -> str:
+def _conflict_way_out(error: "RefusalError") -> str:
     if error.status == 412:
         return "it has changed since it was shown to you; look again, and repeat"
     if isinstance(error.problem.get("selectors"), list):
@@ -277,10 +280,10 @@ def _way_past(error: "RefusalError") -> str:
 
 _IS_YANKED = "is yanked"
 _KEYS = ("name", "version")
-_LISTED = 10
+_MAX_LISTED = 10
 
 
-def _lost(problem: dict[str, Any]) -> str:
+def _lost_answers(problem: dict[str, Any]) -> str:
     named = (("selectors", problem["selectors"]), ("consumers", _consumers_of(problem)))
     return " and ".join(f"the {what} {', '.join(map(str, each))}" for what, each in named if each)
 
@@ -289,8 +292,8 @@ def _consumers_of(problem: dict[str, Any]) -> list[str]:
     listed = problem.get("consumers") or []
     names = [str(each["consumer"]) if isinstance(each, dict) else str(each) for each in listed]
     total = problem.get("consumers_total", len(names))
-    more = [f"and {total - _LISTED} more"] if total > _LISTED else []
-    return names[:_LISTED] + more
+    more = [f"and {total - _MAX_LISTED} more"] if total > _MAX_LISTED else []
+    return names[:_MAX_LISTED] + more
 
 
 def _aws_refusal(error: "ClientError", connection: "Connection") -> Failure:
@@ -319,7 +322,7 @@ def _aws_refusal(error: "ClientError", connection: "Connection") -> Failure:
     return Failure(what=message, where=where, way_out="correct what AWS names, and repeat")
 
 
-def _aws_trouble(error: "BotoCoreError", connection: "Connection") -> Failure:
+def _botocore_failure(error: "BotoCoreError", connection: "Connection") -> Failure:
     from botocore import exceptions
 
     if isinstance(

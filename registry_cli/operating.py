@@ -66,13 +66,13 @@ def restore(tools: Tools, source: str, cursor: str | None, *, yes: bool) -> int:
         )
         if not agrees():
             return FAILED
-    copied = _Copied(source, cursor)
+    restored = _RestoreTotals(source, cursor)
     payload = {"action": "restore", "from": source} | ({"cursor": cursor} if cursor else {})
-    _work(tools, copied, _RESTORE_FUNCTION, payload)
+    _work(tools, restored, _RESTORE_FUNCTION, payload)
     findings = _Findings("rebuild", None)
-    if copied.is_complete:
+    if restored.is_complete:
         _work(tools, findings, _REBUILD_FUNCTION, {"action": "rebuild"})
-    return _report_restore(tools, copied, findings)
+    return _report_restore(tools, restored, findings)
 
 
 class _Work(Protocol):
@@ -88,7 +88,7 @@ class _Work(Protocol):
         """Return the progress as text."""
 
 
-class _Copied:
+class _RestoreTotals:
     """The sum of a restore's results."""
 
     def __init__(self, source: str, cursor: str | None) -> None:
@@ -179,10 +179,10 @@ def _run(tools: Tools, action: str, service: str | None, cursor: str | None) -> 
 
 
 def _note_unknown(tools: Tools, service: str) -> None:
-    """Note that there is no such service: nothing differs if a name is misspelt."""
+    """Note that there is no such service: for a misspelt name, no difference is found."""
     from registry_client.errors import RegistryClientError
 
-    # Who may invoke the function may not be allowed to call the registry.
+    # The caller may have the right to invoke the function, but not to call the registry.
     with suppress(RegistryClientError):
         if not tools.connection.registry().has_service(service):
             similar = tools.connection.similar_services(service)
@@ -223,28 +223,28 @@ def _stopped_by(tools: Tools, error: BaseException) -> Failure:
     return failure
 
 
-def _report_restore(tools: Tools, copied: _Copied, findings: _Findings) -> int:
-    is_complete = copied.is_complete and findings.is_complete
+def _report_restore(tools: Tools, restored: _RestoreTotals, findings: _Findings) -> int:
+    is_complete = restored.is_complete and findings.is_complete
     if tools.output.is_json:
         tools.output.document(
             {
                 "action": "restore",
-                "from": copied.source,
+                "from": restored.source,
                 "complete": is_complete,
-                "items": copied.items,
-                "written": copied.written,
-                "deleted": copied.deleted,
-                "cursor": copied.cursor,
-                "rebuild": findings.document() if copied.is_complete else None,
+                "items": restored.items,
+                "written": restored.written,
+                "deleted": restored.deleted,
+                "cursor": restored.cursor,
+                "rebuild": findings.document() if restored.is_complete else None,
             }
         )
     else:
-        tools.output.line(copied.progress())
-        if copied.is_complete:
+        tools.output.line(restored.progress())
+        if restored.is_complete:
             tools.output.line(f"index: {findings.progress()}{_verdict(findings)}")
-    if copied.stopped_by is not None:
-        again = f"service-registry restore --from {shlex.quote(copied.source)}"
-        _print_stop(tools, copied.stopped_by, f"continue with {again} --cursor", copied.cursor)
+    if restored.stopped_by is not None:
+        again = f"service-registry restore --from {shlex.quote(restored.source)}"
+        _print_stop(tools, restored.stopped_by, f"continue with {again} --cursor", restored.cursor)
     _print_failed(tools, findings, "service-registry rebuild --cursor")
     return 0 if is_complete else FAILED
 
@@ -276,11 +276,11 @@ def _print_failed(tools: Tools, findings: _Findings, way_out: str) -> None:
         _print_stop(tools, findings.stopped_by, way_out, findings.cursor)
 
 
-def _print_stop(tools: Tools, failure: Failure, go_on: str, cursor: str | None) -> None:
+def _print_stop(tools: Tools, failure: Failure, continue_with: str, cursor: str | None) -> None:
     for line in failure.lines():
         tools.output.note(line)
     if cursor and failure.status != USAGE:
-        tools.output.note(f"Way out: {go_on} {cursor}")
+        tools.output.note(f"Way out: {continue_with} {cursor}")
     elif not failure.way_out:
         tools.output.note("Way out: run it again, from the beginning; that does no harm")
 

@@ -1,6 +1,6 @@
 """Prints tables and sentences for people, or one JSON document for programs.
 
-Rich is imported on first use, to keep `--help` short.
+Rich is imported on first use, to keep `--help` fast.
 """
 
 import json
@@ -89,8 +89,8 @@ class Output:
         """Print a list: a document with the member *name*, or a table with a row for each entry.
 
         Args:
-            columns: By the column's heading, a function that returns an entry's value.
-            empty: A note for people if there are no entries; if it is empty, an empty table.
+            columns: For each heading, a function that returns the column's value for an entry.
+            empty: A note to print in place of an empty table.
         """
         entries = list(entries)
         if self.is_json:

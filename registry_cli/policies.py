@@ -7,8 +7,8 @@ from typing import Any
 from registry_cli.connection import ApiAddress
 
 _VERSION = "2012-10-17"
-# ARNs of their versions and aliases have one part more: `…:users:42`. That part changes with each
-# publish, so the right is for all of them.
+# The resources whose versions and aliases have ARNs with one more part: `…:users:42`. That part
+# changes with each publish, so the policy allows all versions and aliases.
 _QUALIFIED = {"lambda": "function", "states": "stateMachine"}
 _CALL_ACTIONS = {
     "lambda": ["lambda:InvokeFunction"],
@@ -17,7 +17,7 @@ _CALL_ACTIONS = {
     "states": ["states:StartExecution", "states:StartSyncExecution"],
     "events": ["events:PutEvents"],
 }
-_AGREEMENT = {
+_HOW_TO_ALLOW = {
     "lambda": "its function needs a resource policy (aws lambda add-permission)",
     "sqs": "its queue needs a queue policy",
     "sns": "its topic needs a topic policy",
@@ -27,12 +27,12 @@ _AGREEMENT = {
 
 
 def publisher_policy(api: ApiAddress, names: Iterable[str]) -> dict[str, Any]:
-    """Return the right to publish versions of these services, by path."""
+    """Return a policy to publish versions of these services."""
     return _policy([_invoke([api.arn(f"PUT/services/{name}/versions/*") for name in names])])
 
 
 def operator_policy(api: ApiAddress, names: Sequence[str]) -> dict[str, Any]:
-    """Return the right to look at these services and to yank, delete, pin and set channels."""
+    """Return a policy to look at these services and to yank, delete, pin and set channels."""
     resources = [
         api.arn(f"{method}/services/{name}{rest}")
         for name in names
@@ -64,12 +64,12 @@ class ConsumerPolicy:
 def consumer_policy(
     *, account_id: str, index_arn: str, key_arn: str, services: Sequence[str], arns: Iterable[str]
 ) -> ConsumerPolicy:
-    """Return the right to resolve services and to call what they resolve to.
+    """Return a policy to resolve services and to call what they resolve to.
 
     Args:
         account_id: The consumer's account.
         index_arn: The index table's ARN.
-        key_arn: The index table's KMS key; empty for a key of AWS.
+        key_arn: The ARN of the index table's KMS key; empty for a key that AWS owns.
         services: The needed services' names.
         arns: The ARNs that they resolve to now.
     """
@@ -90,11 +90,11 @@ def consumer_policy(
             warnings.append(f"no right to call {arn} is included: add the one that you need")
             continue
         resources = by_service.setdefault(service, [])
-        resources += [each for each in _callable(arn) if each not in resources]
+        resources += [each for each in _call_resources(arn) if each not in resources]
         if its_account and its_account != account_id:
-            agreement = _AGREEMENT[service]
+            how = _HOW_TO_ALLOW[service]
             warnings.append(
-                f"{arn} is in account {its_account}, which has to allow it: {agreement}"
+                f"{arn} is in account {its_account}, which has to allow the call: {how}"
             )
     statements += [
         {"Effect": "Allow", "Action": _CALL_ACTIONS[service], "Resource": resources}
@@ -122,8 +122,8 @@ def _read(index_arn: str, services: list[str]) -> dict[str, Any]:
     }
 
 
-def _callable(arn: str) -> list[str]:
-    """Return the resources of a policy to call an ARN and its other versions."""
+def _call_resources(arn: str) -> list[str]:
+    """Return the resources that a policy to call an ARN lists: also its other versions."""
     head, resource = ":".join(arn.split(":")[:5]), arn.split(":", 5)[5]
     kind = _QUALIFIED.get(arn.split(":")[2])
     parts = resource.split(":")

@@ -44,7 +44,7 @@ def _version_from(prefix: str, arn: str) -> str:
 
 
 def _note_new_service(tools: Tools, record: "VersionJson") -> None:
-    """Print a question about a new name: a misspelt one creates a service without consumers."""
+    """Ask whether the name of a new service is a misspelt name of an existing one."""
     from registry_client.errors import RegistryClientError
 
     # A pipeline may have the right to publish one service, but not to list the others.

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from consumer_scan.listing import Listing, Scope
 
 _FUNCTION = "ConsumerScanFunction"
-# Lambda limits a payload to 6 MB. A consumer has 5 KB at most, as its environment variables.
+# Lambda limits a payload to 6 MB. A consumer has 5 KB at most, since Lambda limits a function's
+# environment variables to 4 KB.
 _BATCH = 500
-# Lambda's control plane allows 15 requests a second in an account: leave some for deployments.
+# Lambda's control plane allows 15 requests a second in an account, deployments included. The
+# adaptive retry mode sends fewer requests when Lambda throttles them.
 _ATTEMPTS = 12
 
 

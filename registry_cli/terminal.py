@@ -13,7 +13,7 @@ def has_terminal() -> bool:
 def agrees() -> bool:
     """Ask whether to continue; return whether the answer is yes.
 
-    Click's own question writes a blank to stdout, which is only for the result.
+    `click.confirm` would write a space to stdout, which is only for results.
     """
     click.echo("Go ahead? [y/N]: ", err=True, nl=False)
     if sys.stdin.readline().strip().lower() in {"y", "yes"}:

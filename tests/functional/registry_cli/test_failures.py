@@ -73,7 +73,7 @@ def test_missing_stack_error_has_the_region_and_its_registries(
         ended = run(*arguments)
 
         assert ended.status == 1
-        assert "no registry in eu-west-1 has the stack 'service-discovery'" in ended.err
+        assert "there is no registry stack 'service-discovery' in eu-west-1" in ended.err
         assert "registries in eu-west-1: discovery-prod;" in ended.err
         for way in ("--stack", "--region", "--url"):
             assert way in ended.err

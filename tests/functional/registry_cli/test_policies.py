@@ -324,7 +324,7 @@ def test_service_in_another_account_is_a_warning(
     ended = consumer_policy(f"arn:aws:{service}:eu-west-1:{_OTHER}:{resource}")
 
     assert ended.status == 0
-    assert f"is in account {_OTHER}, which has to allow it" in ended.err
+    assert f"is in account {_OTHER}, which has to allow the call" in ended.err
     assert what in ended.err
 
 
