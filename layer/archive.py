@@ -10,7 +10,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 def write_zip(folder: Path, path: Path) -> None:
     """Pack the files of *folder* into a ZIP file at *path*.
 
-    They are not compressed, since the output depends on the machine's zlib.
+    They are not compressed, since compressed data would depend on the machine's zlib.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = path.with_name(path.name + ".new")

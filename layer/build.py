@@ -19,7 +19,7 @@ def _say(text: str) -> None:
 
 
 def build(arch: str, output: Path | None, zip_file: Path | None, interpreter: Path | None) -> None:
-    """Build the layer of *arch*: the folder, the ZIP file, the interpreter; each if it has a path.
+    """Build the layer of *arch*; write the folder, the ZIP file and the interpreter if requested.
 
     Raises:
         interpreter_build.BuildError: A step of the build failed.

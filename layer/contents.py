@@ -13,7 +13,8 @@ from interpreter_build import HERE, BuildError, Interpreter, Toolchain
 
 FOLDER = "service-discovery"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)-----END CERTIFICATE-----", re.DOTALL)
-# The paths of helpers below /opt: every version of the managed runtimes searches these folders.
+# Each helper's path below /opt, and its source. All versions of Lambda's Python and Node.js
+# runtimes search these folders of /opt.
 _HELPERS = {
     **{
         f"python/service_discovery/{name}": f"python/service_discovery/{name}"
@@ -38,7 +39,7 @@ def check_links() -> None:
     """Check that this checkout has its symbolic links.
 
     Raises:
-        BuildError: It has files in place of them.
+        BuildError: It has a plain file in place of a link.
     """
     if not (HERE / "extension").is_dir():
         message = (
@@ -80,17 +81,17 @@ def write_layer(
     program.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(built.binary, program)
     program.chmod(0o755)
-    beside = folder / FOLDER
-    licenses = beside / "licenses"
+    data_folder = folder / FOLDER
+    licenses = data_folder / "licenses"
     licenses.mkdir(parents=True, exist_ok=True)
-    (beside / "roots.der").write_bytes(_roots(tools.packages / "certifi/cacert.pem"))
-    (beside / "VERSION").write_text(product_version() + "\n")
+    (data_folder / "roots.der").write_bytes(_roots(tools.packages / "certifi/cacert.pem"))
+    (data_folder / "VERSION").write_text(product_version() + "\n")
     helpers = helper_files()
     for name, data in helpers.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    (beside / "sbom.cdx.json").write_text(_bill_of_materials(arch, {**modules, **helpers}))
+    (data_folder / "sbom.cdx.json").write_text(_bill_of_materials(arch, {**modules, **helpers}))
     texts = {
         "service-discovery": HERE / "LICENSE",
         "micropython": built.micropython / "LICENSE",

@@ -55,7 +55,7 @@ class Toolchain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """A finished binary, and the folders that its parts' licence texts are in."""
+    """A finished binary, and the folders with the licence texts of its parts."""
 
     binary: Path
     micropython: Path
@@ -172,10 +172,10 @@ def _compiler_environment(tools: Toolchain, cache: Path, target: str) -> dict[st
     }
 
 
-def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) -> None:
+def _make(port: Path, environment: dict[str, str], *variables: str, purpose: str) -> None:
     """Run MicroPython's make file in *port*.
 
-    It cannot use a program with a blank in its path, so it gets names that are on the PATH.
+    The make file cannot use a program with a space in its path, so it gets names on the PATH.
     """
     if not shutil.which("make"):
         message = "make is missing (Debian: apt-get install make)"
@@ -192,7 +192,7 @@ def _make(port: Path, environment: dict[str, str], *words: str, purpose: str) ->
         _run(
             [
                 *("make", f"-j{os.cpu_count() or 2}", "PYTHON=layer-python"),
-                *("CC=layer-cc", "LD=layer-cc", "STRIP=", "SIZE=true", *words),
+                *("CC=layer-cc", "LD=layer-cc", "STRIP=", "SIZE=true", *variables),
             ],
             cwd=port,
             environment={**environment, "PATH": f"{folder}:{environment.get('PATH', os.defpath)}"},
@@ -210,7 +210,7 @@ def _unpack(archive: Path, into: Path) -> None:
         top.replace(into)
 
 
-def _port_words(modules: str) -> list[str]:
+def _port_variables(modules: str) -> list[str]:
     return [
         "VARIANT_DIR=../../../variant",
         "BUILD=build",
@@ -224,7 +224,7 @@ def _port_words(modules: str) -> list[str]:
 
 
 def _freeze(base: Path, modules: dict[str, bytes]) -> None:
-    """Write the Python to be frozen, in an order that does not depend on the file system."""
+    """Write the Python modules to freeze, in an order that does not depend on the file system."""
     folder = base / "frozen"
     if folder.exists():
         shutil.rmtree(folder)
@@ -258,7 +258,7 @@ def _make_base(base: Path, archives: dict[str, Path], environment: dict[str, str
     _make(
         base / "micropython/ports/unix",
         environment,
-        *_port_words("frozen"),
+        *_port_variables("frozen"),
         purpose="compiling MicroPython",
     )
 
@@ -304,7 +304,7 @@ def interpreter(arch: str, modules: dict[str, bytes], say: Say) -> Interpreter:
             started = time.monotonic()
             _freeze(base, modules)
             port = base / "micropython/ports/unix"
-            _make(port, environment, *_port_words("frozen"), purpose="freezing our Python")
+            _make(port, environment, *_port_variables("frozen"), purpose="freezing our Python")
             staged = binary.with_name(binary.name + ".new")
             shutil.copyfile(port / "build/service-discovery", staged)
             staged.chmod(0o755)

@@ -1,6 +1,6 @@
 """Renders bills of materials in CycloneDX 1.6, without dates and serial numbers.
 
-The components: of the layer in `contents.py`, of the functions in `release/bill_of_materials.py`.
+`contents.py` lists the components of the layer, `release/bill_of_materials.py` those of a function.
 """
 
 import json
@@ -21,7 +21,7 @@ def render(
         name: The part's name.
         version: This product's version.
         components: Each with its `bom-ref`.
-        details: More members of the part.
+        details: More members of the part's own component.
     """
     document = {
         "bomFormat": "CycloneDX",

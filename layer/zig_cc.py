@@ -1,6 +1,7 @@
 """A C compiler for MicroPython's make files: `zig cc` for one target, with GCC's options.
 
-The variables are ZIG (the program) and ZIG_TARGET (`x86_64-linux-musl`).
+Two environment variables set the program and the target: ZIG, and ZIG_TARGET (such as
+`x86_64-linux-musl`).
 """
 
 import os

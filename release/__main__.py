@@ -58,8 +58,8 @@ def _function_archive(code_uri: str) -> str:
 def packaged_template(template: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
     """Return the template that deploys a release, and the folders of the functions in it.
 
-    It has the names of the ZIP files instead of folders to build, and only the runtime that they
-    were built for.
+    The template has the names of ZIP files in place of the folders to build, and allows only the
+    runtime that the ZIP files are built for.
     """
     folders = set()
     for resource in template["Resources"].values():

@@ -35,7 +35,7 @@ def write_function(source: Path, path: Path) -> FunctionArchive:
     """Pack the function in *source* and the packages of its `requirements.txt`.
 
     Raises:
-        ReleaseError: pip has no such package for the runtime.
+        ReleaseError: pip found no wheel for the runtime, or a wheel has an unsupported layout.
     """
     with tempfile.TemporaryDirectory(prefix="service-discovery-release-") as scratch:
         wheels = Path(scratch) / "wheels"

@@ -1,7 +1,7 @@
-// Where the process starts. Under the name `micropython` the binary is the plain interpreter, which
-// the tests run; under any other name it is the extension: it reads no arguments, ignores
-// MicroPython's variables (MICROPYPATH and HOME belong to the function), and imports only frozen
-// modules.
+// The entry point of the process. If the binary is called `micropython`, it is the plain
+// interpreter, which the tests run. Under any other name it is the extension. The extension reads
+// no arguments and none of MicroPython's environment variables (MICROPYPATH and HOME belong to the
+// function), and it imports only frozen modules.
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +25,8 @@ int __real_main(int argc, char **argv);
 static char heap[HEAP_BYTES] __attribute__((aligned(16)));
 static char call_stack[CALL_STACK_BYTES] __attribute__((aligned(16)));
 
-// The heap starts small, for what nearly every function needs, and grows when it is full.
+// The heap starts with HEAP_BYTES, which is enough for nearly every function, and grows when it is
+// full.
 size_t gc_get_max_new_split(void) {
     return LARGEST_GROWTH;
 }

@@ -1,6 +1,7 @@
-// Faster versions of some of MicroPython's functions. The linker's `--wrap` puts them in place; the original
-// is `__real_...`. The originals took most of the instructions of a start, which the function's boot waits
-// for, and of a check, which a reader may wait for: see docs/performance.md.
+// Faster versions of some of MicroPython's functions. The linker's `--wrap` replaces the originals
+// by them; an original is still available as `__real_...`. The originals took most of the
+// instructions of a start and of a check. The function's boot waits for the start, and a reader may
+// wait for the check: see docs/performance.md.
 #include <string.h>
 
 #include "py/builtin.h"
@@ -12,10 +13,10 @@
 extern const char mp_frozen_names[];
 extern const mp_frozen_module_t *const mp_frozen_mpy_content[];
 
-// Finds a frozen module. MicroPython measures and compares the names of all of them several times for
-// each import: a tenth of all the instructions of a start. Every frozen module is compiled and named
-// `package/module.py`, so a path with a dot and no slash, or with a slash and no dot, is none of them,
-// and lengths are measured once.
+// Finds a frozen module. For each import, MicroPython measures and compares the names of all frozen
+// modules several times: a tenth of all the instructions of a start. Here the lengths are measured
+// once. Every frozen module is compiled and named `package/module.py`. So a path can be a module
+// only if it has a dot and a slash, and a package only if it has neither.
 #define MOST_MODULES 64
 
 mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void **code) {
@@ -56,11 +57,11 @@ mp_import_stat_t __wrap_mp_find_frozen_module(const char *path, int *type, void 
     return MP_IMPORT_STAT_NO_EXIST;
 }
 
-// MicroPython searches its tables of interned strings, step by step, for each name that is imported and
-// for each text that is made, to share the memory of equal ones: a fifth of all the instructions of a
-// start, and of a check. The strings that the program has at its start are found by their hash here.
-// A text that is not among them need not be shared. MicroPython's own functions find the names that are
-// added later.
+// Finds an interned string. For each name that is imported and each string that is created,
+// MicroPython searches its tables of interned strings step by step, so that equal strings share
+// their memory: a fifth of all the instructions of a start, and of a check. Here, the strings that
+// are interned at the start are found by their hash. Other created strings do not share memory. For
+// other names, MicroPython's own function is called, which interns them.
 #define PLACES 4096
 #define LONGEST_SHARED 32
 
@@ -68,7 +69,7 @@ qstr __real_qstr_from_strn(const char *text, size_t length);
 qstr __real_qstr_find_strn(const char *text, size_t length);
 
 static qstr find_string(const char *text, size_t length) {
-    // The numbers of the interned strings, each at its hash or behind it.
+    // A hash table of the interned strings' numbers: each is at its hash or in a later place.
     static uint16_t places[PLACES];
     static size_t count;
     if (!count) {
@@ -93,7 +94,8 @@ static qstr find_string(const char *text, size_t length) {
     return MP_QSTRnull;
 }
 
-// Whether MicroPython is interning a string: it must then find the strings that were added later.
+// Whether MicroPython's own function is running, which interns a string. It has to find the strings
+// that were interned after the start, too.
 static bool interns;
 
 qstr __wrap_qstr_from_strn(const char *text, size_t length) {
@@ -113,9 +115,10 @@ qstr __wrap_qstr_find_strn(const char *text, size_t length) {
     return length > LONGEST_SHARED ? MP_QSTRnull : find_string(text, length);
 }
 
-// MicroPython enlarges the dictionary of a class, and the map of an instance, by one for each name. Here
-// both begin with room for most of their names. The dictionary of a class is the first dictionary that is
-// made after a class statement has begun.
+// Makes room for the names of classes and instances. They are stored one by one, and MicroPython
+// makes room for one more each time. Here, the dictionary of a class and the map of an instance get
+// room at once for as many names as most of them need. A class's dictionary is the first one that
+// is created after `mp_load_build_class`.
 #define CLASS_NAMES 12
 #define INSTANCE_NAMES 8
 
@@ -144,9 +147,9 @@ void __wrap_mp_map_init(mp_map_t *map, size_t room) {
     is_dictionary = false;
 }
 
-// Allocates on the heap. MicroPython searches from the beginning for free blocks. Those after the last used
-// block are always free, so they are taken first. Once there are too few, MicroPython searches, and
-// collects garbage.
+// Allocates on the heap. MicroPython searches for free blocks from the beginning. The blocks after
+// the last used one are always free, so they are taken first. If there are too few, MicroPython's
+// own function searches for free blocks and collects garbage.
 void *__real_gc_alloc(size_t size, unsigned int flags);
 
 void *__wrap_gc_alloc(size_t size, unsigned int flags) {
@@ -167,9 +170,11 @@ void *__wrap_gc_alloc(size_t size, unsigned int flags) {
     return start;
 }
 
-// Finds a name in a dictionary of names, or adds it. For each, MicroPython divides twice and calls two
-// functions, and a full dictionary grows by a fifth. Its own version, which mpconfigport_layer.h renames, is
-// called for the less frequent cases: other keys, removals, ordered and large dictionaries.
+// Finds a name in a dictionary of names, or adds it. For each name, MicroPython divides twice and
+// calls two functions, and a full dictionary grows by a fifth. Here, one division is enough, and a
+// full dictionary grows to twice its size. The less frequent cases call MicroPython's own version,
+// which mpconfigport_layer.h renames: other keys, removals, ordered dictionaries, the growth of
+// large ones.
 #define MOST_GROWTH 64
 
 mp_map_elem_t *mp_map_lookup_fully(mp_map_t *map, mp_obj_t key, mp_map_lookup_kind_t kind);
@@ -177,7 +182,7 @@ mp_map_elem_t *mp_map_lookup_fully(mp_map_t *map, mp_obj_t key, mp_map_lookup_ki
 static void make_room(mp_map_t *map) {
     mp_map_t old = *map;
     size_t room = 2 * old.alloc + 1;
-    // Raises an exception if there is no memory: the map is as before then.
+    // If there is no memory, this raises an exception and the map does not change.
     map->table = m_new0(mp_map_elem_t, room);
     map->alloc = room;
     map->used = 0;

@@ -2,7 +2,7 @@
 NATIVE_DIR := $(USERMOD_DIR)
 SRC_USERMOD_C += $(NATIVE_DIR)/posix_calls.c $(NATIVE_DIR)/entry.c $(NATIVE_DIR)/fast_paths.c $(NATIVE_DIR)/tls_support.c
 
-# The parts of Mbed TLS that TLS 1.3 needs and that are missing in MicroPython's list.
+# The parts of Mbed TLS that TLS 1.3 needs and that MicroPython's own list lacks.
 SRC_THIRDPARTY_C += $(addprefix lib/mbedtls/library/,\
 	psa_crypto.c \
 	psa_crypto_aead.c \

@@ -23,7 +23,7 @@
 #define RENAME_EXCHANGE (1 << 1)
 #endif
 
-// Which signal reports a reader that waits for a leased file: see call_lease.
+// The signal that the kernel sends when a reader waits for a leased file: see call_lease.
 #define LEASE_SIGNAL SIGRTMIN
 // A reader usually closes the file within this time.
 #define FIRST_PAUSE_US 20
@@ -80,8 +80,9 @@ static mp_obj_t call_rename(mp_obj_t source_in, mp_obj_t target_in) {
     const char *source = mp_obj_str_get_str(source_in), *target = mp_obj_str_get_str(target_in);
     // ext4 writes a file to the disk before it is renamed over another one (auto_da_alloc), which
     // takes milliseconds. The services file need not survive a crash of the machine: exchange the
-    // two and remove the old one. The target goes first, so that a directory watcher's last event
-    // of that name is MOVED_TO. Where the kernel or the file system can't exchange, rename.
+    // two and remove the old one. The target is the first argument, so that the last event that a
+    // directory watcher gets for its name is MOVED_TO. If the kernel or the file system can't
+    // exchange files, rename.
     struct stat info;
     if (!lstat(target, &info) && S_ISREG(info.st_mode)
         && !syscall(SYS_renameat2, AT_FDCWD, target, AT_FDCWD, source, RENAME_EXCHANGE)) {
@@ -156,8 +157,8 @@ static mp_obj_t signal_descriptor(const sigset_t *signals) {
 }
 
 static mp_obj_t call_watch_signals(void) {
-    // If the queue of real-time signals is full, the kernel sends SIGIO, whose default action ends
-    // the process.
+    // If the queue of real-time signals is full, the kernel sends SIGIO instead, which ends the
+    // process by default.
     signal(SIGIO, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     sigset_t ending;
@@ -192,7 +193,7 @@ static mp_obj_t call_wall(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(call_wall_obj, call_wall);
 
-// Faster than C's `getenv`, which calls a function for each variable.
+// C's `getenv` is not used, since it calls `strncmp` for every variable.
 static mp_obj_t call_getenv(mp_obj_t name_in) {
     size_t length;
     const char *name = mp_obj_str_get_data(name_in, &length);
@@ -215,7 +216,7 @@ static mp_obj_t call_getenv(mp_obj_t name_in) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_getenv_obj, call_getenv);
 
-// The kernel is asked each time: see extension/system.py.
+// From the kernel at each call: see extension/system.py.
 static mp_obj_t call_random(void) {
     uint32_t number;
     if (getrandom(&number, sizeof(number), 0) != sizeof(number)) {
@@ -235,7 +236,7 @@ static mp_obj_t call_write_stderr(mp_obj_t data) {
             continue;
         }
         if (n <= 0) {
-            break;  // The log is closed: there is no other place to report it.
+            break;  // The error cannot be logged: stderr is the log.
         }
         done += n;
     }
@@ -249,8 +250,8 @@ static mp_obj_t call_exit(mp_obj_t status) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_1(call_exit_obj, call_exit);
 
-// A look-up of a host name. getaddrinfo has no deadline, so it runs in a thread, which uses nothing
-// of MicroPython and writes its result into a pipe that can be polled.
+// Looks up a host name. getaddrinfo has no deadline, so it runs in a thread of its own. The thread
+// does not use MicroPython. It writes the addresses, or the error, to a pipe, which can be polled.
 typedef struct {
     int pipe;
     int family;

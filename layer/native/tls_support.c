@@ -1,11 +1,12 @@
-// Random numbers for Mbed TLS, and the certificate that it refused last.
+// Random numbers for Mbed TLS, and the certificate that Mbed TLS refused.
 #include <string.h>
 #include <sys/random.h>
 
 #include "psa/crypto.h"
 
-// TLS 1.3 draws its keys here. The kernel is asked each time: the state of a generator in this process
-// would be part of a snapshot (SnapStart), and all environments restored from it would have the same keys.
+// Returns random bytes for the keys of TLS 1.3, from the kernel at each call. The state of a
+// generator in this process would be part of a snapshot (SnapStart): all environments that are
+// restored from it would use the same keys.
 psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context_t *context,
     uint8_t *output, size_t size, size_t *length) {
     (void)context;
@@ -20,8 +21,8 @@ psa_status_t mbedtls_psa_external_get_random(mbedtls_psa_external_random_context
     return PSA_SUCCESS;
 }
 
-// Mbed TLS refuses a peer's certificate that has a critical extension which it does not know, and keeps
-// nothing of it. The bytes of the last one stay here, so that the log can name certificate and
+// Mbed TLS refuses a certificate with a critical extension that it does not know, and keeps no part
+// of it. The last refused certificate is kept here, so that the log can have its name and the
 // extension.
 static uint8_t refused[4096];
 static size_t refused_length;

@@ -1,5 +1,6 @@
-// Mbed TLS for one purpose: a TLS 1.2 and 1.3 client that always verifies, quick at its first handshake.
-// No finite-field or static-RSA key exchange, no renegotiation, no curve below 256 bits.
+// The configuration of Mbed TLS, for one purpose: a client for TLS 1.2 and 1.3 that always verifies
+// certificates, with a fast first handshake. It has no finite-field or static-RSA key exchange, no
+// renegotiation, and no curve below 256 bits.
 #ifndef SERVICE_DISCOVERY_MBEDTLS_CONFIG_H
 #define SERVICE_DISCOVERY_MBEDTLS_CONFIG_H
 
@@ -54,7 +55,8 @@
 #define MBEDTLS_CTR_DRBG_C
 #define MBEDTLS_ENTROPY_C
 #define MBEDTLS_MD_C
-// Old roots are self-signed with SHA-1. They have to parse; no signature by SHA-1 is accepted.
+// Old roots are self-signed with SHA-1. Mbed TLS needs SHA-1 to parse them; it accepts no SHA-1
+// signature.
 #define MBEDTLS_SHA1_C
 #define MBEDTLS_SHA224_C
 #define MBEDTLS_SHA256_C

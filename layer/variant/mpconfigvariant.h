@@ -1,25 +1,29 @@
-// What the layer's MicroPython can do: MicroPython's usual unix set, less what an extension, which
-// is not interactive and drives no hardware, never uses.
-// The growing heap takes memory from malloc.
+// The features of the layer's MicroPython: those of the unix port, without those that an extension
+// never uses. An extension is not interactive and controls no hardware.
+
+// For malloc, with which the heap grows.
 #include <stdlib.h>
 
 #define MICROPY_CONFIG_ROM_LEVEL (MICROPY_CONFIG_ROM_LEVEL_EXTRA_FEATURES)
 #define MICROPY_PY_SYS_PATH_DEFAULT ".frozen"
 
-// The heap begins small (native/entry.c) and grows by itself.
+// The heap starts small (native/entry.c) and grows when it is full.
 #define MICROPY_GC_SPLIT_HEAP (1)
 #define MICROPY_GC_SPLIT_HEAP_AUTO (1)
 
-// Room for a module's names, and for the modules, at once: growing step by step takes a fifth of all
-// the instructions between the process's start and the first line of ours that does something.
+// The dictionary of a module's names and that of all modules get enough room at once. Their growth
+// step by step takes a fifth of all the instructions between the start of the process and the first
+// line of our Python that does some work.
 #define MICROPY_MODULE_DICT_SIZE (29)
 #define MICROPY_LOADED_MODULES_DICT_SIZE (47)
 #define MICROPY_OPT_MAP_LOOKUP_CACHE_SIZE (512)
-// No class of ours has descriptors or __setattr__, and each would be searched for them.
+// Our classes define no __get__, __set__, __delete__, __setattr__ or __delattr__. With these
+// options, MicroPython would search each class for them.
 #define MICROPY_PY_DESCRIPTORS (0)
 #define MICROPY_PY_DELATTR_SETATTR (0)
 
-// The state of a call lies on a stack of its own. On the heap, it would have to be allocated and freed.
+// The state of each Python call is on a separate stack. On the heap, it would have to be allocated
+// and freed.
 #define MICROPY_ENABLE_PYSTACK (1)
 
 #define MICROPY_EMIT_X64 (0)
