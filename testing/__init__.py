@@ -1,1 +1,1 @@
-"""Fakes of Lambda's Extensions API and of DynamoDB, and certificates, for tests and benchmarks."""
+"""Fakes, emulators, sample data and tools that tests and benchmarks share."""

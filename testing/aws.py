@@ -1,4 +1,4 @@
-"""moto's AWS, and the functions' environment variables from the template."""
+"""moto's AWS, and the functions' environment variables."""
 
 import copy
 import pickle
@@ -64,10 +64,10 @@ def _copy_table(table: Table, _memo: object) -> Table:
 def moto() -> Iterator[None]:
     """Replace AWS by moto, and patch moto and botocore to take a fraction of the time for DynamoDB.
 
-    For each transaction moto makes deep copies of all items of its tables. They are necessary only
-    for updates, which the product does not use. In each response moto tries several names of each
-    attribute's type, although the item already has the correct one. For each request moto lists the
-    methods of a class, and botocore replaces invalid characters in the same user agent.
+    For each transaction moto makes deep copies of all items of its tables. The copies are necessary
+    only for updates, which the product does not use. In each response moto tries several names of
+    each attribute's type, although the item already has the correct one. For each request moto
+    lists the methods of a class, and botocore replaces invalid characters in the same user agent.
     """
     serialize = BaseJSONSerializer._serialize_type_structure
 
@@ -90,7 +90,7 @@ def moto() -> Iterator[None]:
 
 @contextmanager
 def aws() -> Iterator["DynamoDBClient"]:
-    """Return a client of both tables in moto's AWS."""
+    """Create the tables in moto's AWS and return a client."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
@@ -106,14 +106,14 @@ def _backend() -> DynamoDBBackend:
 
 @cache
 def _empty_tables() -> bytes:
-    """Return what moto has after the creation of our tables."""
+    """Create our tables and return what moto stores of them, pickled."""
     tables.make_tables()
     return pickle.dumps(_backend().tables)
 
 
 def renew_tables() -> None:
-    """Delete all tables of moto's and create ours again, empty.
+    """Delete all of moto's tables and create ours again, empty.
 
-    `tables.renew_tables` takes longer than most tests.
+    This is faster than `tables.renew_tables`, which takes longer than most tests.
     """
     _backend().tables = pickle.loads(_empty_tables())

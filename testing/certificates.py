@@ -42,11 +42,16 @@ class Certificates:
 
 
 def make_chain(folder: Path, extension: x509.ExtensionType) -> tuple[Path, ssl.SSLContext]:
-    """Make a CA's bundle, and a server below an intermediate CA with a critical extension."""
+    """Make a CA's bundle, and a server's context with a certificate of an intermediate CA.
+
+    Args:
+        folder: The folder to create.
+        extension: A critical extension of the intermediate CA's certificate.
+    """
     folder.mkdir()
     authority = _Authority(folder)
-    below = authority.intermediate(extension)
-    return authority.write_bundle(), below.server("localhost", "127.0.0.1", 1)
+    intermediate = authority.make_intermediate(extension)
+    return authority.write_bundle(), intermediate.server("localhost", "127.0.0.1", 1)
 
 
 def _name(text: str) -> x509.Name:
@@ -97,25 +102,25 @@ class _Authority:
             builder = builder.add_extension(self._extension, critical=True)
         der = builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
         if self._is_old:
-            # Current libraries cannot sign with SHA-1. The wrong signature does not matter, since
-            # a root's is not verified.
+            # Current libraries cannot sign with SHA-1, so the signature becomes wrong. It does not
+            # matter, since clients do not verify the signature of a root.
             der = der.replace(_RSA_WITH_SHA256, _RSA_WITH_SHA1)
         path = self._folder / "ca.pem"
         path.write_text(ssl.DER_cert_to_PEM_cert(der), encoding="ascii")
         return path
 
-    def intermediate(self, extension: x509.ExtensionType) -> "_Authority":
-        """Make an intermediate authority, whose certificate has a critical extension."""
-        below = _Authority(self._folder, name="Intermediate CA")
+    def make_intermediate(self, extension: x509.ExtensionType) -> "_Authority":
+        """Make an intermediate authority; *extension* is a critical one of its certificate."""
+        intermediate = _Authority(self._folder, name="Intermediate CA")
         certificate = (
-            self._builder(below._name, below._key, self._now + _DAY)
+            self._builder(intermediate._name, intermediate._key, self._now + _DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_CA_MAY_SIGN, critical=True)
             .add_extension(extension, critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        below._chain = certificate.public_bytes(serialization.Encoding.PEM)
-        return below
+        intermediate._chain = certificate.public_bytes(serialization.Encoding.PEM)
+        return intermediate
 
     def server(self, name: str, address: str, days: int) -> ssl.SSLContext:
         """Make a server's context for *name* and *address*, valid for this many days."""

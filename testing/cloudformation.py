@@ -1,4 +1,7 @@
-"""A fake of CloudFormation on a real socket: describes stacks, and receives responses."""
+"""A fake of CloudFormation on a real socket.
+
+It describes stacks, and receives the responses of custom resources.
+"""
 
 import json
 import threading
@@ -20,8 +23,8 @@ class CloudFormationEndpoint:
         url: Its address.
         stacks: The stacks that it describes.
         is_denied: Whether the caller may not describe stacks.
-        statuses: The statuses with which the next responses are refused.
-        received: All received responses, by the request's id.
+        statuses: The HTTP statuses for the next custom resource responses; then 200.
+        received: All accepted custom resource responses, by the request's id.
     """
 
     def __init__(self, url: str) -> None:
@@ -83,7 +86,7 @@ def cloudformation_endpoint() -> Iterator[CloudFormationEndpoint]:
         def do_POST(self) -> None:
             form = {name: values[0] for name, values in parse_qs(self._body().decode()).items()}
             status, text = found.describe(form)
-            self._give(status, text.encode())
+            self._respond(status, text.encode())
 
         def do_PUT(self) -> None:
             body = self._body()
@@ -91,12 +94,12 @@ def cloudformation_endpoint() -> Iterator[CloudFormationEndpoint]:
             if status == 200:
                 request_id = self.path.rpartition("/")[2]
                 found.received.setdefault(request_id, []).append(json.loads(body))
-            self._give(status, b"")
+            self._respond(status, b"")
 
         def _body(self) -> bytes:
             return self.rfile.read(int(self.headers["Content-Length"]))
 
-        def _give(self, status: int, body: bytes) -> None:
+        def _respond(self, status: int, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", "text/xml")
             self.send_header("Content-Length", str(len(body)))

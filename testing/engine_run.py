@@ -21,8 +21,8 @@ from testing.stream_world import ARN, implied_by, index_by, lambda_context
 _SERVICES = tuple(f"service-{number}" for number in range(12))
 _CHANNELS = ("latest", "beta", "canary")
 _PUMPS = 2
-# After the last write.
-_DRAINED_WITHIN_S = 1_800.0
+# How long the pumps may work after the last write.
+_PUMPS_END_WITHIN_S = 1_800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +53,21 @@ def run(database: Database, *, operations: int, writers: int, seed: int) -> Engi
     create_tables(database)
     context = multiprocessing.get_context("spawn")
     may_end, pumped = context.Event(), context.SimpleQueue()
-    where = database.url, database.access_key
+    address = database.url, database.access_key
     pumps = [
-        context.Process(target=_pump, args=(*where, number, seed, may_end, pumped), daemon=True)
+        context.Process(target=_pump, args=(*address, number, seed, may_end, pumped), daemon=True)
         for number in range(_PUMPS)
     ]
     for pump in pumps:
         pump.start()
-    work = [(*where, seed * 1_000 + number, operations // writers) for number in range(writers)]
+    work = [(*address, seed * 1_000 + number, operations // writers) for number in range(writers)]
     with context.Pool(writers) as pool:
         results = pool.starmap(_write, work)
     may_end.set()
     for pump in pumps:
-        pump.join(_DRAINED_WITHIN_S)
+        pump.join(_PUMPS_END_WITHIN_S)
         if pump.exitcode != 0:
-            message = f"a pump ended with {pump.exitcode}; None: it still runs"
+            message = f"a pump ended with {pump.exitcode} (None: it is still running)"
             raise RuntimeError(message)
     pump_results: list[PumpResult] = [pumped.get() for _ in pumps]
     statuses: Counter[int] = Counter()
@@ -84,20 +84,20 @@ def run(database: Database, *, operations: int, writers: int, seed: int) -> Engi
         deaths=sum(each.deaths for each in pump_results),
         repeats=sum(each.repeats for each in pump_results),
         differences=sum(found.get(key) != wanted.get(key) for key in found.keys() | wanted.keys()),
-        lost=_lost(items, made),
+        lost=_count_lost(items, made),
     )
 
 
 def _pump(url: str, access_key: str, number: int, seed: int, may_end: Any, pumped: Any) -> None:
     """Pump in a process of its own, since the function's metrics are global to a process."""
-    _enter(url, access_key)
+    _set_environment(url, access_key)
     pump = StreamPump(Database(url, access_key), number=number, pumps=_PUMPS, seed=seed)
     with contextlib.redirect_stdout(io.StringIO()):
         result = pump.run(may_end.is_set)
     pumped.put(result)
 
 
-def _enter(url: str, access_key: str) -> None:
+def _set_environment(url: str, access_key: str) -> None:
     """Set the environment that the functions read, before they are imported."""
     os.environ.update(ENVIRONMENT)
     os.environ.update(
@@ -129,8 +129,8 @@ def scan(database: Database, table: str) -> list[dict[str, Any]]:
     return [item for page in pages for item in page["Items"]]
 
 
-def _lost(items: list[dict[str, Any]], made: Counter[tuple[str, str]]) -> int:
-    """Count changes that are missing: by caller and action, and by gaps between revisions."""
+def _count_lost(items: list[dict[str, Any]], made: Counter[tuple[str, str]]) -> int:
+    """Count changes that are not in the history once, and services whose revisions have gaps."""
     events = [layout.event_from_item(item) for item in items if layout.ACTION in item]
     recorded = Counter((event.by, str(event.action)) for event in events)
     missing = sum((made - recorded).values())
@@ -152,8 +152,8 @@ _CERTAIN = frozenset({"publish", "delete", "delete-channel"})
 def _write(
     url: str, access_key: str, seed: int, count: int
 ) -> tuple[Counter[int], Counter[tuple[str, str]]]:
-    """Make operations in a process of its own; return the statuses, and the changes made."""
-    _enter(url, access_key)
+    """Send requests in a process of its own; return the statuses, and the changes made."""
+    _set_environment(url, access_key)
     handler = importlib.import_module("registry_api.handler").handler
     random, by = Random(seed), f"arn:aws:iam::123456789012:role/writer-{seed}"
     statuses: Counter[int] = Counter()
@@ -170,7 +170,7 @@ def _write(
 
 
 def _operation(random: Random) -> tuple[str, str, str, dict[str, str] | None]:
-    """Choose an operation that may be refused, and that competes with other writers'."""
+    """Choose a random operation, which may be refused or conflict with the other writers' ones."""
     service = f"/services/{random.choice(_SERVICES)}"
     version = f"{random.randint(1, 3)}.{random.randint(0, 3)}.{random.randint(0, 4)}"
     version += random.choice(("", "", "", "-rc.1"))
@@ -182,7 +182,7 @@ def _operation(random: Random) -> tuple[str, str, str, dict[str, str] | None]:
     )[0]
     arn = f"{ARN[:-2]}{random.randint(1, 2)}"
     of_version, of_channel = f"{service}/versions/{version}", f"{service}/channels/{channel}"
-    looks = ("/services", service, f"{service}/versions", f"{service}/history")
+    reads = ("/services", service, f"{service}/versions", f"{service}/history")
     requests: dict[str, tuple[str, str, dict[str, str] | None]] = {
         "publish": ("PUT", of_version, {"arn": arn}),
         "yank": ("PATCH", of_version + force, {"status": "yanked", "reason": arn}),
@@ -190,7 +190,7 @@ def _operation(random: Random) -> tuple[str, str, str, dict[str, str] | None]:
         "delete": ("DELETE", of_version + force, None),
         "set-channel": ("PUT", of_channel, {"version": version}),
         "delete-channel": ("DELETE", of_channel, None),
-        "read": ("GET", random.choice(looks), None),
+        "read": ("GET", random.choice(reads), None),
     }
     return kind, *requests[kind]
 

@@ -1,6 +1,6 @@
-"""Tools to check examples: installed into the cache in CI, otherwise the test is skipped.
+"""Tools to check examples, from the cache.
 
-Callers pin the versions.
+In CI a missing tool is installed; elsewhere its test is skipped. Callers pin the versions.
 """
 
 import os
@@ -24,7 +24,7 @@ def python_with(*packages: str) -> Path:
 
     def install(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
-        # Modules are compiled on first use: to compile all of the CDK's would take a minute.
+        # Python compiles modules on first use. To compile all of the CDK's would take a minute.
         pip = [str(folder / "bin/python"), "-m", "pip"]
         _run([*pip, "install", "--quiet", "--no-compile", *packages])
 

@@ -1,8 +1,8 @@
 """Terraform's language, parsed by HashiCorp's parser, which is in an npm package.
 
-Terraform itself needs the AWS provider, which only HashiCorp has, and its mirrors: with a mirror,
-tests/e2e/test_terraform.py applies the examples. Without one, the tests can still check the
-grammar, and that everything that an expression refers to is defined.
+Terraform itself needs the AWS provider, which only HashiCorp's registry and its mirrors have. With
+a mirror, tests/e2e/test_terraform.py applies the examples. Without one, the tests check only the
+grammar, and that all resources and data sources in expressions are defined.
 """
 
 import json
@@ -38,7 +38,7 @@ def parse(text: str) -> Any:
 
 
 def undefined(document: Any) -> set[str]:
-    """Return the undefined names in the expressions of a configuration."""
+    """Return the undefined resources and data sources in the expressions of a configuration."""
     found = set()
     for is_data, kind, name in _REFERENCE.findall(json.dumps(document)):
         blocks = document.get("data" if is_data else "resource", {})

@@ -32,7 +32,17 @@ def item(version: str, arn: str, *, revision: int = 1, **attributes: Any) -> dic
 
 
 class IndexServer:
-    """Serves `BatchGetItem` from a dictionary of items, or with a fault that a test sets."""
+    """Serves `BatchGetItem` from a dictionary of items, or with a fault that a test sets.
+
+    Attributes:
+        items: The index items, by service and selector.
+        heads: The path and the headers of each request.
+        unprocessed: How many keys each response returns as unprocessed.
+        refused: How many more times each key is throttled.
+        fault: Sends the response in place of the correct one.
+        fault_on_connect: Likewise, but for any HTTP request: signature and body are not checked.
+        at_connect: Called for each new connection, before TLS; no request is read.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> None:
         """Serve on a free port of loopback, over TLS if a context is given."""
@@ -52,12 +62,12 @@ class IndexServer:
         self.at_connect: Fault | None = None
         self.credentials = Credentials("AKID", "SECRET", "TOKEN")
         self.tls = tls
-        self._kept: set[socket.socket] = set()
+        self._open: set[socket.socket] = set()
         self._fillers: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://{name}:{self._port}"
-        self._serve_beside(self._listener)
+        self._accept_in_thread(self._listener)
 
     def close(self) -> None:
         """Refuse new connections and break the open ones."""
@@ -72,7 +82,7 @@ class IndexServer:
         """Accept connections on the same port again."""
         self.close()
         self._listener = socket.create_server(("127.0.0.1", self._port))
-        self._serve_beside(self._listener)
+        self._accept_in_thread(self._listener)
 
     def vanish(self) -> None:
         """Drop every connection attempt: the listen queue is full, so clients get no response."""
@@ -85,15 +95,15 @@ class IndexServer:
             self._fillers.append(filler)
 
     def appear(self) -> None:
-        """Accept connections after `vanish`; attempts that were dropped stay lost."""
+        """Accept connections after `vanish`; the kernel repeats dropped attempts after a second."""
         for each in self._fillers:
             each.close()
         self._fillers = []
-        self._serve_beside(self._listener)
+        self._accept_in_thread(self._listener)
 
     def drop(self) -> None:
         """Break every connection that is open."""
-        for connection in list(self._kept):
+        for connection in list(self._open):
             with contextlib.suppress(OSError):
                 # Not SSLSocket.shutdown: it is not safe from another thread than the reader's.
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -108,7 +118,7 @@ class IndexServer:
         """Let a selector resolve to a version, with the ARN of all tests."""
         self.put(service, selector, item(version, ARN, **members))
 
-    def _serve_beside(self, listener: socket.socket) -> None:
+    def _accept_in_thread(self, listener: socket.socket) -> None:
         def accept() -> None:
             with contextlib.suppress(OSError):
                 while True:
@@ -126,11 +136,11 @@ class IndexServer:
                 return
             if self.tls:
                 connection = self.tls.wrap_socket(connection, server_side=True)
-            self._kept.add(connection)
+            self._open.add(connection)
             with connection, connection.makefile("rb") as reader:
                 while request := _read_request(reader):
                     self._respond(connection, *request)
-            self._kept.discard(connection)
+            self._open.discard(connection)
 
     def _respond(
         self, connection: socket.socket, path: str, headers: dict[str, str], body: bytes
@@ -220,7 +230,7 @@ def response_of(status: int, body: bytes, *, length: int | None = None) -> bytes
 
 
 def refuses(kind: str, status: int = 400) -> Fault:
-    """Respond with an error of DynamoDB."""
+    """Return a fault that responds with an error of DynamoDB."""
     document = {"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": f"said {kind}"}
     body = json.dumps(document).encode()
     return lambda connection, _: connection.sendall(response_of(status, body))

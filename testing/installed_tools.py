@@ -15,10 +15,10 @@ def installed(packages: tuple[str, ...], install: Callable[[Path], None]) -> Pat
     """Return the folder with these packages.
 
     Args:
-        packages: The packages with their versions, which callers pin. There is no lock file: that
-            would name the address of a registry.
-        install: Installs them into an empty folder. After an exception, which is raised, the next
-            call installs again.
+        packages: The packages with their versions, which callers pin. There is no lock file, since
+            it would contain the address of a registry.
+        install: Installs them into an empty folder. If it raises an exception, the next call
+            installs again.
     """
     name = re.sub(r"[^a-z0-9.-]+", "-", packages[0]).strip("-")
     pins = hashlib.sha256("\n".join((sys.version, *packages)).encode()).hexdigest()[:24]

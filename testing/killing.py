@@ -1,5 +1,5 @@
-"""Kills workers at any point of their work."""
+"""The exception with which tests kill a worker."""
 
 
 class KilledError(BaseException):
-    """Kills a worker: the product's code does not catch it."""
+    """Kills a worker: a BaseException, which the product's code does not catch."""

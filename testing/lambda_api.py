@@ -25,7 +25,7 @@ class LambdaApi:
         calls: Path, headers and document of each POST.
         asks: How many calls of `event/next` were received.
         sent: How many events have been sent.
-        when_ready: Called after the first `event/next`; waits for the first resolve.
+        when_ready: Functions that wait for the first resolve, which `wait_until_ready` calls once.
     """
 
     refused_events: tuple[str, ...] = ()

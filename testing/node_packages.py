@@ -1,4 +1,4 @@
-"""npm packages that tests of Node.js code need: installed once, or the test is skipped."""
+"""npm packages that tests need: installed once. If that is not possible, the test is skipped."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""A fake HTTP proxy on a real socket: CONNECT tunnels and requests with a whole URL."""
+"""A fake HTTP proxy on a real socket: CONNECT tunnels and requests with an absolute URL."""
 
 import base64
 import contextlib

@@ -1,7 +1,7 @@
 """Starts a program for which the kernel refuses leases, as on a network file system.
 
-NFS without leases returns EINVAL, NFSv4 without delegations EAGAIN. A seccomp filter lets
-fcntl(F_SETLEASE) fail with that error, and changes nothing else.
+NFS without leases returns EINVAL, NFSv4 without delegations EAGAIN. A seccomp filter makes
+fcntl(F_SETLEASE) fail with such an error, and changes nothing else.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ class _Filter(ctypes.Structure):
 
 
 def command(errno: int) -> list[str]:
-    """Return the command to start a program with."""
+    """Return a command to which the path and the arguments of a program are appended."""
     return [sys.executable, __file__, str(errno)]
 
 

@@ -1,6 +1,7 @@
 """The IAM rights that a function's calls need.
 
-Source: Service Authorization Reference. The emulators allow every call.
+The emulators allow every call, so tests compare these rights with those of the function's role.
+Source: Service Authorization Reference.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,7 @@ _OF_ONE_TABLE = frozenset({"DeleteItem", "DescribeTable", "GetItem", "PutItem", 
 
 @contextmanager
 def recorded_rights(resources: Mapping[str, str]) -> Iterator[Rights]:
-    """Record the rights that every call of AWS needs in this process.
+    """Record the rights that this process needs for its calls of AWS.
 
     Args:
         resources: The template's name of each table and queue, by the name in calls. Calls of

@@ -1,8 +1,9 @@
-"""A simulated CloudFormation stack with one resource: it sends the same requests in each state.
+"""A simulated CloudFormation stack with one custom resource: it sends CloudFormation's requests.
 
-The order is CloudFormation's own ("Custom resource provider request types", "Update behaviors"): a
-failed creation ends with a Delete; an update to another physical id ends with a Delete of the old
-one; a failed update with an Update back, and a Delete of the id that it had made.
+The order is CloudFormation's ("Custom resource provider request types", "Update behaviors"). A
+failed creation is followed by a Delete. An update to another physical id is followed by a Delete of
+the old one. A failed update is followed by an Update back to the old properties, and by a Delete of
+the physical id that it had made.
 """
 
 import uuid
@@ -86,7 +87,7 @@ class SimulatedStack:
 
     def _must_succeed(self, *request: Any) -> dict[str, Any]:
         response = self._request(*request)
-        # If a roll-back or a clean-up fails, the stack is stuck.
+        # If a request of a roll-back or of a clean-up fails, a real stack is stuck.
         assert response["Status"] == "SUCCESS", response
         return response
 

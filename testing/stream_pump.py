@@ -23,7 +23,7 @@ _MAX_BATCH = 100
 _POLL_S = 0.05
 _EMPTY_READS = 10
 _MAX_REPEATS = 5
-# The share of workers that are killed, and the maximum number of their calls.
+# The share of workers that are killed, and how many calls they make before at most.
 _DEATHS = 0.2
 _MOST_CALLS = 12
 
@@ -64,7 +64,7 @@ class StreamReader:
         self._iterators: dict[str, str | None] = {}
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the new records that pass the filter, as Lambda writes them."""
+        """Return the new records that pass the filter, in the format of Lambda's events."""
         found = []
         for shard in self._streams.describe_stream(StreamArn=self._arn)["StreamDescription"][
             "Shards"
@@ -103,7 +103,7 @@ class PumpResult:
 
 
 class StreamPump:
-    """One of several pumps on a stream: a record goes to one of them, an old record to all."""
+    """One of several pumps on a stream: each record goes to one, and any pump may repeat it."""
 
     def __init__(self, database: "Database", *, number: int, pumps: int, seed: int) -> None:
         """Read the stream from its start."""
@@ -119,7 +119,7 @@ class StreamPump:
     def run(self, may_end: Callable[[], bool]) -> PumpResult:
         """Pump until the writers have ended and the stream is drained."""
         empty = 0
-        # A shard may return its last records a moment later.
+        # A shard may return its last records late, so one empty read is not the end.
         while not may_end() or self._pending or empty < _EMPTY_READS:
             was_ending = may_end()
             records = self._reader.read()
@@ -151,7 +151,7 @@ class StreamPump:
         """Process a batch; return the sequence numbers that have to be delivered again."""
         worker: Any = self._client
         if not self._deaths:
-            # Kill the first worker, so that even a short run has one.
+            # Kill the first worker, so that a worker is killed even in a short run.
             worker = _KillingClient(worker, 0)
         elif self._random.random() < _DEATHS:
             worker = _KillingClient(worker, self._random.randint(0, _MOST_CALLS))

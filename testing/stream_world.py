@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ARN = arns.ARN
 NOW = "2026-01-01T00:00:00Z"
-# Yanks and deletions with `force`.
+# The terms of yanks and deletions with `force`.
 FORCED = WriteTerms(passes_guard=True)
 Index = dict[tuple[str, str], dict[str, Any]]
 _numbers = itertools.count(1)
@@ -93,8 +93,8 @@ def rebuild_with(
 
 
 def handler_on(client: Any, *, copies: int = 1) -> Any:
-    """Return the stream's function on both tables."""
-    # The module reads the environment when imported, and a test sets it first.
+    """Return the stream's handler on both tables."""
+    # Imported here: the module reads environment variables, which a test sets first.
     handler = importlib.import_module("stream_sync.handler").StreamHandler
     recompute = recompute_on(client, copies=copies)
     return handler(recompute, rebuild_with(recompute), lambda: 0.0)
@@ -124,18 +124,18 @@ def records_of(client: "DynamoDBClient", service: str = "users") -> list[dict[st
 
 
 def items_of(client: "DynamoDBClient", table: str) -> list[dict[str, Any]]:
-    """Read a whole table directly from moto's memory, since tests read it all the time."""
+    """Read a whole table directly from moto's memory: tests do it often, so it has to be fast."""
     found = dynamodb_backends[DEFAULT_ACCOUNT_ID][client.meta.region_name].get_table(table)
     return [item.to_json()["Attributes"] for item in found.all_items()]
 
 
 def index_of(client: "DynamoDBClient") -> Index:
-    """Return the whole index, without the attributes that say when an item was written."""
+    """Return the whole index, without the attributes `revision` and `updated_at`."""
     return index_by(items_of(client, tables.INDEX))
 
 
 def index_by(items: list[dict[str, Any]]) -> Index:
-    """Return the index's items, without the attributes that say when an item was written."""
+    """Return index items by key, without the attributes `revision` and `updated_at`."""
     return {
         (item["service"]["S"], item["selector"]["S"]): {
             name: value

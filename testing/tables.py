@@ -1,4 +1,4 @@
-"""The tables on moto, made from the template that deploys them."""
+"""The tables for tests, created from the template that deploys them."""
 
 from functools import cache
 from typing import TYPE_CHECKING, Any

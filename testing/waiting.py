@@ -15,5 +15,5 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
             message = f"after {_WITHIN_S} s still missing: {what}"
             raise AssertionError(message)
         time.sleep(pause_s)
-        # Many conditions invoke the function, which takes CPU time from what is waited for.
+        # Many conditions invoke the function. Polling too often would slow down what they wait for.
         pause_s = min(pause_s * 1.1, 0.02)

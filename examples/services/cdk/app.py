@@ -12,7 +12,7 @@ class UsersStack(Stack):
     """The service `users`."""
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
-        """Define the function, and what is published of it."""
+        """Define the function, and publish its current version."""
         super().__init__(scope, construct_id)
         function = aws_lambda.Function(
             self,

@@ -1,4 +1,4 @@
-"""The service: what its consumers call is up to it."""
+"""The service `users`: an ordinary Lambda function."""
 
 from typing import Any
 

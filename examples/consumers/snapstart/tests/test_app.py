@@ -22,7 +22,7 @@ class Users:
         return {"Payload": io.BytesIO(b'{"name": "Ada"}')}
 
 
-def test_asks_again_after_the_snapshot(monkeypatch):
+def test_reads_the_arn_again_after_the_snapshot(monkeypatch):
     users = Users()
     monkeypatch.setattr(app, "lambda_client", users)
 
@@ -33,6 +33,6 @@ def test_asks_again_after_the_snapshot(monkeypatch):
     assert users.called == [OLD, NEW]
 
 
-def test_refuses_an_answer_of_the_day_of_the_snapshot():
+def test_refuses_an_arn_as_old_as_the_snapshot():
     with services({"users": OLD}, age=7 * 86400), pytest.raises(StaleServiceError):
         app.handler({"user": 7}, None)
