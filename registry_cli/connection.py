@@ -207,7 +207,16 @@ class Connection:
         except ClientError as error:
             if not _is_missing(error):
                 raise
-            raise CommandError(self._no_stack(client)) from error
+            if logical_id not in str(error):
+                raise CommandError(self._no_stack(client)) from error
+            raise CommandError(
+                Failure(
+                    what=f"the stack {self.stack_name!r} has no {logical_id}",
+                    where=self.region,
+                    way_out=f"name the registry's stack with --stack or {STACK_VARIABLE}, or deploy "
+                    "the registry's current version to it",
+                )
+            ) from error
         physical_id: str = found["StackResourceDetail"]["PhysicalResourceId"]
         return physical_id
 

@@ -27,6 +27,8 @@
 #define LEASE_SIGNAL SIGRTMIN
 // A reader usually closes the file within this time.
 #define FIRST_PAUSE_US 20
+// A host name with its null byte: a name has at most 253 characters (RFC 1035, section 2.3.4).
+#define LONGEST_HOST 256
 
 static mp_obj_t checked(long result) {
     if (result < 0) {
@@ -255,7 +257,7 @@ static MP_DEFINE_CONST_FUN_OBJ_1(call_exit_obj, call_exit);
 typedef struct {
     int pipe;
     int family;
-    char host[256];
+    char host[LONGEST_HOST];
 } look_up_t;
 
 static void *look_up(void *argument) {
@@ -288,17 +290,20 @@ static void *look_up(void *argument) {
 static mp_obj_t call_look_up(mp_obj_t host, mp_obj_t family) {
     size_t length;
     const char *name = mp_obj_str_get_data(host, &length);
+    if (length >= LONGEST_HOST) {
+        mp_raise_OSError(ENAMETOOLONG);
+    }
     look_up_t *wanted = calloc(1, sizeof(look_up_t));
-    if (!wanted || length >= sizeof(wanted->host)) {
-        free(wanted);
-        mp_raise_OSError(wanted ? ENAMETOOLONG : ENOMEM);
+    if (!wanted) {
+        mp_raise_OSError(ENOMEM);
     }
     memcpy(wanted->host, name, length);
     wanted->family = mp_obj_get_int(family);
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) {
+        int error = errno;
         free(wanted);
-        mp_raise_OSError(errno);
+        mp_raise_OSError(error);
     }
     wanted->pipe = ends[1];
     pthread_t thread;

@@ -77,6 +77,9 @@ class AwsServer:
         name = form.get("StackName")
         if name is not None and name not in self.stacks:
             return _error(400, "ValidationError", f"Stack with id {name} does not exist")
+        if action == "DescribeStackResource" and not self.stacks[form["StackName"]]:
+            message = f"Resource {form['LogicalResourceId']} does not exist for stack {name}"
+            return _error(400, "ValidationError", message)
         if action == "DescribeStackResource":
             function = f"{name}-{form['LogicalResourceId']}-1A2B"
             return _result(

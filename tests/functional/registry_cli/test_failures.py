@@ -88,6 +88,26 @@ def test_stack_without_a_registry_is_an_error(run: Run, aws_server: AwsServer) -
     assert "the stack 'web' is no registry" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [
+        (("verify",), "IndexRebuildFunction"),
+        (("consumers", "scan"), "ConsumerScanFunction"),
+    ],
+)
+def test_stack_without_the_needed_function_is_an_error(
+    run: Run, aws_server: AwsServer, command: tuple[str, ...], function: str
+) -> None:
+    """The stack exists, so the message must not say that there is no such stack."""
+    aws_server.stacks["web"] = {}
+
+    ended = run(*command, "--stack", "web")
+
+    assert ended.status == 1
+    assert f"the stack 'web' has no {function}" in ended.err
+    assert "deploy the registry's current version" in ended.err
+
+
 def test_missing_right_to_see_the_stack_names_action_and_resource(
     run: Run, aws_server: AwsServer
 ) -> None:
