@@ -20,7 +20,7 @@ from testing import tables as dynamodb
 from testing.aws import aws
 from testing.stream_world import (
     FORCED,
-    plenty,
+    no_limit,
     publish,
     put_all,
     rebuild_with,
@@ -64,7 +64,7 @@ def _process(client: "DynamoDBClient", records: _Records) -> Usage:
                 {each.channel for each in its if each.channel is not None},
                 revision=max(each.revision for each in its),
             )
-            recompute.run(service, affected, plenty)
+            recompute.run(service, affected, no_limit)
     return usage
 
 
@@ -215,7 +215,7 @@ def _rebuilds() -> Table:
 def _run(client: "DynamoDBClient", request: RebuildRequest) -> None:
     rebuild = rebuild_with(recompute_on(client))
     while True:
-        checkpoint = rebuild.run(request, plenty).checkpoint
+        checkpoint = rebuild.run(request, no_limit).checkpoint
         if checkpoint is None:
             return
         request = replace(request, checkpoint=checkpoint)

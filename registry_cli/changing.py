@@ -183,7 +183,7 @@ def print_plan(tools: Tools, plan: "DryRunJson") -> None:
 
 def _show_plan(tools: Tools, plan: "DryRunJson") -> None:
     tools.output.note(_summary(plan))
-    _print_tables(tools.output.noted_table, plan)
+    _print_tables(tools.output.table_on_stderr, plan)
 
 
 def _print_tables(print_table: Callable[..., None], plan: "DryRunJson") -> None:

@@ -213,8 +213,8 @@ class Connection:
                 Failure(
                     what=f"the stack {self.stack_name!r} has no {logical_id}",
                     where=self.region,
-                    way_out=f"name the registry's stack with --stack or {STACK_VARIABLE}, or deploy "
-                    "the registry's current version to it",
+                    way_out=f"name the registry's stack with --stack or {STACK_VARIABLE}, or "
+                    "deploy the registry's current version to it",
                 )
             ) from error
         physical_id: str = found["StackResourceDetail"]["PhysicalResourceId"]

@@ -101,7 +101,7 @@ class Output:
             rows = [[value(each) for value in columns.values()] for each in entries]
             self.table(tuple(columns), rows)
 
-    def noted_table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    def table_on_stderr(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a table on stderr, before a question."""
         _print_table(sys.stderr, columns, rows)
 

@@ -81,10 +81,10 @@ def answers_to_check(
             channels.add(parsed)
         else:
             malformed.add(selector)
-    implied = affected_by(exact, channels, revision=revision)
+    affected = affected_by(exact, channels, revision=revision)
     return replace(
-        implied,
-        series=implied.series | series,
+        affected,
+        series=affected.series | series,
         includes_all_channels=includes_all_channels,
         malformed=frozenset(malformed),
     )

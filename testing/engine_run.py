@@ -16,7 +16,7 @@ from testing import tables
 from testing.aws import ENVIRONMENT
 from testing.dynamodb_local import Database
 from testing.stream_pump import PumpResult, StreamPump
-from testing.stream_world import ARN, implied_by, index_by, lambda_context
+from testing.stream_world import ARN, expected_index_of, index_by, lambda_context
 
 _SERVICES = tuple(f"service-{number}" for number in range(12))
 _CHANNELS = ("latest", "beta", "canary")
@@ -76,7 +76,7 @@ def run(database: Database, *, operations: int, writers: int, seed: int) -> Engi
         statuses.update(its_statuses)
         made.update(its_changes)
     items = scan(database, tables.VERSIONS)
-    found, wanted = index_by(scan(database, tables.INDEX)), implied_by(items)
+    found, wanted = index_by(scan(database, tables.INDEX)), expected_index_of(items)
     return EngineRun(
         statuses=dict(statuses),
         changes=sum(layout.ACTION in item for item in items),

@@ -40,7 +40,7 @@ class IndexServer:
         unprocessed: How many keys each response returns as unprocessed.
         refused: How many more times each key is throttled.
         fault: Sends the response in place of the correct one.
-        fault_on_connect: Likewise, but for any HTTP request: signature and body are not checked.
+        unchecked_fault: Likewise, but for any HTTP request: signature and body are not checked.
         at_connect: Called for each new connection, before TLS; no request is read.
     """
 
@@ -58,7 +58,7 @@ class IndexServer:
         self.delay_s = 0.0
         self.unprocessed = 0
         self.refused: dict[tuple[str, str], int] = {}
-        self.fault_on_connect: Fault | None = None
+        self.unchecked_fault: Fault | None = None
         self.at_connect: Fault | None = None
         self.credentials = Credentials("AKID", "SECRET", "TOKEN")
         self.tls = tls
@@ -146,8 +146,8 @@ class IndexServer:
         self, connection: socket.socket, path: str, headers: dict[str, str], body: bytes
     ) -> None:
         self.heads.append((path, headers))
-        if self.fault_on_connect:
-            self.fault_on_connect(connection, body)
+        if self.unchecked_fault:
+            self.unchecked_fault(connection, body)
             return
         self._check_signature(path, headers, body)
         self.user_agents.append(headers.get("user-agent"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from registry_tables import versions_layout as layout
 from testing import tables
 from testing.killing import KilledError
-from testing.stream_world import handler_on, plenty
+from testing.stream_world import handler_on, no_limit
 
 if TYPE_CHECKING:
     from testing.dynamodb_local import Database
@@ -156,7 +156,7 @@ class StreamPump:
         elif self._random.random() < _DEATHS:
             worker = _KillingClient(worker, self._random.randint(0, _MOST_CALLS))
         try:
-            return set(handler_on(worker).process(batch, plenty))
+            return set(handler_on(worker).process(batch, no_limit))
         except KilledError:
             self._deaths += 1
             return {record["dynamodb"]["SequenceNumber"] for record in batch}

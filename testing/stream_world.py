@@ -46,7 +46,7 @@ def no_sleep(_seconds: float) -> None:
     """Do not wait."""
 
 
-def plenty() -> float:
+def no_limit() -> float:
     """Return a remaining time that is long enough for every test."""
     return 1_000.0
 
@@ -151,12 +151,12 @@ def selectors_of(client: "DynamoDBClient") -> dict[str, str]:
     return {selector: item["version"]["S"] for (_, selector), item in index_of(client).items()}
 
 
-def implied(client: "DynamoDBClient", *, copies: int = 1) -> Index:
+def expected_index(client: "DynamoDBClient", *, copies: int = 1) -> Index:
     """Return the correct index, computed in a simple way from all versions."""
-    return implied_by(items_of(client, tables.VERSIONS), copies=copies)
+    return expected_index_of(items_of(client, tables.VERSIONS), copies=copies)
 
 
-def implied_by(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
+def expected_index_of(items: list[dict[str, Any]], *, copies: int = 1) -> Index:
     """Return the correct index for these items of the versions table."""
     services = [item for item in items if item["entry"]["S"] == layout.SERVICE_ENTRY]
     found: Index = {}

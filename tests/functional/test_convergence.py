@@ -22,11 +22,11 @@ from testing.stream_world import (
     ARN,
     FORCED,
     Index,
+    expected_index,
     handler_on,
-    implied,
     index_of,
     items_of,
-    plenty,
+    no_limit,
     rebuild_with,
     recompute_on,
     record_of,
@@ -125,7 +125,7 @@ class ConvergenceWorld:
     def check(self) -> None:
         """Check that the index matches the versions table, now and at each item's revision."""
         index = index_of(self.client)
-        assert index == implied(self.client, copies=self.copies)
+        assert index == expected_index(self.client, copies=self.copies)
         for item in items_of(self.client, tables.INDEX):
             key = item["service"]["S"], item["selector"]["S"]
             then = self._implied_at[int(item["revision"]["N"])]
@@ -148,7 +148,7 @@ class ConvergenceWorld:
         (service,) = (item for key, item in after.items() if key[2] == layout.SERVICE_ENTRY)
         assert service is not None
         revision = int(service[layout.REVISION]["N"])
-        self._implied_at[revision] = implied(self.client, copies=self.copies)
+        self._implied_at[revision] = expected_index(self.client, copies=self.copies)
         late = [key for position, key in enumerate(keys) if self._half & (1 << position)]
         self.dynamodb.hide({key: before[key] for key in late if before[key] != after[key]})
         return answer
@@ -173,12 +173,12 @@ class ConvergenceWorld:
                 self.records.append(record_of(item))
 
     def _process(self, client: Any, records: list[dict[str, Any]]) -> list[str]:
-        failed: list[str] = handler_on(client, copies=self.copies).process(records, plenty)
+        failed: list[str] = handler_on(client, copies=self.copies).process(records, no_limit)
         return failed
 
     def _rebuild(self, client: Any) -> None:
         rebuild = rebuild_with(recompute_on(client, copies=self.copies))
-        rebuild.run(RebuildRequest(action=RebuildAction.REBUILD), plenty)
+        rebuild.run(RebuildRequest(action=RebuildAction.REBUILD), no_limit)
 
 
 def _publication(version: str, arn: str, channel: str | None) -> Publication:

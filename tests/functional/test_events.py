@@ -15,8 +15,8 @@ from testing.faulty_bus import FaultyBus
 from testing.killing import KilledError
 from testing.stream_world import (
     ARN,
+    no_limit,
     no_sleep,
-    plenty,
     publish,
     rebuild_with,
     recompute_on,
@@ -56,7 +56,7 @@ def announce(dynamodb: "DynamoDBClient", queue_url: str) -> Announce:
         handler = make_handler(recompute, rebuild_with(recompute), lambda: 0.0, bus)
         records = records_of(dynamodb)
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
-        return [numbers.index(number) for number in handler.process(records, plenty)]
+        return [numbers.index(number) for number in handler.process(records, no_limit)]
 
     return _announce
 

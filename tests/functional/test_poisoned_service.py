@@ -20,7 +20,7 @@ from registry_tables import versions_layout as layout
 from registry_tables.records import Action, HistoryEvent, ServiceRecord
 from stream_sync.projection import AffectedAnswers
 from stream_sync.recompute import RecomputeResult
-from testing.stream_world import plenty, record_of
+from testing.stream_world import no_limit, record_of
 from tests.conftest import ROOT
 
 _BATCH = 5
@@ -92,7 +92,7 @@ def test_other_records_wait_only_until_the_poisoned_record_is_given_up() -> None
     rounds = 0
     while not all(lane.is_drained for lane in lanes):
         for lane in lanes:
-            lane.invoke(lambda batch: handler.process(batch, plenty))
+            lane.invoke(lambda batch: handler.process(batch, no_limit))
         rounds += 1
         if rounds == 1:
             assert beside <= recompute.done

@@ -20,13 +20,13 @@ from testing import tables
 from testing.stream_world import (
     FORCED,
     WatchedClient,
+    expected_index,
     handler_on,
-    implied,
     index_of,
     items_of,
     lambda_context,
+    no_limit,
     no_sleep,
-    plenty,
     publish,
     put_all,
     rebuild_with,
@@ -48,10 +48,10 @@ VERIFY = RebuildRequest(action=RebuildAction.VERIFY)
 
 def run(client: Any, request: RebuildRequest = REBUILD, *, copies: int = 1) -> RebuildReport:
     """Rebuild or verify everything; continue until there is no more cursor."""
-    report = rebuild_on(client, copies=copies).run(request, plenty)
+    report = rebuild_on(client, copies=copies).run(request, no_limit)
     while report.checkpoint is not None:
         more = rebuild_on(client, copies=copies).run(
-            replace(request, checkpoint=report.checkpoint), plenty
+            replace(request, checkpoint=report.checkpoint), no_limit
         )
         report.services += more.services
         report.selectors += more.selectors
@@ -74,7 +74,7 @@ def rebuild_on(
 
 def process(client: "DynamoDBClient", service: str = "users", *, copies: int = 1) -> None:
     """Process all records of a service."""
-    assert handler_on(client, copies=copies).process(records_of(client, service), plenty) == []
+    assert handler_on(client, copies=copies).process(records_of(client, service), no_limit) == []
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_rebuild_restores_a_lost_index(registry: "DynamoDBClient") -> None:
 
     report = run(registry)
 
-    assert index_of(registry) == before == implied(registry)
+    assert index_of(registry) == before == expected_index(registry)
     assert (report.services, report.failed, report.checkpoint) == (2, {}, None)
     assert len(report.differences) == len(before)
 
@@ -214,7 +214,7 @@ def test_rebuild_puts_each_item_right(registry: "DynamoDBClient") -> None:
     report = run(registry)
 
     assert keys_of(report) == SPOILED
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     assert run(registry, VERIFY).differences == []
 
 
@@ -243,7 +243,7 @@ def test_items_of_an_unknown_service_are_removed(
 
     run(registry, RebuildRequest(action=RebuildAction.REBUILD, service="gone"))
 
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
 
 
 def restore(client: "DynamoDBClient", items: list[dict[str, Any]]) -> None:
@@ -265,7 +265,7 @@ def test_rebuild_after_a_restore_lowers_the_revisions(registry: "DynamoDBClient"
 
     run(registry)
 
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     revisions = {
         item["service"]["S"]: int(item["revision"]["N"])
         for item in then
@@ -308,7 +308,7 @@ def test_rebuild_follows_a_restore_that_lost_half_of_a_change(registry: "DynamoD
     report = run(registry)
 
     assert report.failed == {}
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     assert selectors_of(registry)["1.x"] == "1.4.2"
 
 
@@ -318,11 +318,11 @@ def test_rebuild_makes_the_configured_number_of_copies(
 ) -> None:
     """IndexCopies may be raised and lowered; until the rebuild, readers fall back on originals."""
     run(registry, copies=before)
-    assert index_of(registry) == implied(registry, copies=before)
+    assert index_of(registry) == expected_index(registry, copies=before)
 
     run(registry, copies=after)
 
-    assert index_of(registry) == implied(registry, copies=after)
+    assert index_of(registry) == expected_index(registry, copies=after)
     assert run(registry, VERIFY, copies=after).differences == []
 
 
@@ -340,7 +340,7 @@ def test_rebuild_after_a_killed_one_completes_its_work(
 
     run(registry, copies=1)
 
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
 
 
 def test_killed_reduction_of_copies_is_completed(
@@ -351,14 +351,14 @@ def test_killed_reduction_of_copies_is_completed(
         publish(dynamodb, f"1.0.{patch}")
     process(dynamodb, copies=15)
     what = affected_by({_version(f"1.0.{patch}") for patch in range(5)}, set(), revision=5)
-    worker = Worker(dynamodb, lambda client: recompute_on(client).run("users", what, plenty))
+    worker = Worker(dynamodb, lambda client: recompute_on(client).run("users", what, no_limit))
     for _ in range(4):
         worker.step()
     worker.kill()
 
-    recompute_on(dynamodb).run("users", what, plenty)
+    recompute_on(dynamodb).run("users", what, no_limit)
 
-    assert index_of(dynamodb) == implied(dynamodb)
+    assert index_of(dynamodb) == expected_index(dynamodb)
 
 
 def test_rebuild_continues_from_each_cursor(registry: "DynamoDBClient") -> None:
@@ -368,7 +368,7 @@ def test_rebuild_continues_from_each_cursor(registry: "DynamoDBClient") -> None:
     spoil(registry)
     request, services, rounds = RebuildRequest(action=RebuildAction.REBUILD, seconds=0.5), 0, 0
     while True:
-        report = rebuild_on(registry).run(request, plenty)
+        report = rebuild_on(registry).run(request, no_limit)
         services += report.services
         rounds += 1
         if report.checkpoint is None:
@@ -376,7 +376,7 @@ def test_rebuild_continues_from_each_cursor(registry: "DynamoDBClient") -> None:
         checkpoint = Checkpoint.from_cursor(report.checkpoint.to_cursor())
         request = RebuildRequest(action=RebuildAction.REBUILD, seconds=0.5, checkpoint=checkpoint)
 
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     assert services == 2
     assert rounds >= 4
 
@@ -399,7 +399,7 @@ def test_rebuild_reads_one_page_at_a_time_and_no_history(registry: "DynamoDBClie
         assert {"S": layout.HISTORY_PREFIX} not in query.get(
             "ExpressionAttributeValues", {}
         ).values()
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
 
 
 def test_only_the_poisoned_service_fails(registry: "DynamoDBClient") -> None:
@@ -424,7 +424,7 @@ def test_rebuild_fails_if_the_table_refuses(registry: "DynamoDBClient") -> None:
             raise ThrottledError
 
     with pytest.raises(ThrottledError):
-        rebuild_on(WatchedClient(registry, refuse)).run(REBUILD, plenty)
+        rebuild_on(WatchedClient(registry, refuse)).run(REBUILD, no_limit)
 
 
 def test_verify_ignores_differences_that_the_stream_corrects(
@@ -434,7 +434,7 @@ def test_verify_ignores_differences_that_the_stream_corrects(
     publish(registry, "5.0.0")
     put_all(registry, tables.INDEX, [gone_item("users", "9.x")])
 
-    report = rebuild_on(registry, sleep=lambda _seconds: process(registry)).run(VERIFY, plenty)
+    report = rebuild_on(registry, sleep=lambda _seconds: process(registry)).run(VERIFY, no_limit)
 
     assert keys_of(report) == {("users", "9.x")}
 
@@ -453,7 +453,7 @@ def test_stream_rebuilds_a_service_whose_table_was_restored(
     process(registry)
 
     assert "rebuild the index" in caplog.text
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     assert run(registry, VERIFY).differences == []
 
 
@@ -467,10 +467,10 @@ def test_republished_service_keeps_no_item_from_before_its_deletion(
     assert "1.x" in selectors_of(registry)
     end = record_of(layout.service_key("users")) | {"eventName": "REMOVE"}
 
-    failed = handler_on(registry).process([end], plenty)
+    failed = handler_on(registry).process([end], no_limit)
 
     assert failed == []
-    assert {key for key in index_of(registry) if key[0] == "users"} == set(implied(registry))
+    assert {key for key in index_of(registry) if key[0] == "users"} == set(expected_index(registry))
 
 
 def test_surplus_items_are_found_in_any_number_of_pages(registry: "DynamoDBClient") -> None:
@@ -480,7 +480,7 @@ def test_surplus_items_are_found_in_any_number_of_pages(registry: "DynamoDBClien
     report = run(registry)
 
     assert len(report.differences) == 520
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
 
 
 @pytest.mark.parametrize(
@@ -564,7 +564,7 @@ def test_report_has_the_present_and_the_correct_item(
     assert difference["is"]["arn"] == "arn:old"
     assert difference["should_be"]["arn"].startswith("arn:aws:lambda")
     assert difference["should_be"]["version"] == difference["is"]["version"] == "1.0.0"
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
 
 
 def damage(client: "DynamoDBClient", kind: str) -> None:

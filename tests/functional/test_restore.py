@@ -19,13 +19,13 @@ from testing import tables
 from testing.stream_world import (
     FORCED,
     WatchedClient,
+    expected_index,
     handler_on,
-    implied,
     index_of,
     items_of,
     lambda_context,
+    no_limit,
     no_sleep,
-    plenty,
     publish,
     put_all,
     rebuild_with,
@@ -48,19 +48,19 @@ def run(client: Any, request: RestoreRequest | None = None) -> RestoreReport:
         target=ItemTable(client, tables.VERSIONS, sleep=no_sleep),
         clock=lambda: 0.0,
     )
-    return restore.run(request or RestoreRequest(source=BACKUP), plenty)
+    return restore.run(request or RestoreRequest(source=BACKUP), no_limit)
 
 
 def rebuild(client: "DynamoDBClient") -> None:
     """Rebuild the whole index."""
     request = RebuildRequest(action=RebuildAction.REBUILD)
-    report = rebuild_with(recompute_on(client)).run(request, plenty)
+    report = rebuild_with(recompute_on(client)).run(request, no_limit)
     assert (report.failed, report.damaged, report.checkpoint) == ({}, {}, None)
 
 
 def process(client: "DynamoDBClient", service: str = "users") -> None:
     """Process all records of a service."""
-    assert handler_on(client).process(records_of(client, service), plenty) == []
+    assert handler_on(client).process(records_of(client, service), no_limit) == []
 
 
 def by_key(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -118,10 +118,10 @@ def test_index_is_right_after_a_restore_and_the_next_publish(
 
     rebuild(registry)
 
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     publish(registry, "4.0.0")
     process(registry)
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     assert ("users", "4.x") in index_of(registry)
 
 
@@ -157,7 +157,7 @@ def test_restore_continues_from_each_cursor(
         cursor = reports[-1].cursor if reports else None
         reports.append(
             restore.run(
-                RestoreRequest(source=BACKUP, seconds=request.seconds, cursor=cursor), plenty
+                RestoreRequest(source=BACKUP, seconds=request.seconds, cursor=cursor), no_limit
             )
         )
 
@@ -233,7 +233,7 @@ def test_table_of_another_kind_is_refused(
     )
 
     with pytest.raises(RequestError, match=fault):
-        restore.run(RestoreRequest(source=source), plenty)
+        restore.run(RestoreRequest(source=source), no_limit)
 
 
 def test_unknown_source_changes_nothing(registry: "DynamoDBClient") -> None:
@@ -283,7 +283,7 @@ def test_cursor_of_another_source_is_refused(
         target=ItemTable(registry, tables.VERSIONS, sleep=no_sleep),
         clock=iter(range(9)).__next__,
     )
-    cursor = restore.run(RestoreRequest(source=BACKUP, seconds=0.5), plenty).cursor
+    cursor = restore.run(RestoreRequest(source=BACKUP, seconds=0.5), no_limit).cursor
 
     with pytest.raises(CheckpointError, match=BACKUP):
         run(registry, RestoreRequest(source="Another", cursor=cursor))
@@ -300,7 +300,7 @@ def test_new_registry_takes_over_the_table_of_a_deleted_stack(
     run(registry)
     rebuild(registry)
 
-    assert index_of(registry) == implied(registry)
+    assert index_of(registry) == expected_index(registry)
     assert ("billing", "@beta") in index_of(registry)
 
 

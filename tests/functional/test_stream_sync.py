@@ -19,11 +19,11 @@ from testing import tables
 from testing.stream_world import (
     ARN,
     WatchedClient,
+    expected_index,
     handler_on,
-    implied,
     index_of,
     lambda_context,
-    plenty,
+    no_limit,
     publish,
     recompute_on,
     records_of,
@@ -206,7 +206,7 @@ def test_call_that_dynamodb_refuses_for_a_while_is_repeated(
 
     recompute = recompute_on(WatchedClient(dynamodb, refuse))
 
-    recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
+    recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), no_limit)
 
     assert selectors_of(dynamodb)["latest"] == "1.0.0"
 
@@ -239,7 +239,7 @@ def test_unreadable_item_of_the_index_is_written_over(
 
     assert handle(records_of(dynamodb)) == []
 
-    assert index_of(dynamodb) == implied(dynamodb)
+    assert index_of(dynamodb) == expected_index(dynamodb)
 
 
 def test_freshness_is_measured_for_changes_and_not_for_repeated_records(
@@ -289,11 +289,11 @@ def test_service_in_the_middle_of_a_change_is_not_recomputed_before_the_change_i
     recompute = recompute_on(half_done)
 
     with pytest.raises(RaceLostError):
-        recompute.run("users", affected_by({Version(1, 1, 0)}, set(), revision=2), plenty)
+        recompute.run("users", affected_by({Version(1, 1, 0)}, set(), revision=2), no_limit)
     with pytest.raises(RaceLostError):
-        recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
+        recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), no_limit)
     half_done.complete()
-    recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), plenty)
+    recompute.run("users", affected_by({Version(1, 0, 0)}, set(), revision=1), no_limit)
 
     assert selectors_of(dynamodb)["latest"] == "1.1.0"
 
@@ -329,7 +329,7 @@ def test_recompute_of_five_versions_takes_four_calls(dynamodb: "DynamoDBClient")
     recompute = recompute_on(WatchedClient(dynamodb, lambda name, _arguments: calls.append(name)))
 
     what = affected_by({Version(1, 0, patch) for patch in range(5)}, set(), revision=5)
-    recompute.run("users", what, plenty)
+    recompute.run("users", what, no_limit)
 
     assert calls == ["transact_get_items", "query", "batch_get_item", "transact_write_items"]
 
@@ -341,9 +341,9 @@ def test_copies_are_written_and_surplus_ones_deleted(
     """IndexCopies may be raised and lowered."""
     publish(dynamodb, "1.0.0")
     what = affected_by({Version(1, 0, 0)}, set())
-    recompute_on(dynamodb, copies=4 - copies).run("users", what, plenty)
+    recompute_on(dynamodb, copies=4 - copies).run("users", what, no_limit)
 
-    recompute_on(dynamodb, copies=copies).run("users", what, plenty)
+    recompute_on(dynamodb, copies=copies).run("users", what, no_limit)
 
     items = dynamodb.scan(TableName=tables.INDEX)["Items"]
     names = {item["service"]["S"] for item in items}
@@ -364,6 +364,6 @@ def test_overtaken_worker_does_not_write(dynamodb: "DynamoDBClient") -> None:
     recompute = recompute_on(WatchedClient(dynamodb, publish_before_each_write))
 
     with pytest.raises(RaceLostError):
-        recompute.run("users", affected_by({Version(1, 0, 0)}, set()), plenty)
+        recompute.run("users", affected_by({Version(1, 0, 0)}, set()), no_limit)
 
     assert index_of(dynamodb) == {}

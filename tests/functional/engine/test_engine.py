@@ -15,11 +15,11 @@ from testing import engine_run, tables
 from testing.dynamodb_local import Database, DynamoDbLocal
 from testing.stream_pump import StreamReader
 from testing.stream_world import (
+    expected_index_of,
     handler_on,
-    implied_by,
     index_by,
+    no_limit,
     no_sleep,
-    plenty,
     publish,
     rebuild_with,
     recompute_on,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def index_is_right(database: Database) -> bool:
     """Return whether the index matches the versions table."""
-    wanted = implied_by(engine_run.scan(database, tables.VERSIONS))
+    wanted = expected_index_of(engine_run.scan(database, tables.VERSIONS))
     return index_by(engine_run.scan(database, tables.INDEX)) == wanted
 
 
@@ -82,19 +82,19 @@ def test_index_is_right_after_a_restore_and_the_next_change(
     backup.write(engine_run.scan(database, tables.VERSIONS))
     publish(client, "2.0.0", channel="beta")
     reader, handler = StreamReader(database), handler_on(client)
-    assert handler.process(reader.read(), plenty) == []
+    assert handler.process(reader.read(), no_limit) == []
     target = ItemTable(client, tables.VERSIONS, sleep=no_sleep)
     restore = Restore(source=backup, target=target, clock=lambda: 0.0)
 
-    report = restore.run(RestoreRequest(source="Backup"), plenty)
+    report = restore.run(RestoreRequest(source="Backup"), no_limit)
 
     restored = engine_run.scan(database, tables.VERSIONS)
     assert report.cursor is None
     assert restored == engine_run.scan(database, "Backup")
-    rebuild_with(recompute_on(client)).run(RebuildRequest(action=RebuildAction.REBUILD), plenty)
+    rebuild_with(recompute_on(client)).run(RebuildRequest(action=RebuildAction.REBUILD), no_limit)
     assert index_is_right(database)
     publish(client, "3.0.0")
-    assert handler.process(reader.read(), plenty) == []
+    assert handler.process(reader.read(), no_limit) == []
     assert index_is_right(database)
 
 
@@ -106,14 +106,14 @@ def test_change_that_overwrites_a_history_entry_reaches_the_index(
     before = engine_run.scan(database, tables.VERSIONS)
     publish(client, "2.0.0")
     reader, handler = StreamReader(database), handler_on(client)
-    assert handler.process(reader.read(), plenty) == []
+    assert handler.process(reader.read(), no_limit) == []
     ItemTable(client, tables.VERSIONS, sleep=no_sleep).write(before)
     publish(client, "1.5.0")
 
     records = reader.read()
 
     assert [record["eventName"] for record in records] == ["MODIFY"]
-    assert handler.process(records, plenty) == []
+    assert handler.process(records, no_limit) == []
     assert "1.5.x" in {
         selector for _, selector in index_by(engine_run.scan(database, tables.INDEX))
     }
@@ -128,8 +128,8 @@ def test_rebuild_restores_a_lost_index_page_by_page(
         publish(client, f"{random.randint(0, 3)}.{random.randint(0, 9)}.{number}")
     rebuild = rebuild_with(recompute_on(client, copies=2))
 
-    report = rebuild.run(RebuildRequest(action=RebuildAction.REBUILD), plenty)
+    report = rebuild.run(RebuildRequest(action=RebuildAction.REBUILD), no_limit)
 
-    wanted = implied_by(engine_run.scan(database, tables.VERSIONS), copies=2)
+    wanted = expected_index_of(engine_run.scan(database, tables.VERSIONS), copies=2)
     assert report.checkpoint is None
     assert index_by(engine_run.scan(database, tables.INDEX)) == wanted

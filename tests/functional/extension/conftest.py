@@ -124,7 +124,7 @@ def keys() -> Iterator[IndexServer]:
         "Expiration": "0001-01-01T00:00:00Z",
     }
     response = response_of(200, json.dumps(document).encode())
-    server.fault_on_connect = lambda connection, _: connection.sendall(response)
+    server.unchecked_fault = lambda connection, _: connection.sendall(response)
     yield server
     server.close()
 

@@ -172,7 +172,7 @@ class KeysServer:
 
     def __post_init__(self) -> None:
         """Start to serve."""
-        self.server.fault_on_connect = self._respond
+        self.server.unchecked_fault = self._respond
 
     def _respond(self, connection: socket.socket, _data: bytes) -> None:
         document = {
@@ -236,7 +236,7 @@ def test_unavailable_keys_are_a_failed_check(
         keys.status = 500
     else:
         fault = {"malformed": index_server.not_json, "silent": index_server.silence}[trouble]
-        keys.server.fault_on_connect = fault
+        keys.server.unchecked_fault = fault
 
     lambda_api.invoke()
 

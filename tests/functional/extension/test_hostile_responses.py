@@ -101,7 +101,7 @@ def test_secrets_in_a_response_are_not_logged(
     )
     kind = "com.amazon.coral.service#InvalidSignatureException"
     body = json.dumps({"__type": kind, "message": message}).encode()
-    index.fault_on_connect = lambda connection, _: connection.sendall(
+    index.unchecked_fault = lambda connection, _: connection.sendall(
         index_server.response_of(400, body)
     )
 

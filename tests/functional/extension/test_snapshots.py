@@ -43,7 +43,7 @@ def test_connection_after_an_idle_gap_has_a_new_tls_context(
 ) -> None:
     """A TLS context holds a random generator; one state would give all environments one key."""
     server = IndexServer(tls=certificates.good, name="localhost")
-    server.fault_on_connect = lambda connection, _: connection.sendall(
+    server.unchecked_fault = lambda connection, _: connection.sendall(
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     contexts: list[object] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from registry_tables import versions_layout as layout
 from stream_sync.projection import affected_by
 from testing import tables
-from testing.stream_world import NOW, plenty, recompute_on
+from testing.stream_world import NOW, no_limit, recompute_on
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,4 +28,4 @@ def update_index(client: "DynamoDBClient") -> None:
                 versions[event.name] |= {event.version} if event.version else set()
                 channels[event.name] |= {event.channel} if event.channel else set()
     for name, changed in versions.items():
-        recompute.run(name, affected_by(changed, channels[name]), plenty)
+        recompute.run(name, affected_by(changed, channels[name]), no_limit)
