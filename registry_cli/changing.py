@@ -8,6 +8,7 @@ import click
 from registry_cli.arguments import NAME, VERSION
 from registry_cli.commands import LazyCommand, RegistryCommand, RegistryGroup, Tools, with_tools
 from registry_cli.failures import FAILED, interruptible
+from registry_cli.output import counted
 from registry_cli.terminal import agrees, has_terminal
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ def _from_to(move: Any) -> tuple[str, str]:  # noqa: ANN401  # a MoveJson or an 
 
 def _summary(plan: "DryRunJson") -> str:
     """Return `3 selectors would change; 12 consumers would move from 1.4.2 to 1.5.0`."""
-    selectors = _counted(len(plan["changes"]), "selector")
+    count = len(plan["changes"])
+    selectors = counted(count, "selector") if count else "no selectors"
     consumers = plan["consumers"]
     total = plan.get("consumers_total", len(consumers))
     if not total:
@@ -215,11 +217,7 @@ def _summary(plan: "DryRunJson") -> str:
         if len(moves) == 1:
             ((before, after),) = moves
             versions = f" from {before or 'no answer'} to {after}"
-        parts += [f"{_counted(total - lost, 'consumer')} would move{versions}"]
+        parts += [f"{counted(total - lost, 'consumer')} would move{versions}"]
     if lost:
-        parts += [f"{_counted(lost, 'consumer')} would lose the answer"]
+        parts += [f"{counted(lost, 'consumer')} would lose the answer"]
     return f"{selectors} would change; {', '.join(parts)}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"

@@ -13,6 +13,7 @@ import click
 from registry_cli.arguments import NAME
 from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_cli.failures import FAILED, USAGE, Failure, failure_of
+from registry_cli.output import counted
 from registry_cli.terminal import agrees, has_terminal
 
 _REBUILD_FUNCTION, _RESTORE_FUNCTION = "IndexRebuildFunction", "RestoreFunction"
@@ -113,7 +114,10 @@ class _RestoreTotals:
 
     def progress(self) -> str:
         """Return the progress as text."""
-        return f"{self.items:,} items compared, {self.written:,} written, {self.deleted:,} deleted"
+        return (
+            f"{counted(self.items, 'item')} compared, {self.written:,} written, "
+            f"{self.deleted:,} deleted"
+        )
 
 
 class _Findings:
@@ -147,8 +151,8 @@ class _Findings:
     def progress(self) -> str:
         """Return the progress as text."""
         return (
-            f"{self.services:,} services, {self.selectors:,} selectors, "
-            f"{self.differences:,} differences"
+            f"{counted(self.services, 'service')}, {counted(self.selectors, 'selector')}, "
+            f"{counted(self.differences, 'difference')}"
         )
 
     def document(self) -> dict[str, Any]:

@@ -28,6 +28,11 @@ class Ticker(Protocol):
         """Show the present state."""
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 function`, `1,200 functions`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def printable(text: object) -> str:
     """Return the text with control characters escaped.
 

@@ -6,7 +6,7 @@ import click
 
 from registry_cli.commands import RegistryCommand, Tools, with_tools
 from registry_cli.connection import Connection
-from registry_cli.output import Output, Ticker
+from registry_cli.output import Output, Ticker, counted
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -55,7 +55,9 @@ def scan(
     with tools.output.progress() as show:
         show(f"functions of {scope.account_id} in {scope.region}")
         listing = list_consumers(
-            _lambda_client(functions), scope, lambda count: show(f"{count:,} functions read")
+            _lambda_client(functions),
+            scope,
+            lambda count: show(f"{counted(count, 'function')} read"),
         )
         counts = {} if dry_run else _record(tools, scope, listing, show)
     _print(tools.output, scope, listing, counts)
@@ -78,7 +80,7 @@ def _record(tools: Tools, scope: "Scope", listing: "Listing", show: Ticker) -> d
     for start in range(0, len(found), _BATCH):
         batch = found[start : start + _BATCH]
         _add(counts, record({"action": "record", **request, "consumers": batch}))
-        show(f"{start + len(batch):,} of {len(found):,} consumers recorded")
+        show(f"{start + len(batch):,} of {counted(len(found), 'consumer')} recorded")
     # The listing is complete, so a consumer that is not in it no longer exists.
     present = [each["name"] for each in found] + sorted(listing.unreadable)
     _add(counts, record({"action": "remove-gone", **request, "present": present}))
@@ -102,7 +104,8 @@ def _print(output: Output, scope: "Scope", listing: "Listing", counts: dict[str,
             ("CONSUMER", "NEEDED"), [(each.name, each.needed) for each in listing.consumers]
         )
         output.line(
-            f"{listing.functions:,} functions, {len(listing.consumers):,} consumers"
+            f"{counted(listing.functions, 'function')}, "
+            + counted(len(listing.consumers), "consumer")
             + "".join(f", {count:,} {name}" for name, count in counts.items())
         )
     for name, reason in sorted(listing.unreadable.items()):

@@ -83,7 +83,7 @@ def test_malformed_variable_is_a_warning_and_loses_nothing_else(run: Run) -> Non
     assert ended.status == 0
     assert "3 functions, 3 consumers, 3 written" in ended.out
     assert f"Warning: {ACCOUNT}:{REGION}:mail: NEEDED_SERVICES is malformed" in ended.err
-    assert "1 functions read" in ended.err
+    assert "1 function read" in ended.err
 
 
 def test_records_of_a_deleted_function_are_removed(run: Run, aws_server: AwsServer) -> None:
