@@ -8,7 +8,7 @@ import binascii
 
 from registry_model.text import quote
 
-# A sequence with a length of two bytes: every certificate has at least 256 bytes.
+# A SEQUENCE with a length in two bytes: a certificate's content has 256 to 65,535 bytes.
 DER_BEGIN = b"\x30\x82"
 _PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _PEM_END = b"-----END CERTIFICATE-----"
@@ -17,7 +17,8 @@ _OID = 0x06
 _BOOLEAN = 0x01
 _VERSION = 0xA0
 _EXTENSIONS = 0xA3
-# Object identifiers: names (common name, organizational unit, organization) and extensions.
+# Object identifiers: of names (common name, organizational unit, organization), and the first bytes
+# of an extension's (2.5.29). The extensions are listed by their last number.
 _NAMES = (b"\x55\x04\x03", b"\x55\x04\x0b", b"\x55\x04\x0a")
 _EXTENSION = b"\x55\x1d"
 _SUPPORTED = (15, 17, 19, 37)
@@ -52,7 +53,7 @@ def split(bundle: bytes) -> "list[bytes]":
 
 
 def describe_refusal(certificate: bytes) -> str:
-    """Return the critical extension because of which a certificate is refused.
+    """Return a description of a certificate's unsupported critical extensions.
 
     A client must reject a certificate with a critical extension that it does not recognize
     (RFC 5280, section 4.2).
@@ -61,7 +62,7 @@ def describe_refusal(certificate: bytes) -> str:
         certificate: In PEM or DER; it may be malformed.
 
     Returns:
-        A text that names certificate and extension; empty if no extension is the reason.
+        A text with the certificate's subject and the extensions; empty if there are none.
     """
     try:
         der = certificate if certificate[:2] == DER_BEGIN else _decoded(certificate)

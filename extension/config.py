@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _MAX_AGE_S = (30, 0, 86_400)
 _TIMEOUT_MS = (1_500, 1, 30_000)
 _HOLD_MS = (250, 0, 5_000)
-# With these, no invocation waits for the init, so the init waits for the first resolve.
+# With these, Lambda runs the init before an invocation needs it, so the init waits for the first
+# resolve.
 _WAITING_INITIALIZATIONS = ("provisioned-concurrency", "snap-start")
 _DEFAULT_FILE = "/tmp/services.json"  # noqa: S108  # documented; an environment serves one function
 _TABLE = DIGITS + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._"
@@ -49,7 +50,7 @@ class Config:
         max_age_s: The age in seconds from which a check is due.
         timeout_ms: How long a resolve or check may take, retries included.
         hold_ms: How long a reader may be held while a check is due.
-        is_strict: Whether an init that did not resolve everything fails.
+        is_strict: Whether the init fails if a need is not resolved.
         endpoint: DynamoDB's endpoint.
         is_ipv4_only: Whether the endpoint's name has only IPv4 addresses.
         proxy: The proxy that DynamoDB is called through, or None.
@@ -57,7 +58,7 @@ class Config:
         keys: The credentials in the environment (access key id, secret, session token), or None.
         container: The endpoint of container credentials, or None.
         container_token: The token for that endpoint, or None.
-        waits_at_init: Whether the init waits for the first resolve, even if a lease is granted.
+        waits_at_init: Whether the init waits for the first resolve, even if readers can be held.
         is_managed: Whether the function runs on Managed Instances.
     """
 
@@ -174,7 +175,10 @@ class Config:
 
 
 def log_level(getenv: "Getenv") -> int:
-    """Return the log's level; the default if it is malformed, so that the fault can be logged."""
+    """Return the log's level: the extension's own, otherwise the function's, otherwise WARN.
+
+    A malformed level is no error here; `Config.from_env` reports SERVICE_DISCOVERY_LOG_LEVEL.
+    """
     try:
         own = (getenv("SERVICE_DISCOVERY_LOG_LEVEL") or "").upper()
         if own in log.LEVELS:
@@ -254,7 +258,7 @@ def _flag(read: _Reader, name: str, faults: "list[str]") -> bool:
 
 
 def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]") -> str:
-    """Return the Region: the table's own if the table is an ARN."""
+    """Return the Region: from the table's ARN if *table* is one, otherwise from AWS_REGION."""
     if table.startswith("arn:"):
         parts = table.split(":", 5)
         resource = parts[5] if len(parts) == 6 else ""
@@ -275,7 +279,7 @@ def _region(read: _Reader, table: str, needs: "list[Need]", faults: "list[str]")
         region = read.text("AWS_REGION") or read.text("AWS_DEFAULT_REGION") or ""
         source = "AWS_REGION"
         if not region:
-            # Lambda always sets it. Without needs, no request is sent.
+            # Lambda always sets AWS_REGION. Without needs it is not used.
             if needs:
                 faults.append("AWS_REGION is not set")
             return "us-east-1"
@@ -301,7 +305,7 @@ def _endpoint(read: _Reader, region: str, faults: "list[str]") -> "tuple[Endpoin
             try:
                 return endpoints.parse(url), False
             except ValueError as error:
-                # The part before an @ may be a password.
+                # The part before an @ may have a password.
                 faults.append(f"{name}: {quote(url.split('@')[-1])} is not an endpoint: {error}")
                 break
     return endpoints.regional(region, fips=fips, dual_stack=dual_stack), not dual_stack

@@ -1,4 +1,4 @@
-"""Provides credentials from the environment or, under SnapStart, from the container's endpoint.
+"""Provides credentials from environment variables, or from an HTTP endpoint (SnapStart).
 
 Portable: runs under MicroPython and CPython. Source: Lambda's "Activating and managing SnapStart"
 and the SDKs' container credential provider.

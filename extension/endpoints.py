@@ -57,7 +57,7 @@ def regional(region: str, *, fips: bool, dual_stack: bool) -> Endpoint:
     for each in _PARTITIONS:
         if region.startswith(each[0]):
             partition = each
-    # GovCloud's names without "fips" are FIPS endpoints, and there are no others.
+    # In GovCloud, the IPv4 endpoint without "fips" in its name is the FIPS endpoint.
     plain_is_fips = region.startswith(("us-gov-", "aws-us-gov-")) and not dual_stack
     service = "dynamodb-fips" if fips and not plain_is_fips else "dynamodb"
     suffix = partition[2] if dual_stack else partition[1]
@@ -87,14 +87,14 @@ def parse(url: str) -> Endpoint:
 def _host_and_port(authority: str) -> "tuple[str, str]":
     if authority[:1] == "[":
         host, bracket, port = authority[1:].partition("]")
-        is_well = bracket and port[:1] in ("", ":") and not first_not_in(host, _IPV6)
+        is_valid = bracket and port[:1] in ("", ":") and not first_not_in(host, _IPV6)
         port = port[1:]
     else:
         host, _, port = authority.partition(":")
-        is_well = not first_not_in(host, _HOST)
+        is_valid = not first_not_in(host, _HOST)
     if not host:
         raise ValueError("it has no host")
-    if not is_well:
+    if not is_valid:
         raise ValueError("its host is malformed")
     return host, port
 
@@ -114,7 +114,7 @@ def host_header(endpoint: Endpoint) -> str:
 
 
 def with_port(endpoint: Endpoint) -> str:
-    """Return host and port, to connect to."""
+    """Return the endpoint as `host:port`, with brackets around an IPv6 address."""
     return f"{_bracketed(endpoint.host)}:{endpoint.port}"
 
 

@@ -19,9 +19,10 @@ SHUTDOWN = "SHUTDOWN"
 _BASE = "/2020-01-01/extension"
 # The platform is on this machine: the rest of a response arrives within this time.
 _RESPONSE_WITHIN_S = 0.05
-# AWS's Runtime Interface Emulator may start an extension a moment before it listens.
-_LISTENS_WITHIN_S = 1.0
-_LISTENS_AFTER_S = 0.002
+# AWS's Runtime Interface Emulator may start an extension before it accepts connections: try again
+# for this time, with this pause.
+_CONNECT_WITHIN_S = 1.0
+_CONNECT_PAUSE_S = 0.002
 
 
 class PlatformError(Exception):
@@ -70,7 +71,7 @@ class ExtensionsApi:
             PlatformError: The platform is unreachable.
         """
         body = '{"events": ["' + '", "'.join(events) + '"]}'
-        connects_by = system.monotonic() + _LISTENS_WITHIN_S
+        connects_by = system.monotonic() + _CONNECT_WITHIN_S
         self._start("/register", "lambda-extension-name: " + NAME, body, connects_by=connects_by)
         self._is_registering = True
 
@@ -110,7 +111,7 @@ class ExtensionsApi:
         return self._client.fileno() if self._is_asking else None
 
     def receive(self) -> "Event | None":
-        """Return the event that was asked for; None if it has not arrived as a whole.
+        """Return the event that was asked for; None if it has not arrived completely.
 
         Raises:
             PlatformError: The platform refuses, or is unreachable.
@@ -177,7 +178,7 @@ class ExtensionsApi:
             except BrokenError as error:
                 if self._client.stage != CONNECTION or system.monotonic() >= connects_by:
                     raise PlatformError(f"{path[1:]}: {error}")
-            self._client.waiter.pause(_LISTENS_AFTER_S)
+            self._client.waiter.pause(_CONNECT_PAUSE_S)
 
     def _finish(self, name: str) -> "ResponseParser":
         try:
@@ -192,7 +193,7 @@ def _describe(response: "ResponseParser") -> str:
 
 
 def _event(response: "ResponseParser") -> Event:
-    """Parse an event, with any Content-Type."""
+    """Parse an event; the response's Content-Type is ignored."""
     try:
         document = strict_json.loads(response.body)
     except ValueError as error:

@@ -58,13 +58,13 @@ class ServicesFile:
         self.can_lease = True
         self._wall = wall
         self._random = random
-        # The file in place, open for as long as it may be leased, and its size.
+        # The descriptor of the file in place, open while the file may be leased; the file's size.
         self._fd: "int | None" = None
         self._size = 0
-        # The leased files that were replaced, and their sizes: readers may wait for them.
+        # Descriptors and sizes of replaced files that are still leased: readers may wait for them.
         self._replaced: "list[tuple[int, int]]" = []
         # What `stat` returned when this process last wrote or touched the file.
-        self._left: "tuple[int, int, int, int, int] | None" = None
+        self._last_stat: "tuple[int, int, int, int, int] | None" = None
 
     @property
     def size(self) -> int:
@@ -114,7 +114,7 @@ class ServicesFile:
         """Put *document* in place in one step.
 
         It is also written into the replaced files that held readers wait for; `let_replaced_go`
-        lets them continue.
+        lets these readers continue.
 
         Args:
             is_leased: Whether the new file should be leased, if possible.
@@ -123,12 +123,12 @@ class ServicesFile:
             OSError: The file can't be written; the previous one stays.
         """
         # The file is stale until this write succeeds, even if `stat` returns what it did before.
-        self._left = None
+        self._last_stat = None
         staging, fd = self._stage(document, mtime_ns)
         # Leased before the rename, so that every reader that opens the new file is held.
         has_lease = is_leased and self._lease_new(fd)
         self._put_in_place(staging, fd)
-        self._left = system.stat(self.path)
+        self._last_stat = system.stat(self.path)
         if self._fd is not None and self.is_leased:
             self._replaced.append((self._fd, self._size))
             self._fd = None
@@ -140,7 +140,7 @@ class ServicesFile:
         if not has_lease:
             system.close(fd)
         if not self._replaced:
-            self._end_events()
+            self._touch_for_watchers()
 
     def arm(self, patience_us: int) -> bool:
         """Lease the file again; return whether it is leased now.
@@ -155,7 +155,7 @@ class ServicesFile:
         return self.is_leased
 
     def notice(self) -> bool:
-        """Return whether a new reader waits for the lease's end."""
+        """Return whether a reader waits for the lease's end; True only for the first reader."""
         # The signal may have been for a replaced file.
         if self._fd is None or not self.is_leased or not system.is_awaited(self._fd):
             return False
@@ -171,15 +171,15 @@ class ServicesFile:
             # Closing the file ends its lease.
             system.close(fd)
         self._replaced = []
-        self._end_events()
+        self._touch_for_watchers()
 
-    def _end_events(self) -> None:
-        """Touch the file, so that the last event that a watcher sees is not a deletion."""
-        if self._left is not None:
+    def _touch_for_watchers(self) -> None:
+        """Touch the file: the last event of a watched folder (inotify) should not be a deletion."""
+        if self._last_stat is not None:
             try:
-                system.set_mtime(self.path, self._left[2])
+                system.set_mtime(self.path, self._last_stat[2])
             except OSError:
-                # Another process has removed it. The next check writes it again.
+                # Another process has removed the file. The next check writes it again.
                 pass
 
     def let_go(self) -> None:
@@ -201,7 +201,7 @@ class ServicesFile:
     def is_as_left(self) -> bool:
         """Return whether the file is in place, and no other process has changed it."""
         try:
-            return self._left is not None and system.stat(self.path) == self._left
+            return self._last_stat is not None and system.stat(self.path) == self._last_stat
         except OSError:
             return False
 
@@ -210,16 +210,16 @@ class ServicesFile:
 
         Two environments may share a file (EFS).
         """
-        left = self._left
+        last = self._last_stat
         try:
             found = system.stat(self.path)
         except OSError:
             return False
-        if left is None or found[0] & _FILE_TYPE != _REGULAR or not found[1]:
+        if last is None or found[0] & _FILE_TYPE != _REGULAR or not found[1]:
             return False
-        # The modification time is that of the last successful check. A file that was changed in
-        # place keeps its inode.
-        is_newer: bool = found[2] > left[2] and found[3:] != left[3:]
+        # The modification time is that of the last successful check. Another environment replaces
+        # the file, which changes its inode; a change in place does not.
+        is_newer: bool = found[2] > last[2] and found[3:] != last[3:]
         return is_newer
 
     def touch(self, mtime_ns: int) -> None:
@@ -231,7 +231,7 @@ class ServicesFile:
         for fd, _ in self._replaced:
             system.set_mtime(fd, mtime_ns)
         system.set_mtime(self.path, mtime_ns)
-        self._left = system.stat(self.path)
+        self._last_stat = system.stat(self.path)
 
     def remove_abandoned(self) -> None:
         """Remove the staged files of processes that were killed."""
@@ -245,7 +245,7 @@ class ServicesFile:
                 _remove(folder + "/" + each)
 
     def _is_old(self, staging_name: str) -> bool:
-        """Return whether a staging name is more than a minute old."""
+        """Return whether the time in a staged file's name is over a minute before or after now."""
         parts = staging_name.split(".")
         try:
             staged_at = int(parts[-3], 16) if len(parts) > 3 else 0
@@ -263,8 +263,8 @@ class ServicesFile:
             system.close(before)
 
     def _lease_new(self, fd: int) -> bool:
-        """Lease a file that no other process has open yet, unless no file can be leased here."""
-        # No other process has the file open, but NFSv4 may refuse leases with EAGAIN, too.
+        """Lease a new file; record in `can_lease` whether the lease was granted."""
+        # No other process has the file open, so EAGAIN is a refusal for good, too (NFSv4).
         self.can_lease = self._lease(fd, 0)
         return self.can_lease
 
@@ -332,8 +332,8 @@ class ServicesFile:
                 system.truncate(fd, size)
                 return size
         if len(document) < size:
-            # Blanks overwrite the part that is truncated: if this process ends before that, readers
-            # still find one JSON document.
+            # Before the file is truncated, blanks overwrite its end: if this process ends in
+            # between, readers still find one JSON document.
             system.write_at(fd, document + b" " * (size - len(document)), 0)
             system.truncate(fd, len(document))
         else:

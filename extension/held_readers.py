@@ -30,7 +30,7 @@ _MOST_CREDIT = 50
 
 
 class HeldReaders:
-    """Leases the file while the extension waits, and ends the lease in time."""
+    """Leases the file during and between checks, and lets held readers continue in time."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class HeldReaders:
         Args:
             file: The services file.
             signals: The descriptor that `system.watch_leases` returned.
-            hold_s: How long a check may hold readers; 0 for no lease while the extension waits.
+            hold_s: How long a check may hold readers; 0 for no lease between checks.
             renew: Called if a reader keeps the file open; replaces the file if a check is due.
         """
         self._file = file
@@ -55,7 +55,7 @@ class HeldReaders:
         # How long the present check may hold readers; None for no limit.
         self._limit_s: "float | None" = None
         self._is_checking = False
-        self._is_spent = False
+        self._has_timed_out = False
         self._held_at = 0.0
         self._let_go_at = 0.0
         # How many leases may be placed without a pause.
@@ -78,7 +78,7 @@ class HeldReaders:
         return self._held_at
 
     def notice(self) -> None:
-        """Record that a reader waits, as the signal reports."""
+        """Read the signals; record when the first reader began to wait."""
         try:
             system.read(self._signals, _REPORTS_BYTES)
         except OSError:
@@ -87,7 +87,7 @@ class HeldReaders:
             self._held_at = system.monotonic()
 
     def begin_invocation(self) -> None:
-        """Hold each reader again from now on: it may belong to the new invocation."""
+        """Allow a new burst of leases, so that the new invocation's readers are held."""
         self._credit = float(_MOST_CREDIT)
         if self._retry_at is not None:
             self._retry_at = system.monotonic()
@@ -100,7 +100,7 @@ class HeldReaders:
         """
         self._limit_s = limit_s
         self._is_checking = True
-        self._is_spent = False
+        self._has_timed_out = False
         if self.is_at_rest and not self._file.arm(0):
             self._renew()
         self.run_timers(system.monotonic())
@@ -111,7 +111,7 @@ class HeldReaders:
 
     def end_check(self) -> None:
         """Let the held readers continue, and lease the file for the next check."""
-        self._is_checking = self._is_spent = False
+        self._is_checking = self._has_timed_out = False
         self._file.let_replaced_go()
         if not self.is_at_rest:
             self._file.release()
@@ -129,7 +129,7 @@ class HeldReaders:
         self._credit = min(_MOST_CREDIT, self._credit + earned)
         self._let_go_at = now
         self._retry_at = None
-        if not self.is_at_rest or self._is_spent:
+        if not self.is_at_rest or self._has_timed_out:
             return
         # The next lease is counted now, even if it is granted later.
         self._credit -= 1
@@ -143,7 +143,7 @@ class HeldReaders:
         """Return when `run_timers` has something to do; None for never."""
         if self._is_holding and self._is_checking and self._limit_s is not None:
             return self._held_at + self._limit_s
-        return None if self._is_spent else self._retry_at
+        return None if self._has_timed_out else self._retry_at
 
     @property
     def _is_holding(self) -> bool:
@@ -156,7 +156,7 @@ class HeldReaders:
             return
         if self._is_holding:
             # Later readers of this check are not held.
-            self._is_spent = True
+            self._has_timed_out = True
             self.let_go()
         else:
             self._try_again(now)

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
             """
 
         def more_roots(self) -> "list[bytes] | None":
-            """Return the bundles for one more attempt after `roots` did not verify a peer."""
+            """Return the bundles to try if `roots` do not verify a peer; None if there are none."""
 
 
 # The stages of a request, in order. `HttpClient.stage` is the last one reached.
@@ -246,7 +246,8 @@ class HttpClient:
         if response is None:
             response = self._response = _new_response()
             if self.waiter.background is not None:
-                # There may be no wait for the response. Read an event first: this check serves it.
+                # Events are read during waits. If the response has arrived already, no wait
+                # follows: read an event now, so that this check serves it.
                 self.waiter.check(deadline)
         self._receive(stream, response, deadline)
         if self._proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
@@ -300,9 +301,9 @@ class HttpClient:
     def _is_dead(self) -> bool:
         if self._stream is None:
             return False
-        return self._is_long_ago() or self.waiter.is_readable(self._stream.polled)
+        return self._is_idle_too_long() or self.waiter.is_readable(self._stream.polled)
 
-    def _is_long_ago(self) -> bool:
+    def _is_idle_too_long(self) -> bool:
         return not 0 <= system.wall() - self._used_at < _IDLE_LIMIT_S
 
     def _connect_and_write(self, deadline: "float | None") -> None:
@@ -327,8 +328,8 @@ class HttpClient:
             return None
         # The TLS context holds the random generator's state: make a new one after an idle gap.
         # Many environments may have been restored from one snapshot (SnapStart).
-        if self._tls is None or self._is_long_ago():
-            # Imported here: the client of the Lambda API needs no TLS.
+        if self._tls is None or self._is_idle_too_long():
+            # Imported here: the Extensions API's client needs no TLS.
             from extension import tls_client
 
             self.stage = TLS

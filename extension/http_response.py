@@ -47,8 +47,8 @@ class ResponseParser:
         """Make a parser.
 
         Args:
-            is_tunnel: Whether the request was a CONNECT, whose success has no body (RFC 9112,
-                section 6.3).
+            is_tunnel: Whether the request was a CONNECT: its successful response has no body
+                (RFC 9112, section 6.3).
         """
         self._is_tunnel = is_tunnel
         self.status = 0
@@ -70,7 +70,7 @@ class ResponseParser:
         return self._body[0] if self._body else b""
 
     def take_body(self) -> bytes:
-        """Return the body and free it here: it may be large."""
+        """Return the body, and drop this parser's reference to it, since it may be large."""
         body = self.body
         self._body = []
         return body
@@ -98,7 +98,7 @@ class ResponseParser:
         """
         if self.is_done:
             return
-        if self._state != self._until_end:
+        if self._state != self._body_until_end:
             raise HttpError("the response is truncated")
         self.is_done = True
 
@@ -175,11 +175,11 @@ class ResponseParser:
             self._state = self._chunk_size
         elif length is not None:
             self._left = self._agreed_length(length)
-            self._state = self._counted
+            self._state = self._body_of_length
             self.is_done = self._left == 0
         else:
             self.keeps_alive = False
-            self._state = self._until_end
+            self._state = self._body_until_end
 
     def _agreed_length(self, value: str) -> int:
         lengths = [_whole_number(each.strip(" \t"), DIGITS, 10) for each in value.split(",")]
@@ -199,13 +199,13 @@ class ResponseParser:
         self._body.append(piece)
         return piece
 
-    def _counted(self) -> bool:
+    def _body_of_length(self) -> bool:
         if self._buffer:
             self._left -= len(self._add_to_body(self._left))
         self.is_done = self._left == 0
         return False
 
-    def _until_end(self) -> bool:
+    def _body_until_end(self) -> bool:
         if self._buffer:
             self._add_to_body(len(self._buffer))
         return False

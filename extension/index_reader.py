@@ -173,7 +173,7 @@ class IndexReader:
             if not left:
                 continue
             if progress:
-                reason = f"{self._described}: the table left it unprocessed"
+                reason = f"{self._message_start}: the table left it unprocessed"
             pause = pause_before(attempt, self._random())
             if system.monotonic() + pause >= deadline:
                 break
@@ -182,7 +182,7 @@ class IndexReader:
         return reading
 
     @property
-    def _described(self) -> str:
+    def _message_start(self) -> str:
         return f"table {self._table} in {self._region}: response of {self._client.address}"
 
     def _network_fault(self, error: "BrokenError | DeadlineError") -> str:
@@ -271,7 +271,7 @@ class IndexReader:
         if not isinstance(document, dict):
             document = {}
         code, message = table_errors.code_and_message(document, credentials)
-        error = table_errors.refusal(self._described, response.status, code, message)
+        error = table_errors.refusal(self._message_start, response.status, code, message)
         if table_errors.may_be_clock(code, message) and self._clock.correct(
             response.headers.get("date", "")
         ):
@@ -289,7 +289,7 @@ class IndexReader:
         return document
 
     def _malformed(self, reason: str) -> TableError:
-        return TableError(f"{self._described}: the response is malformed: {reason}", LATER)
+        return TableError(f"{self._message_start}: the response is malformed: {reason}", LATER)
 
     def _accept(
         self, document: "dict[str, object]", keys: "list[Key]", reading: Reading
@@ -297,11 +297,11 @@ class IndexReader:
         """Add a response's items to *reading*; return the unprocessed keys."""
         try:
             unprocessed = document.get("UnprocessedKeys") or {}
-            left = self._of_the_table(unprocessed) if unprocessed else {}
+            left = self._table_entry(unprocessed) if unprocessed else {}
             left_keys = [key_of(key) for key in _field(left, "Keys")] if left else []
             found = _field(document, "Responses")
             # If no key was processed, there may be no entry for the table.
-            items = [] if left_keys and not found else list(self._of_the_table(found))
+            items = [] if left_keys and not found else list(self._table_entry(found))
         except (AttributeError, KeyError, TypeError, IndexItemError):
             raise self._malformed("it has no list of items for the table")
         wanted = dict.fromkeys(keys, True)
@@ -321,7 +321,7 @@ class IndexReader:
             try:
                 reading.answers[key] = answer_from_item(item)
             except IndexItemError as error:
-                reading.faults[key] = f"{self._described}: {error}"
+                reading.faults[key] = f"{self._message_start}: {error}"
         left_over = dict.fromkeys(left_keys, True)
         again = [key for key in keys if key in left_over and key not in seen]
         for key in keys:
@@ -329,7 +329,7 @@ class IndexReader:
                 reading.answers[key] = None
         return again
 
-    def _of_the_table(self, value: object):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
+    def _table_entry(self, value: object):  # type: ignore[no-untyped-def]  # noqa: ANN202  # any JSON
         """Return the table's member of *value*: its key is the table's ARN or name."""
         name = self._table.split("/")[-1]
         return _field(value, self._table if self._table in value else name)  # type: ignore[operator]  # as in `_field`

@@ -1,8 +1,8 @@
 """A file in /tmp that exists during the first resolve.
 
-Portable: runs under MicroPython and CPython. Lambda repeats a failed init inside of the next
-invocation, under the function's own timeout, which no environment variable has (Developer Guide,
-"Lambda execution environment"). The mark in /tmp still exists then: such a start takes less time.
+Portable: runs under MicroPython and CPython. Lambda repeats a failed init in the next invocation,
+under the function's own timeout (Developer Guide, "Lambda execution environment"). No environment
+variable has that timeout. If a failed init has left its mark, the first resolve gets less time.
 Environments that share the services file (EFS) do not share the mark: each has its own /tmp.
 """
 
@@ -26,7 +26,7 @@ class InitMark:
         """Write the mark; return how many earlier first resolves did not end."""
         unfinished = 0
         try:
-            # Its size is the number of starts that have written it.
+            # The mark's size is the number of starts that have written it.
             unfinished = min(system.stat(self._path)[1], _MOST_MARKS)
             system.remove(self._path)
         except OSError:

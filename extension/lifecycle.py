@@ -108,7 +108,7 @@ class Lifecycle:
         self._event: "Event | None" = None
         # Whether that event arrived during a check, which then serves it.
         self._is_checked = False
-        # When the last check for a reader began, on the wall clock; 0 after the next INVOKE event.
+        # When the last check for a reader began, on the wall clock; an INVOKE event sets it to 0.
         self._reader_checked_at = 0.0
         self._failure: "PlatformError | None" = None
         # The last INVOKE's deadline, on the wall clock.
@@ -116,7 +116,7 @@ class Lifecycle:
         # The file's modification time, in nanoseconds since 1970. It is the time of the last
         # successful check.
         self._mtime_ns = registration.mtime_ns
-        self._trouble = ""
+        self._last_fault = ""
 
     def run(self) -> None:
         """Run until the platform sends SHUTDOWN.
@@ -156,8 +156,9 @@ class Lifecycle:
         """Handle held readers and the platform's event during any wait.
 
         Raises:
-            Interrupted: The check has to stop: the platform ends the process, or the environment
-                was frozen meanwhile.
+            Interrupted: The check has to stop: SHUTDOWN has arrived, the Extensions API has failed,
+                or the environment was frozen meanwhile.
+            extensions_api.PlatformError: The Extensions API has failed, and no check is running.
         """
         if self._readers.signals in readable:
             self._readers.notice()
@@ -193,7 +194,7 @@ class Lifecycle:
         """Resolve every need for the first time.
 
         Returns:
-            None if the platform has ended the process meanwhile.
+            None if SHUTDOWN has arrived meanwhile.
         """
         time_s = min(self._config.timeout_ms / 1000, _LONGEST_FIRST_RESOLVE_S)
         unfinished = self._mark.begin()
@@ -328,7 +329,7 @@ class Lifecycle:
             hold_s: How long readers may be held; None for no limit.
 
         Returns:
-            None if the platform has ended the process meanwhile.
+            None if SHUTDOWN has arrived meanwhile.
         """
         started = system.monotonic()
         is_repeated = False
@@ -342,9 +343,9 @@ class Lifecycle:
                 return None
             if result is not None:
                 now = self._wall()
-                is_in_place = self._put_right(result, now)
-                # After a freeze, the answer is old: resolve again, but only once. Parsing a large
-                # answer on a slow processor looks like a freeze, too.
+                is_in_place = self._update_file(result, now)
+                # After a freeze, the answers are old: resolve again, but only once. Parsing a large
+                # response on a slow processor looks like a freeze, too.
                 if is_repeated or not self._was_frozen(system.monotonic()):
                     break
                 is_repeated = True
@@ -378,7 +379,7 @@ class Lifecycle:
             self._is_checking = False
             self.limit = None
 
-    def _put_right(self, result: "CheckResult", now: float) -> bool:
+    def _update_file(self, result: "CheckResult", now: float) -> bool:
         """Write the file if an answer or the file has changed; return whether the file is correct.
 
         Its modification time is the time of the last successful check, which may be this one.
@@ -428,7 +429,7 @@ class Lifecycle:
         self._file.replace(self._resolver.document(), mtime_ns, is_leased=self._readers.is_at_rest)
 
     def _renew(self) -> None:
-        """If a check is due, replace the file that a reader keeps open."""
+        """If a check is due, replace a file that a reader has open: the new one can be leased."""
         if not self._schedule.is_due(self._wall()) or not self._file.is_as_left():
             return
         try:
@@ -442,15 +443,15 @@ class Lifecycle:
         if result.faults:
             keys = sorted(result.faults)
             reason = result.faults[keys[0]]
-            if not self._trouble:
+            if not self._last_fault:
                 self._log.warn(
                     "needs not resolved", needs=",".join(keys), reason=reason, took_ms=took_ms
                 )
             else:
                 self._log.debug("needs still not resolved", needs=",".join(keys), reason=reason)
-            self._trouble = reason
-        elif self._trouble:
-            self._trouble = ""
+            self._last_fault = reason
+        elif self._last_fault:
+            self._last_fault = ""
             self._log.warn("needs resolved again", took_ms=took_ms)
         else:
             self._log.debug("needs checked", changed=result.has_changed, took_ms=took_ms)

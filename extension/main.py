@@ -64,7 +64,8 @@ def _index_reader(config: Config, waiter: Waiter) -> "IndexReader":
 class _IndexOnDemand:
     """The index table's reader, created at the first read.
 
-    The function starts after the registration, so it does not wait for the modules imported here.
+    If early readers are held, the registration is sent before the modules are imported here, so the
+    function starts without waiting for them.
     """
 
     def __init__(self, config: Config, waiter: Waiter) -> None:
@@ -87,7 +88,7 @@ def _fail_init(api: ExtensionsApi, log: Log, error_type: str, message: str) -> i
     if not api.is_registered:
         api.register([extensions_api.SHUTDOWN])
     api.report_init_error(error_type, message)
-    # AWS's Runtime Interface Emulator panics if an extension ends within a moment of its start.
+    # AWS's Runtime Interface Emulator panics if an extension ends right after its start.
     time.sleep(_END_AFTER_S)
     return 1
 

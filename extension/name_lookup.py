@@ -1,10 +1,10 @@
-"""Looks up host names without blocking; one refusal or lost packet does not make it fail.
+"""Looks up host names without blocking; tolerates one refused or lost query.
 
 Portable: runs under MicroPython and CPython. musl's getaddrinfo has three weaknesses. If it
 asks for both address families and a name server refuses one, it fails. It repeats a lost query only
-after 2.5 s. It stops at a search domain that fails. So there is one query for each family. If it
-fails or gets no response, a second one is sent beside it, for the absolute name if the name has a
-dot.
+after 2.5 s. It stops at a search domain that fails. So each family has a query of its own. If
+these queries fail or find no address in time, each family gets a second one. It is for the absolute
+name (with a final dot) if the name has a dot.
 """
 
 import errno

@@ -167,12 +167,12 @@ def exit(status: int) -> None:  # noqa: A001  # the C module's name for it
 def look_up(host: str, family: int) -> int:
     """Start to look up *host* in a thread; return a descriptor to read the result from.
 
-    The result, up to the end of the stream, has one numeric address a line, or a reason: after `?`
-    if there is no such name, otherwise after `!`.
+    Read the result up to the end of the stream. It has one numeric address in each line. After a
+    failure it is `?` and the reason if there is no such name, otherwise `!` and the reason.
     """
     reader, writer = os.pipe()
 
-    def answer() -> None:
+    def write_result() -> None:
         try:
             found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
             text = "".join(f"{each[4][0]}\n" for each in found)
@@ -183,7 +183,7 @@ def look_up(host: str, family: int) -> int:
             os.write(writer, text.encode())
         os.close(writer)
 
-    threading.Thread(target=answer, daemon=True).start()
+    threading.Thread(target=write_result, daemon=True).start()
     return reader
 
 

@@ -82,7 +82,7 @@ def _is_excluded(endpoint: "Endpoint", excluded: str) -> bool:
 
 
 def _parse(name: str, url: str) -> Proxy:
-    """Parse a proxy's URL; it may hold a password, so no message has a part of it."""
+    """Parse a proxy's URL; no message quotes it, since it may have a password."""
     # As in botocore, a URL without a scheme is an http URL.
     if url.startswith("//"):
         url = "http:" + url

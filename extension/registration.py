@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Registration:
-    """Registers the extension, with early readers held if that is possible.
+    """Holds early readers if that is possible, and registers the extension.
 
     Attributes:
         on_timer: Whether a timer has to begin the checks, since the platform sends no INVOKE.
@@ -48,7 +48,7 @@ class Registration:
         self.file_trouble = ""
 
     def begin(self) -> None:
-        """Hold the file, and send the registration if it is held.
+        """Hold the file's readers; if that is possible, send the registration.
 
         Raises:
             extensions_api.PlatformError: The Extensions API is unreachable.

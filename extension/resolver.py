@@ -127,7 +127,7 @@ class Resolver:
         Args:
             deadline: When to give up, on the monotonic clock.
         """
-        # Imported here: the function starts after the imports at the top.
+        # Imported here, since the function's start waits for the imports at the top.
         from registry_model.version import VersionError
 
         wanted: "dict[Key, Key]" = {}
@@ -152,7 +152,7 @@ class Resolver:
         return CheckResult(has_changed=has_changed, faults=missed)
 
     def nothing_answered(self, fault: str) -> CheckResult:
-        """Return the result of a check in which *fault* kept all needs from an answer."""
+        """Record that a check failed for every need because of *fault*; return its result."""
         members = unavailable_members(self._needs, fault)
         for key in members:
             if not self._members[key].is_answered:

@@ -32,7 +32,7 @@ class Schedule:
         self._pause_s = min(self._longest_pause_s, self._pause_s * 2 or _FIRST_PAUSE_S)
 
     def is_due(self, now: float) -> bool:
-        """Return whether a check is due; it is, too, if the last check's time is in the future."""
+        """Return whether a check is due; after the clock was set back, it is due at once."""
         return not 0 <= now - self._ended_at < self.wait_s()
 
     def is_due_for_reader(self, now: float) -> bool:

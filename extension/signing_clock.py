@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
-# A signature is valid for five minutes, so a smaller difference is not why one is refused.
+# A smaller difference of the clocks is ignored, since a signature is valid for five minutes.
 _LEAST_SKEW_S = 60
 
 

@@ -63,18 +63,18 @@ class SigningKeys:
         """Set the scope; nothing is derived yet."""
         self._region = region
         self._service = service
-        self._of = ("", "")
+        self._derived_from = ("", "")
         self._scope = ""
         self._key = _Hmac(b"")
 
     def get(self, secret: str, date: str) -> "tuple[str, _Hmac]":
         """Return the scope, and the key for a secret access key and a date."""
-        if self._of != (secret, date):
+        if self._derived_from != (secret, date):
             parts = (date, self._region, self._service, "aws4_request")
             key = _Hmac(("AWS4" + secret).encode("utf-8"))
             for part in parts:
                 key = _Hmac(key.digest(part))
-            self._of, self._scope, self._key = (secret, date), "/".join(parts), key
+            self._derived_from, self._scope, self._key = (secret, date), "/".join(parts), key
         return self._scope, self._key
 
 

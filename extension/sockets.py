@@ -62,7 +62,7 @@ def connect(
 
     Returns:
         The address, and the connected socket. With one address and no deadline the socket may not
-        be connected yet, and the first `send` waits or fails.
+        be connected yet. Then `send` sends nothing, or raises OSError if the attempt has failed.
 
     Raises:
         OSError: No address accepts a connection.
@@ -70,7 +70,8 @@ def connect(
         Ended: A signal asks the process to end.
     """
     if deadline is None and len(addresses) == 1:
-        # The Extensions API is on this machine, and the function's boot waits for the registration.
+        # No wait: the Extensions API is on this machine, and the function starts only after the
+        # registration.
         return addresses[0], _start_connecting(addresses[0], port)
     attempts = _Attempts(addresses[:_MOST_ADDRESSES], port, waiter, deadline)
     try:
@@ -111,9 +112,9 @@ class _Attempts:
             ready = self._waiter.wait_for_any(list(self._open), to_write=True, deadline=until)
             if not ready and until == self._deadline:
                 raise DeadlineError
-            for descriptor, is_well in ready:
+            for descriptor, is_connected in ready:
                 attempt = self._open.pop(descriptor)
-                if is_well:
+                if is_connected:
                     return attempt
                 self._fault = _connection_error(attempt[1])
                 attempt[1].close()
@@ -184,7 +185,7 @@ class PlainStream:
     """A TCP connection without TLS, as the HTTP client uses it."""
 
     def __init__(self, connection: Socket) -> None:
-        """Wrap a socket that `start_connecting` returned."""
+        """Wrap a socket that `connect` returned."""
         self.polled = connection
 
     def send(self, data: "bytes | memoryview") -> int:

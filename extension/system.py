@@ -120,11 +120,11 @@ _OS_ERRORS = (
 def _describe_os_error(error: OSError) -> str:
     number = abs(error.errno or 0)
     text = error.args[1] if len(error.args) > 1 else ""
-    # A kernel's error has the text or the name of its number; another one has a message of ours.
-    is_kernels = not isinstance(text, str) or not text or text.startswith("E")
+    # The kernel's errors have the text or the name of their number; others have their own message.
+    is_from_kernel = not isinstance(text, str) or not text or text.startswith("E")
     if not IS_MICROPYTHON:
-        is_kernels = is_kernels or text == os.strerror(number)
-    if not is_kernels:
+        is_from_kernel = is_from_kernel or text == os.strerror(number)
+    if not is_from_kernel:
         return str(text)
     # A tuple of constants takes no time at the start, unlike a dictionary.
     for known, description in _OS_ERRORS:

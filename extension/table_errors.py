@@ -45,7 +45,7 @@ _TRANSIENT = (
     "TransactionInProgressException",
 )
 _EXPIRED = ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed")
-# A wrong clock causes these only if the server's clock differs from this one.
+# These have other causes, too: retry them only if the server's clock differs from this one.
 _BAD_SIGNATURE = ("AuthFailure", "InvalidSignatureException", "SignatureDoesNotMatch")
 _EXPIRED_MESSAGES = ("Signature expired", "Signature not yet current")
 _CURES = {

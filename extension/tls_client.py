@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _LAST_OF_KERNEL = -256
 _CLOSED = -0x7280
 _ALERT = -0x7780
-# A system's bundle may have many certificates that this client cannot use. A message has a few.
+# A system's bundle may have many certificates that this client cannot use. A message describes at
+# most this many.
 _MOST_REFUSED = 3
 
 

@@ -41,8 +41,8 @@ class CertificateBundle:
 class ShippedRoots:
     """Amazon's roots from the layer; if they fail, the system's bundle as well.
 
-    If AWS changes its certificate chain, the system's bundle verifies it; reading the bundle takes
-    some milliseconds. It is used for one connection; the next one begins with Amazon's roots again.
+    If AWS changes its certificate chain, the system's bundle verifies the new chain. Reading that
+    bundle takes some milliseconds, so each new connection begins with Amazon's roots again.
     """
 
     def roots(self) -> "list[bytes]":

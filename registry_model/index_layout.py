@@ -1,7 +1,7 @@
 """The index table: the DynamoDB item of an answer, and its key.
 
 Portable: runs under MicroPython and CPython. The table is a public read model: one `GetItem`
-resolves a service. Therefore a changed name needs a migration. Items are in DynamoDB's JSON,
+resolves a service. So renaming an attribute needs a migration. Items are in DynamoDB's JSON,
 `{"version": {"S": "1.4.2"}}`, as in boto3's low-level client and in the HTTP API.
 """
 

@@ -2,14 +2,14 @@
 
 Portable: runs under MicroPython and CPython. The extension and the registry's dry run share it.
 
-A need is resolved with one key of the index. For `users~=1.4` it is `1.x`: if the highest `1.x` is
-at least `1.4.0`, it is the answer; if not, there is no answer.
+A need is resolved with one item of the index. For `users~=1.4` this is the item of `1.x`: the
+highest `1.x` is the answer if it is at least `1.4.0`; otherwise there is no answer.
 """
 
 from registry_model.text import first_not_in, quote
 
 # `registry_model.version` is imported only for a selector that has numbers. Most have none, and the
-# function's boot waits until the extension has parsed them.
+# function's start waits until the extension has parsed its needs.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from registry_model.version import Version
@@ -28,7 +28,7 @@ MAX_RECORDED_NEEDS = 1_000
 
 
 def name_fault(name: str) -> "str | None":
-    """Return why *name* is not the name of a service, an alias or a channel; None if it may be."""
+    """Return why *name* is not a valid name of a service, an alias or a channel; None if it is."""
     if name and name[0] in _NAME_FIRST and len(name) <= MAX_NAME and not name.lstrip(_NAME):
         return None
     if not name:
@@ -269,9 +269,9 @@ def _parse_need(text: str, reasons: "list[str]") -> "tuple[str | None, Need | No
 
 
 def _only_names(text: str) -> "list[str]":
-    """Return the names in *text* if it has only names, each once: the most frequent form.
+    """Return the names in *text* if it has only distinct names, otherwise an empty list.
 
-    It is parsed without a function call for each name. Any other text returns no names.
+    This is the most frequent form. It is parsed without a function call for each name.
     """
     if text.lstrip(_NAMES):
         return []

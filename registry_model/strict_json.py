@@ -8,8 +8,8 @@ valid in UTF-8.
 import json
 
 _REPLACEMENT = "\ufffd"
-# Far above the values in any document read here. MicroPython would need minutes to parse a number
-# of a million digits.
+# The documents that are read here stay far below these limits. MicroPython would need minutes to
+# parse a number of a million digits.
 _LONGEST_WORD = 400
 _MOST_BRACKETS = 400
 # How many bytes of a document are checked at a time.
@@ -112,7 +112,7 @@ def loads(data: bytes) -> object:
         str(data, "utf-8")
     except UnicodeError:
         raise ValueError("it is not UTF-8")
-    # CPython would assume another encoding.
+    # CPython would accept a byte order mark, and detect UTF-16 or UTF-32 from NUL bytes.
     if data[:1] == b"\xef" or b"\0" in data[:4]:
         raise ValueError("it is not JSON")
     if not _is_whole(data):

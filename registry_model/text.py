@@ -5,8 +5,8 @@ Portable: runs under MicroPython and CPython.
 
 DIGITS = "0123456789"
 _LONGEST_QUOTE = 80
-# Format characters, line separators, surrogates, tags: they are invisible, or they break or reorder
-# the line (Unicode's categories Cf, Cs, Zl and Zp, as ranges).
+# Ranges of control and format characters, line separators, surrogates and tags. They are invisible,
+# or they break or reorder the line (from Unicode's categories Cc, Cf, Cs, Zl and Zp).
 _INVISIBLE = (
     (0x00, 0x1F),
     (0x7F, 0x9F),

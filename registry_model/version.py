@@ -46,7 +46,7 @@ def _identifier_fault(identifier: str) -> "str | None":
 
 
 class Version:
-    """A version. Compared by SemVer precedence, a total order, since there is no build metadata.
+    """A version, compared by SemVer precedence: a total order, since it has no build metadata.
 
     Attributes:
         major, minor, patch: The three numbers.

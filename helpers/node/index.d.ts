@@ -24,7 +24,7 @@ export interface GetServiceOptions {
  * @throws {ServiceUnavailableError} It was never resolved, or the file is absent or malformed.
  * @throws {UnknownServiceError} `NEEDED_SERVICES` has no such key.
  * @throws {ServiceMissingError} The registry has no version that matches.
- * @throws {StaleServiceError} The last successful check is more than `maxAge` ago.
+ * @throws {StaleServiceError} The last successful check is older than `maxAge`.
  */
 export function getService(name: string, options?: GetServiceOptions): Service;
 

@@ -52,7 +52,7 @@ function getService(name, { maxAge } = {}) {
   }
   // Date.now() is coarser than the file's times, so the difference may be below 0.
   const age = mtimeMs ? Math.max(0, (Date.now() - mtimeMs) / 1000) : Infinity;
-  // Not `age > maxAge`: that never holds for a `maxAge` that is no number.
+  // Not `age > maxAge`, which is false if `maxAge` is not a number.
   if (maxAge !== undefined && !(age <= maxAge)) {
     throw new StaleServiceError(staleMessage(name, age, maxAge), { key: name });
   }
@@ -129,7 +129,7 @@ function read(path) {
   return { members, mtimeMs: stats.mtimeMs };
 }
 
-/** Whether neither a change in place, nor a replacement, nor a check came in between. */
+/** Return whether the file was neither replaced, changed nor checked between the two reads. */
 function isSame(before, now) {
   return (
     before.ino === now.ino &&

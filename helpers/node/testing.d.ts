@@ -21,10 +21,12 @@ export interface Restore {
 }
 
 /**
- * Replace the services file by one with these answers: for each key an ARN, or a member of the file.
+ * Replace the services file by one with these answers: for each key an ARN, or a member of the
+ * file.
  *
  * With a callback, the answers are in place until it returns, or until its promise settles; the
- * callback's result is returned. Without one, they are in place until the returned function is called.
+ * callback's result is returned. Without one, they are in place until the returned function is
+ * called.
  */
 export function services(
   answers: Record<string, string | Answer>,

@@ -104,7 +104,7 @@ class _Member:
     Attributes:
         status: `active`, `yanked`, `missing`, `unavailable`, or `malformed`.
         error: Why it is not resolved; empty if it is.
-        arn, version, metadata, resolved_at: As in `Service`; empty if it is not resolved.
+        arn, version, metadata, resolved_at: As in `Service`, if the status is `active` or `yanked`.
     """
 
     __slots__ = ("arn", "error", "metadata", "resolved_at", "status", "version")
