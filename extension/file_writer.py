@@ -198,7 +198,7 @@ class ServicesFile:
         self.let_replaced_go()
         self._keep(None, 0, is_leased=False)
 
-    def is_as_left(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Return whether the file is in place, and no other process has changed it."""
         try:
             return self._last_stat is not None and system.stat(self.path) == self._last_stat

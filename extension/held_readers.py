@@ -68,7 +68,7 @@ class HeldReaders:
         return self._signals
 
     @property
-    def is_at_rest(self) -> bool:
+    def leases_between_checks(self) -> bool:
         """Whether the file is to be leased whenever no reader has it open."""
         return self.hold_s > 0 and self._file.can_lease
 
@@ -101,11 +101,11 @@ class HeldReaders:
         self._limit_s = limit_s
         self._is_checking = True
         self._has_timed_out = False
-        if self.is_at_rest and not self._file.arm(0):
+        if self.leases_between_checks and not self._file.arm(0):
             self._renew()
         self.run_timers(system.monotonic())
 
-    def begin_again(self) -> None:
+    def restart_limit(self) -> None:
         """Restart the time limit: the environment was frozen meanwhile."""
         self._held_at = system.monotonic()
 
@@ -113,7 +113,7 @@ class HeldReaders:
         """Let the held readers continue, and lease the file for the next check."""
         self._is_checking = self._has_timed_out = False
         self._file.let_replaced_go()
-        if not self.is_at_rest:
+        if not self.leases_between_checks:
             self._file.release()
             self._retry_at = None
         elif self._file.is_awaited:
@@ -129,7 +129,7 @@ class HeldReaders:
         self._credit = min(_MOST_CREDIT, self._credit + earned)
         self._let_go_at = now
         self._retry_at = None
-        if not self.is_at_rest or self._has_timed_out:
+        if not self.leases_between_checks or self._has_timed_out:
             return
         # The next lease is counted now, even if it is granted later.
         self._credit -= 1
@@ -166,7 +166,7 @@ class HeldReaders:
         if self._file.arm(0):
             return
         self._renew()
-        if self._file.is_leased or not self._file.is_open or not self.is_at_rest:
+        if self._file.is_leased or not self._file.is_open or not self.leases_between_checks:
             return
         pause_s = (now - self._let_go_at) / _RETRY_SHARE
         self._retry_at = now + min(_LONGEST_RETRY_S, max(_FIRST_RETRY_S, pause_s))

@@ -72,13 +72,13 @@ class BrokenError(Exception):
     """A request failed before its response was complete; the message has the reason.
 
     Attributes:
-        can_pass: Whether a retry may succeed; False if a certificate does not verify, for example.
+        can_retry: Whether a retry may succeed; False if a certificate does not verify, for example.
     """
 
-    def __init__(self, reason: str, *, can_pass: bool = True) -> None:
+    def __init__(self, reason: str, *, can_retry: bool = True) -> None:
         """Set the message, and whether a retry may succeed."""
         super().__init__(reason)
-        self.can_pass = can_pass
+        self.can_retry = can_retry
 
 
 def _new_response(*, is_tunnel: bool = False) -> "ResponseParser":
@@ -290,7 +290,7 @@ class HttpClient:
             self._connect_and_write(deadline)
         except (sockets.TlsError, sockets.NoSuchNameError) as error:
             self.close()
-            raise BrokenError(str(error), can_pass=False)
+            raise BrokenError(str(error), can_retry=False)
         except (OSError, HttpError) as error:
             self.close()
             raise BrokenError(system.describe_error(error))
@@ -340,7 +340,7 @@ class HttpClient:
         peer = self._endpoint
         if self._proxy is not None:
             if self._proxy.fault:
-                raise BrokenError(self._proxy.fault, can_pass=False)
+                raise BrokenError(self._proxy.fault, can_retry=False)
             peer = self._proxy.endpoint
         self.stage = LOOK_UP
         addresses = self._addresses(peer.host, deadline)
@@ -387,8 +387,8 @@ class HttpClient:
 
     def _proxy_refusal(self, status: int) -> BrokenError:
         self.close()
-        can_pass = status not in _PROXY_REFUSALS
-        return BrokenError(f"the proxy responds with status {status}", can_pass=can_pass)
+        can_retry = status not in _PROXY_REFUSALS
+        return BrokenError(f"the proxy responds with status {status}", can_retry=can_retry)
 
     def _write(self, request: bytes, deadline: "float | None") -> None:
         stream = self._stream

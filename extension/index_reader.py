@@ -205,7 +205,7 @@ class IndexReader:
         try:
             response = self._client.request("POST", self._path, headers, exchange.body, deadline)
         except BrokenError as error:
-            raise TableError(self._network_fault(error), LATER if error.can_pass else NEVER)
+            raise TableError(self._network_fault(error), LATER if error.can_retry else NEVER)
         if response.status != 200:
             raise self._refusal(response, credentials)
         data = response.take_body()
@@ -249,7 +249,7 @@ class IndexReader:
         except NoCredentialsError as error:
             raise TableError(f"table {self._table} in {self._region}: {error}", NEVER)
         except CredentialsError as error:
-            fault = table_errors.with_cure(str(error), table_errors.CREDENTIALS_CURE)
+            fault = table_errors.with_advice(str(error), table_errors.CREDENTIALS_ADVICE)
             raise TableError(f"table {self._table} in {self._region}: {fault}", LATER)
 
     def _body(self, keys: "list[Key]") -> bytes:
@@ -272,7 +272,7 @@ class IndexReader:
             document = {}
         code, message = table_errors.code_and_message(document, credentials)
         error = table_errors.refusal(self._message_start, response.status, code, message)
-        if table_errors.may_be_clock(code, message) and self._clock.correct(
+        if table_errors.may_be_clock_skew(code, message) and self._clock.correct(
             response.headers.get("date", "")
         ):
             error.retry = LATER

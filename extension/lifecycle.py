@@ -349,7 +349,7 @@ class Lifecycle:
                 if is_repeated or not self._was_frozen(system.monotonic()):
                     break
                 is_repeated = True
-            self._readers.begin_again()
+            self._readers.restart_limit()
             if self._event is not None and self._event.deadline_ms:
                 time_s = min(time_s, self._invocation_ends_at - _MARGIN_S - self._wall())
         if is_in_place and not result.faults:
@@ -396,16 +396,16 @@ class Lifecycle:
             # After a failed check, keep the newer answers that another environment has written.
             return True
         try:
-            if result.has_changed or not self._file.is_as_left():
+            if result.has_changed or not self._file.is_unchanged():
                 self._replace(mtime_ns)
             elif mtime_ns != self._mtime_ns:
                 self._file.touch(mtime_ns)
         except OSError as error:
-            self._registration.cannot_write(error)
+            self._registration.log_write_failure(error)
             return False
         self._mtime_ns = mtime_ns
-        if self._registration.file_trouble:
-            self._registration.file_trouble = ""
+        if self._registration.write_fault:
+            self._registration.write_fault = ""
             self._log.warn("services file written again", path=self._file.path)
         return True
 
@@ -426,16 +426,18 @@ class Lifecycle:
         if self._file.size > _LARGE:
             # The previous answers are garbage now.
             gc.collect()
-        self._file.replace(self._resolver.document(), mtime_ns, is_leased=self._readers.is_at_rest)
+        self._file.replace(
+            self._resolver.document(), mtime_ns, is_leased=self._readers.leases_between_checks
+        )
 
     def _renew(self) -> None:
         """If a check is due, replace a file that a reader has open: the new one can be leased."""
-        if not self._schedule.is_due(self._wall()) or not self._file.is_as_left():
+        if not self._schedule.is_due(self._wall()) or not self._file.is_unchanged():
             return
         try:
             self._replace(self._mtime_ns)
         except OSError as error:
-            self._registration.cannot_write(error)
+            self._registration.log_write_failure(error)
 
     def _log_result(self, result: "CheckResult", took_s: float) -> None:
         """Log a failure when it begins and when it ends."""

@@ -70,12 +70,9 @@ class _NameLookup:
     def run(self) -> "list[str]":
         self._start(self._host)
         while True:
-            until = self._deadline
-            if not self._is_second:
-                until = self._second_at
-            if self._found:
-                until = system.monotonic() + _OTHER_FAMILY_S
-            ready = self._waiter.wait_for_any(list(self._queries), to_write=False, deadline=until)
+            ready = self._waiter.wait_for_any(
+                list(self._queries), to_write=False, deadline=self._wait_until()
+            )
             for descriptor, _ in ready:
                 self._read(descriptor)
             is_over = not ready or not self._queries
@@ -92,6 +89,13 @@ class _NameLookup:
                 raise OSError(errno.EHOSTUNREACH, reason)
             self._is_second = True
             self._start(self._second_name)
+
+    def _wait_until(self) -> "float | None":
+        """Return when to stop waiting for the queries that are under way."""
+        if self._found:
+            until: float = system.monotonic() + _OTHER_FAMILY_S
+            return until if self._deadline is None else min(until, self._deadline)
+        return self._deadline if self._is_second else self._second_at
 
     def close(self) -> None:
         """Stop reading from the queries that are under way."""

@@ -26,7 +26,7 @@ class Registration:
         is_held: Whether the file is in place, and its readers are held.
         is_known: Whether an earlier run left an answer to every need.
         mtime_ns: The modification time of that run's file, otherwise 0.
-        file_trouble: The reason why the file was not written; empty if it was.
+        write_fault: The reason why the file was not written; empty if it was.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Registration:
         self.on_timer = config.is_managed
         self.is_held = self.is_known = False
         self.mtime_ns = 0
-        self.file_trouble = ""
+        self.write_fault = ""
 
     def begin(self) -> None:
         """Hold the file's readers; if that is possible, send the registration.
@@ -92,12 +92,12 @@ class Registration:
         try:
             return self._file.hold(self._resolver.document(), self.mtime_ns)
         except OSError as error:
-            self.cannot_write(error)
+            self.log_write_failure(error)
             return False
 
-    def cannot_write(self, error: OSError) -> None:
+    def log_write_failure(self, error: OSError) -> None:
         """Log that the file can't be written, once for each reason."""
         reason = system.describe_error(error)
-        if reason != self.file_trouble:
-            self.file_trouble = reason
+        if reason != self.write_fault:
+            self.write_fault = reason
             self._log.error("services file not written", path=self._file.path, reason=reason)

@@ -220,7 +220,7 @@ class Resolver:
         before = self._members[need.key]
         after = member_for(need, answer, timestamp(self._wall()))
         self._log_change(need, before, after)
-        if after.says_the_same(before):
+        if after.has_same_answer(before):
             return False
         self._members[need.key] = after
         return True
@@ -240,7 +240,7 @@ class Resolver:
                 )
             else:
                 self._log.warn("service resolved again", version=after.version, **facts)
-        if before.is_answered and after.is_resolved and not after.says_the_same(before):
+        if before.is_answered and after.is_resolved and not after.has_same_answer(before):
             self._log.info(
                 "answer changed",
                 version=after.version,

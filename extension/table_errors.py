@@ -48,7 +48,7 @@ _EXPIRED = ("RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed")
 # These have other causes, too: retry them only if the server's clock differs from this one.
 _BAD_SIGNATURE = ("AuthFailure", "InvalidSignatureException", "SignatureDoesNotMatch")
 _EXPIRED_MESSAGES = ("Signature expired", "Signature not yet current")
-_CURES = {
+_ADVICE_BY_CODE = {
     "AccessDeniedException": "attach the registry's policy (the stack's output IndexReadPolicyArn) "
     "to the function's role",
     "ResourceNotFoundException": "check SERVICE_DISCOVERY_TABLE, and that the table is in this "
@@ -58,17 +58,17 @@ _CURES = {
     "InvalidSignatureException": "the secret key does not belong to the access key, or a proxy "
     "on the way changes requests",
 }
-_NETWORK_CURE = (
+_NETWORK_ADVICE = (
     "in a VPC: is there a gateway endpoint for DynamoDB or a NAT gateway, and does the security "
     "group allow port 443 out?"
 )
-_PROXY_CURE = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-CREDENTIALS_CURE = (
+_PROXY_ADVICE = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+CREDENTIALS_ADVICE = (
     "Lambda sets AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_CONTAINER_AUTHORIZATION_TOKEN: "
     "does the function's configuration set one of them?"
 )
-_LOOK_UP_CURE = "check the Region and AWS_ENDPOINT_URL; in a VPC: is DNS support on?"
-_CERTIFICATE_CURE = (
+_LOOK_UP_ADVICE = "check the Region and AWS_ENDPOINT_URL; in a VPC: is DNS support on?"
+_CERTIFICATE_ADVICE = (
     "if a proxy or an endpoint of your own answers here, AWS_CA_BUNDLE has to name its CA's "
     "certificates; it replaces Amazon's roots"
 )
@@ -89,21 +89,21 @@ class TableError(Exception):
         self.is_throttled = is_throttled
 
 
-def with_cure(reason: str, cure: str) -> str:
+def with_advice(reason: str, advice: str) -> str:
     """Return *reason*, and what to do about it."""
-    return f"{reason} ({cure})" if cure else reason
+    return f"{reason} ({advice})" if advice else reason
 
 
 def describe_network_fault(client: "HttpClient", error: "BrokenError | DeadlineError") -> str:
     """Return the stage and the peer of a failed request, the reason, and what to do about it."""
-    cure = ""
+    advice = ""
     if client.stage == LOOK_UP:
-        cure = _PROXY_CURE if client.has_proxy else _LOOK_UP_CURE
+        advice = _PROXY_ADVICE if client.has_proxy else _LOOK_UP_ADVICE
     elif client.stage == CONNECTION:
-        cure = _PROXY_CURE if client.has_proxy else _NETWORK_CURE
-    elif client.stage == TLS and isinstance(error, BrokenError) and not error.can_pass:
-        cure = _CERTIFICATE_CURE
-    return f"{client.describe_stage()}: {with_cure(printable(str(error)), cure)}"
+        advice = _PROXY_ADVICE if client.has_proxy else _NETWORK_ADVICE
+    elif client.stage == TLS and isinstance(error, BrokenError) and not error.can_retry:
+        advice = _CERTIFICATE_ADVICE
+    return f"{client.describe_stage()}: {with_advice(printable(str(error)), advice)}"
 
 
 def code_and_message(document: "dict[str, object]", secrets: "Sequence[str]") -> "tuple[str, str]":
@@ -133,7 +133,7 @@ def is_expired(code: str, message: str) -> bool:
     return code in _EXPIRED or message.startswith(_EXPIRED_MESSAGES)
 
 
-def may_be_clock(code: str, message: str) -> bool:
+def may_be_clock_skew(code: str, message: str) -> bool:
     """Return whether a wrong clock may have caused an error."""
     return is_expired(code, message) or code in _BAD_SIGNATURE
 
@@ -152,7 +152,7 @@ def refusal(table: str, status: int, code: str, message: str) -> TableError:
         text += f", {code}"
     if message:
         text += f": {message}"
-    text = with_cure(text, _CURES.get(code, ""))
+    text = with_advice(text, _ADVICE_BY_CODE.get(code, ""))
     if status == 429 or code in _THROTTLED:
         return TableError(text, LATER, is_throttled=True)
     if status in _TRANSIENT_STATUS or status > 504 or code in _TRANSIENT:

@@ -78,7 +78,7 @@ class Member:
         """Whether the registry has answered: `missing` is an answer, `unavailable` is not."""
         return self.status != UNAVAILABLE
 
-    def says_the_same(self, other: "Member") -> bool:
+    def has_same_answer(self, other: "Member") -> bool:
         """Return whether both have the same answer; times and error texts are ignored."""
         return (
             self.requested == other.requested

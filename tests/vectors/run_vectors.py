@@ -116,7 +116,7 @@ def run_members(vectors: "Any") -> None:
         document = services_file.render([(need.key, member)])
         check(case["need"], case["member"], json.loads(document)[need.key])
         again = services_file.parse(document)[need.key]
-        check(case["need"], True, again.says_the_same(member))
+        check(case["need"], True, again.has_same_answer(member))
         check(case["need"], True, services_file.answers_need(need.key, again, need))
         if answer is not None:
             item = answer_to_item("users", "latest", answer)

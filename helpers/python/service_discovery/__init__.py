@@ -177,7 +177,8 @@ def get_service(name: str, *, max_age: float | None = None) -> Service:
         raise ServiceUnavailableError(_unavailable_message(path, name, member), key=name)
     # The clock is coarser than the file's times, so the difference may be below 0.
     age = max(0.0, time.time() - mtime) if mtime else float("inf")
-    if max_age is not None and age > max_age:
+    # Not `age > max_age`, which is false if `max_age` is NaN.
+    if max_age is not None and not age <= max_age:
         raise StaleServiceError(_stale_message(name, age, max_age), key=name)
     if status == "missing":
         message = (

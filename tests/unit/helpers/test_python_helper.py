@@ -302,6 +302,12 @@ def test_services_replaces_the_answers() -> None:
         get_arn("billing")
 
 
+def test_max_age_that_is_not_a_number_is_never_kept() -> None:
+    """Every comparison with NaN is false."""
+    with services({"users": "arn:fake"}), pytest.raises(StaleServiceError, match="nan"):
+        get_service("users", max_age=float("nan"))
+
+
 def test_services_restores_the_former_file(path: Path) -> None:
     _replace(path, _document("1.0.0"))
     with services({"users": "arn:outer"}):

@@ -234,7 +234,7 @@ def test_file_is_written_only_for_another_answer(other: dict[str, Any], *, is_ch
     member = resolved_member(need("users"), answer(), AT)
     changed = Member(**(_parts(member) | other))  # type: ignore[arg-type]  # its own parts
 
-    assert changed.says_the_same(member) == member.says_the_same(changed) == (not is_change)
+    assert changed.has_same_answer(member) == member.has_same_answer(changed) == (not is_change)
 
 
 def test_earlier_answer_counts_only_for_the_same_need() -> None:
