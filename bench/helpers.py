@@ -109,9 +109,8 @@ def tables() -> Iterable[Table]:
         columns=[f"{needs} needs" for needs in _NEEDS],
         rows=rows,
         notes=(
-            f"The quickest of {_ROUNDS} rounds of {_CALLS:,} calls. A cached parameter looks at "
-            "nothing until its age is up: it is never fresher than that, and then it costs a call "
-            "over the network."
+            f"The quickest of {_ROUNDS} rounds of {_CALLS:,} calls. A cached parameter does "
+            "not change until its maximum age has passed; then a call goes over the network."
         ),
     )
 

@@ -124,7 +124,7 @@ def _table(ways: list[_Sharing], found: list[_Shared]) -> Table:
                 holds=all(each.reads == way.reads for each, way in zip(found, ways, strict=True)),
             ),
             Row(
-                what="… that found no whole document of one moment",
+                what="… that found no complete document of one version",
                 values=[str(each.failed) for each in found],
                 limit="none",
                 holds=not any(each.failed for each in found),
@@ -218,7 +218,7 @@ def _share(way: _Sharing, program: Path, index: IndexServer, folder: Path) -> _S
     for _, errors in ended:
         print(errors, end="", file=sys.stderr)
     if not times:
-        message = "no reader came to its end"
+        message = "no reader has finished; its errors are above"
         raise LocalStackError(message)
     reads = len(times) * (way.reads // _READERS)
     return _Shared(
