@@ -218,7 +218,7 @@ def _share(way: _Sharing, program: Path, index: IndexServer, folder: Path) -> _S
     for _, errors in ended:
         print(errors, end="", file=sys.stderr)
     if not times:
-        message = "no reader has finished; its errors are above"
+        message = "no reader has finished; the readers' errors are above"
         raise LocalStackError(message)
     reads = len(times) * (way.reads // _READERS)
     return _Shared(

@@ -159,7 +159,11 @@ def _refusal(error: "RefusalError", connection: "Connection") -> Failure:
         what = "; ".join(f"{fault['pointer']}: {fault['detail']}" for fault in error.faults)
         return Failure(what=what, where=where, way_out="correct it and repeat", status=USAGE)
     if error.is_throttled:
-        return Failure(what=str(error), where=where, way_out="try again in a moment")
+        # The registry's details end with the way out, such as a rebuild for a damaged item.
+        what, has_way_out, way_out = str(error).rpartition("; ")
+        if not has_way_out:
+            what, way_out = way_out, "try again in a moment"
+        return Failure(what=what, where=where, way_out=way_out)
     return Failure(
         what=f"status {error.status}: {error}",
         where=where,

@@ -243,7 +243,8 @@ def _report_restore(tools: Tools, restored: _RestoreTotals, findings: _Findings)
             }
         )
     else:
-        tools.output.line(restored.progress())
+        if restored.is_complete or restored.items:
+            tools.output.line(restored.progress())
         if restored.is_complete:
             tools.output.line(f"index: {findings.progress()}{_verdict(findings)}")
     if restored.stopped_by is not None:
@@ -265,7 +266,8 @@ def _report(tools: Tools, findings: _Findings) -> int:
         unlisted = findings.differences - len(findings.listed)
         if unlisted:
             tools.output.line(f"and {unlisted:,} more")
-        tools.output.line(findings.progress() + _verdict(findings))
+        if findings.is_complete or findings.services or findings.selectors:
+            tools.output.line(findings.progress() + _verdict(findings))
     _print_failed(tools, findings, "continue with --cursor")
     is_well = findings.action == "rebuild" or not (findings.differences or findings.damaged)
     return 0 if findings.is_complete and is_well else FAILED

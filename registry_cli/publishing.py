@@ -44,7 +44,7 @@ def _version_from(prefix: str, arn: str) -> str:
 
 
 def _note_new_service(tools: Tools, record: "VersionJson") -> None:
-    """Ask whether the name of a new service is a misspelt name of an existing one."""
+    """Warn if the name of a new service is similar to the name of an existing one."""
     from registry_client.errors import RegistryClientError
 
     # A pipeline may have the right to publish one service, but not to list the others.

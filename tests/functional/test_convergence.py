@@ -61,7 +61,7 @@ class ConvergenceWorld:
         self._delivered: set[str] = set()
         self._taken: dict[Worker, list[dict[str, Any]]] = {}
         self._half = 0
-        self._implied_at: dict[int, Index] = {}
+        self._expected_at: dict[int, Index] = {}
         self._highest_seen: dict[tuple[str, str], int] = {}
 
     def change(self, half: int, operation: Callable[[Any], object]) -> None:
@@ -128,7 +128,7 @@ class ConvergenceWorld:
         assert index == expected_index(self.client, copies=self.copies)
         for item in items_of(self.client, tables.INDEX):
             key = item["service"]["S"], item["selector"]["S"]
-            then = self._implied_at[int(item["revision"]["N"])]
+            then = self._expected_at[int(item["revision"]["N"])]
             assert then.get(key) == index[key], f"{key} was not correct at its revision"
 
     def check_revisions(self) -> None:
@@ -148,7 +148,7 @@ class ConvergenceWorld:
         (service,) = (item for key, item in after.items() if key[2] == layout.SERVICE_ENTRY)
         assert service is not None
         revision = int(service[layout.REVISION]["N"])
-        self._implied_at[revision] = expected_index(self.client, copies=self.copies)
+        self._expected_at[revision] = expected_index(self.client, copies=self.copies)
         late = [key for position, key in enumerate(keys) if self._half & (1 << position)]
         self.dynamodb.hide({key: before[key] for key in late if before[key] != after[key]})
         return answer

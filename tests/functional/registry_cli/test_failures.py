@@ -104,6 +104,7 @@ def test_stack_without_the_needed_function_is_an_error(
     ended = run(*command, "--stack", "web")
 
     assert ended.status == 1
+    assert ended.out == ""
     assert f"the stack 'web' has no {function}" in ended.err
     assert "deploy the registry's current version" in ended.err
 
@@ -397,6 +398,33 @@ def test_throttled_registry_says_to_try_again(
 
     assert (ended.status, ended.out) == (1, "")
     assert "try again in a moment" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("detail", "what", "way_out"),
+    [
+        ("the registry is throttled; try again in a moment", "throttled", "try again in a moment"),
+        ("an item is damaged (x; y); a rebuild writes it again", "(x; y)", "a rebuild writes it"),
+    ],
+)
+def test_way_out_of_a_503_is_the_registrys(
+    run: Run,
+    gateway: HttpGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    detail: str,
+    what: str,
+    way_out: str,
+) -> None:
+    """To try again would not help if an item is damaged."""
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    gateway.script.extend([_problem(503, detail)] * 9)
+
+    ended = run("list")
+
+    error, _, rest = ended.err.partition("\n")
+    assert (ended.status, error.endswith(what)) == (1, True)
+    assert f"Way out: {way_out}" in rest
+    assert ended.err.count("try again") == detail.count("try again")
 
 
 def test_server_error_leads_to_the_log(run: Run, gateway: HttpGateway) -> None:
